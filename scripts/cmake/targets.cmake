@@ -1,0 +1,11 @@
+# What every target of ours shares: the language level, warnings, and sanitizers where asked for.
+add_library(elastify_options INTERFACE)
+target_compile_features(elastify_options INTERFACE cxx_std_20)
+if(ELASTIFY_DEVELOPER_MODE)
+  target_compile_options(elastify_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough -Werror)
+endif()
+if(ELASTIFY_SANITIZE)
+  target_compile_options(elastify_options INTERFACE -fsanitize=${ELASTIFY_SANITIZE} -fno-omit-frame-pointer
+                                                    -fno-sanitize-recover=all)
+  target_link_options(elastify_options INTERFACE -fsanitize=${ELASTIFY_SANITIZE})
+endif()
