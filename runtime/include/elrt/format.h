@@ -1,0 +1,150 @@
+// The elastic artifact: what elastify adds to GGUF v3. This comment is the contract between writer and readers.
+//
+// CONTAINER. GGUF version 3, little endian: header, typed key-values, tensor infos, then tensor data. Every tensor's data
+// starts at a multiple of kAlignment (64) bytes, counted both from the file's start and from the data section's start.
+// GGUF lists a tensor's dimensions contiguous one first: ne0 is the fastest.
+//
+// KEYS. `general.architecture` = "elastic-llama", `general.alignment` u32 = 64. Shape of the full model, u32:
+// `elastic-llama.block_count`, `.context_length`, `.embedding_length`, `.feed_forward_length`, `.vocab_size`,
+// `.attention.head_count`, `.attention.head_count_kv`, `.attention.key_length`, `.attention.value_length` (equal, even),
+// `.attention.sliding_window` (0 or missing: none; else position i attends to j with i - window < j <= i); f32:
+// `.attention.layer_norm_rms_epsilon`, `.rope.freq_base`. The standard `tokenizer.*` keys hold the tokenizer. Then:
+//   elastic.format_version    u32       kFormatVersion
+//   elastic.rope_pairing      string    "halves": dimension i turns with i + head_dim/2 (Hugging Face), not with i + 1
+//   elastic.tile_inputs       u32       32, inputs per tile
+//   elastic.tiled_tensors     [string]  suffixes of the tensors whose bytes are permuted (see LAYOUT)
+//   elastic.levels            [u32]     ascending percentages, the last is 100
+//   elastic.plan.kv_groups    [u32]     levels x layers, level-major: KV groups kept, 1..head_count_kv
+//   elastic.plan.neurons      [u32]     levels x layers, level-major: MLP neurons kept, 1..feed_forward_length
+//                                       both never shrink as the level grows; level 100 keeps everything
+//   elastic.anchors           [u32]     layers kept whole where a level permits; may be missing
+//   elastic.block_ratio, elastic.total_ratio   [f32] per level: share of block weights, of all weights
+//   elastic.loss.before, elastic.loss.after    [f32] per level, nats per token around recovery; NaN: not measured; optional
+//   elastic.adapter.levels    [u32]     levels that have an adapter; may be missing or empty
+//   elastic.adapter.rank      [u32], elastic.adapter.scale [f32]   per adapter level
+//   elastic.checksum.algorithm string   "xxh3-64"
+//   elastic.checksum.values   [u64]     per tensor, in tensor-info order, over the tensor's bytes without padding
+//   elastic.source.*          string    where the weights came from
+//
+// TENSORS (ne0, ne1, ...). Matrices are F32 or F16, each as it likes; norms, biases and rope_freqs are F32.
+//   token_embd.weight   [hidden, vocab]          output_norm.weight [hidden]
+//   output.weight       [hidden, vocab]          missing: the head is token_embd
+//   rope_freqs.weight   [head_dim/2]             optional: pair i's frequency base^(-2i/head_dim) is divided by it
+//   per block `blk.N.`: attn_norm, ffn_norm [hidden] · attn_q [hidden, heads*head_dim] · attn_k, attn_v
+//   [hidden, kv*head_dim] · attn_output tiled (inputs heads*head_dim) · ffn_gate, ffn_up [hidden, ffn] · ffn_down tiled
+//   (inputs ffn) · optional attn_q.bias, attn_k.bias, attn_v.bias, attn_output.bias · optional attn_q_norm, attn_k_norm
+//   [head_dim]: each head's query and key are RMS-normalised before RoPE. Names end in `.weight` unless said otherwise.
+//   adapter.LL.blk.N.TARGET.lora_a [in, rank], .lora_b [rank, out], F16, both or neither; LL is the level in decimal
+//   (`adapter.20`, `adapter.100`), in and out are that level's widths: y = W x + scale * B (A x).
+//
+// LAYOUT. A level is a contiguous prefix of each tensor. q, k, v, gate and up hold their units as rows: KV group g owns
+// key/value rows g*head_dim.. and query heads g*n_rep..(g+1)*n_rep-1. attn_output and ffn_down, whose units are inputs, are
+// tiled: ne = [32, hidden, ceil(inputs/32)]; output o, input i lies in tile i/32, row o, column i%32; the tail of the last
+// tile is zero. A level that ends inside a tile treats the activations beyond its last input as zero.
+//
+// LIMITS. Readers refuse what exceeds the constants below; a file is hostile until it is proven consistent.
+//
+// COMPATIBILITY. A reader opens files whose format_version equals its own kFormatVersion and refuses others by name.
+// Unknown keys and unknown tensors are ignored, so additions that old readers may skip do not raise the version.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace elrt::format {
+
+inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF" read as little endian
+inline constexpr std::uint32_t kGgufVersion = 3;
+inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::size_t kAlignment = 64;
+inline constexpr std::uint32_t kTileInputs = 32;
+inline constexpr std::uint32_t kFullLevel = 100;
+
+inline constexpr char kArchitecture[] = "elastic-llama";
+inline constexpr char kRopePairingHalves[] = "halves";
+inline constexpr char kChecksumXxh3[] = "xxh3-64";
+
+// Tensor type ids of the GGUF specification that this version stores.
+inline constexpr std::uint32_t kTypeF32 = 0;
+inline constexpr std::uint32_t kTypeF16 = 1;
+
+namespace key {
+inline constexpr char kArchitectureName[] = "general.architecture";
+inline constexpr char kAlignmentBytes[] = "general.alignment";
+inline constexpr char kBlockCount[] = "elastic-llama.block_count";
+inline constexpr char kContextLength[] = "elastic-llama.context_length";
+inline constexpr char kEmbeddingLength[] = "elastic-llama.embedding_length";
+inline constexpr char kFeedForwardLength[] = "elastic-llama.feed_forward_length";
+inline constexpr char kVocabSize[] = "elastic-llama.vocab_size";
+inline constexpr char kHeadCount[] = "elastic-llama.attention.head_count";
+inline constexpr char kHeadCountKv[] = "elastic-llama.attention.head_count_kv";
+inline constexpr char kKeyLength[] = "elastic-llama.attention.key_length";
+inline constexpr char kValueLength[] = "elastic-llama.attention.value_length";
+inline constexpr char kRmsEpsilon[] = "elastic-llama.attention.layer_norm_rms_epsilon";
+inline constexpr char kSlidingWindow[] = "elastic-llama.attention.sliding_window";
+inline constexpr char kRopeFreqBase[] = "elastic-llama.rope.freq_base";
+inline constexpr char kFormatVersionNumber[] = "elastic.format_version";
+inline constexpr char kRopePairing[] = "elastic.rope_pairing";
+inline constexpr char kTileInputCount[] = "elastic.tile_inputs";
+inline constexpr char kTiledTensors[] = "elastic.tiled_tensors";
+inline constexpr char kLevels[] = "elastic.levels";
+inline constexpr char kPlanKvGroups[] = "elastic.plan.kv_groups";
+inline constexpr char kPlanNeurons[] = "elastic.plan.neurons";
+inline constexpr char kAnchors[] = "elastic.anchors";
+inline constexpr char kBlockRatio[] = "elastic.block_ratio";
+inline constexpr char kTotalRatio[] = "elastic.total_ratio";
+inline constexpr char kLossBefore[] = "elastic.loss.before";
+inline constexpr char kLossAfter[] = "elastic.loss.after";
+inline constexpr char kAdapterLevels[] = "elastic.adapter.levels";
+inline constexpr char kAdapterRank[] = "elastic.adapter.rank";
+inline constexpr char kAdapterScale[] = "elastic.adapter.scale";
+inline constexpr char kChecksumAlgorithm[] = "elastic.checksum.algorithm";
+inline constexpr char kChecksumValues[] = "elastic.checksum.values";
+}  // namespace key
+
+namespace tensor {
+inline constexpr char kTokenEmbedding[] = "token_embd.weight";
+inline constexpr char kOutputNorm[] = "output_norm.weight";
+inline constexpr char kOutput[] = "output.weight";
+inline constexpr char kRopeFreqs[] = "rope_freqs.weight";
+// Within a block, after "blk.N.":
+inline constexpr char kAttnNorm[] = "attn_norm.weight";
+inline constexpr char kAttnQ[] = "attn_q.weight";
+inline constexpr char kAttnK[] = "attn_k.weight";
+inline constexpr char kAttnV[] = "attn_v.weight";
+inline constexpr char kAttnOutput[] = "attn_output.weight";
+inline constexpr char kAttnQBias[] = "attn_q.bias";
+inline constexpr char kAttnKBias[] = "attn_k.bias";
+inline constexpr char kAttnVBias[] = "attn_v.bias";
+inline constexpr char kAttnOutputBias[] = "attn_output.bias";
+inline constexpr char kAttnQNorm[] = "attn_q_norm.weight";
+inline constexpr char kAttnKNorm[] = "attn_k_norm.weight";
+inline constexpr char kFfnNorm[] = "ffn_norm.weight";
+inline constexpr char kFfnGate[] = "ffn_gate.weight";
+inline constexpr char kFfnUp[] = "ffn_up.weight";
+inline constexpr char kFfnDown[] = "ffn_down.weight";
+// Adapter targets, in "adapter.LL.blk.N.TARGET.lora_a" and ".lora_b":
+inline constexpr const char* kAdapterTargets[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
+                                                  "ffn_gate", "ffn_up", "ffn_down"};
+inline constexpr char kLoraA[] = ".lora_a";
+inline constexpr char kLoraB[] = ".lora_b";
+}  // namespace tensor
+
+// The tensors whose bytes are tiled, by name suffix: the value of elastic.tiled_tensors.
+inline constexpr const char* kTiledSuffixes[] = {tensor::kAttnOutput, tensor::kFfnDown};
+
+// Reader limits: far above any real model, low enough that sizes and products stay inside 64 bits.
+inline constexpr std::uint64_t kMaxKeyValues = 1u << 16;
+inline constexpr std::uint64_t kMaxTensors = 1u << 20;
+inline constexpr std::uint64_t kMaxNameBytes = 256;
+inline constexpr std::uint64_t kMaxStringBytes = 16u << 20;
+inline constexpr std::uint64_t kMaxArrayLength = 1u << 24;
+inline constexpr std::uint32_t kMaxDims = 4;
+inline constexpr std::uint32_t kMaxBlocks = 1024;
+inline constexpr std::uint32_t kMaxWidth = 1u << 20;    // hidden, ffn, heads * head_dim
+inline constexpr std::uint32_t kMaxVocab = 1u << 24;
+inline constexpr std::uint32_t kMaxContext = 1u << 24;
+inline constexpr std::uint32_t kMaxLevels = 100;
+inline constexpr std::uint32_t kMaxAdapterRank = 4096;
+
+}  // namespace elrt::format
