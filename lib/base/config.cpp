@@ -1,0 +1,136 @@
+#include "base/config.h"
+
+#include <cmath>
+
+#include "base/error.h"
+
+namespace elastify {
+
+ConfigReader::ConfigReader(const json& object, std::string path, std::vector<std::string>& problems)
+    : object_(object), path_(std::move(path)), problems_(problems) {
+  if (!object_.is_object()) {
+    problems_.push_back(fmt::format("{}: expected an object, found {}", path_.empty() ? "the file" : path_,
+                                    object_.type_name()));
+  }
+}
+
+const json* ConfigReader::take(const char* key) {
+  known_.insert(key);
+  if (!object_.is_object()) return nullptr;
+  const auto found = object_.find(key);
+  return found == object_.end() ? nullptr : &*found;
+}
+
+void ConfigReader::problem(const char* key, const std::string& expected, const json& found) {
+  problems_.push_back(fmt::format("{}{}: expected {}, found {}", path_, key, expected, found.dump()));
+}
+
+void ConfigReader::number(const char* key, double& field, double low, double high) {
+  const json* value = take(key);
+  if (value == nullptr) return;
+  if (value->is_number() && value->get<double>() >= low && value->get<double>() <= high) {
+    field = value->get<double>();
+  } else {
+    problem(key, fmt::format("a number in [{}, {}]", low, high), *value);
+  }
+}
+
+void ConfigReader::integer(const char* key, std::int64_t& field, std::int64_t low, std::int64_t high) {
+  const json* value = take(key);
+  if (value == nullptr) return;
+  const bool fits = value->is_number_unsigned() ? value->get<std::uint64_t>() <= static_cast<std::uint64_t>(INT64_MAX)
+                                                : value->is_number_integer();
+  if (fits && value->get<std::int64_t>() >= low && value->get<std::int64_t>() <= high) {
+    field = value->get<std::int64_t>();
+  } else {
+    problem(key, fmt::format("a whole number in [{}, {}]", low, high), *value);
+  }
+}
+
+void ConfigReader::flag(const char* key, bool& field) {
+  const json* value = take(key);
+  if (value == nullptr) return;
+  if (value->is_boolean()) field = value->get<bool>();
+  else problem(key, "true or false", *value);
+}
+
+void ConfigReader::text(const char* key, std::string& field) {
+  const json* value = take(key);
+  if (value == nullptr) return;
+  if (value->is_string()) field = value->get<std::string>();
+  else problem(key, "a string", *value);
+}
+
+void ConfigReader::choice(const char* key, std::string& field, const std::vector<std::string>& allowed) {
+  const json* value = take(key);
+  if (value == nullptr) return;
+  for (const auto& word : allowed) {
+    if (*value == word) {
+      field = word;
+      return;
+    }
+  }
+  problem(key, fmt::format("one of {}", fmt::join(allowed, ", ")), *value);
+}
+
+void ConfigReader::texts(const char* key, std::vector<std::string>& field) {
+  const json* value = take(key);
+  if (value == nullptr) return;
+  std::vector<std::string> read;
+  bool good = value->is_array();
+  for (const auto& item : good ? *value : json::array()) {
+    good = good && item.is_string();
+    if (good) read.push_back(item.get<std::string>());
+  }
+  if (good) field = read;
+  else problem(key, "a list of strings", *value);
+}
+
+void ConfigReader::integers(const char* key, std::vector<std::int64_t>& field, std::int64_t low, std::int64_t high) {
+  const json* value = take(key);
+  if (value == nullptr) return;
+  std::vector<std::int64_t> read;
+  bool good = value->is_array();
+  for (const auto& item : good ? *value : json::array()) {
+    good = good && item.is_number_integer() && item.get<std::int64_t>() >= low && item.get<std::int64_t>() <= high;
+    if (good) read.push_back(item.get<std::int64_t>());
+  }
+  if (good) field = read;
+  else problem(key, fmt::format("a list of whole numbers in [{}, {}]", low, high), *value);
+}
+
+void ConfigReader::finish() {
+  if (!object_.is_object()) return;
+  for (const auto& item : object_.items()) {
+    if (known_.count(item.key()) != 0) continue;
+    problems_.push_back(fmt::format("{}{}: unknown key; known here: {}", path_, item.key(), fmt::join(known_, ", ")));
+  }
+}
+
+void apply_override(json& document, const std::string& assignment) {
+  const auto equals = assignment.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    fail_usage("--set {}: expected KEY=VALUE, for example --set finetune.steps=100", assignment);
+  }
+  json* target = &document;
+  const std::string key = assignment.substr(0, equals);
+  for (std::size_t begin = 0; begin <= key.size();) {
+    const auto dot = std::min(key.find('.', begin), key.size());
+    if (!target->is_object() && !target->is_null()) {
+      fail_usage("--set {}: {} is not a section", assignment, key.substr(0, begin == 0 ? 0 : begin - 1));
+    }
+    target = &(*target)[key.substr(begin, dot - begin)];
+    begin = dot + 1;
+  }
+  const std::string value = assignment.substr(equals + 1);
+  const json parsed = json::parse(value, nullptr, false);
+  *target = parsed.is_discarded() ? json(value) : parsed;
+}
+
+void throw_config_problems(const std::string& source, const std::vector<std::string>& problems) {
+  if (problems.empty()) return;
+  fail_usage("{}: {} problem{}: {}", source, problems.size(), problems.size() == 1 ? "" : "s",
+             fmt::join(problems, "; "));
+}
+
+}  // namespace elastify

@@ -1,0 +1,105 @@
+// Strict JSON configuration. A stage's settings are one plain struct with one visit() that names each field, its range
+// and its meaning once; the same visit() reads a file, reports every problem at once, and writes the resolved settings.
+//
+//   struct AnchorsConfig {
+//     double share = 0.2;
+//     template <typename V> void visit(V& v) { v.number("share", share, 0, 1); }
+//   };
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace elastify {
+
+using nlohmann::json;
+
+// Reads fields of one JSON object; problems are collected, never thrown, so that all are reported together.
+class ConfigReader {
+ public:
+  ConfigReader(const json& object, std::string path, std::vector<std::string>& problems);
+
+  void number(const char* key, double& field, double low, double high);
+  void integer(const char* key, std::int64_t& field, std::int64_t low, std::int64_t high);
+  void flag(const char* key, bool& field);
+  void text(const char* key, std::string& field);
+  void choice(const char* key, std::string& field, const std::vector<std::string>& allowed);
+  void texts(const char* key, std::vector<std::string>& field);
+  void integers(const char* key, std::vector<std::int64_t>& field, std::int64_t low, std::int64_t high);
+
+  template <typename Section>
+  void section(const char* key, Section& section) {
+    const json* value = take(key);
+    if (value == nullptr) return;
+    ConfigReader reader(*value, path_ + key + ".", problems_);
+    section.visit(reader);
+    reader.finish();
+  }
+
+  // Reports keys that no field claimed. Call once, after visit().
+  void finish();
+
+ private:
+  const json* take(const char* key);
+  void problem(const char* key, const std::string& expected, const json& found);
+
+  const json& object_;
+  std::string path_;
+  std::vector<std::string>& problems_;
+  std::set<std::string> known_;
+};
+
+// Writes every field with its present value.
+class ConfigWriter {
+ public:
+  void number(const char* key, double& field, double, double) { object_[key] = field; }
+  void integer(const char* key, std::int64_t& field, std::int64_t, std::int64_t) { object_[key] = field; }
+  void flag(const char* key, bool& field) { object_[key] = field; }
+  void text(const char* key, std::string& field) { object_[key] = field; }
+  void choice(const char* key, std::string& field, const std::vector<std::string>&) { object_[key] = field; }
+  void texts(const char* key, std::vector<std::string>& field) { object_[key] = field; }
+  void integers(const char* key, std::vector<std::int64_t>& field, std::int64_t, std::int64_t) { object_[key] = field; }
+  template <typename Section>
+  void section(const char* key, Section& section) {
+    ConfigWriter writer;
+    section.visit(writer);
+    object_[key] = writer.result();
+  }
+  const json& result() const { return object_; }
+
+ private:
+  json object_ = json::object();
+};
+
+// One `key.path=value` of the command line laid over `document`; value is JSON, or a string where it does not parse.
+// Throws Error(kUsage) on a malformed override.
+void apply_override(json& document, const std::string& assignment);
+
+// Throws Error(kUsage) listing all problems, if there are any.
+void throw_config_problems(const std::string& source, const std::vector<std::string>& problems);
+
+template <typename Config>
+Config read_config(const json& document, const std::string& source) {
+  Config config;
+  std::vector<std::string> problems;
+  ConfigReader reader(document, "", problems);
+  config.visit(reader);
+  reader.finish();
+  throw_config_problems(source, problems);
+  return config;
+}
+
+template <typename Config>
+json config_to_json(Config config) {
+  ConfigWriter writer;
+  config.visit(writer);
+  return writer.result();
+}
+
+}  // namespace elastify

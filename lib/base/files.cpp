@@ -1,0 +1,156 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "base/error.h"
+
+namespace elastify {
+
+MappedFile::MappedFile(const fs::path& path) : path_(path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) fail_data("cannot open {}: {}", path.string(), std::strerror(errno));
+  struct stat info {};
+  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(descriptor);
+    fail_data("cannot read {}: it is not a regular file", path.string());
+  }
+  size_ = static_cast<std::size_t>(info.st_size);
+  if (size_ > 0) {
+    void* mapped = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    const int reason = errno;
+    ::close(descriptor);
+    if (mapped == MAP_FAILED) fail(ErrorCode::kInternal, "cannot map {}: {}", path.string(), std::strerror(reason));
+    data_ = static_cast<const std::byte*>(mapped);
+  } else {
+    ::close(descriptor);
+  }
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void MappedFile::release(std::size_t offset, std::size_t bytes) const {
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const std::size_t begin = (offset + page - 1) / page * page;
+  const std::size_t end = (offset + bytes) / page * page;
+  if (end > begin) ::madvise(const_cast<std::byte*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
+
+namespace {
+
+[[noreturn]] void fail_write(const fs::path& path) {
+  const int reason = errno;
+  fail(ErrorCode::kInternal, "cannot write {}: {}{}", path.string(), std::strerror(reason),
+       reason == ENOSPC ? "; free some space and run the same command again" : "");
+}
+
+void sync_parent(const fs::path& path) {
+  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  const int descriptor = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::fsync(descriptor);
+  ::close(descriptor);
+}
+
+fs::path partial_of(const fs::path& path) { return fs::path(path.string() + ".partial"); }
+
+}  // namespace
+
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), partial_(partial_of(path_)) {
+  if (path_.has_parent_path()) {
+    std::error_code ignored;  // open() below reports the reason
+    fs::create_directories(path_.parent_path(), ignored);
+  }
+  descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) fail_write(partial_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(partial_.c_str());
+}
+
+void AtomicFile::write(const void* data, std::size_t bytes) {
+  write_at(position_, data, bytes);
+  position_ += bytes;
+}
+
+void AtomicFile::write_at(std::uint64_t offset, const void* data, std::size_t bytes) {
+  const char* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t written = ::pwrite(descriptor_, from, bytes, static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail_write(partial_);
+    from += written;
+    offset += static_cast<std::uint64_t>(written);
+    bytes -= static_cast<std::size_t>(written);
+  }
+}
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail_write(partial_);
+  const int closed = ::close(descriptor_);
+  descriptor_ = -1;
+  if (closed != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) fail_write(path_);
+  sync_parent(path_);
+}
+
+AtomicDirectory::AtomicDirectory(fs::path target) : target_(std::move(target)), partial_(partial_of(target_)) {
+  std::error_code error;
+  fs::remove_all(partial_, error);
+  if (!fs::create_directories(partial_, error)) {
+    fail(ErrorCode::kInternal, "cannot create {}: {}", partial_.string(), error.message());
+  }
+}
+
+AtomicDirectory::~AtomicDirectory() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(partial_, ignored);
+}
+
+void AtomicDirectory::commit() {
+  std::error_code error;
+  fs::remove_all(target_, error);
+  if (!error) fs::rename(partial_, target_, error);
+  if (error) fail(ErrorCode::kInternal, "cannot put {} in place: {}", target_.string(), error.message());
+  committed_ = true;
+  sync_parent(target_);
+}
+
+void write_file(const fs::path& path, std::string_view text) {
+  AtomicFile file(path);
+  file.write(text.data(), text.size());
+  file.commit();
+}
+
+void write_json(const fs::path& path, const nlohmann::json& document) {
+  write_file(path, document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+std::string read_file(const fs::path& path, std::uint64_t limit_bytes) {
+  const MappedFile file(path);
+  if (file.size_bytes() > limit_bytes) {
+    fail_data("{} is too large: expected at most {} bytes, found {}", path.string(), limit_bytes, file.size_bytes());
+  }
+  return std::string(file.text());
+}
+
+nlohmann::json read_json(const fs::path& path) {
+  try {
+    return nlohmann::json::parse(read_file(path));
+  } catch (const nlohmann::json::parse_error& error) {
+    fail_data("{} is not valid JSON: parsing stopped at byte {}", path.string(), error.byte);
+  }
+}
+
+}  // namespace elastify

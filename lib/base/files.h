@@ -1,0 +1,81 @@
+// Files that are whole or absent: everything is written beside its place and renamed into it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+namespace elastify {
+
+namespace fs = std::filesystem;
+
+// A file mapped read-only for as long as this object lives. Throws Error(kBadData) if it cannot be opened.
+class MappedFile {
+ public:
+  explicit MappedFile(const fs::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::byte* data() const { return data_; }
+  std::size_t size_bytes() const { return size_; }
+  const fs::path& path() const { return path_; }
+  std::string_view text() const { return {reinterpret_cast<const char*>(data_), size_}; }
+  // Gives the pages of [offset, offset + bytes) back to the system: streaming through a file larger than memory.
+  void release(std::size_t offset, std::size_t bytes) const;
+
+ private:
+  fs::path path_;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+// Writes `path`.partial; commit() flushes it to the disk and renames it to `path`. Dropped without commit(), it vanishes.
+// Every failure, a full disk included, throws Error(kInternal) that names the file and the system's reason.
+class AtomicFile {
+ public:
+  explicit AtomicFile(fs::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(const void* data, std::size_t bytes);
+  void write_at(std::uint64_t offset, const void* data, std::size_t bytes);
+  std::uint64_t position() const { return position_; }
+  void commit();
+
+ private:
+  fs::path path_, partial_;
+  int descriptor_ = -1;
+  std::uint64_t position_ = 0;
+};
+
+// A directory that appears whole: fill path(), then commit() replaces `target`.
+class AtomicDirectory {
+ public:
+  explicit AtomicDirectory(fs::path target);
+  ~AtomicDirectory();
+  AtomicDirectory(const AtomicDirectory&) = delete;
+  AtomicDirectory& operator=(const AtomicDirectory&) = delete;
+
+  const fs::path& path() const { return partial_; }
+  void commit();
+
+ private:
+  fs::path target_, partial_;
+  bool committed_ = false;
+};
+
+void write_file(const fs::path& path, std::string_view text);          // atomic
+void write_json(const fs::path& path, const nlohmann::json& document);  // atomic, indented, final newline
+
+// The whole file. Throws Error(kBadData) if it is missing or larger than `limit_bytes`.
+std::string read_file(const fs::path& path, std::uint64_t limit_bytes = std::uint64_t{1} << 31);
+// Throws Error(kBadData) that names the file and the byte where parsing stopped.
+nlohmann::json read_json(const fs::path& path);
+
+}  // namespace elastify

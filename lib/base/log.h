@@ -1,0 +1,42 @@
+// Logs go to stderr (error, warn, info, debug); stdout belongs to results.
+// spdlog is used for levels, formatting and thread safety.
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace elastify {
+
+// Sends all logs to stderr at `level` (error, warn, info, debug). Throws Error(kUsage) on another word.
+void set_up_log(const std::string& level);
+
+// "1.5 GiB", "12.0 KiB": for people, never parsed.
+std::string format_bytes(double bytes);
+// "3 m 20 s", "1 h 5 m"
+std::string format_duration(double seconds);
+
+// One line on stderr at most every two seconds: what, how far, speed in `unit`/s, time left. Silent for short work.
+class Progress {
+ public:
+  Progress(std::string what, std::int64_t total, std::string unit);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // `done` counts from the start of the work; `detail` is appended (for example the current loss).
+  void update(std::int64_t done, const std::string& detail = "");
+  // Work done before this process started (a resumed stage): kept out of the speed.
+  void resume_at(std::int64_t done) { resumed_at_ = done; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string what_, unit_;
+  std::int64_t total_;
+  std::int64_t resumed_at_ = 0;
+  Clock::time_point started_, printed_;
+};
+
+}  // namespace elastify
