@@ -1,0 +1,122 @@
+#include "model/adapter.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace elastify {
+namespace {
+
+const torch::Tensor& projection(const BlockWeights& block, Target target) {
+  const std::array<const torch::Tensor*, 7> all = {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down};
+  return *all[static_cast<std::size_t>(target)];
+}
+
+std::string pair_name(std::size_t layer, std::size_t target, const char* half) {
+  return fmt::format("layers.{}.{}.lora_{}", layer, kTargetNames[target], half);
+}
+
+template <typename F>
+void for_each_pair(const Adapter& adapter, F&& visit) {
+  for (std::size_t layer = 0; layer < adapter.blocks.size(); ++layer) {
+    for (std::size_t target = 0; target < kTargetNames.size(); ++target) {
+      if (adapter.blocks[layer][target].defined()) visit(layer, target, adapter.blocks[layer][target]);
+    }
+  }
+}
+
+}  // namespace
+
+Target parse_target(const std::string& name) {
+  for (std::size_t i = 0; i < kTargetNames.size(); ++i) {
+    if (name == kTargetNames[i]) return static_cast<Target>(i);
+  }
+  fail_usage("adapter target '{}' is unknown: expected q, k, v, o, gate, up or down", name);
+}
+
+std::vector<torch::Tensor> Adapter::parameters() const {
+  std::vector<torch::Tensor> all;
+  for_each_pair(*this, [&](std::size_t, std::size_t, const LoraPair& pair) { all.insert(all.end(), {pair.a, pair.b}); });
+  return all;
+}
+
+std::int64_t Adapter::weight_count() const {
+  std::int64_t count = 0;
+  for (const auto& parameter : parameters()) count += parameter.numel();
+  return count;
+}
+
+Adapter make_adapter(const ModelWeights& sliced, const std::vector<Target>& targets, std::int64_t rank, double alpha,
+                     double dropout, std::uint64_t seed) {
+  Adapter adapter{rank, alpha / static_cast<double>(rank), dropout, {}};
+  adapter.blocks.resize(sliced.blocks.size());
+  auto generator = at::detail::createCPUGenerator(seed);  // on the CPU, so that every device starts alike
+  const auto device = sliced.embedding.device();
+  for (std::size_t layer = 0; layer < sliced.blocks.size(); ++layer) {
+    for (const Target target : targets) {
+      const torch::Tensor& weight = projection(sliced.blocks[layer], target);
+      const double bound = 1 / std::sqrt(static_cast<double>(weight.size(1)));
+      LoraPair& pair = adapter.blocks[layer][static_cast<std::size_t>(target)];
+      pair.a = torch::empty({rank, weight.size(1)}, torch::kFloat32).uniform_(-bound, bound, generator).to(device).requires_grad_();
+      pair.b = torch::zeros({weight.size(0), rank}, torch::TensorOptions().dtype(torch::kFloat32).device(device)).requires_grad_();
+    }
+  }
+  return adapter;
+}
+
+ModelWeights merge_adapter(const ModelWeights& sliced, const Adapter& adapter) {
+  torch::NoGradGuard no_grad;
+  ModelWeights merged = sliced;
+  for_each_pair(adapter, [&](std::size_t layer, std::size_t target, const LoraPair& pair) {
+    auto& weight = const_cast<torch::Tensor&>(projection(merged.blocks[layer], static_cast<Target>(target)));
+    weight = weight + (pair.b.to(weight.dtype()).mm(pair.a.to(weight.dtype())) * adapter.scale);
+  });
+  return merged;
+}
+
+Adapter round_to_half(const Adapter& adapter) {
+  torch::NoGradGuard no_grad;
+  Adapter rounded = adapter;
+  for (auto& block : rounded.blocks) {
+    for (auto& pair : block) {
+      if (pair.defined()) pair = {pair.a.to(torch::kFloat16).to(pair.a.dtype()), pair.b.to(torch::kFloat16).to(pair.b.dtype())};
+    }
+  }
+  return rounded;
+}
+
+void save_adapter(const fs::path& directory, const Adapter& adapter) {
+  std::map<std::string, torch::Tensor> tensors;
+  for_each_pair(adapter, [&](std::size_t layer, std::size_t target, const LoraPair& pair) {
+    tensors[pair_name(layer, target, "a")] = pair.a.detach().to(torch::kFloat16);
+    tensors[pair_name(layer, target, "b")] = pair.b.detach().to(torch::kFloat16);
+  });
+  write_safetensors(directory / "adapter.safetensors", tensors);
+  write_json(directory / "adapter_config.json", {{"rank", adapter.rank}, {"scale", adapter.scale}});
+}
+
+Adapter load_adapter(const fs::path& directory, const ModelConfig& config, torch::Device device, torch::ScalarType dtype) {
+  const auto settings = read_json(directory / "adapter_config.json");
+  const auto tensors = open_safetensors(directory / "adapter.safetensors");
+  if (!settings.is_object() || !settings.value("rank", nlohmann::json()).is_number_integer() || !settings.value("scale", nlohmann::json()).is_number()) {
+    fail_data("{}: expected rank and scale", (directory / "adapter_config.json").string());
+  }
+  Adapter adapter{settings["rank"].get<std::int64_t>(), settings["scale"].get<double>(), 0, {}};
+  adapter.blocks.resize(static_cast<std::size_t>(config.num_layers));
+  std::size_t used = 0;
+  for (std::size_t layer = 0; layer < adapter.blocks.size(); ++layer) {
+    for (std::size_t target = 0; target < kTargetNames.size(); ++target) {
+      const auto a = tensors.find(pair_name(layer, target, "a")), b = tensors.find(pair_name(layer, target, "b"));
+      if (a == tensors.end() || b == tensors.end()) continue;
+      adapter.blocks[layer][target] = {a->second.view().to(device, dtype), b->second.view().to(device, dtype)};
+      used += 2;
+    }
+  }
+  if (used != tensors.size()) fail_data("{}: {} tensors do not belong to this model's layers", directory.string(), tensors.size() - used);
+  return adapter;
+}
+
+}  // namespace elastify

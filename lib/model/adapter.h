@@ -1,0 +1,48 @@
+// A level's LoRA (Hu et al. 2021): y = W x + s B (A x), s = alpha / rank, base frozen, never merged.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "model/weights.h"
+
+namespace elastify {
+
+enum class Target { kQ, kK, kV, kO, kGate, kUp, kDown };
+inline constexpr std::array<const char*, 7> kTargetNames = {"q", "k", "v", "o", "gate", "up", "down"};
+// Throws Error(kUsage) on another word.
+Target parse_target(const std::string& name);
+
+struct LoraPair {
+  torch::Tensor a;  // [rank, inputs of the sliced projection]
+  torch::Tensor b;  // [outputs of the sliced projection, rank]
+  bool defined() const { return a.defined(); }
+};
+
+struct Adapter {
+  std::int64_t rank = 0;
+  double scale = 1;    // s
+  double dropout = 0;  // on x, while training only
+  std::vector<std::array<LoraPair, 7>> blocks;  // [layer][target]; undefined where the target is not adapted
+
+  std::vector<torch::Tensor> parameters() const;
+  std::int64_t weight_count() const;
+};
+
+// A drawn from U(-1/sqrt(inputs), 1/sqrt(inputs)), as the reference implementation's Kaiming rule gives; B zero.
+Adapter make_adapter(const ModelWeights& sliced, const std::vector<Target>& targets, std::int64_t rank, double alpha,
+                     double dropout, std::uint64_t seed);
+
+// The same sub-model with W + s B A in place of W: an oracle for the unmerged forward pass.
+ModelWeights merge_adapter(const ModelWeights& sliced, const Adapter& adapter);
+
+// adapter.safetensors (F16, names "layers.3.q.lora_a") and adapter_config.json. What is evaluated is what ships, so
+// callers round with round_to_half() first. Both functions throw Error on failure.
+void save_adapter(const fs::path& directory, const Adapter& adapter);
+Adapter load_adapter(const fs::path& directory, const ModelConfig& config, torch::Device device, torch::ScalarType dtype);
+Adapter round_to_half(const Adapter& adapter);
+
+}  // namespace elastify

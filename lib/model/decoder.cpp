@@ -1,0 +1,176 @@
+#include "model/decoder.h"
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+
+namespace elastify {
+namespace {
+
+namespace F = torch::nn::functional;
+
+// y = W x + bias + s B (A drop(x)). The base stays frozen, so only the adapter's factors and x receive gradients.
+torch::Tensor project(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, const ForwardOptions& options,
+                      std::int64_t layer, Target target, const torch::Tensor& dropped) {
+  torch::Tensor y = F::linear(x, weight, bias);
+  if (options.adapter == nullptr) return y;
+  const LoraPair& pair = options.adapter->blocks[static_cast<std::size_t>(layer)][static_cast<std::size_t>(target)];
+  if (!pair.defined()) return y;
+  const torch::Tensor low = F::linear(dropped, pair.a.to(x.scalar_type()));
+  return y + F::linear(low, pair.b.to(x.scalar_type())) * options.adapter->scale;
+}
+
+// One dropout mask for all projections that read the same x.
+torch::Tensor drop(const torch::Tensor& x, const ForwardOptions& options) {
+  if (options.adapter == nullptr || !options.training || options.adapter->dropout == 0) return x;
+  return torch::dropout(x, options.adapter->dropout, true);
+}
+
+// x: [batch, heads, seq, head_dim]; halves i and i + head_dim/2 turn together.
+torch::Tensor rotate(const torch::Tensor& x, const torch::Tensor& cos, const torch::Tensor& sin) {
+  const auto halves = x.chunk(2, -1);
+  return torch::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1);
+}
+
+// [seq, keys] additive mask: 0 where query `past + i` may see key j, else -inf.
+torch::Tensor causal_mask(std::int64_t past, std::int64_t seq, std::int64_t window, const torch::Tensor& like) {
+  const auto options = torch::TensorOptions().device(like.device()).dtype(torch::kInt64);
+  const torch::Tensor query = torch::arange(past, past + seq, options).unsqueeze(1);
+  const torch::Tensor key = torch::arange(past + seq, options).unsqueeze(0);
+  torch::Tensor hidden = key > query;
+  if (window > 0) hidden = hidden | (key <= query - window);
+  return torch::zeros({seq, past + seq}, like.options()).masked_fill_(hidden, -std::numeric_limits<double>::infinity());
+}
+
+// Queries of a group share its keys: [batch, groups, queries * seq, head_dim] against [batch, groups, keys, head_dim].
+torch::Tensor grouped_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, std::int64_t window) {
+  const std::int64_t batch = q.size(0), heads = q.size(1), seq = q.size(2), width = q.size(3);
+  const std::int64_t groups = k.size(1), keys = k.size(2), queries = heads / groups;
+  const torch::Tensor scaled = (q * (1 / std::sqrt(static_cast<double>(width)))).reshape({batch, groups, queries * seq, width});
+  torch::Tensor scores = torch::matmul(scaled, k.transpose(-1, -2)).view({batch, groups, queries, seq, keys});
+  if (seq > 1 || window > 0) scores = scores + causal_mask(keys - seq, seq, window, scores);
+  const torch::Tensor weights = torch::softmax(scores, -1).view({batch, groups, queries * seq, keys});
+  return torch::matmul(weights, v).view({batch, heads, seq, width});
+}
+
+}  // namespace
+
+torch::Tensor rotary_frequencies(const ModelConfig& config) {
+  const torch::Tensor even = torch::arange(0, config.head_dim, 2, torch::kFloat64);
+  const torch::Tensor plain = torch::pow(config.rope_theta, -even / static_cast<double>(config.head_dim));
+  const RopeScaling& s = config.rope_scaling;
+  if (s.kind == RopeScaling::Kind::kNone) return plain;
+  if (s.kind == RopeScaling::Kind::kLinear) return plain / s.factor;
+  const double original = static_cast<double>(s.original_max_positions);
+  const torch::Tensor wavelength = 2 * M_PI / plain;
+  const torch::Tensor blend = (original / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
+  const torch::Tensor smooth = (1 - blend) * plain / s.factor + blend * plain;
+  torch::Tensor scaled = torch::where(wavelength > original / s.low_freq_factor, plain / s.factor, smooth);
+  return torch::where(wavelength < original / s.high_freq_factor, plain, scaled);
+}
+
+RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t positions, torch::Device device, torch::ScalarType dtype) {
+  const torch::Tensor angles = torch::outer(torch::arange(positions, torch::kFloat64), rotary_frequencies(config));
+  return {angles.cos().to(device, dtype), angles.sin().to(device, dtype)};
+}
+
+torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
+  // Half types square in float32, as the reference implementations do.
+  const auto wide = x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+  const torch::Tensor high = x.to(wide);
+  return (high * torch::rsqrt(high.square().mean(-1, true) + eps)).to(x.scalar_type()) * weight;
+}
+
+namespace {
+
+torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, const RotaryTable& rotary, std::int64_t layer,
+                                const torch::Tensor& x, const ForwardOptions& options) {
+  const std::int64_t batch = x.size(0), seq = x.size(1), past = options.cache != nullptr ? options.cache->tokens : 0;
+  const torch::Tensor dropped = drop(x, options);
+  const auto heads = [&](const torch::Tensor& y) { return y.view({batch, seq, -1, c.head_dim}); };
+  torch::Tensor q = heads(project(x, w.q, w.q_bias, options, layer, Target::kQ, dropped));
+  torch::Tensor k = heads(project(x, w.k, w.k_bias, options, layer, Target::kK, dropped));
+  torch::Tensor v = heads(project(x, w.v, w.v_bias, options, layer, Target::kV, dropped)).transpose(1, 2);
+  if (w.q_norm.defined()) {
+    q = rms_norm(q, w.q_norm, c.rms_norm_eps);
+    k = rms_norm(k, w.k_norm, c.rms_norm_eps);
+  }
+  const torch::Tensor cos = rotary.cos.narrow(0, past, seq), sin = rotary.sin.narrow(0, past, seq);
+  q = rotate(q.transpose(1, 2), cos, sin);
+  k = rotate(k.transpose(1, 2), cos, sin);
+  if (options.cache != nullptr) {
+    auto& keys = options.cache->keys[static_cast<std::size_t>(layer)];
+    auto& values = options.cache->values[static_cast<std::size_t>(layer)];
+    keys = keys.defined() ? torch::cat({keys, k}, 2) : k;
+    values = values.defined() ? torch::cat({values, v}, 2) : v;
+    k = keys;
+    v = values;
+  }
+  torch::Tensor mixed = grouped_attention(q, k, v, c.sliding_window).transpose(1, 2).reshape({batch, seq, -1});
+  if (options.tap) mixed = options.tap(layer, UnitKind::kGroup, mixed);
+  return project(mixed, w.o, w.o_bias, options, layer, Target::kO, drop(mixed, options));
+}
+
+torch::Tensor mlp_forward(const BlockWeights& w, std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) {
+  const torch::Tensor dropped = drop(x, options);
+  const torch::Tensor gate = project(x, w.gate, {}, options, layer, Target::kGate, dropped);
+  const torch::Tensor up = project(x, w.up, {}, options, layer, Target::kUp, dropped);
+  torch::Tensor neurons = torch::silu(gate) * up;
+  if (options.tap) neurons = options.tap(layer, UnitKind::kNeuron, neurons);
+  return project(neurons, w.down, {}, options, layer, Target::kDown, drop(neurons, options));
+}
+
+}  // namespace
+
+torch::Tensor block_forward(const BlockWeights& block, const ModelConfig& config, const RotaryTable& rotary,
+                            std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) {
+  const torch::Tensor after =
+      x + attention_forward(block, config, rotary, layer, rms_norm(x, block.attn_norm, config.rms_norm_eps), options);
+  return after + mlp_forward(block, layer, rms_norm(after, block.ffn_norm, config.rms_norm_eps), options);
+}
+
+Decoder::Decoder(ModelWeights weights)
+    : weights_(std::move(weights)),
+      rotary_(make_rotary_table(weights_.config, weights_.config.max_positions, weights_.embedding.device(),
+                                weights_.embedding.scalar_type())) {}
+
+torch::Tensor Decoder::embed(const torch::Tensor& tokens) const { return F::embedding(tokens, weights_.embedding); }
+
+torch::Tensor Decoder::block(std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) const {
+  return block_forward(weights_.blocks[static_cast<std::size_t>(layer)], weights_.config, rotary_, layer, x, options);
+}
+
+torch::Tensor Decoder::finish(const torch::Tensor& x) const {
+  return rms_norm(x, weights_.final_norm, weights_.config.rms_norm_eps);
+}
+
+torch::Tensor Decoder::head(const torch::Tensor& normed) const { return F::linear(normed, weights_.head); }
+
+torch::Tensor Decoder::hidden(const torch::Tensor& tokens, const ForwardOptions& options) const {
+  require(tokens.size(1) + (options.cache != nullptr ? options.cache->tokens : 0) <= config().max_positions,
+          "{} tokens exceed the model's context of {}", tokens.size(1), config().max_positions);
+  if (options.cache != nullptr && options.cache->keys.empty()) {
+    options.cache->keys.resize(weights_.blocks.size());
+    options.cache->values.resize(weights_.blocks.size());
+  }
+  torch::Tensor x = embed(tokens);
+  for (std::int64_t layer = 0; layer < num_layers(); ++layer) x = block(layer, x, options);
+  if (options.cache != nullptr) options.cache->tokens += tokens.size(1);
+  return finish(x);
+}
+
+torch::Tensor Decoder::logits(const torch::Tensor& tokens, const ForwardOptions& options) const {
+  return head(hidden(tokens, options));
+}
+
+torch::Tensor token_losses(const torch::Tensor& logits, const torch::Tensor& targets) {
+  const auto wide = logits.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+  const torch::Tensor flat = logits.reshape({-1, logits.size(-1)}).to(wide);
+  const auto options = F::CrossEntropyFuncOptions().ignore_index(kIgnore).reduction(torch::kNone);
+  return F::cross_entropy(flat, targets.reshape({-1}), options).view(targets.sizes());
+}
+
+torch::Tensor summed_loss(const torch::Tensor& logits, const torch::Tensor& targets) { return token_losses(logits, targets).sum(); }
+
+}  // namespace elastify
