@@ -1,0 +1,59 @@
+// Byte pair encoding of one piece of text, O(n log n): a linked list of symbols and a queue of possible merges.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "elrt/tokenizer.hpp"
+#include "tokenizer/literal_set.hpp"
+#include "tokenizer/vocabulary.hpp"
+
+namespace elrt {
+
+class Bpe {
+ public:
+  Bpe() = default;  // encodes nothing
+
+  // `spec` and `vocabulary` must outlive it. kBadData where a merge's joined text is no token.
+  static Result<Bpe> create(const TokenizerSpec& spec, const Vocabulary& vocabulary);
+
+  // Appends the piece's ids. `piece` is valid UTF-8 of less than 2^31 bytes; `escaped`: it came from utf8::escape_invalid.
+  void encode(std::string_view piece, bool escaped, std::vector<std::int32_t>& ids) const;
+
+ private:
+  // Neighbours in a list over one piece; a merge keeps the left one.
+  struct Symbol {
+    std::int32_t id;  // token; -1: a character that is no token
+    std::int32_t begin, size;  // bytes of the piece
+    std::int32_t previous, next;  // -1: none
+    bool alive;
+    bool frozen;  // raw bytes, user-defined tokens and, for merge rules, unknown characters never merge
+  };
+  struct Candidate {
+    std::int32_t left, right;  // symbols
+    std::int32_t id;           // of the joined token
+    std::int32_t size;         // bytes of both: a stale candidate shows by its size
+    float score;               // kBpeScores: higher first
+    std::int32_t rank;         // kBpeMerges: lower first
+  };
+  struct LaterFirst;  // queue order
+  struct MergeValue { std::int32_t rank, id; };
+
+  Bpe(const TokenizerSpec& spec, const Vocabulary& vocabulary) : spec_(&spec), vocabulary_(&vocabulary) {}
+  static void push(std::int32_t id, std::size_t begin, std::size_t size, bool frozen, std::vector<Symbol>& symbols);
+  std::vector<Symbol> split(std::string_view piece, bool escaped) const;
+  void add_character(std::string_view piece, std::size_t begin, std::size_t size, int raw_byte,
+                     std::vector<Symbol>& symbols) const;
+  bool candidate(std::string_view piece, const std::vector<Symbol>& symbols, std::int32_t left, Candidate& out) const;
+  void merge_all(std::string_view piece, std::vector<Symbol>& symbols) const;
+  void emit(std::string_view piece, const std::vector<Symbol>& symbols, std::vector<std::int32_t>& ids) const;
+
+  const TokenizerSpec* spec_ = nullptr;
+  const Vocabulary* vocabulary_ = nullptr;
+  LiteralSet user_defined_;  // score models cut these out before merging; merge models have them as added tokens
+  std::unordered_map<std::uint64_t, MergeValue> merges_;  // by left << 32 | right
+};
+
+}  // namespace elrt

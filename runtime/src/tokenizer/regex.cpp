@@ -1,0 +1,77 @@
+#include "tokenizer/regex.hpp"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "tokenizer/utf8.hpp"
+
+namespace elrt {
+namespace {
+
+// Steps of one match. A sensible pre-tokenizer uses a few per character of its match; the bound is seconds, not hours.
+constexpr std::uint32_t kMatchLimit = 10'000'000;
+constexpr std::uint32_t kHeapLimitKib = 65536;
+// All matches of one text together: failing attempts at every character must not add up.
+constexpr std::size_t kMaxEmptyMatches = 1u << 24;
+
+struct FreeMatchContext { void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); } };
+struct FreeMatchData { void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); } };
+
+std::string error_text(int code) {
+  PCRE2_UCHAR buffer[256] = {};
+  pcre2_get_error_message(code, buffer, sizeof buffer);
+  return reinterpret_cast<const char*>(buffer);
+}
+
+}  // namespace
+
+void Regex::Free::operator()(pcre2_real_code_8* code) const { pcre2_code_free(code); }
+Regex::Regex(pcre2_real_code_8* code) : code_(code) {}
+
+Result<Regex> Regex::compile(const std::string& pattern) {
+  if (pattern.empty()) return bad_data("tokenizer regex: empty pattern");
+  if (pattern.size() > kMaxPatternBytes) {
+    return bad_data("tokenizer regex: " + std::to_string(pattern.size()) + " bytes, expected at most " +
+                    std::to_string(kMaxPatternBytes));
+  }
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                                   PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
+  if (code == nullptr) {
+    return bad_data("tokenizer regex does not compile: " + error_text(error) + " at byte " + std::to_string(offset) +
+                    " of: " + utf8::replace_invalid(pattern.substr(0, 200)));
+  }
+  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it is not to be had, matching is only slower
+  return Regex(code);
+}
+
+Result<std::vector<TextRange>> Regex::find_all(std::string_view text) const {
+  const std::unique_ptr<pcre2_match_data, FreeMatchData> data(pcre2_match_data_create(1, nullptr));
+  const std::unique_ptr<pcre2_match_context, FreeMatchContext> context(pcre2_match_context_create(nullptr));
+  if (!data || !context) return internal_error("tokenizer regex: out of memory");
+  pcre2_set_match_limit(context.get(), kMatchLimit);
+  pcre2_set_heap_limit(context.get(), kHeapLimitKib);
+  std::vector<TextRange> matches;
+  std::size_t at = 0, empty_matches = 0;
+  while (at < text.size()) {
+    const int status = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
+                                   PCRE2_NO_UTF_CHECK, data.get(), context.get());
+    if (status == PCRE2_ERROR_NOMATCH) break;
+    if (status < 0) return bad_data("tokenizer regex gave up: " + error_text(status) + "; the pattern does not suit the text");
+    const PCRE2_SIZE* found = pcre2_get_ovector_pointer(data.get());
+    // \K may put the start behind the end or before the last match.
+    if (found[1] > found[0] && found[0] >= at) {
+      matches.push_back({found[0], found[1]});
+      at = found[1];
+    } else {
+      if (++empty_matches > kMaxEmptyMatches) return bad_data("tokenizer regex matches the empty text too often");
+      const std::size_t next = found[1] > at ? found[1] : at;
+      if (next >= text.size()) break;
+      at = next + utf8::decode(text.substr(next)).size;
+    }
+  }
+  return matches;
+}
+
+}  // namespace elrt

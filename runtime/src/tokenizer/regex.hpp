@@ -1,0 +1,39 @@
+// A compiled PCRE2 pattern over UTF-8 text with Unicode character classes, bounded in size and in matching effort.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "elrt/result.hpp"
+
+struct pcre2_real_code_8;
+
+namespace elrt {
+
+// A stretch of a text, in bytes.
+struct TextRange {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+class Regex {
+ public:
+  static constexpr std::size_t kMaxPatternBytes = 16384;
+
+  // kBadData with PCRE2's message and place where `pattern` does not compile.
+  static Result<Regex> compile(const std::string& pattern);
+
+  // All matches from left to right, not overlapping; empty matches are left out. `text` must be valid UTF-8. Fails where a
+  // match needs more than a fixed number of steps, so no pattern can hang.
+  Result<std::vector<TextRange>> find_all(std::string_view text) const;
+
+ private:
+  explicit Regex(pcre2_real_code_8* code);
+  struct Free { void operator()(pcre2_real_code_8* code) const; };
+  std::unique_ptr<pcre2_real_code_8, Free> code_;
+};
+
+}  // namespace elrt
