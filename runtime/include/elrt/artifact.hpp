@@ -1,0 +1,93 @@
+// An elastic artifact, mapped and validated. The layout of the file is in format.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "elrt/gguf.hpp"
+#include "elrt/result.hpp"
+
+namespace elrt {
+
+class Tokenizer;
+struct Model;
+
+enum class TensorType : std::uint32_t { kF32 = 0, kF16 = 1 };
+
+// One tensor of the file. `dims` lists the contiguous dimension first. `data` points into the mapping.
+struct TensorInfo {
+  std::string name;
+  TensorType type = TensorType::kF32;
+  std::vector<std::uint64_t> dims;
+  std::uint64_t file_offset = 0;  // from the start of the file
+  std::uint64_t bytes = 0;
+  const std::byte* data = nullptr;
+};
+
+// The full model's dimensions.
+struct ModelShape {
+  std::uint32_t blocks = 0, context = 0, hidden = 0, ffn = 0, vocab = 0;
+  std::uint32_t heads = 0, kv_heads = 0, head_dim = 0;
+  std::uint32_t sliding_window = 0;  // 0: none
+  float rms_epsilon = 0;
+  double rope_base = 0;
+
+  std::uint32_t heads_per_group() const { return heads / kv_heads; }
+};
+
+// What one level keeps. Spans have one entry per layer and live as long as the artifact.
+struct LevelInfo {
+  std::uint32_t level = 0;  // percent
+  std::span<const std::uint32_t> kv_groups, neurons;
+  float block_ratio = 0, total_ratio = 0;           // NaN where the file does not say
+  float loss_before = 0, loss_after = 0;            // nats per token, NaN where not measured
+  std::uint32_t adapter_rank = 0;                   // 0: no adapter
+  float adapter_scale = 0;
+  std::uint64_t adapter_bytes = 0;
+  std::uint64_t bytes_per_token = 0;                // weight bytes that decoding one token reads
+};
+
+// Move-only handle. Sessions share the mapping, so they stay valid after the artifact is gone; spans and pointers
+// obtained from the artifact do not outlive the last of both. Const members may be called from several threads.
+class Artifact {
+ public:
+  // Maps and checks the file. Reads the header only: no weight is paged in. Fails with kInvalidArgument if the file
+  // cannot be opened, kBadData if anything in it is inconsistent.
+  static Result<Artifact> open(const std::filesystem::path& path);
+
+  Artifact(Artifact&&) noexcept;
+  Artifact& operator=(Artifact&&) noexcept;
+  ~Artifact();
+
+  const std::filesystem::path& path() const;
+  std::uint64_t file_bytes() const;
+  const gguf::Metadata& metadata() const;
+  const std::vector<TensorInfo>& tensors() const;
+  const TensorInfo* find_tensor(std::string_view name) const;  // nullptr if missing
+  const ModelShape& shape() const;
+  const std::vector<LevelInfo>& levels() const;                // ascending, the last is 100
+  Result<LevelInfo> level(std::uint32_t percent) const;        // fails naming the levels that exist
+
+  // Built from the metadata at the first call, then shared.
+  Result<std::shared_ptr<const Tokenizer>> tokenizer() const;
+
+  // Reads every tensor and compares checksums. Fails naming the first tensor that differs.
+  Result<void> verify_checksums() const;
+
+  // For the runtime's own parts.
+  const std::shared_ptr<const Model>& model() const;
+
+ private:
+  struct Impl;
+  explicit Artifact(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace elrt

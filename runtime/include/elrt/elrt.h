@@ -1,0 +1,105 @@
+/* The C API of elrt. Stable: functions and fields are only added.
+ *
+ * Ownership. elrt_engine_open, elrt_session_create and elrt_tokenize give objects that the caller releases with the
+ * matching elrt_engine_close, elrt_session_destroy and elrt_tokens_free; releasing NULL does nothing. A session keeps what
+ * it needs of its engine alive, so the two may be released in any order. Text that functions give out belongs to the
+ * library unless said otherwise; text and arrays that they take are read before they return.
+ *
+ * Errors. Functions return a status; for anything but ELRT_OK, elrt_last_error() says what failed, in one line, until
+ * the same thread's next failing call. Output arguments are then unchanged.
+ *
+ * Threads. An engine may be used from several threads; a session from one at a time.
+ */
+#ifndef ELRT_ELRT_H_
+#define ELRT_ELRT_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ELRT_API_VERSION 1
+
+typedef enum elrt_status {
+  ELRT_OK = 0,
+  ELRT_INTERNAL = 1,          /* a bug, out of memory, a failed system call */
+  ELRT_INVALID_ARGUMENT = 2,  /* the caller asked for something impossible */
+  ELRT_BAD_DATA = 3           /* the artifact or text is damaged or foreign */
+} elrt_status;
+
+typedef struct elrt_engine elrt_engine;    /* a mapped artifact with its tokenizer */
+typedef struct elrt_session elrt_session;  /* a text being read and written at one level */
+
+typedef enum elrt_cache_policy {
+  ELRT_CACHE_RECOMPUTE = 0,  /* the text is read again at the new level: exact */
+  ELRT_CACHE_REUSE = 1       /* going down only: kept groups' keys and values stay */
+} elrt_cache_policy;
+
+/* Zero in a field means its default. */
+typedef struct elrt_session_options {
+  uint32_t level;           /* percent; default 100 */
+  uint32_t threads;         /* default: one per core */
+  uint32_t context_tokens;  /* default: the model's */
+} elrt_session_options;
+
+/* Zero in a field means its default: greedy, no filter. */
+typedef struct elrt_generate_options {
+  uint32_t max_tokens;   /* default 128 */
+  float temperature;     /* 0: greedy */
+  uint32_t top_k;        /* 0: all */
+  float top_p;           /* 0: as 1, all */
+  float min_p;
+  uint64_t seed;
+  const char* const* stop;  /* stop_count NUL-terminated strings */
+  size_t stop_count;
+} elrt_generate_options;
+
+typedef struct elrt_generate_result {
+  uint32_t prompt_tokens;
+  uint32_t generated_tokens;
+  double ttft_ms; /* time to the first token */
+  double tpot_ms; /* mean time of each further token */
+} elrt_generate_result;
+
+/* Receives `bytes` bytes of whole UTF-8 characters, not NUL-terminated; zero ends the generation. */
+typedef int (*elrt_text_callback)(const char* text, size_t bytes, void* user_data);
+
+/* The calling thread's last failure; "" before the first. */
+const char* elrt_last_error(void);
+
+elrt_status elrt_engine_open(const char* path, elrt_engine** engine);
+void elrt_engine_close(elrt_engine* engine);
+size_t elrt_engine_level_count(const elrt_engine* engine);
+uint32_t elrt_engine_level(const elrt_engine* engine, size_t index); /* percent, ascending; 0 if there is none */
+uint32_t elrt_engine_vocab_size(const elrt_engine* engine);
+
+/* With the beginning-of-text token where the model uses one. */
+elrt_status elrt_tokenize(const elrt_engine* engine, const char* text, size_t bytes, int32_t** tokens, size_t* count);
+void elrt_tokens_free(int32_t* tokens);
+/* Writes at most `capacity` bytes (`buffer` may be NULL if 0) and always sets *bytes to the text's full length; the text
+ * is not NUL-terminated. */
+elrt_status elrt_detokenize(const elrt_engine* engine, const int32_t* tokens, size_t count, char* buffer,
+                            size_t capacity, size_t* bytes);
+
+/* `options` may be NULL: all defaults. */
+elrt_status elrt_session_create(const elrt_engine* engine, const elrt_session_options* options, elrt_session** session);
+void elrt_session_destroy(elrt_session* session);
+elrt_status elrt_session_set_level(elrt_session* session, uint32_t level, elrt_cache_policy policy);
+uint32_t elrt_session_level(const elrt_session* session);
+void elrt_session_reset(elrt_session* session);
+
+/* `options`, `on_text` and `result` may be NULL. The prompt starts a new text. */
+elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prompt_bytes,
+                          const elrt_generate_options* options, elrt_text_callback on_text, void* user_data,
+                          elrt_generate_result* result);
+
+/* Mean loss in nats per token over `predictions` tokens; see elastic-run score. */
+elrt_status elrt_score(elrt_session* session, const char* text, size_t bytes, double* nll, uint64_t* predictions);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* ELRT_ELRT_H_ */

@@ -1,0 +1,46 @@
+// Text in, text out: tokenise, prefill, decode until an end is reached.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "elrt/artifact.hpp"
+#include "elrt/sampler.hpp"
+#include "elrt/session.hpp"
+
+namespace elrt {
+
+// The text's tokens, behind the beginning-of-text token where the tokenizer asks for one (never an end token).
+Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, std::string_view text);
+
+struct GenerateOptions {
+  std::uint32_t max_tokens = 128;
+  SamplerOptions sampler;
+  std::vector<std::string> stop;  // the text ends before the first of them; not part of the result
+  bool ignore_end = false;        // go on behind the model's own end of text
+  bool keep_context = false;      // the prompt continues what the session has read, instead of starting anew
+};
+
+enum class FinishReason { kEndOfText, kStopString, kMaxTokens, kContextFull, kCancelled };
+const char* finish_reason_name(FinishReason reason);  // "end_of_text", "stop_string", ...
+
+struct Generation {
+  std::string text;             // what was streamed, joined: valid UTF-8
+  std::vector<TokenId> tokens;  // sampled, without the end-of-text token
+  FinishReason finish = FinishReason::kMaxTokens;
+  std::uint32_t prompt_tokens = 0;
+  double ttft_ms = 0;           // from the call to the first sampled token
+  double tpot_ms = 0;           // mean over the tokens behind the first; 0 if there are none
+};
+
+// Receives whole characters as they become certain; returning false ends the generation. Must not throw.
+using TextCallback = std::function<bool(std::string_view piece)>;
+
+// Generates at the session's level. Fails with kInvalidArgument for an empty prompt and for one that does not fit
+// the context; the session then holds what it held.
+Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
+                            const GenerateOptions& options, const TextCallback& on_text = {});
+
+}  // namespace elrt

@@ -1,0 +1,61 @@
+// A session reads tokens at one level of an artifact and answers with logits.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "elrt/artifact.hpp"
+#include "elrt/result.hpp"
+
+namespace elrt {
+
+using TokenId = std::int32_t;
+
+struct SessionOptions {
+  std::uint32_t level = 100;           // percent, one of the artifact's
+  std::uint32_t threads = 0;           // 0: as many as the machine has cores
+  std::uint32_t context_tokens = 0;    // 0: the model's; more than the model's is refused
+  std::uint32_t batch_tokens = 128;    // tokens per pass while reading a prompt; changes speed and scratch, no result
+};
+
+// What happens to the tokens read so far when the level changes.
+enum class CachePolicy {
+  kRecompute,  // they are read again at the new level with the next forward(): exact
+  kReuse,      // their keys and values stay, as the kept groups are a prefix; only going down
+};
+
+// Move-only; one thread at a time. Keeps the artifact's mapping alive. Logits do not depend on threads or batch_tokens.
+class Session {
+ public:
+  static Result<Session> create(const Artifact& artifact, const SessionOptions& options = {});
+
+  Session(Session&&) noexcept;
+  Session& operator=(Session&&) noexcept;
+  ~Session();
+
+  // Appends `tokens` and returns the logits behind the tokens named by `rows` (ascending indices into `tokens`),
+  // [rows.size()][vocab]. They are valid until the next call. On failure nothing has been appended.
+  Result<std::span<const float>> forward(std::span<const TokenId> tokens, std::span<const std::uint32_t> rows);
+  // The logits behind the last token, [vocab].
+  Result<std::span<const float>> forward(std::span<const TokenId> tokens);
+
+  // Swaps the view; weights stay where they are. Fails for an unknown level and for kReuse going up.
+  Result<void> set_level(std::uint32_t level, CachePolicy policy = CachePolicy::kRecompute);
+
+  void reset();  // forgets all tokens, keeps the level
+
+  std::uint32_t level() const;
+  std::span<const TokenId> tokens() const;  // read so far
+  std::uint32_t context_tokens() const;
+  std::uint32_t batch_tokens() const;
+  std::uint32_t vocab() const;
+  std::uint32_t threads() const;
+
+ private:
+  struct Impl;
+  explicit Session(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace elrt

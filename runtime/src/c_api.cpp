@@ -1,0 +1,177 @@
+// The status boundary: values and failures of the C++ API become codes and a thread's last message.
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "elrt/elrt.h"
+#include "elrt/elrt.hpp"
+#include "guarded.hpp"
+
+struct elrt_engine {
+  elrt::Artifact artifact;
+  std::shared_ptr<const elrt::Tokenizer> tokenizer;
+};
+
+struct elrt_session {
+  elrt::Session session;
+  std::shared_ptr<const elrt::Tokenizer> tokenizer;
+};
+
+namespace {
+
+using elrt::invalid_argument;
+using elrt::Result;
+
+std::string& last_error() {
+  thread_local std::string message;
+  return message;
+}
+
+elrt_status fail(const elrt::Failure& failure) {
+  try {
+    last_error() = failure.message;
+  } catch (...) {
+    last_error().clear();
+  }
+  return static_cast<elrt_status>(failure.status);
+}
+
+// Runs `body`, a Result<void>, and translates how it ended.
+template <typename Body>
+elrt_status call(const char* what, Body&& body) {
+  const Result<void> result = elrt::guarded(what, body);
+  return result ? ELRT_OK : fail(result.failure());
+}
+
+elrt::GenerateOptions convert(const elrt_generate_options& in) {
+  elrt::GenerateOptions out;
+  if (in.max_tokens != 0) out.max_tokens = in.max_tokens;
+  out.sampler = {in.temperature, in.top_k, in.top_p == 0 ? 1.0f : in.top_p, in.min_p, in.seed};
+  for (size_t i = 0; in.stop != nullptr && i < in.stop_count; ++i) out.stop.emplace_back(in.stop[i] == nullptr ? "" : in.stop[i]);
+  return out;
+}
+
+Result<void> tokenize(const elrt_engine& engine, std::string_view text, int32_t** tokens, size_t* count) {
+  auto ids = elrt::prompt_tokens(*engine.tokenizer, text);
+  if (!ids) return ids.take_failure();
+  auto* copy = static_cast<int32_t*>(std::malloc(std::max<size_t>(1, ids->size()) * sizeof(int32_t)));
+  if (copy == nullptr) return elrt::internal_error("cannot tokenise the text: out of memory");
+  std::copy(ids->begin(), ids->end(), copy);
+  *tokens = copy;
+  *count = ids->size();
+  return {};
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* elrt_last_error(void) { return last_error().c_str(); }
+
+elrt_status elrt_engine_open(const char* path, elrt_engine** engine) {
+  return call("open the artifact", [&]() -> Result<void> {
+    if (path == nullptr || engine == nullptr) return invalid_argument("elrt_engine_open: path or engine is NULL");
+    auto artifact = elrt::Artifact::open(path);
+    if (!artifact) return artifact.take_failure();
+    auto tokenizer = artifact->tokenizer();
+    if (!tokenizer) return tokenizer.take_failure();
+    *engine = new elrt_engine{std::move(artifact).value(), std::move(tokenizer).value()};
+    return {};
+  });
+}
+
+void elrt_engine_close(elrt_engine* engine) { delete engine; }
+
+size_t elrt_engine_level_count(const elrt_engine* engine) { return engine == nullptr ? 0 : engine->artifact.levels().size(); }
+
+uint32_t elrt_engine_level(const elrt_engine* engine, size_t index) {
+  return index < elrt_engine_level_count(engine) ? engine->artifact.levels()[index].level : 0;
+}
+
+uint32_t elrt_engine_vocab_size(const elrt_engine* engine) { return engine == nullptr ? 0 : engine->artifact.shape().vocab; }
+
+elrt_status elrt_tokenize(const elrt_engine* engine, const char* text, size_t bytes, int32_t** tokens, size_t* count) {
+  return call("tokenise the text", [&]() -> Result<void> {
+    if (engine == nullptr || (text == nullptr && bytes > 0) || tokens == nullptr || count == nullptr) {
+      return invalid_argument("elrt_tokenize: an argument is NULL");
+    }
+    return tokenize(*engine, {text, bytes}, tokens, count);
+  });
+}
+
+void elrt_tokens_free(int32_t* tokens) { std::free(tokens); }
+
+elrt_status elrt_detokenize(const elrt_engine* engine, const int32_t* tokens, size_t count, char* buffer, size_t capacity, size_t* bytes) {
+  return call("detokenise", [&]() -> Result<void> {
+    if (engine == nullptr || (tokens == nullptr && count > 0) || (buffer == nullptr && capacity > 0) || bytes == nullptr) {
+      return invalid_argument("elrt_detokenize: an argument is NULL");
+    }
+    const std::string text = engine->tokenizer->decode({tokens, count});
+    if (capacity > 0) std::memcpy(buffer, text.data(), std::min(capacity, text.size()));
+    *bytes = text.size();
+    return {};
+  });
+}
+
+elrt_status elrt_session_create(const elrt_engine* engine, const elrt_session_options* options, elrt_session** session) {
+  return call("create a session", [&]() -> Result<void> {
+    if (engine == nullptr || session == nullptr) return invalid_argument("elrt_session_create: engine or session is NULL");
+    elrt::SessionOptions chosen;
+    if (options != nullptr) {
+      if (options->level != 0) chosen.level = options->level;
+      chosen.threads = options->threads;
+      chosen.context_tokens = options->context_tokens;
+    }
+    auto created = elrt::Session::create(engine->artifact, chosen);
+    if (!created) return created.take_failure();
+    *session = new elrt_session{std::move(created).value(), engine->tokenizer};
+    return {};
+  });
+}
+
+void elrt_session_destroy(elrt_session* session) { delete session; }
+
+elrt_status elrt_session_set_level(elrt_session* session, uint32_t level, elrt_cache_policy policy) {
+  return call("set the level", [&]() -> Result<void> {
+    if (session == nullptr) return invalid_argument("elrt_session_set_level: session is NULL");
+    return session->session.set_level(level, policy == ELRT_CACHE_REUSE ? elrt::CachePolicy::kReuse : elrt::CachePolicy::kRecompute);
+  });
+}
+
+uint32_t elrt_session_level(const elrt_session* session) { return session == nullptr ? 0 : session->session.level(); }
+
+void elrt_session_reset(elrt_session* session) {
+  if (session != nullptr) session->session.reset();
+}
+
+elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prompt_bytes, const elrt_generate_options* options,
+                          elrt_text_callback on_text, void* user_data, elrt_generate_result* result) {
+  return call("generate", [&]() -> Result<void> {
+    if (session == nullptr || (prompt == nullptr && prompt_bytes > 0)) return invalid_argument("elrt_generate: session or prompt is NULL");
+    elrt::TextCallback stream;
+    if (on_text != nullptr) stream = [&](std::string_view piece) { return on_text(piece.data(), piece.size(), user_data) != 0; };
+    const elrt::GenerateOptions chosen = options == nullptr ? elrt::GenerateOptions{} : convert(*options);
+    auto done = elrt::generate(session->session, *session->tokenizer, {prompt, prompt_bytes}, chosen, stream);
+    if (!done) return done.take_failure();
+    if (result != nullptr) {
+      *result = {done->prompt_tokens, static_cast<uint32_t>(done->tokens.size()), done->ttft_ms, done->tpot_ms};
+    }
+    return {};
+  });
+}
+
+elrt_status elrt_score(elrt_session* session, const char* text, size_t bytes, double* nll, uint64_t* predictions) {
+  return call("score the text", [&]() -> Result<void> {
+    if (session == nullptr || (text == nullptr && bytes > 0) || nll == nullptr) return invalid_argument("elrt_score: an argument is NULL");
+    auto tokens = elrt::prompt_tokens(*session->tokenizer, {text, bytes});
+    if (!tokens) return tokens.take_failure();
+    auto scored = elrt::score(session->session, tokens.value());
+    if (!scored) return scored.take_failure();
+    *nll = scored->nll;
+    if (predictions != nullptr) *predictions = scored->tokens;
+    return {};
+  });
+}
+
+}  // extern "C"

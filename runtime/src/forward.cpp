@@ -1,0 +1,163 @@
+#include "forward.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace elrt {
+
+Forward::Forward(const Model& model, ThreadPool& pool, std::size_t batch)
+    : model_(model), pool_(pool), scores_(pool.threads()) {
+  const ModelShape& shape = model.shape;
+  const std::size_t q_width = std::size_t{shape.heads} * shape.head_dim, kv_width = std::size_t{shape.kv_heads} * shape.head_dim;
+  for (Activations* a : {&x_, &h_, &head_in_}) a->allocate(batch, shape.hidden);
+  for (Activations* a : {&q_, &attended_}) a->allocate(batch, q_width);
+  for (Activations* a : {&k_, &v_}) a->allocate(batch, kv_width);
+  for (Activations* a : {&gate_, &up_}) a->allocate(batch, shape.ffn);
+  std::size_t rank = 0;
+  for (const LevelData& level : model.levels) rank = std::max<std::size_t>(rank, level.adapter_rank);
+  for (Activations& a : low_rank_) a.allocate(batch, rank);
+  cosines_.resize(batch * (shape.head_dim / 2));
+  sines_.resize(cosines_.size());
+}
+
+void Forward::run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first) {
+  tokens_ = tokens.size();
+  for (std::size_t t = 0; t < tokens_; ++t) kernels::load_row(model_.embedding, static_cast<std::size_t>(tokens[t]), x_.row(t));
+  prepare_rotation(first);
+  for (std::size_t layer = 0; layer < model_.layers.size(); ++layer) {
+    attention_block(view, cache, layer, first);
+    mlp_block(view, layer);
+  }
+}
+
+void Forward::logits(const LevelView& view, std::span<const std::uint32_t> rows, float* out) {
+  const ModelShape& shape = view.model().shape;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    kernels::rms_norm(x_.row(rows[i]), model_.output_norm, shape.rms_epsilon, shape.hidden, head_in_.row(i));
+  }
+  kernels::Matmul job{&model_.output, shape.vocab, shape.hidden, head_in_.row(0), head_in_.stride, out, shape.vocab};
+  job.tokens = static_cast<std::uint32_t>(rows.size());
+  multiply({&job, 1});
+}
+
+void Forward::multiply(std::span<const kernels::Matmul> jobs) {
+  // Pieces of about this many multiplications: long against the cost of handing one out, short enough to balance.
+  constexpr std::uint64_t kPieceWork = 1u << 16;
+  constexpr std::uint32_t kRowGranule = 8;  // the kernel's row block; keeps pieces free of single rows
+  std::array<std::uint32_t, 4> piece_rows{}, pieces{};
+  std::size_t total = 0;
+  for (std::size_t j = 0; j < jobs.size(); ++j) {
+    const std::uint64_t row_work = std::max<std::uint64_t>(1, std::uint64_t{jobs[j].inputs} * jobs[j].tokens);
+    const auto rows = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kPieceWork / row_work, 1, 1u << 20));
+    piece_rows[j] = (rows + kRowGranule - 1) / kRowGranule * kRowGranule;
+    pieces[j] = (jobs[j].outputs + piece_rows[j] - 1) / piece_rows[j];
+    total += pieces[j];
+  }
+  pool_.for_each(total, [&](std::size_t piece, std::size_t) {
+    std::size_t j = 0;
+    while (piece >= pieces[j]) piece -= pieces[j++];
+    const auto begin = static_cast<std::uint32_t>(piece * piece_rows[j]);
+    kernels::matmul(jobs[j], begin, std::min(jobs[j].outputs, begin + piece_rows[j]));
+  });
+}
+
+void Forward::project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections) {
+  std::array<kernels::Matmul, 3> base, down, up;
+  const auto tokens = static_cast<std::uint32_t>(tokens_);
+  const LayerAdapter* adapter = view.adapter(layer);
+  std::size_t adapted = 0;
+  for (std::size_t i = 0; i < projections.size(); ++i) {
+    const Projection& p = projections[i];
+    base[i] = {p.weights, p.outputs, p.inputs, x.row(0), x.stride, p.y->row(0), p.y->stride, tokens, 1, p.accumulate, p.bias};
+    if (adapter == nullptr || !(*adapter)[p.target].a) continue;
+    const AdapterPair& pair = (*adapter)[p.target];
+    Activations& low = low_rank_[adapted];
+    low.clear_padding(tokens_, pair.a.outputs);
+    down[adapted] = {&pair.a, pair.a.outputs, p.inputs, x.row(0), x.stride, low.row(0), low.stride, tokens};
+    up[adapted++] = {&pair.b, p.outputs, pair.b.inputs, low.row(0), low.stride, p.y->row(0), p.y->stride, tokens,
+                     view.adapter_scale(), true};
+  }
+  multiply({base.data(), projections.size()});
+  if (adapted == 0) return;
+  multiply({down.data(), adapted});
+  multiply({up.data(), adapted});
+}
+
+void Forward::normalise(Activations& from, const float* weight, Activations& to) {
+  const ModelShape& shape = model_.shape;
+  for (std::size_t t = 0; t < tokens_; ++t) kernels::rms_norm(from.row(t), weight, shape.rms_epsilon, shape.hidden, to.row(t));
+}
+
+void Forward::prepare_rotation(std::size_t first) {
+  const std::size_t half = model_.shape.head_dim / 2;
+  for (std::size_t t = 0; t < tokens_; ++t) {
+    for (std::size_t i = 0; i < half; ++i) {
+      const double angle = static_cast<double>(first + t) * model_.pair_frequencies[i];
+      cosines_[t * half + i] = static_cast<float>(std::cos(angle));
+      sines_[t * half + i] = static_cast<float>(std::sin(angle));
+    }
+  }
+}
+
+void Forward::attention_block(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
+  const LayerWeights& w = model_.layers[layer];
+  const std::uint32_t hidden = model_.shape.hidden, q_width = view.q_width(layer), kv_width = view.kv_width(layer);
+  normalise(x_, w.attn_norm, h_);
+  const Projection inputs[] = {{kQ, &w.q, q_width, hidden, &q_, w.q_bias, false},
+                               {kK, &w.k, kv_width, hidden, &k_, w.k_bias, false},
+                               {kV, &w.v, kv_width, hidden, &v_, w.v_bias, false}};
+  project(view, layer, h_, inputs);
+  store_keys_values(view, cache, layer, first);
+  attend(view, cache, layer, first);
+  attended_.clear_padding(tokens_, q_width);
+  const Projection output[] = {{kO, &w.o, hidden, q_width, &x_, w.o_bias, true}};
+  project(view, layer, attended_, output);
+}
+
+void Forward::store_keys_values(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
+  const LayerWeights& w = model_.layers[layer];
+  const std::size_t dim = model_.shape.head_dim, half = dim / 2, groups = view.kv_groups(layer);
+  for (std::size_t t = 0; t < tokens_; ++t) {
+    for (std::size_t group = 0; group < groups; ++group) {
+      float* key = k_.row(t) + group * dim;
+      if (w.k_norm != nullptr) kernels::rms_norm(key, w.k_norm, model_.shape.rms_epsilon, dim, key);
+      kernels::rotate_halves(key, cosines_.data() + t * half, sines_.data() + t * half, half);
+      std::copy_n(key, dim, cache.key(layer, group, first + t));
+      std::copy_n(v_.row(t) + group * dim, dim, cache.value(layer, group, first + t));
+    }
+  }
+}
+
+void Forward::attend(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
+  const LayerWeights& w = model_.layers[layer];
+  const ModelShape& shape = model_.shape;
+  const std::size_t dim = shape.head_dim, half = dim / 2, heads = view.q_width(layer) / dim;
+  for (auto& scores : scores_) scores.resize(std::max(scores.size(), kernels::padded(first + tokens_)));
+  pool_.for_each(tokens_ * heads, [&](std::size_t item, std::size_t thread) {
+    const std::size_t t = item / heads, head = item % heads, group = head / shape.heads_per_group(), end = first + t + 1;
+    float* query = q_.row(t) + head * dim;
+    if (w.q_norm != nullptr) kernels::rms_norm(query, w.q_norm, shape.rms_epsilon, dim, query);
+    kernels::rotate_halves(query, cosines_.data() + t * half, sines_.data() + t * half, half);
+    const std::size_t window = shape.sliding_window;
+    const std::size_t begin = window == 0 || window >= end ? 0 : end - window;
+    kernels::attend({query, cache.key(layer, group, 0), cache.value(layer, group, 0), begin, end, dim,
+                     1.0f / std::sqrt(static_cast<float>(dim)), scores_[thread].data(), attended_.row(t) + head * dim});
+  });
+}
+
+void Forward::mlp_block(const LevelView& view, std::size_t layer) {
+  const LayerWeights& w = model_.layers[layer];
+  const std::uint32_t hidden = model_.shape.hidden, neurons = view.neurons(layer);
+  normalise(x_, w.ffn_norm, h_);
+  const Projection inputs[] = {{kGate, &w.gate, neurons, hidden, &gate_, nullptr, false},
+                               {kUp, &w.up, neurons, hidden, &up_, nullptr, false}};
+  project(view, layer, h_, inputs);
+  gate_.clear_padding(tokens_, neurons);
+  up_.clear_padding(tokens_, neurons);
+  pool_.for_each(tokens_, [&](std::size_t t, std::size_t) { kernels::silu_multiply(gate_.row(t), up_.row(t), kernels::padded(neurons)); });
+  const Projection output[] = {{kDown, &w.down, hidden, neurons, &x_, nullptr, true}};
+  project(view, layer, gate_, output);
+}
+
+}  // namespace elrt

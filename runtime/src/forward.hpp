@@ -1,0 +1,73 @@
+// One pass of a batch of consecutive tokens through a level of the model:
+//   x += O(attention(norm(x))), x += down(silu(gate(h)) * up(h)) with h = norm(x), per block; logits = head(norm(x)).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels.hpp"
+#include "kv_cache.hpp"
+#include "level_view.hpp"
+#include "thread_pool.hpp"
+
+namespace elrt {
+
+// Floats, [tokens][stride] with stride padded for the kernels.
+struct Activations {
+  std::vector<float> values;
+  std::size_t stride = 0;
+
+  void allocate(std::size_t tokens, std::size_t width) {
+    stride = kernels::padded(width);
+    values.assign(tokens * stride, 0.0f);
+  }
+  float* row(std::size_t token) { return values.data() + token * stride; }
+  // Zeros from `width` to the next multiple of the padding: what a wider level left there must not be read.
+  void clear_padding(std::size_t tokens, std::size_t width) {
+    for (std::size_t t = 0; t < tokens; ++t) {
+      for (std::size_t i = width; i < kernels::padded(width); ++i) row(t)[i] = 0;
+    }
+  }
+};
+
+class Forward {
+ public:
+  // Scratch for up to `batch` tokens.
+  Forward(const Model& model, ThreadPool& pool, std::size_t batch);
+
+  // Reads `tokens` (at most the batch) at positions first.. and appends their keys and values to the cache, which holds
+  // room for them. Leaves the hidden states for logits().
+  void run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first);
+
+  // Logits of the batch's tokens `rows`, [rows.size()][vocab].
+  void logits(const LevelView& view, std::span<const std::uint32_t> rows, float* out);
+
+ private:
+  struct Projection {
+    Target target;
+    const Matrix* weights;
+    std::uint32_t outputs, inputs;
+    Activations* y;
+    const float* bias;
+    bool accumulate;
+  };
+  // Projections that read the same x run as one parallel loop, their adapters as two more.
+  void project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections);
+  void multiply(std::span<const kernels::Matmul> jobs);
+  void normalise(Activations& from, const float* weight, Activations& to);
+  void prepare_rotation(std::size_t first);
+  void attention_block(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
+  void store_keys_values(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
+  void attend(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
+  void mlp_block(const LevelView& view, std::size_t layer);
+
+  const Model& model_;
+  ThreadPool& pool_;
+  std::size_t tokens_ = 0;  // of the current batch
+  Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
+  std::vector<float> cosines_, sines_;        // [token][head_dim / 2]
+  std::vector<std::vector<float>> scores_;    // per thread
+};
+
+}  // namespace elrt

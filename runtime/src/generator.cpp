@@ -1,0 +1,133 @@
+#include "elrt/generator.hpp"
+
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "elrt/tokenizer.hpp"
+#include "guarded.hpp"
+#include "stop_matcher.hpp"
+
+namespace elrt {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_between(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+// Token ids to shown text: detokeniser, then stop strings, then the caller.
+class TextOutput {
+ public:
+  TextOutput(const Tokenizer& tokenizer, const GenerateOptions& options, const TextCallback& on_text)
+      : stream_(tokenizer, continuing()), stops_(options.stop), on_text_(on_text) {}
+
+  // What ends the generation, if anything.
+  std::optional<FinishReason> push(TokenId token) { return show(stops_.push(stream_.push(token))); }
+
+  // The last characters: a stop string may still complete in them.
+  std::optional<FinishReason> finish() {
+    if (stops_.stopped()) return FinishReason::kStopString;
+    std::string rest = stops_.push(stream_.finish());
+    rest += stops_.finish();
+    return show(std::move(rest));
+  }
+
+  std::string take_text() { return std::move(text_); }
+
+ private:
+  static DecodeOptions continuing() {
+    DecodeOptions options;
+    options.continues = true;
+    return options;
+  }
+
+  std::optional<FinishReason> show(std::string piece) {
+    text_ += piece;
+    if (!piece.empty() && on_text_ && !on_text_(piece)) return FinishReason::kCancelled;
+    if (stops_.stopped()) return FinishReason::kStopString;
+    return std::nullopt;
+  }
+
+  TextStream stream_;
+  StopMatcher stops_;
+  const TextCallback& on_text_;
+  std::string text_;
+};
+
+Result<std::vector<TokenId>> checked_prompt(const Session& session, const Tokenizer& tokenizer, std::string_view prompt,
+                                            bool keep_context) {
+  if (prompt.empty()) return invalid_argument("the prompt is empty; give at least one character");
+  auto tokens = prompt_tokens(tokenizer, prompt);
+  if (!tokens) return tokens.take_failure();
+  if (tokens->empty()) return invalid_argument("the prompt has no tokens");
+  const std::size_t before = keep_context ? session.tokens().size() : 0;
+  if (tokens->size() > session.context_tokens() - before) {
+    return invalid_argument("the prompt has " + std::to_string(tokens->size()) + " tokens" +
+                            (before > 0 ? " behind " + std::to_string(before) : "") + ", the context holds " + std::to_string(session.context_tokens()) + "; shorten it");
+  }
+  return tokens;
+}
+
+// Samples until something ends the text; `logits` are those behind the prompt.
+Result<FinishReason> decode(Session& session, const Tokenizer& tokenizer, const GenerateOptions& options, Sampler& sampler,
+                            std::span<const float> logits, TextOutput& output, Generation& result, Clock::time_point start) {
+  Clock::time_point first = start;
+  while (result.tokens.size() < options.max_tokens) {
+    auto token = sampler.sample(logits);
+    if (!token) return token.take_failure();
+    const Clock::time_point now = Clock::now();
+    if (result.tokens.empty()) result.ttft_ms = ms_between(start, first = now);
+    if (!options.ignore_end && tokenizer.ends_text(token.value())) return FinishReason::kEndOfText;
+    if (!result.tokens.empty()) result.tpot_ms = ms_between(first, now) / static_cast<double>(result.tokens.size());
+    result.tokens.push_back(token.value());
+    if (const auto ended = output.push(token.value())) return *ended;
+    if (result.tokens.size() == options.max_tokens) break;
+    if (session.tokens().size() == session.context_tokens()) return FinishReason::kContextFull;
+    auto next = session.forward({&result.tokens.back(), 1});
+    if (!next) return next.take_failure();
+    logits = next.value();
+  }
+  return FinishReason::kMaxTokens;
+}
+
+}  // namespace
+
+const char* finish_reason_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kEndOfText: return "end_of_text";
+    case FinishReason::kStopString: return "stop_string";
+    case FinishReason::kMaxTokens: return "max_tokens";
+    case FinishReason::kContextFull: return "context_full";
+    case FinishReason::kCancelled: return "cancelled";
+  }
+  return "unknown";
+}
+
+Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
+                            const GenerateOptions& options, const TextCallback& on_text) {
+  return guarded("generate", [&]() -> Result<Generation> {
+    const Clock::time_point start = Clock::now();
+    auto sampler = Sampler::create(options.sampler);
+    if (!sampler) return sampler.take_failure();
+    auto tokens = checked_prompt(session, tokenizer, prompt, options.keep_context);
+    if (!tokens) return tokens.take_failure();
+    if (!options.keep_context) session.reset();
+    Generation result;
+    result.prompt_tokens = static_cast<std::uint32_t>(tokens->size());
+    auto logits = session.forward(tokens.value());
+    if (!logits) return logits.take_failure();
+    TextOutput output(tokenizer, options, on_text);
+    auto finish = decode(session, tokenizer, options, *sampler.operator->(), logits.value(), output, result, start);
+    if (!finish) return finish.take_failure();
+    result.finish = finish.value();
+    if (result.finish != FinishReason::kCancelled) {
+      if (const auto ended = output.finish()) result.finish = *ended;
+    }
+    result.text = output.take_text();
+    return result;
+  });
+}
+
+}  // namespace elrt

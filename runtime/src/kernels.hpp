@@ -1,0 +1,63 @@
+// Arithmetic on float activations and F32 or F16 weights, compiled for several instruction sets and chosen at run time.
+// Every output is reduced in one order that depends on the inputs' count alone, never on how many tokens or rows a call
+// covers: batching and threads cannot change a bit.
+//
+// Activations read by matmul are padded: rows of x hold zeros from `inputs` up to the next multiple of 32.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "model.hpp"
+
+namespace elrt::kernels {
+
+inline constexpr std::size_t kPadding = 32;  // floats; a multiple of every vector length in use
+inline std::size_t padded(std::size_t count) { return (count + kPadding - 1) / kPadding * kPadding; }
+
+// y[t][o] = (accumulate ? y[t][o] : 0) + scale * sum_i W[o][i] x[t][i] + bias[o], for the first outputs and inputs of W.
+struct Matmul {
+  const Matrix* weights = nullptr;
+  std::uint32_t outputs = 0, inputs = 0;
+  const float* x = nullptr;
+  std::size_t x_stride = 0;
+  float* y = nullptr;
+  std::size_t y_stride = 0;
+  std::uint32_t tokens = 0;
+  float scale = 1;
+  bool accumulate = false;
+  const float* bias = nullptr;
+};
+
+// Rows output_begin..output_end-1 of `job`, all tokens.
+void matmul(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);
+
+// out = x * weight / sqrt(mean(x^2) + epsilon), over `count` values; in place is allowed.
+void rms_norm(const float* x, const float* weight, float epsilon, std::size_t count, float* out);
+
+// gate = silu(gate) * up over `count` values, a multiple of kPadding.
+void silu_multiply(float* gate, const float* up, std::size_t count);
+
+// Turns each pair (v[i], v[i + half]) by the angle whose cosine and sine are given.
+void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half);
+
+// One query head against positions begin..end-1 of its group's cache, [position][head_dim] each.
+struct Attention {
+  const float* query = nullptr;
+  const float* keys = nullptr;
+  const float* values = nullptr;
+  std::size_t begin = 0, end = 0;
+  std::size_t head_dim = 0;
+  float scale = 1;
+  float* scores = nullptr;  // scratch, padded(end - begin) floats
+  float* out = nullptr;     // head_dim floats
+};
+void attend(const Attention& job);
+
+// Row `row` of a row-stored matrix as floats.
+void load_row(const Matrix& matrix, std::size_t row, float* out);
+
+// The instruction set in use, for reports.
+const char* target_name();
+
+}  // namespace elrt::kernels

@@ -1,0 +1,139 @@
+// Matrix products. See kernels.hpp for the promise about the order of sums.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels_matmul.cpp"
+#include <hwy/foreach_target.h>  // compiles this file once per instruction set
+#include <hwy/highway.h>
+
+#include <bit>
+
+#include "half.hpp"
+#include "kernels.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace elrt::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// At most a tile's inputs, so that tiles hold whole vectors. Register blocks are arrays of vectors, which rules out
+// targets with sizeless vectors (SVE, RVV); see runtime/CMakeLists.txt.
+using D = hn::CappedTag<float, 32>;
+using V = hn::Vec<D>;
+constexpr std::uint32_t kTile = 32;
+
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr int kBlockRows = 4;  // 32 registers: 4 x 6 sums and 4 rows of weights
+#else
+constexpr int kBlockRows = 2;  // 16 registers: 2 x 6 sums and 2 rows of weights
+#endif
+constexpr int kBlockTokens = 6;
+constexpr int kSingleRows = 8;  // one token: eight independent sums hide the latency of an addition
+
+HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
+HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
+}
+
+HWY_INLINE float to_float(float value) { return value; }
+HWY_INLINE float to_float(hwy::float16_t value) { return float_from_half(std::bit_cast<std::uint16_t>(value)); }
+
+// Adds 32 inputs to Rows x Tokens sums.
+template <int Rows, int Tokens, typename W>
+HWY_INLINE void add_tile(const W* w, std::size_t row_stride, const float* x, std::size_t x_stride, V (&sums)[Rows][Tokens]) {
+  const D d;
+  for (std::size_t i = 0; i < kTile; i += hn::Lanes(d)) {
+    V weights[Rows];
+    for (int r = 0; r < Rows; ++r) weights[r] = load_weights(d, w + r * row_stride + i);
+    for (int t = 0; t < Tokens; ++t) {
+      const V input = hn::LoadU(d, x + t * x_stride + i);
+      for (int r = 0; r < Rows; ++r) sums[r][t] = hn::MulAdd(weights[r], input, sums[r][t]);
+    }
+  }
+}
+
+// The last inputs % 32 of rows that are not tiled: weights behind the row are another row's, so they are not read.
+template <int Rows, int Tokens, typename W>
+HWY_INLINE void add_tail(const W* w, std::size_t row_stride, std::uint32_t count, const float* x, std::size_t x_stride,
+                         V (&sums)[Rows][Tokens]) {
+  alignas(64) float rows[Rows][kTile] = {};
+  for (int r = 0; r < Rows; ++r) {
+    for (std::uint32_t i = 0; i < count; ++i) rows[r][i] = to_float(w[r * row_stride + i]);
+  }
+  add_tile<Rows, Tokens>(&rows[0][0], kTile, x, x_stride, sums);
+}
+
+template <int Rows, int Tokens, typename W>
+HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uint32_t token) {
+  const D d;
+  const Matrix& m = *job.weights;
+  const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
+  const float* x = job.x + token * job.x_stride;
+  V sums[Rows][Tokens];
+  for (int r = 0; r < Rows; ++r) {
+    for (int t = 0; t < Tokens; ++t) sums[r][t] = hn::Zero(d);
+  }
+  // A tiled matrix always holds whole tiles, and inputs beyond the level's last are zero in x.
+  const std::uint32_t tail = m.tiled ? 0 : job.inputs % kTile;
+  const std::uint32_t tiles = m.tiled ? (job.inputs + kTile - 1) / kTile : job.inputs / kTile;
+  for (std::uint32_t tile = 0; tile < tiles; ++tile) {
+    add_tile<Rows, Tokens>(w + tile * m.tile_stride, m.row_stride, x + tile * kTile, job.x_stride, sums);
+  }
+  if (tail != 0) add_tail<Rows, Tokens>(w + tiles * m.tile_stride, m.row_stride, tail, x + tiles * kTile, job.x_stride, sums);
+  for (int r = 0; r < Rows; ++r) {
+    for (int t = 0; t < Tokens; ++t) {
+      float* y = job.y + (token + t) * job.y_stride + output + r;
+      const float product = job.scale * hn::GetLane(hn::SumOfLanes(d, sums[r][t]));
+      const float biased = job.bias == nullptr ? product : product + job.bias[output + r];
+      *y = job.accumulate ? *y + biased : biased;
+    }
+  }
+}
+
+template <int Tokens, typename W>
+void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, std::uint32_t token) {
+  constexpr int kRows = Tokens == 1 ? kSingleRows : kBlockRows;
+  std::uint32_t output = begin;
+  for (; output + kRows <= end; output += kRows) matmul_block<kRows, Tokens, W>(job, output, token);
+  for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token);
+}
+
+template <typename W>
+void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+  std::uint32_t token = 0;
+  for (; token + kBlockTokens <= job.tokens; token += kBlockTokens) matmul_tokens<kBlockTokens, W>(job, begin, end, token);
+  switch (job.tokens - token) {
+    case 5: return matmul_tokens<5, W>(job, begin, end, token);
+    case 4: return matmul_tokens<4, W>(job, begin, end, token);
+    case 3: return matmul_tokens<3, W>(job, begin, end, token);
+    case 2: return matmul_tokens<2, W>(job, begin, end, token);
+    case 1: return matmul_tokens<1, W>(job, begin, end, token);
+    default: return;
+  }
+}
+
+void MatmulRange(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+  if (job.weights->type == TensorType::kF32) return matmul_typed<float>(job, begin, end);
+  matmul_typed<hwy::float16_t>(job, begin, end);
+}
+
+void LoadRow(const Matrix& matrix, std::size_t row, float* out) {
+  const std::size_t count = matrix.inputs;
+  if (matrix.type == TensorType::kF32) {
+    const float* in = reinterpret_cast<const float*>(matrix.data) + row * matrix.row_stride;
+    for (std::size_t i = 0; i < count; ++i) out[i] = in[i];
+  } else {
+    const auto* in = reinterpret_cast<const hwy::float16_t*>(matrix.data) + row * matrix.row_stride;
+    for (std::size_t i = 0; i < count; ++i) out[i] = to_float(in[i]);
+  }
+}
+
+}  // namespace elrt::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace elrt::kernels {
+HWY_EXPORT(MatmulRange);
+HWY_EXPORT(LoadRow);
+
+void matmul(const Matmul& job, std::uint32_t begin, std::uint32_t end) { HWY_DYNAMIC_DISPATCH(MatmulRange)(job, begin, end); }
+void load_row(const Matrix& matrix, std::size_t row, float* out) { HWY_DYNAMIC_DISPATCH(LoadRow)(matrix, row, out); }
+}  // namespace elrt::kernels
+#endif

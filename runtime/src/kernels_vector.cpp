@@ -1,0 +1,114 @@
+// Norms, activations, rotation and attention. See kernels.hpp for the promise about the order of sums.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels_vector.cpp"
+#include <hwy/foreach_target.h>  // compiles this file once per instruction set
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+
+#include <cmath>
+#include <limits>
+
+#include "kernels.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace elrt::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, kPadding>;
+using V = hn::Vec<D>;
+
+HWY_INLINE float dot(const float* a, const float* b, std::size_t count) {
+  const D d;
+  const std::size_t lanes = hn::Lanes(d);
+  V sum = hn::Zero(d);
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) sum = hn::MulAdd(hn::LoadU(d, a + i), hn::LoadU(d, b + i), sum);
+  float total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < count; ++i) total += a[i] * b[i];
+  return total;
+}
+
+void RmsNorm(const float* x, const float* weight, float epsilon, std::size_t count, float* out) {
+  const float mean = dot(x, x, count) / static_cast<float>(count);
+  const float factor = 1.0f / std::sqrt(mean + epsilon);
+  for (std::size_t i = 0; i < count; ++i) out[i] = x[i] * factor * weight[i];
+}
+
+void SiluMultiply(float* gate, const float* up, std::size_t count) {
+  const D d;
+  const V one = hn::Set(d, 1.0f);
+  for (std::size_t i = 0; i < count; i += hn::Lanes(d)) {
+    const V g = hn::LoadU(d, gate + i);
+    const V silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Neg(g))));
+    hn::StoreU(hn::Mul(silu, hn::LoadU(d, up + i)), d, gate + i);
+  }
+}
+
+void RotateHalves(float* head, const float* cosines, const float* sines, std::size_t half) {
+  for (std::size_t i = 0; i < half; ++i) {
+    const float a = head[i], b = head[i + half];
+    head[i] = a * cosines[i] - b * sines[i];
+    head[i + half] = b * cosines[i] + a * sines[i];
+  }
+}
+
+// scores <- exp(scores - max), zero in the padding; returns their sum.
+HWY_INLINE float exponentials(float* scores, std::size_t count) {
+  const D d;
+  float highest = scores[0];
+  for (std::size_t i = 1; i < count; ++i) highest = scores[i] > highest ? scores[i] : highest;
+  for (std::size_t i = count; i < padded(count); ++i) scores[i] = -std::numeric_limits<float>::infinity();
+  const V shift = hn::Set(d, highest);
+  V sum = hn::Zero(d);
+  for (std::size_t i = 0; i < padded(count); i += hn::Lanes(d)) {
+    const V weight = hn::Exp(d, hn::Sub(hn::LoadU(d, scores + i), shift));
+    hn::StoreU(weight, d, scores + i);
+    sum = hn::Add(sum, weight);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+HWY_INLINE void add_scaled(float* out, const float* in, float factor, std::size_t count) {
+  const D d;
+  const std::size_t lanes = hn::Lanes(d);
+  const V f = hn::Set(d, factor);
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) hn::StoreU(hn::MulAdd(f, hn::LoadU(d, in + i), hn::LoadU(d, out + i)), d, out + i);
+  for (; i < count; ++i) out[i] += factor * in[i];
+}
+
+void Attend(const Attention& job) {
+  const std::size_t count = job.end - job.begin;
+  const float* keys = job.keys + job.begin * job.head_dim;
+  const float* values = job.values + job.begin * job.head_dim;
+  for (std::size_t j = 0; j < count; ++j) job.scores[j] = job.scale * dot(job.query, keys + j * job.head_dim, job.head_dim);
+  const float norm = 1.0f / exponentials(job.scores, count);
+  for (std::size_t i = 0; i < job.head_dim; ++i) job.out[i] = 0;
+  for (std::size_t j = 0; j < count; ++j) add_scaled(job.out, values + j * job.head_dim, job.scores[j], job.head_dim);
+  for (std::size_t i = 0; i < job.head_dim; ++i) job.out[i] *= norm;
+}
+
+const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
+
+}  // namespace elrt::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace elrt::kernels {
+HWY_EXPORT(RmsNorm);
+HWY_EXPORT(SiluMultiply);
+HWY_EXPORT(RotateHalves);
+HWY_EXPORT(Attend);
+HWY_EXPORT(TargetName);
+
+void rms_norm(const float* x, const float* weight, float epsilon, std::size_t count, float* out) {
+  HWY_DYNAMIC_DISPATCH(RmsNorm)(x, weight, epsilon, count, out);
+}
+void silu_multiply(float* gate, const float* up, std::size_t count) { HWY_DYNAMIC_DISPATCH(SiluMultiply)(gate, up, count); }
+void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half) {
+  HWY_DYNAMIC_DISPATCH(RotateHalves)(head, cosines, sines, half);
+}
+void attend(const Attention& job) { HWY_DYNAMIC_DISPATCH(Attend)(job); }
+const char* target_name() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
+}  // namespace elrt::kernels
+#endif

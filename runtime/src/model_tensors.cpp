@@ -1,0 +1,153 @@
+#include <cmath>
+#include <string>
+#include <unordered_map>
+
+#include "elrt/format.h"
+#include "model_checks.hpp"
+
+namespace elrt {
+namespace {
+
+namespace names = format::tensor;
+using Dims = std::vector<std::uint64_t>;
+
+std::string text(const Dims& dims) {
+  std::string out = "[";
+  for (std::size_t i = 0; i < dims.size(); ++i) out += (i == 0 ? "" : ", ") + std::to_string(dims[i]);
+  return out + "]";
+}
+
+// Looks tensors up by name and remembers the first problem.
+class TensorBinder {
+ public:
+  explicit TensorBinder(const std::vector<TensorInfo>& tensors) {
+    for (const TensorInfo& tensor : tensors) by_name_.emplace(tensor.name, &tensor);
+  }
+
+  bool has(const std::string& name) const { return by_name_.contains(name); }
+  const std::string& first_problem() const { return problem_; }
+
+  const float* vector(const std::string& name, std::uint64_t length) {
+    const TensorInfo* tensor = find(name, {length});
+    if (tensor == nullptr) return nullptr;
+    if (tensor->type != TensorType::kF32) return fail("tensor '" + name + "' is not F32"), nullptr;
+    return reinterpret_cast<const float*>(tensor->data);
+  }
+
+  const float* optional_vector(const std::string& name, std::uint64_t length) {
+    return has(name) ? vector(name, length) : nullptr;
+  }
+
+  Matrix rows(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
+    const TensorInfo* tensor = find(name, {inputs, outputs});
+    if (tensor == nullptr) return {};
+    return {tensor->data, tensor->type, outputs, inputs, format::kTileInputs, inputs, false};
+  }
+
+  Matrix tiles(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
+    const std::uint64_t tile_count = (std::uint64_t{inputs} + format::kTileInputs - 1) / format::kTileInputs;
+    const TensorInfo* tensor = find(name, {format::kTileInputs, outputs, tile_count});
+    if (tensor == nullptr) return {};
+    return {tensor->data, tensor->type, outputs, inputs, std::size_t{format::kTileInputs} * outputs,
+            format::kTileInputs, true};
+  }
+
+  // Both matrices or neither.
+  AdapterPair adapter(const std::string& name, std::uint32_t inputs, std::uint32_t rank, std::uint32_t outputs) {
+    const bool a = has(name + names::kLoraA), b = has(name + names::kLoraB);
+    if (!a && !b) return {};
+    if (a != b) return fail("adapter '" + name + "' has only one of lora_a and lora_b"), AdapterPair{};
+    AdapterPair pair{rows(name + names::kLoraA, inputs, rank), rows(name + names::kLoraB, rank, outputs)};
+    for (const Matrix* matrix : {&pair.a, &pair.b}) {
+      if (*matrix && matrix->type != TensorType::kF16) fail("adapter '" + name + "' is not F16");
+    }
+    return pair;
+  }
+
+ private:
+  const TensorInfo* find(const std::string& name, const Dims& dims) {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) return fail("tensor '" + name + "' is missing"), nullptr;
+    if (found->second->dims == dims) return found->second;
+    fail("tensor '" + name + "' has dimensions " + text(found->second->dims) + ", expected " + text(dims));
+    return nullptr;
+  }
+
+  void fail(std::string problem) {
+    if (problem_.empty()) problem_ = std::move(problem);
+  }
+
+  std::unordered_map<std::string, const TensorInfo*> by_name_;
+  std::string problem_;
+};
+
+LayerWeights bind_layer(TensorBinder& binder, const ModelShape& shape, std::uint32_t layer) {
+  const std::string blk = "blk." + std::to_string(layer) + ".";
+  const std::uint32_t q_width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
+  LayerWeights weights;
+  weights.attn_norm = binder.vector(blk + names::kAttnNorm, shape.hidden);
+  weights.q = binder.rows(blk + names::kAttnQ, shape.hidden, q_width);
+  weights.k = binder.rows(blk + names::kAttnK, shape.hidden, kv_width);
+  weights.v = binder.rows(blk + names::kAttnV, shape.hidden, kv_width);
+  weights.o = binder.tiles(blk + names::kAttnOutput, q_width, shape.hidden);
+  weights.q_bias = binder.optional_vector(blk + names::kAttnQBias, q_width);
+  weights.k_bias = binder.optional_vector(blk + names::kAttnKBias, kv_width);
+  weights.v_bias = binder.optional_vector(blk + names::kAttnVBias, kv_width);
+  weights.o_bias = binder.optional_vector(blk + names::kAttnOutputBias, shape.hidden);
+  weights.q_norm = binder.optional_vector(blk + names::kAttnQNorm, shape.head_dim);
+  weights.k_norm = binder.optional_vector(blk + names::kAttnKNorm, shape.head_dim);
+  weights.ffn_norm = binder.vector(blk + names::kFfnNorm, shape.hidden);
+  weights.gate = binder.rows(blk + names::kFfnGate, shape.hidden, shape.ffn);
+  weights.up = binder.rows(blk + names::kFfnUp, shape.hidden, shape.ffn);
+  weights.down = binder.tiles(blk + names::kFfnDown, shape.ffn, shape.hidden);
+  return weights;
+}
+
+LayerAdapter bind_adapter(TensorBinder& binder, const ModelShape& shape, const LevelData& level, std::uint32_t layer) {
+  const std::uint32_t kv = level.kv_groups[layer] * shape.head_dim, q = kv * shape.heads_per_group();
+  const std::uint32_t neurons = level.neurons[layer], hidden = shape.hidden;
+  const std::uint32_t in[kTargets] = {hidden, hidden, hidden, q, hidden, hidden, neurons};
+  const std::uint32_t out[kTargets] = {q, kv, kv, hidden, neurons, neurons, hidden};
+  const std::string prefix = "adapter." + std::to_string(level.percent) + ".blk." + std::to_string(layer) + ".";
+  LayerAdapter adapter;
+  for (std::size_t target = 0; target < kTargets; ++target) {
+    adapter[target] = binder.adapter(prefix + names::kAdapterTargets[target], in[target], level.adapter_rank, out[target]);
+  }
+  return adapter;
+}
+
+// Reads rope_freqs (head_dim / 2 floats) now, so that a bad divisor is an error of opening, not NaN later.
+bool read_pair_frequencies(const ModelShape& shape, const float* divisors, std::vector<float>* frequencies) {
+  const std::uint32_t pairs = shape.head_dim / 2;
+  frequencies->resize(pairs);
+  for (std::uint32_t pair = 0; pair < pairs; ++pair) {
+    const double divisor = divisors == nullptr ? 1.0 : divisors[pair];
+    if (!(divisor > 0) || !std::isfinite(divisor)) return false;
+    (*frequencies)[pair] = static_cast<float>(std::pow(shape.rope_base, -2.0 * pair / shape.head_dim) / divisor);
+  }
+  return true;
+}
+
+}  // namespace
+
+Result<void> bind_tensors(Model* model) {
+  const ModelShape& shape = model->shape;
+  TensorBinder binder(model->header.tensors);
+  model->embedding = binder.rows(names::kTokenEmbedding, shape.hidden, shape.vocab);
+  model->output = binder.has(names::kOutput) ? binder.rows(names::kOutput, shape.hidden, shape.vocab) : model->embedding;
+  model->output_norm = binder.vector(names::kOutputNorm, shape.hidden);
+  for (std::uint32_t layer = 0; layer < shape.blocks; ++layer) model->layers.push_back(bind_layer(binder, shape, layer));
+  for (LevelData& level : model->levels) {
+    for (std::uint32_t layer = 0; level.adapter_rank != 0 && layer < shape.blocks; ++layer) {
+      level.adapters.push_back(bind_adapter(binder, shape, level, layer));
+    }
+  }
+  const float* divisors = binder.optional_vector(names::kRopeFreqs, shape.head_dim / 2);
+  if (!binder.first_problem().empty()) return bad_data(binder.first_problem());
+  if (!read_pair_frequencies(shape, divisors, &model->pair_frequencies)) {
+    return bad_data("tensor 'rope_freqs.weight' holds a divisor that is not positive and finite");
+  }
+  return {};
+}
+
+}  // namespace elrt

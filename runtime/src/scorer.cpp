@@ -1,0 +1,74 @@
+#include "elrt/scorer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "guarded.hpp"
+
+namespace elrt {
+namespace {
+
+// -log softmax(logits)[target], summed in double.
+double token_loss(std::span<const float> logits, TokenId target) {
+  const double highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(logit - highest);
+  return std::log(sum) + highest - logits[static_cast<std::size_t>(target)];
+}
+
+// Predicts window[1..]; reads one batch at a time, so that logits never need more memory than a batch's.
+Result<double> score_window(Session& session, std::span<const TokenId> window, std::size_t offset, const TokenLossCallback& on_token) {
+  session.reset();
+  double total = 0;
+  const std::size_t predictions = window.size() - 1;
+  for (std::size_t begin = 0; begin < predictions; begin += session.batch_tokens()) {
+    const std::size_t count = std::min<std::size_t>(session.batch_tokens(), predictions - begin);
+    std::vector<std::uint32_t> rows(count);
+    std::iota(rows.begin(), rows.end(), 0u);
+    auto logits = session.forward(window.subspan(begin, count), rows);
+    if (!logits) return logits.take_failure();
+    for (std::size_t i = 0; i < count; ++i) {
+      const double loss = token_loss(logits->subspan(i * session.vocab(), session.vocab()), window[begin + i + 1]);
+      if (!std::isfinite(loss)) return bad_data("the model computed a loss that is not finite; its weights are damaged (see inspect --verify)");
+      if (on_token) on_token(offset + begin + i + 1, loss);
+      total += loss;
+    }
+  }
+  return total;
+}
+
+}  // namespace
+
+Result<Score> score(Session& session, std::span<const TokenId> tokens, std::uint32_t context, const TokenLossCallback& on_token) {
+  return guarded("score the text", [&]() -> Result<Score> {
+    if (context == 0) context = session.context_tokens();
+    if (context < 2 || context > session.context_tokens()) {
+      return invalid_argument("a scoring context of " + std::to_string(context) + " tokens was asked for, expected 2 to " +
+                              std::to_string(session.context_tokens()));
+    }
+    if (tokens.size() < 2) {
+      return invalid_argument("the text has " + std::to_string(tokens.size()) + " tokens; scoring needs at least 2");
+    }
+    for (const TokenId token : tokens) {
+      if (token < 0 || static_cast<std::uint32_t>(token) >= session.vocab()) {
+        return invalid_argument("token " + std::to_string(token) + " is not in the vocabulary of " + std::to_string(session.vocab()));
+      }
+    }
+    double total = 0;
+    for (std::size_t begin = 0; begin + 1 < tokens.size(); begin += context - 1) {
+      const std::size_t count = std::min<std::size_t>(context, tokens.size() - begin);
+      auto loss = score_window(session, tokens.subspan(begin, count), begin, on_token);
+      if (!loss) return loss.take_failure();
+      total += loss.value();
+    }
+    session.reset();
+    const auto predictions = tokens.size() - 1;
+    const double nll = total / static_cast<double>(predictions);
+    return Score{nll, predictions, std::exp(nll)};
+  });
+}
+
+}  // namespace elrt

@@ -1,0 +1,68 @@
+#include "thread_pool.hpp"
+
+namespace elrt {
+namespace {
+
+void pause_cpu() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Spins a little, because the next loop of a layer comes within microseconds, then sleeps in the kernel.
+template <typename T>
+void wait_while_equal(const std::atomic<T>& value, T old, int spins) {
+  for (int i = 0; i < spins; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    pause_cpu();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(std::size_t threads) {
+  constexpr int kSpins = 2000;  // tens of microseconds
+  const unsigned cores = std::thread::hardware_concurrency();
+  spins_ = cores != 0 && threads > cores ? 0 : kSpins;  // more threads than cores: spinning starves the one that works
+  workers_.reserve(threads == 0 ? 0 : threads - 1);
+  for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  stop_.store(true, std::memory_order_relaxed);
+  epoch_.fetch_add(1, std::memory_order_release);
+  epoch_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::run(std::size_t items, Call call, const void* context) {
+  call_ = call;
+  context_ = context;
+  items_ = items;
+  next_.store(0, std::memory_order_relaxed);
+  busy_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
+  epoch_.fetch_add(1, std::memory_order_release);
+  epoch_.notify_all();
+  take_items(0);
+  for (std::uint32_t busy; (busy = busy_.load(std::memory_order_acquire)) != 0;) wait_while_equal(busy_, busy, spins_);
+}
+
+void ThreadPool::take_items(std::size_t thread) {
+  for (std::size_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < items_;) call_(context_, item, thread);
+}
+
+void ThreadPool::serve(std::size_t thread) {
+  for (std::uint32_t seen = 0;;) {
+    wait_while_equal(epoch_, seen, spins_);
+    if (epoch_.load(std::memory_order_acquire) == seen) continue;
+    ++seen;
+    if (stop_.load(std::memory_order_relaxed)) return;
+    take_items(thread);
+    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
+  }
+}
+
+}  // namespace elrt

@@ -1,0 +1,52 @@
+// Threads that share one loop at a time. Own threads rather than OpenMP: no global state, and sanitizers understand them.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace elrt {
+
+class ThreadPool {
+ public:
+  // `threads` counts the caller too: 1 starts none.
+  explicit ThreadPool(std::size_t threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  std::size_t threads() const { return workers_.size() + 1; }
+
+  // Calls body(item, thread) for each item in 0..items-1, each once, in no fixed order; returns when all are done.
+  // body must not throw, and must not call for_each. Only one thread may call for_each at a time.
+  template <typename Body>
+  void for_each(std::size_t items, const Body& body) {
+    if (workers_.empty() || items <= 1) {
+      for (std::size_t item = 0; item < items; ++item) body(item, std::size_t{0});
+      return;
+    }
+    run(items, [](const void* context, std::size_t item, std::size_t thread) {
+      (*static_cast<const Body*>(context))(item, thread);
+    }, &body);
+  }
+
+ private:
+  using Call = void (*)(const void* context, std::size_t item, std::size_t thread);
+  void run(std::size_t items, Call call, const void* context);
+  void take_items(std::size_t thread);
+  void serve(std::size_t thread);
+
+  std::vector<std::thread> workers_;
+  int spins_;
+  Call call_ = nullptr;  // the loop: written before epoch_ grows, read by workers after they saw it grow
+  const void* context_ = nullptr;
+  std::size_t items_ = 0;
+  std::atomic<bool> stop_{false};
+  alignas(64) std::atomic<std::uint32_t> epoch_{0};
+  alignas(64) std::atomic<std::size_t> next_{0};
+  alignas(64) std::atomic<std::uint32_t> busy_{0};
+};
+
+}  // namespace elrt

@@ -1,0 +1,41 @@
+// elastic-run: generate, score and measure with an elastic artifact.
+// Results go to stdout, everything else to stderr. Exit status: 0 success, 1 internal error, 2 usage, 3 bad data.
+#include <exception>
+#include <iostream>
+
+#include "run_common.hpp"
+
+namespace {
+
+constexpr char kExamples[] = R"(Examples:
+  elastic-run generate model.gguf --prompt "Once upon a time" --level 50
+  elastic-run generate model.gguf --prompt "Hello" --temperature 0.8 --top-p 0.95 --seed 7 --json
+  elastic-run score model.gguf --level 50 --text-file story.txt --json
+  elastic-run bench model.gguf --levels 20,50,100 --threads 2
+
+Exit status: 0 success, 1 internal error, 2 usage, 3 bad artifact or text.)";
+
+int usage_status(const CLI::App& app, const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs elastic language models: one file, many sizes.", "elastic-run");
+  app.require_subcommand(1);
+  app.footer(kExamples);
+  try {
+    elastic_run::register_generate(app);
+    elastic_run::register_score(app);
+    elastic_run::register_bench(app);
+    app.parse(argc, argv);
+    return 0;
+  } catch (const CLI::ParseError& error) {
+    return usage_status(app, error);
+  } catch (const elastic_run::CommandError& error) {
+    std::cerr << "elastic-run: " << error.what() << "\n";
+    return static_cast<int>(error.status);
+  } catch (const std::exception& error) {
+    std::cerr << "elastic-run: internal error: " << error.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,44 @@
+// What the subcommands of elastic-run share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "elrt/elrt.hpp"
+
+namespace elastic_run {
+
+// Carries a failure to main, which prints it and exits with its status.
+struct CommandError : std::runtime_error {
+  elrt::Status status;
+  explicit CommandError(const elrt::Failure& failure) : std::runtime_error(failure.message), status(failure.status) {}
+};
+
+// The value, or the failure thrown as a CommandError.
+template <typename T>
+T take(elrt::Result<T> result) {
+  if (!result) throw CommandError(result.failure());
+  if constexpr (!std::is_void_v<T>) return std::move(result).value();
+}
+
+// A session's common settings.
+struct RunOptions {
+  std::string file;
+  std::uint32_t threads = 0;
+  bool json = false;
+};
+void add_run_options(CLI::App& command, RunOptions& options);
+
+// Text as bytes, invalid UTF-8 replaced, one line.
+void print_json(const nlohmann::json& object);
+
+// Each registers its subcommand; the callback runs it.
+void register_generate(CLI::App& app);
+void register_score(CLI::App& app);
+void register_bench(CLI::App& app);
+
+}  // namespace elastic_run
