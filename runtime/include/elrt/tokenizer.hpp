@@ -33,8 +33,8 @@ enum class TokenType : std::int32_t { kNormal = 1, kUnknown = 2, kControl = 3, k
 struct NormalizerStep {
   enum class Kind { kPrepend, kReplace, kReplaceRegex, kNfc, kNfd, kNfkc, kNfkd, kLowercase, kStripLeft, kStripRight };
   Kind kind = Kind::kPrepend;
-  std::string pattern;  // kReplace: literal; kReplaceRegex: PCRE2
-  std::string content;  // kPrepend, and what replaces a match (always literal)
+  std::string pattern{};  // kReplace: literal; kReplaceRegex: PCRE2
+  std::string content{};  // kPrepend, and what replaces a match (always literal)
   bool operator==(const NormalizerStep&) const = default;
 };
 
@@ -50,8 +50,8 @@ struct PreTokenizerStep {
     kPrefixFirst,  // the same, only for the piece at the very start of the text
   };
   Kind kind = Kind::kSplit;
-  std::string pattern;
-  std::string content;
+  std::string pattern{};
+  std::string content{};
   SplitBehavior behavior = SplitBehavior::kIsolated;
   bool invert = false;  // matches and the text between them change places
   bool operator==(const PreTokenizerStep&) const = default;
@@ -70,8 +70,8 @@ struct DecoderStep {
     kJoinSpaces,    // joins with a space between tokens
   };
   Kind kind = Kind::kFuse;
-  std::string pattern;
-  std::string content;
+  std::string pattern{};
+  std::string content{};
   std::int32_t start = 0;
   std::int32_t stop = 0;
   bool operator==(const DecoderStep&) const = default;

@@ -168,8 +168,8 @@ void TextStream::reset() {
 std::string TextStream::push(std::int32_t id) {
   const Tokenizer::Impl& impl = *tokenizer_->impl_;
   if (!impl.in_range(id) || (options_.skip_special && impl.special[static_cast<std::size_t>(id)])) return {};
-  std::string text(impl.decoder.text(id, first_));
-  if (impl.decoder.joins_spaces() && !first_) text.insert(0, " ");
+  std::string text(impl.decoder.joins_spaces() && !first_ ? " " : "");
+  text += impl.decoder.text(id, first_);
   first_ = false;
   const std::string& strip = impl.decoder.strip_content();
   while (stripping_ && stripped_ < impl.decoder.strip_count() && text.starts_with(strip)) {

@@ -1,0 +1,15 @@
+// SentencePiece's tokenizer.model: a protocol buffer, of which the few fields that matter are read here, since the
+// library itself gives no access to its normalizer's settings. BPE models only.
+#pragma once
+
+#include <filesystem>
+
+#include "elrt/tokenizer.hpp"
+
+namespace elastify {
+
+// Sidecar files as for import_tokenizer; without them BOS is added where the model has one, as Llama does. Throws
+// Error(kBadData); Unigram, word and character models, whitespace as suffix and precompiled character maps are refused.
+elrt::TokenizerSpec read_tokenizer_sentencepiece(const std::filesystem::path& file);
+
+}  // namespace elastify
