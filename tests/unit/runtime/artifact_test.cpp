@@ -1,0 +1,256 @@
+#include "elrt/artifact.hpp"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "elrt/session.hpp"
+#include "unit/runtime/tiny_elastic.h"
+
+using elastify_test::GgufBuilder;
+using elastify_test::TemporaryFile;
+using elastify_test::TinyElastic;
+using elastify_test::TinyElasticShape;
+using elrt::Artifact;
+using elrt::Status;
+
+namespace {
+
+using Counts = std::vector<std::uint32_t>;
+using Floats = std::vector<float>;
+
+GgufBuilder good_file() {
+  TinyElasticShape shape;
+  shape.blocks = 2, shape.hidden = 16, shape.ffn = 40, shape.vocab = 30, shape.adapters = true, shape.rope_freqs = true;
+  shape.kv_groups = {1, 1, 1, 2, 2, 2}, shape.neurons = {32, 8, 40, 32, 40, 40};
+  return TinyElastic(shape).artifact();
+}
+
+// The failure's message, or "" if the file opened.
+std::string refusal(const std::vector<unsigned char>& bytes) {
+  const TemporaryFile file(bytes);
+  const auto artifact = Artifact::open(file.path());
+  if (artifact) return "";
+  CHECK(artifact.failure().status == Status::kBadData);
+  CHECK(artifact.failure().message.find('\n') == std::string::npos);
+  return artifact.failure().message;
+}
+
+// Opens and, where that works, runs: whatever a file says, nothing may crash.
+void exercise(const std::vector<unsigned char>& bytes) {
+  const TemporaryFile file(bytes);
+  auto artifact = Artifact::open(file.path());
+  if (!artifact) return;
+  (void)artifact->tokenizer();
+  (void)artifact->verify_checksums();
+  if (artifact->shape().context > 4096) return;
+  auto session = elrt::Session::create(artifact.value(), {artifact->levels().front().level, 1, 0, 4});
+  const std::int32_t tokens[] = {0, 1, 2, 3, 4, 5};
+  if (session && artifact->shape().vocab > 5) (void)session->forward(tokens);
+}
+
+struct Broken {
+  const char* expected;  // in the message
+  std::function<void(GgufBuilder&)> edit;
+};
+
+}  // namespace
+
+TEST_CASE("a good artifact opens and describes itself", "[runtime][unit]") {
+  GgufBuilder builder = good_file();
+  builder.metadata["elastic.block_ratio"] = Floats{0.2f, 0.5f, 1.0f};
+  builder.metadata["elastic.loss.after"] = Floats{3.5f, std::nanf(""), std::nanf("")};
+  const TemporaryFile file(builder.build());
+  const auto artifact = Artifact::open(file.path());
+  if (!artifact) FAIL(artifact.failure().message);
+  CHECK(artifact->shape().hidden == 16);
+  REQUIRE(artifact->levels().size() == 3);
+  const auto level = artifact->level(50);
+  REQUIRE(level);
+  CHECK(level->kv_groups[1] == 2);
+  CHECK(level->neurons[0] == 40);
+  CHECK(level->block_ratio == 0.5f);
+  CHECK(std::isnan(level->total_ratio));
+  CHECK(artifact->levels()[0].loss_after == 3.5f);
+  CHECK(std::isnan(artifact->levels()[0].loss_before));
+  CHECK(level->adapter_rank == 5);
+  CHECK(artifact->level(100)->adapter_rank == 0);
+  CHECK(artifact->levels()[0].bytes_per_token < artifact->levels()[2].bytes_per_token);
+  const auto* tensor = artifact->find_tensor("blk.1.ffn_down.weight");
+  REQUIRE(tensor != nullptr);
+  CHECK(tensor->dims == std::vector<std::uint64_t>{32, 16, 2});
+  CHECK(tensor->file_offset % 64 == 0);
+  CHECK(reinterpret_cast<std::uintptr_t>(tensor->data) % 64 == 0);
+  CHECK(tensor->bytes == 32 * 16 * 2 * 4);
+  CHECK(artifact->find_tensor("nothing") == nullptr);
+  CHECK_FALSE(artifact->level(33));
+}
+
+TEST_CASE("a header cut at any byte is refused", "[runtime][unit]") {
+  const GgufBuilder builder = good_file();
+  const auto bytes = builder.build();
+  for (std::size_t length = 1; length < builder.header_bytes() + 64; ++length) {
+    INFO("length " << length);
+    REQUIRE_FALSE(refusal({bytes.begin(), bytes.begin() + static_cast<long>(length)}).empty());
+  }
+  CHECK_FALSE(refusal({bytes.begin(), bytes.end() - 1}).empty());
+  auto longer = bytes;
+  longer.resize(bytes.size() + 100);
+  CHECK(refusal(longer).find("behind its last tensor") != std::string::npos);
+}
+
+TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]") {
+  static constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  const std::string norm = "output_norm.weight", down = "blk.0.ffn_down.weight";
+  const Broken cases[] = {
+      {"GGUF", [](auto& f) { f.magic = 0x46554746; }},
+      {"version 2", [](auto& f) { f.version = 2; }},
+      {"claims", [](auto& f) { f.tensor_count = ~0ull; }},
+      {"claims", [](auto& f) { f.key_value_count = 1ull << 40; }},
+      {"general.alignment", [](auto& f) { f.metadata["general.alignment"] = std::uint32_t{32}; }},
+      {"general.alignment", [](auto& f) { f.metadata.erase("general.alignment"); }},
+      {"general.architecture", [](auto& f) { f.metadata["general.architecture"] = std::string("llama"); }},
+      {"elastic.format_version", [](auto& f) { f.metadata["elastic.format_version"] = std::uint32_t{2}; }},
+      {"elastic.rope_pairing", [](auto& f) { f.metadata["elastic.rope_pairing"] = std::string("interleaved"); }},
+      {"elastic.tile_inputs", [](auto& f) { f.metadata["elastic.tile_inputs"] = std::uint32_t{16}; }},
+      {"elastic.tiled_tensors", [](auto& f) { f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{}; }},
+      {"block_count", [](auto& f) { f.metadata["elastic-llama.block_count"] = std::uint32_t{0}; }},
+      {"block_count", [](auto& f) { f.metadata["elastic-llama.block_count"] = std::uint64_t{2}; }},
+      {"embedding_length", [](auto& f) { f.metadata["elastic-llama.embedding_length"] = ~0u; }},
+      {"vocab_size", [](auto& f) { f.metadata["elastic-llama.vocab_size"] = ~0u; }},
+      {"head_count_kv", [](auto& f) { f.metadata["elastic-llama.attention.head_count_kv"] = std::uint32_t{0}; }},
+      {"head_count", [](auto& f) { f.metadata["elastic-llama.attention.head_count_kv"] = std::uint32_t{3}; }},
+      {"key_length", [](auto& f) {
+         f.metadata["elastic-llama.attention.key_length"] = std::uint32_t{7};
+         f.metadata["elastic-llama.attention.value_length"] = std::uint32_t{7};
+       }},
+      {"value_length", [](auto& f) { f.metadata["elastic-llama.attention.value_length"] = std::uint32_t{4}; }},
+      {"head width", [](auto& f) {
+         f.metadata["elastic-llama.attention.head_count"] = std::uint32_t{1u << 20};
+         f.metadata["elastic-llama.attention.head_count_kv"] = std::uint32_t{1u << 20};
+       }},
+      {"rms_epsilon", [](auto& f) { f.metadata["elastic-llama.attention.layer_norm_rms_epsilon"] = kNaN; }},
+      {"freq_base", [](auto& f) { f.metadata["elastic-llama.rope.freq_base"] = -1.0f; }},
+      {"freq_base", [](auto& f) { f.metadata["elastic-llama.rope.freq_base"] = std::numeric_limits<float>::infinity(); }},
+      {"sliding_window", [](auto& f) { f.metadata["elastic-llama.attention.sliding_window"] = std::string("5"); }},
+      {"elastic.levels", [](auto& f) { f.metadata["elastic.levels"] = Counts{50, 20, 100}; }},
+      {"elastic.levels", [](auto& f) { f.metadata["elastic.levels"] = Counts{20, 50, 90}; }},
+      {"elastic.levels", [](auto& f) { f.metadata["elastic.levels"] = Counts{}; }},
+      {"elastic.levels", [](auto& f) { f.metadata["elastic.levels"] = Floats{20, 50, 100}; }},
+      {"nest", [](auto& f) { f.metadata["elastic.plan.kv_groups"] = Counts{2, 1, 1, 2, 2, 2}; }},
+      {"nest", [](auto& f) { f.metadata["elastic.plan.kv_groups"] = Counts{1, 1, 1, 2, 2, 1}; }},
+      {"count of 0", [](auto& f) { f.metadata["elastic.plan.kv_groups"] = Counts{0, 1, 1, 2, 2, 2}; }},
+      {"count of 41", [](auto& f) { f.metadata["elastic.plan.neurons"] = Counts{32, 8, 41, 32, 41, 40}; }},
+      {"elastic.plan.neurons", [](auto& f) { f.metadata["elastic.plan.neurons"] = Counts{40, 40, 40, 40}; }},
+      {"elastic.adapter.levels", [](auto& f) { f.metadata["elastic.adapter.levels"] = Counts{20, 30}; }},
+      {"elastic.adapter.levels", [](auto& f) { f.metadata["elastic.adapter.levels"] = Counts{20, 20}; }},
+      {"elastic.adapter.rank", [](auto& f) { f.metadata["elastic.adapter.rank"] = Counts{5}; }},
+      {"elastic.adapter.rank", [](auto& f) { f.metadata["elastic.adapter.rank"] = Counts{5, 0}; }},
+      {"scale", [](auto& f) { f.metadata["elastic.adapter.scale"] = Floats{1, kNaN}; }},
+      {"lora", [](auto& f) { f.metadata["elastic.adapter.rank"] = Counts{5, 6}; }},
+      {"only one of", [](auto& f) { f.tensor("adapter.50.blk.0.attn_q.lora_b").name = "x"; }},
+      {"is not F16", [](auto& f) {
+         auto& t = f.tensor("adapter.50.blk.0.attn_q.lora_b");
+         t.type = 0;
+         t.bytes.resize(2 * t.bytes.size());
+       }},
+      {"output_norm.weight' is missing", [&](auto& f) { f.tensor(norm).name = "x"; }},
+      {"dimensions [8, 2]", [&](auto& f) { f.tensor(norm).dims = {8, 2}; }},
+      {"zero or overflow", [&](auto& f) { f.tensor(norm).dims = {0}; }},
+      {"zero or overflow", [&](auto& f) { f.tensor(norm).dims = {1ull << 40, 1ull << 40}; }},
+      {"0 dimensions", [&](auto& f) { f.tensor(norm).dims = {}; }},
+      {"5 dimensions", [&](auto& f) { f.tensor(norm).dims = {16, 1, 1, 1, 1}; }},
+      {"is not F32", [&](auto& f) { f.tensor(norm).type = 1; }},
+      {"type 8", [&](auto& f) { f.tensor(norm).type = 8; }},
+      {"dimensions [40, 16]", [&](auto& f) { f.tensor(down).dims = {40, 16}; }},
+      {"multiple of 64", [&](auto& f) { f.tensor(norm).offset = 32; }},
+      {"overlap", [&](auto& f) { f.tensor(norm).offset = 0; }},
+      {"data section", [&](auto& f) { f.tensor(norm).offset = 1ull << 30; }},
+      {"data section", [&](auto& f) { f.tensor(norm).offset = ~0ull - 63; }},
+      {"twice", [&](auto& f) { f.tensor(norm).name = down; }},
+      {"no tensors", [&](auto& f) { f.tensors.clear(); }},
+      {"rope_freqs", [](auto& f) { f.tensor("rope_freqs.weight").bytes = elastify_test::f32_bytes({1, 0, 1, 1}); }},
+      {"rope_freqs", [](auto& f) { f.tensor("rope_freqs.weight").bytes = elastify_test::f32_bytes({1, kNaN, 1, 1}); }},
+      {"a tensor's name of", [&](auto& f) { f.tensor(norm).name = std::string(1000, 'x'); }},
+  };
+  for (const Broken& broken : cases) {
+    GgufBuilder file = good_file();
+    broken.edit(file);
+    const std::string message = refusal(file.build());
+    INFO("expected '" << broken.expected << "' in '" << message << "'");
+    CHECK(message.find(broken.expected) != std::string::npos);
+  }
+}
+
+TEST_CASE("a repeated key is refused", "[runtime][unit]") {
+  GgufBuilder file = good_file();
+  file.metadata["elastic.source.aaaa"] = std::uint32_t{1};
+  file.metadata["elastic.source.aaab"] = std::uint32_t{1};
+  auto bytes = file.build();
+  const std::string key = "elastic.source.aaab";
+  const auto at = std::search(bytes.begin(), bytes.end(), key.begin(), key.end());
+  REQUIRE(at != bytes.end());
+  *(at + static_cast<long>(key.size()) - 1) = 'a';
+  CHECK(refusal(bytes).find("appears twice") != std::string::npos);
+}
+
+TEST_CASE("files that are no artifacts are refused", "[runtime][unit]") {
+  CHECK_FALSE(refusal({'h', 'e', 'l', 'l', 'o'}).empty());
+  CHECK_FALSE(refusal({}).empty());
+  const auto missing = Artifact::open("/nonexistent/model.gguf");
+  REQUIRE_FALSE(missing);
+  CHECK(missing.failure().status == Status::kInvalidArgument);
+  CHECK_FALSE(Artifact::open(std::filesystem::temp_directory_path()));
+}
+
+TEST_CASE("checksums find a flipped bit and name its tensor", "[runtime][unit]") {
+  GgufBuilder builder = good_file();
+  std::vector<std::uint64_t> sums;
+  for (const auto& t : builder.tensors) sums.push_back(XXH3_64bits(t.bytes.data(), t.bytes.size()));
+  builder.metadata["elastic.checksum.algorithm"] = std::string("xxh3-64");
+  builder.metadata["elastic.checksum.values"] = sums;
+  const TemporaryFile good(builder.build());
+  CHECK(Artifact::open(good.path())->verify_checksums().ok());
+  builder.tensor("blk.1.attn_q.weight").bytes[77] ^= 4;
+  const TemporaryFile bad(builder.build());
+  const auto verified = Artifact::open(bad.path())->verify_checksums();
+  REQUIRE_FALSE(verified);
+  CHECK(verified.failure().status == Status::kBadData);
+  CHECK(verified.failure().message.find("blk.1.attn_q.weight") != std::string::npos);
+  builder.metadata.erase("elastic.checksum.values");
+  const TemporaryFile unsummed(builder.build());
+  CHECK_FALSE(Artifact::open(unsummed.path())->verify_checksums());
+}
+
+TEST_CASE("random damage to the header never crashes", "[runtime][unit]") {
+  const GgufBuilder builder = good_file();
+  const auto good = builder.build();
+  std::uint64_t state = 12345;
+  const auto random = [&](std::uint64_t below) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (state >> 33) % below;
+  };
+  for (int round = 0; round < 3000; ++round) {
+    auto bytes = good;
+    const std::uint64_t edits = 1 + random(4);
+    for (std::uint64_t i = 0; i < edits; ++i) {
+      auto& byte = bytes[random(builder.header_bytes())];
+      byte = random(2) == 0 ? static_cast<unsigned char>(random(256)) : static_cast<unsigned char>(byte ^ (1u << random(8)));
+    }
+    exercise(bytes);
+  }
+  SUCCEED("no crash");
+}
+
+TEST_CASE("weights full of NaN give an answer, not a crash", "[runtime][unit]") {
+  GgufBuilder file = good_file();
+  for (auto& tensor : file.tensors) {
+    if (tensor.name != "rope_freqs.weight") std::fill(tensor.bytes.begin(), tensor.bytes.end(), 0xFF);
+  }
+  exercise(file.build());
+  SUCCEED("no crash");
+}

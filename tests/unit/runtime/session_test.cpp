@@ -1,0 +1,208 @@
+#include "elrt/session.hpp"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+#include "unit/runtime/tiny_elastic.h"
+
+using elastify_test::TemporaryFile;
+using elastify_test::TinyElastic;
+using elastify_test::TinyElasticShape;
+using elrt::Artifact;
+using elrt::CachePolicy;
+using elrt::Session;
+using elrt::SessionOptions;
+using elrt::TokenId;
+
+namespace {
+
+Artifact open(const TinyElastic& model) {
+  const TemporaryFile file(model.artifact().build());
+  auto artifact = Artifact::open(file.path());
+  if (!artifact) FAIL(artifact.failure().message);
+  return std::move(artifact).value();  // the mapping outlives the file's name
+}
+
+Session session(const Artifact& artifact, SessionOptions options) {
+  auto made = Session::create(artifact, options);
+  if (!made) FAIL(made.failure().message);
+  return std::move(made).value();
+}
+
+SessionOptions options(std::uint32_t level, std::uint32_t threads = 1, std::uint32_t batch = 128) { return {level, threads, 0, batch}; }
+
+std::vector<float> all_logits(Session& s, std::span<const TokenId> tokens) {
+  std::vector<std::uint32_t> rows(tokens.size());
+  std::iota(rows.begin(), rows.end(), 0u);
+  auto logits = s.forward(tokens, rows);
+  if (!logits) FAIL(logits.failure().message);
+  return {logits->begin(), logits->end()};
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// The largest difference over the largest reference logit: float rounding through three blocks stays near 1e-6.
+double worst_error(const std::vector<float>& found, const std::vector<std::vector<double>>& expected) {
+  double worst = 0, scale = 1;
+  std::size_t at = 0;
+  for (const auto& row : expected) {
+    for (const double value : row) {
+      if (std::isnan(found[at])) return INFINITY;
+      worst = std::max(worst, std::fabs(found[at++] - value));
+      scale = std::max(scale, std::fabs(value));
+    }
+  }
+  return worst / scale;
+}
+
+std::vector<TinyElasticShape> shapes() {
+  std::vector<TinyElasticShape> all(9);
+  all[1].f16 = true;
+  all[2].biases = true;
+  all[3].qk_norm = true;
+  all[4].window = 5;
+  all[5].adapters = true;
+  all[6].rope_freqs = all[6].tied = true;
+  all[7].f16 = all[7].biases = all[7].qk_norm = all[7].adapters = all[7].tied = true;
+  all[7].window = 9;
+  // One query head per group, wide heads, whole tiles, hidden below a tile.
+  all[8].hidden = 24, all[8].heads = all[8].kv_heads = 2, all[8].head_dim = 64, all[8].ffn = 96;
+  all[8].neurons = {32, 32, 32, 64, 64, 64, 96, 96, 96};
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("session logits equal a plain double forward pass at every level", "[runtime][unit]") {
+  int index = 0;
+  for (const TinyElasticShape& shape : shapes()) {
+    const TinyElastic model(shape, 7 + static_cast<std::uint64_t>(index));
+    const Artifact artifact = open(model);
+    const auto tokens = model.text(23);
+    for (const std::uint32_t level : shape.levels) {
+      Session s = session(artifact, options(level));
+      INFO("shape " << index << ", level " << level);
+      CHECK(worst_error(all_logits(s, tokens), model.reference(tokens, level)) < 2e-6);
+    }
+    ++index;
+  }
+}
+
+TEST_CASE("logits do not depend on batches or threads, bit for bit", "[runtime][unit]") {
+  for (const TinyElasticShape& shape : shapes()) {
+    const TinyElastic model(shape);
+    const Artifact artifact = open(model);
+    const auto tokens = model.text(31);
+    for (const std::uint32_t level : shape.levels) {
+      Session whole = session(artifact, options(level));
+      const auto expected = all_logits(whole, tokens);
+      for (const std::uint32_t batch : {1u, 2u, 3u, 5u, 7u, 16u}) {
+        Session s = session(artifact, options(level, 1, batch));
+        INFO("level " << level << ", batch " << batch);
+        CHECK(same_bits(all_logits(s, tokens), expected));
+      }
+      for (const std::uint32_t threads : {2u, 3u}) {
+        Session s = session(artifact, options(level, threads));
+        INFO("level " << level << ", threads " << threads);
+        CHECK(same_bits(all_logits(s, tokens), expected));
+      }
+      Session single = session(artifact, options(level, 2));
+      std::vector<float> one_by_one;
+      for (const TokenId token : tokens) {
+        const auto logits = all_logits(single, {&token, 1});
+        one_by_one.insert(one_by_one.end(), logits.begin(), logits.end());
+      }
+      CHECK(same_bits(one_by_one, expected));
+    }
+  }
+}
+
+TEST_CASE("matrices large enough to be split among threads give the same bits", "[runtime][unit]") {
+  TinyElasticShape shape;
+  shape.blocks = 1, shape.hidden = 320, shape.ffn = 1000, shape.vocab = 3001, shape.adapters = true;
+  shape.levels = {50, 100}, shape.kv_groups = {1, 2}, shape.neurons = {500, 1000};
+  const TinyElastic model(shape);
+  const Artifact artifact = open(model);
+  const auto tokens = model.text(40);
+  for (const std::uint32_t level : shape.levels) {
+    Session one = session(artifact, options(level, 1)), four = session(artifact, options(level, 4, 11));
+    CHECK(same_bits(all_logits(one, tokens), all_logits(four, tokens)));
+  }
+}
+
+TEST_CASE("a level change that recomputes equals a fresh session", "[runtime][unit]") {
+  TinyElasticShape shape;
+  shape.adapters = true;
+  const TinyElastic model(shape);
+  const Artifact artifact = open(model);
+  const auto tokens = model.text(20);
+  const std::span<const TokenId> head(tokens.data(), 12), tail(tokens.data() + 12, 8);
+  for (const auto& [from, to] : {std::pair{100u, 20u}, std::pair{20u, 100u}, std::pair{50u, 20u}}) {
+    Session fresh = session(artifact, options(to)), moved = session(artifact, options(from));
+    all_logits(fresh, head);
+    all_logits(moved, head);
+    REQUIRE(moved.set_level(to));
+    CHECK(moved.level() == to);
+    CHECK(same_bits(all_logits(moved, tail), all_logits(fresh, tail)));
+  }
+}
+
+TEST_CASE("reuse goes down only, keeps the text and differs from recomputing", "[runtime][unit]") {
+  const TinyElastic model{TinyElasticShape{}};
+  const Artifact artifact = open(model);
+  const auto tokens = model.text(20);
+  const std::span<const TokenId> head(tokens.data(), 12), tail(tokens.data() + 12, 8);
+  Session moved = session(artifact, options(100)), fresh = session(artifact, options(50));
+  all_logits(moved, head);
+  all_logits(fresh, head);
+  REQUIRE(moved.set_level(50, CachePolicy::kReuse));
+  const auto reused = all_logits(moved, tail), exact = all_logits(fresh, tail);
+  CHECK(moved.tokens().size() == tokens.size());
+  CHECK_FALSE(same_bits(reused, exact));
+  const auto up = moved.set_level(100, CachePolicy::kReuse);
+  REQUIRE_FALSE(up);
+  CHECK(up.failure().status == elrt::Status::kInvalidArgument);
+  // Recomputing at the same level makes the mixed cache exact again.
+  Session mixed = session(artifact, options(100));
+  all_logits(mixed, head);
+  REQUIRE(mixed.set_level(50, CachePolicy::kReuse));
+  REQUIRE(mixed.set_level(50, CachePolicy::kRecompute));
+  CHECK(same_bits(all_logits(mixed, tail), exact));
+}
+
+TEST_CASE("a session refuses what it cannot do and keeps its state", "[runtime][unit]") {
+  const TinyElastic model{TinyElasticShape{}};
+  const Artifact artifact = open(model);
+  Session s = session(artifact, options(100));
+  const auto tokens = model.text(10);
+  all_logits(s, tokens);
+  const auto status = [&](const std::vector<TokenId>& more, std::vector<std::uint32_t> rows) {
+    auto result = s.forward(more, rows);
+    return result ? elrt::Status::kOk : result.failure().status;
+  };
+  CHECK(status({-1}, {0}) == elrt::Status::kInvalidArgument);
+  CHECK(status({97}, {0}) == elrt::Status::kInvalidArgument);
+  CHECK(status({1}, {1}) == elrt::Status::kInvalidArgument);
+  CHECK(status({1, 2}, {1, 0}) == elrt::Status::kInvalidArgument);
+  CHECK(status(std::vector<TokenId>(55, 1), {0}) == elrt::Status::kInvalidArgument);
+  CHECK_FALSE(s.forward({}));
+  CHECK_FALSE(s.set_level(33));
+  CHECK(s.tokens().size() == tokens.size());
+  CHECK(status(std::vector<TokenId>(54, 1), {0}) == elrt::Status::kOk);
+  CHECK_FALSE(Session::create(artifact, options(33)));
+  CHECK_FALSE(Session::create(artifact, {100, 1, 65}));
+  CHECK_FALSE(Session::create(artifact, {100, 1, 0, 0}));
+  CHECK_FALSE(Session::create(artifact, {100, 5000}));
+}
+
+TEST_CASE("a session and its artifact may go in any order", "[runtime][unit]") {
+  const TinyElastic model{TinyElasticShape{}};
+  auto artifact = std::make_unique<Artifact>(open(model));
+  Session s = session(*artifact, options(100));
+  artifact.reset();
+  CHECK(all_logits(s, model.text(3)).size() == 3 * model.shape().vocab);
+}

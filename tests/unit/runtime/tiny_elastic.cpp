@@ -1,0 +1,246 @@
+#include "unit/runtime/tiny_elastic.h"
+
+#include <cmath>
+
+namespace elastify_test {
+namespace {
+constexpr double kEpsilon = 1e-5;
+constexpr double kRopeBase = 10000;
+constexpr std::uint32_t kRank = 5;
+constexpr float kAdapterScale = 2.0f;
+}  // namespace
+
+TinyElastic::TinyElastic(const TinyElasticShape& shape, std::uint64_t seed) : shape_(shape), state_(seed) {
+  const auto& s = shape_;
+  const std::uint64_t q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim, h = s.hidden;
+  add("token_embd.weight", {h, s.vocab}, s.f16, 1);
+  add("output_norm.weight", {h}, false, 0.3f, 1);
+  if (!s.tied) add("output.weight", {h, s.vocab}, s.f16, 0.4f);
+  if (s.rope_freqs) add("rope_freqs.weight", {s.head_dim / 2}, false, 0.5f, 2);
+  for (std::uint32_t b = 0; b < s.blocks; ++b) {
+    const std::string blk = "blk." + std::to_string(b) + ".";
+    add(blk + "attn_norm.weight", {h}, false, 0.3f, 1);
+    add(blk + "ffn_norm.weight", {h}, false, 0.3f, 1);
+    add(blk + "attn_q.weight", {h, q}, s.f16, 0.4f);
+    add(blk + "attn_k.weight", {h, kv}, s.f16, 0.4f);
+    add(blk + "attn_v.weight", {h, kv}, s.f16, 0.4f);
+    add(blk + "attn_output.weight", {q, h}, s.f16, 0.4f);
+    add(blk + "ffn_gate.weight", {h, s.ffn}, s.f16, 0.4f);
+    add(blk + "ffn_up.weight", {h, s.ffn}, s.f16, 0.4f);
+    add(blk + "ffn_down.weight", {s.ffn, h}, s.f16, 0.2f);
+    tensors_[blk + "attn_output.weight"].tiled = tensors_[blk + "ffn_down.weight"].tiled = true;
+    if (s.biases) {
+      add(blk + "attn_q.bias", {q}, false, 1);
+      add(blk + "attn_k.bias", {kv}, false, 1);
+      add(blk + "attn_v.bias", {kv}, false, 1);
+      add(blk + "attn_output.bias", {h}, false, 1);
+    }
+    if (s.qk_norm) {
+      add(blk + "attn_q_norm.weight", {s.head_dim}, false, 0.5f, 1.5f);
+      add(blk + "attn_k_norm.weight", {s.head_dim}, false, 0.5f, 1.5f);
+    }
+  }
+  // Adapters of all levels but the last; one target of one block is left out, as the format allows.
+  for (std::size_t l = 0; s.adapters && l + 1 < s.levels.size(); ++l) {
+    for (std::uint32_t b = 0; b < s.blocks; ++b) {
+      const std::uint64_t kvl = s.kv_groups[l * s.blocks + b] * s.head_dim, ql = kvl * (s.heads / s.kv_heads);
+      const std::uint64_t n = s.neurons[l * s.blocks + b];
+      const std::string prefix = "adapter." + std::to_string(s.levels[l]) + ".blk." + std::to_string(b) + ".";
+      const auto pair = [&](const std::string& target, std::uint64_t in, std::uint64_t out) {
+        if (b == 1 && target == "attn_k") return;
+        add(prefix + target + ".lora_a", {in, kRank}, true, 0.2f);
+        add(prefix + target + ".lora_b", {kRank, out}, true, 0.2f);
+      };
+      pair("attn_q", h, ql), pair("attn_k", h, kvl), pair("attn_v", h, kvl), pair("attn_output", ql, h);
+      pair("ffn_gate", h, n), pair("ffn_up", h, n), pair("ffn_down", n, h);
+    }
+  }
+}
+
+double TinyElastic::uniform() {
+  state_ ^= state_ << 13, state_ ^= state_ >> 7, state_ ^= state_ << 17;  // xorshift64
+  return static_cast<double>(state_ >> 11) * 0x1p-52 - 1;
+}
+
+void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, bool f16, float scale, float centre) {
+  Tensor tensor{dims, {}, f16};
+  std::uint64_t count = 1;
+  for (const std::uint64_t dim : dims) count *= dim;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    const auto value = static_cast<float>(centre + scale * uniform());
+    tensor.values.push_back(f16 ? float_from_half_bits(half_from_float(value)) : value);
+  }
+  tensors_[name] = std::move(tensor);
+}
+
+std::vector<std::int32_t> TinyElastic::text(std::size_t count) const {
+  TinyElastic other(*this);
+  std::vector<std::int32_t> tokens;
+  for (std::size_t i = 0; i < count; ++i) {
+    tokens.push_back(static_cast<std::int32_t>((other.uniform() + 1) / 2 * shape_.vocab) % static_cast<std::int32_t>(shape_.vocab));
+  }
+  return tokens;
+}
+
+GgufBuilder TinyElastic::artifact() const {
+  const auto& s = shape_;
+  GgufBuilder file;
+  auto& m = file.metadata;
+  m["general.architecture"] = std::string("elastic-llama");
+  m["general.alignment"] = std::uint32_t{64};
+  m["elastic-llama.block_count"] = s.blocks;
+  m["elastic-llama.context_length"] = s.context;
+  m["elastic-llama.embedding_length"] = s.hidden;
+  m["elastic-llama.feed_forward_length"] = s.ffn;
+  m["elastic-llama.vocab_size"] = s.vocab;
+  m["elastic-llama.attention.head_count"] = s.heads;
+  m["elastic-llama.attention.head_count_kv"] = s.kv_heads;
+  m["elastic-llama.attention.key_length"] = s.head_dim;
+  m["elastic-llama.attention.value_length"] = s.head_dim;
+  m["elastic-llama.attention.layer_norm_rms_epsilon"] = static_cast<float>(kEpsilon);
+  m["elastic-llama.rope.freq_base"] = static_cast<float>(kRopeBase);
+  if (s.window != 0) m["elastic-llama.attention.sliding_window"] = s.window;
+  m["elastic.format_version"] = std::uint32_t{1};
+  m["elastic.rope_pairing"] = std::string("halves");
+  m["elastic.tile_inputs"] = std::uint32_t{32};
+  m["elastic.tiled_tensors"] = std::vector<std::string>{"attn_output.weight", "ffn_down.weight"};
+  m["elastic.levels"] = s.levels;
+  m["elastic.plan.kv_groups"] = s.kv_groups;
+  m["elastic.plan.neurons"] = s.neurons;
+  if (s.adapters) {
+    m["elastic.adapter.levels"] = std::vector<std::uint32_t>(s.levels.begin(), s.levels.end() - 1);
+    m["elastic.adapter.rank"] = std::vector<std::uint32_t>(s.levels.size() - 1, kRank);
+    m["elastic.adapter.scale"] = std::vector<float>(s.levels.size() - 1, kAdapterScale);
+  }
+  for (const auto& [name, tensor] : tensors_) {
+    std::vector<std::uint64_t> dims = tensor.dims;
+    std::vector<float> values = tensor.values;
+    if (tensor.tiled) {
+      const std::uint64_t in = dims[0], out = dims[1], tiles = (in + 31) / 32;
+      values.assign(tiles * out * 32, 0.0f);
+      for (std::uint64_t o = 0; o < out; ++o) {
+        for (std::uint64_t i = 0; i < in; ++i) values[(i / 32 * out + o) * 32 + i % 32] = tensor.values[o * in + i];
+      }
+      dims = {32, out, tiles};
+    }
+    file.tensors.push_back({name, tensor.f16 ? 1u : 0u, dims, tensor.f16 ? f16_bytes(values) : f32_bytes(values)});
+  }
+  return file;
+}
+
+TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block, const std::string& target, const Vector& x,
+                                   std::size_t out) const {
+  const std::string blk = "blk." + std::to_string(block) + "." + target;
+  const std::string adapter = "adapter." + std::to_string(level) + "." + blk;
+  const Tensor& w = tensors_.at(blk + ".weight");
+  Vector y(out), low(kRank);
+  for (std::size_t o = 0; o < out; ++o) {
+    for (std::size_t i = 0; i < x.size(); ++i) y[o] += static_cast<double>(w.values[o * w.dims[0] + i]) * x[i];
+    if (has(blk + ".bias")) y[o] += tensors_.at(blk + ".bias").values[o];
+  }
+  if (!has(adapter + ".lora_a")) return y;
+  const auto &a = tensors_.at(adapter + ".lora_a").values, &b = tensors_.at(adapter + ".lora_b").values;
+  for (std::size_t r = 0; r < kRank; ++r) {
+    for (std::size_t i = 0; i < x.size(); ++i) low[r] += static_cast<double>(a[r * x.size() + i]) * x[i];
+  }
+  for (std::size_t o = 0; o < out; ++o) {
+    for (std::size_t r = 0; r < kRank; ++r) y[o] += static_cast<double>(kAdapterScale) * b[o * kRank + r] * low[r];
+  }
+  return y;
+}
+
+TinyElastic::Vector TinyElastic::norm(const Vector& x, const std::string& weight) const {
+  double squares = 0;
+  for (const double value : x) squares += value * value;
+  const double factor = 1 / std::sqrt(squares / static_cast<double>(x.size()) + static_cast<double>(static_cast<float>(kEpsilon)));
+  Vector y(x);
+  for (std::size_t i = 0; i < x.size(); ++i) y[i] *= factor * tensors_.at(weight).values[i];
+  return y;
+}
+
+void TinyElastic::rotate(double* head, std::size_t position) const {
+  const std::size_t half = shape_.head_dim / 2;
+  for (std::size_t i = 0; i < half; ++i) {
+    double frequency = std::pow(kRopeBase, -2.0 * static_cast<double>(i) / shape_.head_dim);
+    if (shape_.rope_freqs) frequency /= tensors_.at("rope_freqs.weight").values[i];
+    const double angle = static_cast<double>(position) * frequency, a = head[i], b = head[i + half];
+    head[i] = a * std::cos(angle) - b * std::sin(angle);
+    head[i + half] = a * std::sin(angle) + b * std::cos(angle);
+  }
+}
+
+TinyElastic::Vector TinyElastic::attention(std::uint32_t, const std::vector<Vector>& q, const std::vector<Vector>& k,
+                                       const std::vector<Vector>& v, std::size_t position) const {
+  const std::size_t dim = shape_.head_dim, per_group = shape_.heads / shape_.kv_heads;
+  Vector out(q[position].size());
+  for (std::size_t head = 0; head < out.size() / dim; ++head) {
+    const std::size_t group = head / per_group;
+    double sum = 0;
+    Vector mixed(dim);
+    for (std::size_t j = 0; j <= position; ++j) {
+      if (shape_.window != 0 && j + shape_.window <= position) continue;
+      double score = 0;
+      for (std::size_t d = 0; d < dim; ++d) score += q[position][head * dim + d] * k[j][group * dim + d];
+      const double weight = std::exp(score / std::sqrt(static_cast<double>(dim)));
+      sum += weight;
+      for (std::size_t d = 0; d < dim; ++d) mixed[d] += weight * v[j][group * dim + d];
+    }
+    for (std::size_t d = 0; d < dim; ++d) out[head * dim + d] = mixed[d] / sum;
+  }
+  return out;
+}
+
+std::vector<std::vector<double>> TinyElastic::reference(const std::vector<std::int32_t>& tokens, std::uint32_t level) const {
+  const auto& s = shape_;
+  std::size_t l = 0;
+  while (s.levels[l] != level) ++l;
+  std::vector<Vector> x;
+  for (const std::int32_t token : tokens) {
+    const float* row = tensors_.at("token_embd.weight").values.data() + static_cast<std::size_t>(token) * s.hidden;
+    x.emplace_back(row, row + s.hidden);
+  }
+  for (std::uint32_t b = 0; b < s.blocks; ++b) {
+    const std::string blk = "blk." + std::to_string(b) + ".";
+    const std::size_t kv = s.kv_groups[l * s.blocks + b] * s.head_dim, qw = kv * (s.heads / s.kv_heads);
+    std::vector<Vector> q, k, v;
+    for (std::size_t t = 0; t < x.size(); ++t) {
+      const Vector h = norm(x[t], blk + "attn_norm.weight");
+      q.push_back(apply(level, b, "attn_q", h, qw));
+      k.push_back(apply(level, b, "attn_k", h, kv));
+      v.push_back(apply(level, b, "attn_v", h, kv));
+      for (auto [heads, name] : {std::pair{&q.back(), "attn_q_norm.weight"}, std::pair{&k.back(), "attn_k_norm.weight"}}) {
+        for (std::size_t at = 0; at < heads->size(); at += s.head_dim) {
+          if (s.qk_norm) {
+            const Vector normed = norm(Vector(heads->begin() + static_cast<long>(at), heads->begin() + static_cast<long>(at + s.head_dim)), blk + name);
+            std::copy(normed.begin(), normed.end(), heads->begin() + static_cast<long>(at));
+          }
+          rotate(heads->data() + at, t);
+        }
+      }
+    }
+    for (std::size_t t = 0; t < x.size(); ++t) {
+      const Vector o = apply(level, b, "attn_output", attention(b, q, k, v, t), s.hidden);
+      for (std::size_t i = 0; i < s.hidden; ++i) x[t][i] += o[i];
+      const Vector h = norm(x[t], blk + "ffn_norm.weight");
+      const std::size_t n = s.neurons[l * s.blocks + b];
+      Vector gate = apply(level, b, "ffn_gate", h, n);
+      const Vector up = apply(level, b, "ffn_up", h, n);
+      for (std::size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+      const Vector down = apply(level, b, "ffn_down", gate, s.hidden);
+      for (std::size_t i = 0; i < s.hidden; ++i) x[t][i] += down[i];
+    }
+  }
+  std::vector<Vector> logits;
+  const auto& head = tensors_.at(s.tied ? "token_embd.weight" : "output.weight").values;
+  for (const Vector& state : x) {
+    const Vector h = norm(state, "output_norm.weight");
+    Vector row(s.vocab);
+    for (std::size_t o = 0; o < s.vocab; ++o) {
+      for (std::size_t i = 0; i < s.hidden; ++i) row[o] += static_cast<double>(head[o * s.hidden + i]) * h[i];
+    }
+    logits.push_back(row);
+  }
+  return logits;
+}
+
+}  // namespace elastify_test

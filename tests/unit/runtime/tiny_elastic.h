@@ -1,0 +1,57 @@
+// A small random elastic model for tests: its weights as plain matrices, its artifact, and a reference forward pass in
+// double that shares no code with the runtime.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "support/gguf_builder.h"
+
+namespace elastify_test {
+
+struct TinyElasticShape {
+  std::uint32_t blocks = 3, hidden = 40, ffn = 172, vocab = 97, context = 64;
+  std::uint32_t heads = 4, kv_heads = 2, head_dim = 8, window = 0;
+  bool f16 = false, biases = false, qk_norm = false, tied = false, rope_freqs = false, adapters = false;
+  std::vector<std::uint32_t> levels{20, 50, 100};
+  std::vector<std::uint32_t> kv_groups{1, 1, 1, 1, 2, 1, 2, 2, 2};          // levels x blocks
+  std::vector<std::uint32_t> neurons{32, 40, 7, 96, 64, 100, 172, 172, 172};
+};
+
+class TinyElastic {
+ public:
+  explicit TinyElastic(const TinyElasticShape& shape, std::uint64_t seed = 1);
+
+  GgufBuilder artifact() const;
+  // Logits of every position, [tokens][vocab].
+  std::vector<std::vector<double>> reference(const std::vector<std::int32_t>& tokens, std::uint32_t level) const;
+  std::vector<std::int32_t> text(std::size_t count) const;  // random tokens
+
+  const TinyElasticShape& shape() const { return shape_; }
+
+ private:
+  struct Tensor {
+    std::vector<std::uint64_t> dims;  // [in] or [in, out]
+    std::vector<float> values;        // [out][in], as the file's type rounds them
+    bool f16 = false, tiled = false;
+  };
+  using Vector = std::vector<double>;
+
+  void add(const std::string& name, std::vector<std::uint64_t> dims, bool f16, float scale, float centre = 0);
+  double uniform();  // -1..1
+  bool has(const std::string& name) const { return tensors_.contains(name); }
+  // y = W x over the first `out` rows and x.size() columns, plus bias and adapter where there are any.
+  Vector apply(std::uint32_t level, std::uint32_t block, const std::string& target, const Vector& x, std::size_t out) const;
+  Vector norm(const Vector& x, const std::string& weight) const;
+  void rotate(double* head, std::size_t position) const;
+  Vector attention(std::uint32_t block, const std::vector<Vector>& q, const std::vector<Vector>& k,
+                   const std::vector<Vector>& v, std::size_t position) const;
+
+  TinyElasticShape shape_;
+  std::uint64_t state_;
+  std::map<std::string, Tensor> tensors_;
+};
+
+}  // namespace elastify_test
