@@ -1,0 +1,50 @@
+// Packs a reordered checkpoint, its plan, adapters and tokenizer into one artifact (layout: elrt/format.h).
+#pragma once
+
+#include <elrt/tokenizer.hpp>
+
+#include <map>
+#include <string>
+
+#include "io/checkpoint.h"
+#include "model/adapter.h"
+#include "reorder/plan.h"
+
+namespace elastify {
+
+struct PackConfig {
+  std::string dtype = "f32";           // of the blocks' matrices
+  std::string embedding_dtype = "same";  // same: as dtype
+  std::string head_dtype = "same";
+
+  template <typename V>
+  void visit(V& v) {
+    v.choice("dtype", dtype, {"f32", "f16"});
+    v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16"});
+    v.choice("head_dtype", head_dtype, {"same", "f32", "f16"});
+  }
+};
+
+// Held-out losses around recovery, nats per token; NaN where not measured.
+struct LevelLosses {
+  double before = 0, after = 0;
+};
+
+struct PackInputs {
+  const Checkpoint& reordered;
+  const ElasticPlan& plan;
+  const elrt::TokenizerSpec& tokenizer;
+  std::map<std::int64_t, Adapter> adapters;   // by level; CPU
+  std::map<std::int64_t, LevelLosses> losses;  // by level
+  std::string name;                            // of the model, for people
+  std::map<std::string, std::string> sources;  // "checkpoint" -> hash, ... stored as elastic.source.*
+};
+
+// Streams: one tensor is in memory at a time. Throws Error(kBadData) where weights are NaN, infinite or too large for f16,
+// where an adapter does not fit its level, and where checkpoint and tokenizer have different vocabularies.
+void write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings);
+
+// [outputs, inputs] -> [ceil(inputs / 32), outputs, 32], zero-padded: a level's inputs become a contiguous prefix.
+torch::Tensor tile_inputs(const torch::Tensor& matrix);
+
+}  // namespace elastify

@@ -1,0 +1,72 @@
+// The whole pipeline's settings: one JSON file, one section per stage.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+#include "finetune/finetune_config.h"
+#include "pack/pack.h"
+#include "profile/anchor.h"
+#include "profile/importance.h"
+#include "reorder/make_plan.h"
+
+namespace elastify {
+
+// Where text comes from. Paths are relative to the folder in which the command runs.
+struct DataConfig {
+  std::vector<std::string> calibration;  // for profile and anchors; none: the training side of recovery
+  std::vector<std::string> recovery;     // for finetune; none: text sampled from the model itself
+  std::vector<std::string> held_out;     // for finetune's evaluation; none: a share of recovery that nothing else reads
+  double held_out_share = 0.05;
+  std::int64_t sample_documents = 2048;  // sampled where there is no text
+  std::int64_t sample_tokens = 256;      // longest sampled document
+  double sample_temperature = 1;         // 1: the model's own distribution
+
+  template <typename V>
+  void visit(V& v) {
+    v.texts("calibration", calibration);
+    v.texts("recovery", recovery);
+    v.texts("held_out", held_out);
+    v.number("held_out_share", held_out_share, 0.001, 0.5);
+    v.integer("sample_documents", sample_documents, 2, std::int64_t{1} << 32);
+    v.integer("sample_tokens", sample_tokens, 2, 1 << 20);
+    v.number("sample_temperature", sample_temperature, 0.01, 10);
+  }
+};
+
+struct PipelineConfig {
+  std::string about;       // what the file is for and the command that runs it
+  std::string checkpoint;  // a Hugging Face directory or a llama2.c file
+  std::string tokenizer;   // its file or folder; empty: beside the checkpoint
+  std::int64_t seed = 1;
+  std::int64_t threads = 0;  // of LibTorch; 0: all cores. Results are bit-identical for equal seed, threads and device
+  std::string device = "cpu";
+  DataConfig data;
+  ProfileConfig profile;
+  AnchorsConfig anchors;
+  PlanConfig reorder;
+  FinetuneConfig finetune;
+  PackConfig pack;
+
+  template <typename V>
+  void visit(V& v) {
+    v.text("about", about);
+    v.text("checkpoint", checkpoint);
+    v.text("tokenizer", tokenizer);
+    v.integer("seed", seed, 0, INT64_MAX);
+    v.integer("threads", threads, 0, 4096);
+    v.text("device", device);
+    v.section("data", data);
+    v.section("profile", profile);
+    v.section("anchors", anchors);
+    v.section("reorder", reorder);
+    v.section("finetune", finetune);
+    v.section("pack", pack);
+  }
+};
+
+// Reads `path` and lays the overrides (KEY=VALUE) over it. Throws Error(kUsage) with every problem at once.
+PipelineConfig load_pipeline_config(const fs::path& path, const std::vector<std::string>& overrides);
+
+}  // namespace elastify

@@ -1,0 +1,25 @@
+// Which documents calibrate, train and evaluate, so that nothing held out is read by any other stage.
+#pragma once
+
+#include <elrt/tokenizer.hpp>
+
+#include "pipeline/pipeline_config.h"
+#include "pipeline/run_directory.h"
+
+namespace elastify {
+
+inline constexpr const char* kSampledFile = "sampled.safetensors";
+
+// True where recovery text has to be sampled from the model.
+bool needs_sampling(const DataConfig& data);
+
+// Hash of everything that the three sets below depend on, the sampled documents included.
+std::string text_hash(RunDirectory& run, const PipelineConfig& config);
+
+struct TextSets {
+  std::vector<TokenDocument> calibration, train, held_out;
+};
+// Recovery documents that also stand in the held-out set are dropped, also where files overlap.
+TextSets load_text(RunDirectory& run, const PipelineConfig& config, const elrt::Tokenizer& tokenizer);
+
+}  // namespace elastify

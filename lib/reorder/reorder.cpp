@@ -1,0 +1,84 @@
+#include "reorder/reorder.h"
+
+#include "base/error.h"
+#include "base/log.h"
+#include "model/decoder.h"
+
+namespace elastify {
+namespace {
+
+bool ends_with(const std::string& text, std::string_view suffix) {
+  return text.size() >= suffix.size() && text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
+}
+
+// "model.layers.12.mlp.up_proj.weight" -> 12; -1 outside the blocks
+std::int64_t layer_of(const std::string& name) {
+  constexpr std::string_view kPrefix = "model.layers.";
+  return name.rfind(kPrefix, 0) == 0 ? std::stoll(name.substr(kPrefix.size())) : -1;
+}
+
+}  // namespace
+
+UnitOrder order_by_importance(const torch::Tensor& groups, const torch::Tensor& neurons) {
+  UnitOrder order;
+  for (std::int64_t layer = 0; layer < groups.size(0); ++layer) {
+    order.groups.push_back(Permutation::by_falling_score(groups[layer]));
+    order.neurons.push_back(Permutation::by_falling_score(neurons[layer]));
+  }
+  return order;
+}
+
+torch::Tensor reorder_tensor(const std::string& name, const torch::Tensor& tensor, const ModelConfig& config, const UnitOrder& order) {
+  const std::int64_t layer = layer_of(name);
+  if (layer < 0) return tensor;
+  const Permutation& groups = order.groups[static_cast<std::size_t>(layer)];
+  const Permutation& neurons = order.neurons[static_cast<std::size_t>(layer)];
+  const auto is = [&](const char* part) { return ends_with(name, part); };
+  if (is("q_proj.weight") || is("q_proj.bias")) return groups.apply(tensor, 0, config.group_width());
+  if (is("k_proj.weight") || is("k_proj.bias") || is("v_proj.weight") || is("v_proj.bias")) return groups.apply(tensor, 0, config.head_dim);
+  if (is("o_proj.weight")) return groups.apply(tensor, 1, config.group_width());
+  if (is("gate_proj.weight") || is("up_proj.weight")) return neurons.apply(tensor, 0);
+  if (is("down_proj.weight")) return neurons.apply(tensor, 1);
+  return tensor;
+}
+
+void write_reordered(const Checkpoint& source, const UnitOrder& order, const fs::path& directory) {
+  const ModelConfig& config = source.config();
+  write_json(directory / "config.json", model_config_to_hf(config));
+  const auto expected = expected_tensors(config);
+  std::vector<SafetensorsWriter::Entry> entries;
+  for (const auto& [name, shape] : expected) entries.push_back({name, source.tensor(name).scalar_type(), shape});
+  SafetensorsWriter writer(directory / "model.safetensors", entries, {{"format", "pt"}});
+  Progress progress("reorder", static_cast<std::int64_t>(expected.size()), "tensors");
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    writer.write(reorder_tensor(expected[i].name, source.finite_tensor(expected[i].name), config, order));
+    source.release(expected[i].name);
+    progress.update(static_cast<std::int64_t>(i) + 1);
+  }
+  writer.commit();
+}
+
+double compare_logits(const Checkpoint& a, const Checkpoint& b, const torch::Tensor& tokens) {
+  torch::NoGradGuard no_grad;
+  const ModelConfig& config = a.config();
+  const RotaryTable rotary = make_rotary_table(config, tokens.size(1), torch::kCPU, torch::kFloat64);
+  const auto run = [&](const Checkpoint& checkpoint) {
+    // Only the rows in use: the whole table in float64 may be large.
+    torch::Tensor x = checkpoint.tensor(kEmbeddingName).index_select(0, tokens.reshape({-1})).to(torch::kFloat64).view({tokens.size(0), tokens.size(1), -1});
+    for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
+      x = block_forward(load_block(checkpoint, layer, torch::kCPU, torch::kFloat64), config, rotary, layer, x);
+    }
+    x = rms_norm(x, checkpoint.tensor(kFinalNormName).to(torch::kFloat64), config.rms_norm_eps);
+    const torch::Tensor head = checkpoint.tensor(config.tied_embeddings ? kEmbeddingName : kHeadName);
+    std::vector<torch::Tensor> parts;
+    constexpr std::int64_t kRows = 4096;  // of the head at a time
+    for (std::int64_t row = 0; row < head.size(0); row += kRows) {
+      parts.push_back(torch::matmul(x, head.narrow(0, row, std::min(kRows, head.size(0) - row)).to(torch::kFloat64).t()));
+    }
+    return torch::cat(parts, -1);
+  };
+  const torch::Tensor expected = run(a), found = run(b);
+  return ((expected - found).abs().max() / expected.abs().max()).item<double>();
+}
+
+}  // namespace elastify
