@@ -172,7 +172,7 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
       {"data section", [&](auto& f) { f.tensor(norm).offset = 1ull << 30; }},
       {"data section", [&](auto& f) { f.tensor(norm).offset = ~0ull - 63; }},
       {"twice", [&](auto& f) { f.tensor(norm).name = down; }},
-      {"no tensors", [&](auto& f) { f.tensors.clear(); }},
+      {"cannot open", [&](auto& f) { f.tensors.clear(); }},
       {"rope_freqs", [](auto& f) { f.tensor("rope_freqs.weight").bytes = elastify_test::f32_bytes({1, 0, 1, 1}); }},
       {"rope_freqs", [](auto& f) { f.tensor("rope_freqs.weight").bytes = elastify_test::f32_bytes({1, kNaN, 1, 1}); }},
       {"a tensor's name of", [&](auto& f) { f.tensor(norm).name = std::string(1000, 'x'); }},
