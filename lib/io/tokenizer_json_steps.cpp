@@ -66,7 +66,7 @@ void add_normalizer(const json& component, const std::string& type, TokenizerSpe
   if (type == "NFKC") return add(Kind::kNfkc);
   if (type == "NFKD") return add(Kind::kNfkd);
   if (type == "Lowercase") return add(Kind::kLowercase);
-  if (type == "StripAccents") return add(Kind::kReplaceRegex, "\\p{Mn}", "");
+  if (type == "StripAccents") return add(Kind::kReplaceRegex, "\\p{M}", "");
   if (type == "Replace") {
     auto [pattern, regex] = pattern_of(component, where);
     return add(regex ? Kind::kReplaceRegex : Kind::kReplace, std::move(pattern), text(component, "content", where));

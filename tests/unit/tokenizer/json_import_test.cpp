@@ -1,0 +1,147 @@
+// tokenizer.json files and their sidecars: what is read, and that nothing is silently ignored.
+#include <nlohmann/json.hpp>
+
+#include "import_support.h"
+
+using namespace elastify_test;
+using Catch::Matchers::Contains;
+using nlohmann::json;
+
+namespace {
+
+json small_document() {
+  return json::parse(R"({
+    "added_tokens": [{"id": 4, "content": "<s>", "special": true}, {"id": 5, "content": "</s>", "special": true}],
+    "normalizer": null, "pre_tokenizer": null, "post_processor": null, "decoder": {"type": "Fuse"},
+    "model": {"type": "BPE", "vocab": {"<unk>": 0, "a": 1, "b": 2, "ab": 3}, "merges": ["a b"], "unk_token": "<unk>"}})");
+}
+
+// Imports the document with `path` (a JSON pointer) set to `value`; gives the error.
+std::string error_with(const char* path, const json& value) {
+  const TemporaryDirectory directory;
+  json document = small_document();
+  document[json::json_pointer(path)] = value;
+  return import_error(directory.write("tokenizer.json", document.dump()));
+}
+
+elrt::TokenizerSpec import_with(const json& document, const std::vector<std::pair<std::string, json>>& sidecars = {}) {
+  const TemporaryDirectory directory;
+  directory.write("tokenizer.json", document.dump());
+  for (const auto& [name, contents] : sidecars) directory.write(name, contents.dump());
+  return elastify::import_tokenizer(directory.path());
+}
+
+}  // namespace
+
+TEST_CASE("merges as pairs and as strings mean the same", "[tokenizer][unit]") {
+  json document = small_document();
+  const elrt::TokenizerSpec strings = import_with(document);
+  document["model"]["merges"] = json::parse(R"([["a", "b"]])");
+  CHECK(import_with(document) == strings);
+  CHECK(strings.merges == std::vector<elrt::TokenMerge>{{1, 2}});
+  CHECK(strings.types[0] == elrt::TokenType::kUnknown);
+  CHECK(strings.types[4] == elrt::TokenType::kControl);
+}
+
+TEST_CASE("sidecar files say which tokens begin and end a text", "[tokenizer][unit]") {
+  const json document = small_document();
+  elrt::TokenizerSpec spec = import_with(document, {{"tokenizer_config.json", json::parse(R"({"bos_token": {"content": "<s>"}, "eos_token": "</s>", "add_bos_token": true})")},
+                                                    {"generation_config.json", json::parse(R"({"eos_token_id": [5, 3]})")}});
+  CHECK(spec.bos_id == 4);
+  CHECK(spec.eos_id == 5);
+  CHECK(spec.add_bos);
+  CHECK_FALSE(spec.add_eos);
+  CHECK(spec.stop_ids == std::vector<std::int32_t>{3});
+  spec = import_with(document, {{"config.json", json::parse(R"({"bos_token_id": 4, "eos_token_id": 5})")}});
+  CHECK(spec.bos_id == 4);
+  CHECK(spec.eos_id == 5);
+  CHECK_FALSE(spec.add_bos);
+  spec = import_with(document, {{"tokenizer_config.json", json::parse(R"({"bos_token": null})")}, {"config.json", json::parse(R"({"bos_token_id": 4})")}});
+  CHECK(spec.bos_id == -1);
+  spec = import_with(document, {{"special_tokens_map.json", json::parse(R"({"bos_token": "<s>"})")}});
+  CHECK(spec.bos_id == 4);
+}
+
+TEST_CASE("bad sidecar files are refused", "[tokenizer][unit]") {
+  const TemporaryDirectory directory;
+  directory.write("tokenizer.json", small_document().dump());
+  directory.write("tokenizer_config.json", R"({"bos_token": "<nothing>"})");
+  CHECK_THAT(import_error(directory.path()), Contains("<nothing>"));
+  directory.write("tokenizer_config.json", R"({"add_bos_token": "yes"})");
+  CHECK_THAT(import_error(directory.path()), Contains("add_bos_token"));
+  directory.write("tokenizer_config.json", R"([])");
+  CHECK_THAT(import_error(directory.path()), Contains("JSON object"));
+  directory.write("tokenizer_config.json", "{}");
+  directory.write("config.json", R"({"eos_token_id": 6})");
+  CHECK_THAT(import_error(directory.path()), Contains("eos_token_id"));
+}
+
+TEST_CASE("a post-processor's template becomes bos and eos", "[tokenizer][unit]") {
+  json document = small_document();
+  document["post_processor"] = json::parse(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "TemplateProcessing",
+    "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}],
+    "special_tokens": {"<s>": {"ids": [4]}, "</s>": {"ids": [5]}}}]})");
+  const elrt::TokenizerSpec spec = import_with(document);
+  CHECK((spec.bos_id == 4 && spec.add_bos && spec.eos_id == 5 && spec.add_eos));
+  document["post_processor"]["processors"][1]["special_tokens"]["<s>"]["ids"] = {6};
+  const TemporaryDirectory directory;
+  CHECK_THAT(import_error(directory.write("tokenizer.json", document.dump())), Contains("6 is no token"));
+}
+
+TEST_CASE("unsupported components are named, never ignored", "[tokenizer][unit]") {
+  CHECK_THAT(error_with("/model/type", "Unigram"), Contains("Unigram"));
+  CHECK_THAT(error_with("/model/type", "WordPiece"), Contains("WordPiece"));
+  CHECK_THAT(error_with("/model/dropout", 0.1), Contains("dropout"));
+  CHECK_THAT(error_with("/model/end_of_word_suffix", "</w>"), Contains("end_of_word_suffix"));
+  CHECK_THAT(error_with("/model/continuing_subword_prefix", "##"), Contains("continuing_subword_prefix"));
+  for (const char* part : {"normalizer", "pre_tokenizer", "decoder", "post_processor"}) {
+    const std::string path = std::string("/") + part;
+    CHECK_THAT(error_with(path.c_str(), json{{"type", "Surprise"}}), Contains("Surprise"));
+    CHECK_THAT(error_with(path.c_str(), json{{"kind", "Surprise"}}), Contains("type"));
+    CHECK_THAT(error_with(path.c_str(), "NFC"), Contains("object"));
+  }
+  CHECK_THAT(error_with("/normalizer", json{{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}}), Contains("Precompiled"));
+  CHECK_THAT(error_with("/pre_tokenizer", json{{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}}), Contains("does not compile"));
+  CHECK_THAT(error_with("/pre_tokenizer", json{{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Odd"}}), Contains("Odd"));
+}
+
+TEST_CASE("malformed vocabularies are refused", "[tokenizer][unit]") {
+  CHECK_THAT(error_with("/model", nullptr), Contains("model"));
+  CHECK_THAT(error_with("/model/vocab", json::array()), Contains("vocab"));
+  CHECK_THAT(error_with("/model/vocab/a", 2), Contains("id 2"));
+  CHECK_THAT(error_with("/model/vocab/a", -1), Contains("whole number"));
+  CHECK_THAT(error_with("/model/vocab/a", 1.5), Contains("whole number"));
+  CHECK_THAT(error_with("/model/vocab/zz", 4'000'000'000LL), Contains("whole number"));
+  CHECK_THAT(error_with("/model/vocab/zz", 2'000'000'000), Contains("out of range"));
+  CHECK_THAT(error_with("/model/vocab/zz", 7), Contains("no token has id 6"));
+  CHECK_THAT(error_with("/model/merges", "a b"), Contains("list"));
+  CHECK_THAT(error_with("/model/merges/0", "ab"), Contains("merge 0"));
+  CHECK_THAT(error_with("/model/merges/0", "a b b"), Contains("merge 0"));
+  CHECK_THAT(error_with("/model/merges/0", "a x"), Contains("\"x\""));
+  CHECK_THAT(error_with("/model/merges/0", "b a"), Contains("\"ba\""));
+  CHECK_THAT(error_with("/model/merges/0", json::array({"a"})), Contains("merge 0"));
+  CHECK_THAT(error_with("/model/unk_token", "<none>"), Contains("<none>"));
+  CHECK_THAT(error_with("/added_tokens/0/id", 3), Contains("id 3"));
+  CHECK_THAT(error_with("/added_tokens/0/content", "a"), Contains("\"a\""));
+  CHECK_THAT(error_with("/added_tokens/0/content", ""), Contains("empty"));
+  CHECK_THAT(error_with("/added_tokens/1/content", "<s>"), Contains("<s>"));
+}
+
+TEST_CASE("files that are not what they say are refused", "[tokenizer][unit]") {
+  const TemporaryDirectory directory;
+  CHECK_THAT(import_error(directory.path()), Contains("has none"));
+  CHECK_THAT(import_error(directory.path() / "missing"), Contains("neither"));
+  const std::string good = small_document().dump();
+  CHECK_FALSE(import_error(directory.write("tokenizer.json", good.substr(0, good.size() / 2))).empty());
+  CHECK_FALSE(import_error(directory.write("tokenizer.json", "")).empty());
+  CHECK_FALSE(import_error(directory.write("tokenizer.json", "[1, 2]")).empty());
+  std::string bad = good;
+  bad.replace(bad.find("<unk>"), 5, "\xFF\xFFunk");
+  CHECK_FALSE(import_error(directory.write("tokenizer.json", bad)).empty());
+  directory.write("tokenizer.json", good);
+  CHECK_THAT(import_error(directory.path(), 5), Contains("the model has only 5"));
+  std::filesystem::remove(directory.path() / "tokenizer.json");
+  directory.write("tok1.bin", "");
+  directory.write("tok2.bin", "");
+  CHECK_THAT(import_error(directory.path()), Contains("several"));
+}
