@@ -67,6 +67,25 @@ Adapter make_adapter(const ModelWeights& sliced, const std::vector<Target>& targ
   return adapter;
 }
 
+Adapter slice_adapter(const Adapter& adapter, const ModelConfig& config, const LevelWidths& widths) {
+  Adapter sliced = adapter;
+  for_each_pair(adapter, [&](std::size_t layer, std::size_t index, const LoraPair& pair) {
+    const auto target = static_cast<Target>(index);
+    const std::int64_t queries = widths.kv_groups[layer] * config.group_width(), neurons = widths.neurons[layer];
+    const std::int64_t keys = widths.kv_groups[layer] * config.head_dim;
+    const bool by_input = target == Target::kO || target == Target::kDown;
+    const std::int64_t kept = target == Target::kQ || target == Target::kO   ? queries
+                              : target == Target::kK || target == Target::kV ? keys
+                                                                             : neurons;
+    const torch::Tensor& cut = by_input ? pair.a : pair.b;
+    const std::int64_t dimension = by_input ? 1 : 0;
+    require(kept <= cut.size(dimension), "layer {}: an adapter of width {} cannot be cut to {}", layer, cut.size(dimension), kept);
+    LoraPair& result = sliced.blocks[layer][index];
+    (by_input ? result.a : result.b) = cut.detach().narrow(dimension, 0, kept);
+  });
+  return sliced;
+}
+
 ModelWeights merge_adapter(const ModelWeights& sliced, const Adapter& adapter) {
   torch::NoGradGuard no_grad;
   ModelWeights merged = sliced;

@@ -36,6 +36,10 @@ struct Adapter {
 Adapter make_adapter(const ModelWeights& sliced, const std::vector<Target>& targets, std::int64_t rank, double alpha,
                      double dropout, std::uint64_t seed);
 
+// The part of a larger level's adapter that acts on the units a smaller level keeps: levels nest, so its rows and columns
+// are prefixes. Views, no copies. Throws Error(kInternal) where the widths do not fit.
+Adapter slice_adapter(const Adapter& adapter, const ModelConfig& config, const LevelWidths& widths);
+
 // The same sub-model with W + s B A in place of W: an oracle for the unmerged forward pass.
 ModelWeights merge_adapter(const ModelWeights& sliced, const Adapter& adapter);
 

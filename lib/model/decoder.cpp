@@ -11,14 +11,18 @@ namespace {
 namespace F = torch::nn::functional;
 
 // y = W x + bias + s B (A drop(x)). The base stays frozen, so only the adapter's factors and x receive gradients.
+// Rows are flattened so that the adapter's part is one matrix product that adds in place.
 torch::Tensor project(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, const ForwardOptions& options,
                       std::int64_t layer, Target target, const torch::Tensor& dropped) {
-  torch::Tensor y = F::linear(x, weight, bias);
-  if (options.adapter == nullptr) return y;
+  if (options.adapter == nullptr) return F::linear(x, weight, bias);
   const LoraPair& pair = options.adapter->blocks[static_cast<std::size_t>(layer)][static_cast<std::size_t>(target)];
-  if (!pair.defined()) return y;
-  const torch::Tensor low = F::linear(dropped, pair.a.to(x.scalar_type()));
-  return y + F::linear(low, pair.b.to(x.scalar_type())) * options.adapter->scale;
+  if (!pair.defined()) return F::linear(x, weight, bias);
+  torch::Tensor y = F::linear(x.flatten(0, -2), weight, bias);
+  const torch::Tensor low = F::linear(dropped.flatten(0, -2), pair.a.to(x.scalar_type()));
+  y.addmm_(low, pair.b.to(x.scalar_type()).t(), 1, options.adapter->scale);
+  std::vector<std::int64_t> sizes = x.sizes().vec();
+  sizes.back() = weight.size(0);
+  return y.view(sizes);
 }
 
 // One dropout mask for all projections that read the same x.

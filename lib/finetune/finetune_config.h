@@ -1,0 +1,85 @@
+// Settings of the recovery stage, one source for every default.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace elastify {
+
+struct FinetuneConfig {
+  std::vector<std::int64_t> levels;  // levels to recover; empty: every level of the plan below 100
+
+  // The adapter (LoRA, Hu et al. 2021); rank, alpha and dropout as in the paper.
+  std::int64_t rank = 8;
+  double alpha = 16;
+  double dropout = 0.05;
+  std::vector<std::string> targets = {"q", "k", "v", "o", "gate", "up", "down"};
+  bool inherit = true;  // a level starts from the next larger level's adapter, cut to its units
+
+  // The objective: "distill" follows the full level's next-token distribution, "next_token" the text alone.
+  std::string loss = "distill";
+  double distill_weight = 1;  // share of the distillation term; the rest goes to the next-token term
+  double temperature = 1;     // softens both distributions (Hinton et al. 2015)
+
+  // Steps. `batch_rows` rows a step, read in `accumulation` passes of equal size.
+  double learning_rate = 0;  // 0: by the model's width, see default_learning_rate()
+  std::int64_t steps = 0;    // 0: as many as `epochs` take
+  double epochs = 2;
+  std::int64_t batch_rows = 64;
+  std::int64_t accumulation = 1;
+  std::int64_t seq = 512;  // tokens a row; at most the model's context
+  std::int64_t warmup_steps = 100;  // at most a tenth of all steps
+  double final_rate = 0.1;          // the cosine ends at this share of the learning rate
+  double clip_norm = 1;             // longest gradient, 0: no clipping
+  double weight_decay = 0;
+  double beta1 = 0.9, beta2 = 0.999;
+
+  // Held-out text: the share of documents that is never trained on, how often it is evaluated, when to give up.
+  double held_out = 0.1;
+  std::int64_t held_out_tokens = 65536;  // at most, 0: all
+  std::int64_t eval_every = 0;           // steps; 0: twenty times a level
+  std::int64_t patience = 5;             // evaluations without improvement, 0: never stop early
+
+  std::int64_t log_every = 10;      // steps between lines of metrics.jsonl
+  double checkpoint_seconds = 60;   // between checkpoints inside a level
+  std::string dtype = "auto";       // of the frozen base: bfloat16 where a CUDA device has it, float32 elsewhere
+  std::int64_t timed_steps = 5;     // steps of the full level that are timed for comparison, 0: none
+  std::int64_t teacher_cache_mib = 256;  // keeps the teacher's last hidden states where they fit: one pass for all levels
+
+  template <typename V>
+  void visit(V& v) {
+    v.integers("levels", levels, 1, 99);
+    v.integer("rank", rank, 1, 1024);
+    v.number("alpha", alpha, 0, 1e4);
+    v.number("dropout", dropout, 0, 0.9);
+    v.texts("targets", targets);
+    v.flag("inherit", inherit);
+    v.choice("loss", loss, {"distill", "next_token"});
+    v.number("distill_weight", distill_weight, 0, 1);
+    v.number("temperature", temperature, 0.1, 20);
+    v.number("learning_rate", learning_rate, 0, 1e3);
+    v.integer("steps", steps, 0, 1'000'000'000);
+    v.number("epochs", epochs, 0.001, 10000);
+    v.integer("batch_rows", batch_rows, 1, 1 << 20);
+    v.integer("accumulation", accumulation, 1, 1 << 16);
+    v.integer("seq", seq, 2, 1 << 20);
+    v.integer("warmup_steps", warmup_steps, 0, 1'000'000'000);
+    v.number("final_rate", final_rate, 0, 1);
+    v.number("clip_norm", clip_norm, 0, 1e6);
+    v.number("weight_decay", weight_decay, 0, 10);
+    v.number("beta1", beta1, 0, 0.9999);
+    v.number("beta2", beta2, 0, 0.999999);
+    v.number("held_out", held_out, 0.001, 0.9);
+    v.integer("held_out_tokens", held_out_tokens, 0, 1'000'000'000'000);
+    v.integer("eval_every", eval_every, 0, 1'000'000'000);
+    v.integer("patience", patience, 0, 1'000'000);
+    v.integer("log_every", log_every, 1, 1'000'000'000);
+    v.number("checkpoint_seconds", checkpoint_seconds, 0, 1e7);
+    v.choice("dtype", dtype, {"auto", "float32", "bfloat16", "float64"});
+    v.integer("timed_steps", timed_steps, 0, 1000);
+    v.integer("teacher_cache_mib", teacher_cache_mib, 0, 1 << 24);
+  }
+};
+
+}  // namespace elastify

@@ -1,0 +1,90 @@
+#include "finetune/stepper.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "finetune/objective.h"
+
+namespace elastify {
+namespace {
+
+// Seconds since the last call; a device's queue is drained first, so that its work is counted where it was asked for.
+class StopWatch {
+ public:
+  explicit StopWatch(torch::Device device) : device_(device), last_(Clock::now()) {}
+  double lap_seconds() {
+    if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
+    const auto now = Clock::now();
+    const double seconds = std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+    return seconds;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  torch::Device device_;
+  Clock::time_point last_;
+};
+
+}  // namespace
+
+Stepper::Stepper(const Decoder& decoder, const Adapter& initial, const FinetuneConfig& config, const Teacher* teacher,
+                 std::uint64_t seed)
+    : decoder_(decoder),
+      config_(config),
+      teacher_(config.loss == "distill" && config.distill_weight > 0 ? teacher : nullptr),
+      seed_(seed),
+      flat_(flatten_adapter(initial)),
+      optimizer_(flat_.values, flat_.gradients, config.beta1, config.beta2, config.weight_decay) {}
+
+torch::Tensor Stepper::pass(const Batch& batch, double scale, std::uint64_t dropout_seed, StepOutcome& outcome) {
+  torch::Tensor teacher_logits;
+  if (teacher_ != nullptr) {
+    StopWatch watch(flat_.values.device());
+    watch.lap_seconds();  // waits for the student's earlier pass
+    teacher_logits = teacher_->logits(batch);
+    outcome.teacher_seconds += watch.lap_seconds();
+  }
+  ForwardOptions options;
+  options.adapter = &flat_.adapter;
+  options.training = true;
+  torch::manual_seed(dropout_seed);
+  const torch::Tensor logits = decoder_.head(counted_positions(decoder_.hidden(batch.inputs, options), batch));
+  const auto result = evaluate_objective(logits, teacher_logits, batch.targets, {config_.distill_weight, config_.temperature, scale});
+  logits.backward(result.gradient);
+  return result.loss;
+}
+
+StepOutcome Stepper::step(const TokenRows& text, const torch::Tensor& rows, std::int64_t step, double learning_rate) {
+  StopWatch watch(flat_.values.device());
+  StepOutcome outcome;
+  std::vector<Batch> batches;
+  std::int64_t counted = 0;
+  for (const auto& part : rows.chunk(config_.accumulation)) {
+    batches.push_back(make_batch(text, part, flat_.values.device()));
+    counted += batches.back().counted();
+    outcome.tokens += batches.back().inputs.numel();
+  }
+  flat_.gradients.zero_();
+  torch::Tensor loss = torch::zeros({}, flat_.values.options());
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    if (batches[i].counted() == 0) continue;
+    const auto index = static_cast<std::uint64_t>(step * config_.accumulation) + i;
+    loss = loss + pass(batches[i], 1 / static_cast<double>(counted), derive_seed(seed_, "dropout", index), outcome);
+  }
+  // The step's only wait for the device.
+  const torch::Tensor figures = torch::stack({loss.to(torch::kFloat64), flat_.gradients.norm().to(torch::kFloat64)}).cpu();
+  outcome.loss = figures[0].item<double>();
+  outcome.gradient_norm = figures[1].item<double>();
+  outcome.skipped = !std::isfinite(outcome.loss) || !std::isfinite(outcome.gradient_norm) || counted == 0;
+  if (!outcome.skipped) {
+    if (config_.clip_norm > 0 && outcome.gradient_norm > config_.clip_norm) flat_.gradients.mul_(config_.clip_norm / outcome.gradient_norm);
+    optimizer_.step(learning_rate);
+  }
+  outcome.student_seconds = watch.lap_seconds() - outcome.teacher_seconds;
+  return outcome;
+}
+
+}  // namespace elastify
