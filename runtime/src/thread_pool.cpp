@@ -28,10 +28,17 @@ ThreadPool::ThreadPool(std::size_t threads) {
   const unsigned cores = std::thread::hardware_concurrency();
   spins_ = cores != 0 && threads > cores ? 0 : kSpins;  // more threads than cores: spinning starves the one that works
   workers_.reserve(threads == 0 ? 0 : threads - 1);
-  for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
+  try {
+    for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
+  } catch (...) {  // the system has no more threads: those that run must not be left behind
+    stop_all();
+    throw;
+  }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop_all(); }
+
+void ThreadPool::stop_all() {
   stop_.store(true, std::memory_order_relaxed);
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();

@@ -37,6 +37,7 @@ class ThreadPool {
   void run(std::size_t items, Call call, const void* context);
   void take_items(std::size_t thread);
   void serve(std::size_t thread);
+  void stop_all();
 
   std::vector<std::thread> workers_;
   int spins_;

@@ -97,7 +97,7 @@ TEST_CASE("a header cut at any byte is refused", "[runtime][unit]") {
     INFO("length " << length);
     REQUIRE_FALSE(refusal({bytes.begin(), bytes.begin() + static_cast<long>(length)}).empty());
   }
-  CHECK_FALSE(refusal({bytes.begin(), bytes.end() - 1}).empty());
+  CHECK(refusal({bytes.begin(), bytes.end() - 1}).find("data section") != std::string::npos);
   auto longer = bytes;
   longer.resize(bytes.size() + 100);
   CHECK(refusal(longer).find("behind its last tensor") != std::string::npos);
