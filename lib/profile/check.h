@@ -1,0 +1,35 @@
+// How well estimated importance ranks units: a sample of them is removed for real and the two rankings are compared.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
+
+#include "profile/importance.h"
+#include "profile/score_store.h"
+
+namespace elastify {
+
+// Units to remove: config.check_units neurons of each layer, evenly spaced over the layer, and of all KV groups at most
+// 4 * check_units, evenly spaced too; fewer in proportion where config.check_tflop would be exceeded, none if that leaves
+// less than 8 neurons a layer.
+std::vector<UnitRef> units_to_check(const ModelConfig& model, const ProfileConfig& config);
+
+// The first rows of `rows` that hold at most config.check_tokens tokens; at least one row.
+TokenRows rows_to_check(const TokenRows& rows, const ProfileConfig& config);
+
+// Spearman's rank correlation of estimated with exact loss changes; NaN where fewer than two units were checked.
+struct RankCheck {
+  std::vector<double> neurons;   // of each layer
+  double kv_groups = 0;          // pooled over layers
+  double mean_neurons() const;   // over the layers
+};
+RankCheck check_ranks(const UnitScores& scores, const std::vector<UnitRef>& units, const std::vector<double>& loss_change);
+
+// What the stage reports. The keys: method, tokens, mean_loss, seconds, tokens_per_s, time_ratio and time_ratio_activations
+// (TimeRatio's two; absent where 0), and check {tokens, units, spearman_neurons [layers], spearman_neurons_mean,
+// spearman_kv_groups}, absent where nothing was checked. NaN is written as null.
+nlohmann::json profile_summary(const Profile& profile, double seconds, double time_ratio, double activations_ratio = 0);
+
+}  // namespace elastify
