@@ -1,7 +1,6 @@
 #include "tokenizer/bpe.hpp"
 
 #include <algorithm>
-#include <queue>
 #include <string>
 
 #include "tokenizer/utf8.hpp"
@@ -12,6 +11,8 @@ namespace {
 std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
   return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
 }
+
+std::uint64_t code_pair(char32_t left, char32_t right) { return static_cast<std::uint64_t>(left) << 32 | right; }
 
 }  // namespace
 
@@ -43,7 +44,33 @@ Result<Bpe> Bpe::create(const TokenizerSpec& spec, const Vocabulary& vocabulary)
     // Of equal rules the last counts, as in the reference implementation's table.
     bpe.merges_[pair_key(merge.left, merge.right)] = {static_cast<std::int32_t>(rank), id};
   }
+  if (spec.pre_tokenizer.empty() && !spec.byte_level) bpe.find_neighbours();
   return bpe;
+}
+
+void Bpe::find_neighbours() {
+  for (std::size_t id = 0; id < spec_->tokens.size(); ++id) {
+    std::string_view text = vocabulary_->symbol(static_cast<std::int32_t>(id));
+    if (vocabulary_->find(text) < 0) continue;
+    for (utf8::Char left = utf8::decode(text); left.size < text.size();) {
+      text.remove_prefix(left.size);
+      const utf8::Char right = utf8::decode(text);
+      neighbours_.insert(code_pair(left.code, right.code));
+      left = right;
+    }
+  }
+}
+
+// Only for symbols that have not merged yet: each is one character, or a byte token's text.
+bool Bpe::is_seam(std::string_view piece, const Symbol& left, const Symbol& right) const {
+  if (left.frozen || right.frozen) return true;
+  const auto text = [&](const Symbol& symbol) {
+    return symbol.id >= 0 ? vocabulary_->symbol(symbol.id)
+                          : piece.substr(static_cast<std::size_t>(symbol.begin), static_cast<std::size_t>(symbol.size));
+  };
+  const std::string_view before = text(left);
+  const std::size_t last = before.size() == utf8::decode(before).size ? 0 : before.size() - 1;  // byte tokens end in ASCII
+  return neighbours_.count(code_pair(utf8::decode(before.substr(last)).code, utf8::decode(text(right)).code)) == 0;
 }
 
 void Bpe::push(std::int32_t id, std::size_t begin, std::size_t size, bool frozen, std::vector<Symbol>& symbols) {
@@ -117,15 +144,31 @@ bool Bpe::candidate(std::string_view piece, const std::vector<Symbol>& symbols, 
 }
 
 void Bpe::merge_all(std::string_view piece, std::vector<Symbol>& symbols) const {
-  std::vector<Candidate> initial;
-  Candidate next;
-  for (std::size_t i = 0; i + 1 < symbols.size(); ++i) {
-    if (candidate(piece, symbols, static_cast<std::int32_t>(i), next)) initial.push_back(next);
+  std::vector<Candidate> queue;
+  for (std::size_t begin = 0, end = 0; begin < symbols.size(); begin = end) {
+    end = neighbours_.empty() ? symbols.size() : begin + 1;
+    while (end < symbols.size() && !is_seam(piece, symbols[end - 1], symbols[end])) ++end;
+    merge_section(piece, begin, end, symbols, queue);
   }
-  std::priority_queue<Candidate, std::vector<Candidate>, LaterFirst> queue(LaterFirst{}, std::move(initial));
+}
+
+// Merges what can merge among symbols [begin, end). `queue` is empty before and after; it is kept for its memory.
+void Bpe::merge_section(std::string_view piece, std::size_t begin, std::size_t end, std::vector<Symbol>& symbols,
+                        std::vector<Candidate>& queue) const {
+  Candidate next;
+  for (std::size_t i = begin; i + 1 < end; ++i) {
+    if (candidate(piece, symbols, static_cast<std::int32_t>(i), next)) queue.push_back(next);
+  }
+  std::make_heap(queue.begin(), queue.end(), LaterFirst{});
+  const auto push_next = [&](std::int32_t at) {
+    if (!candidate(piece, symbols, at, next)) return;
+    queue.push_back(next);
+    std::push_heap(queue.begin(), queue.end(), LaterFirst{});
+  };
   while (!queue.empty()) {
-    const Candidate best = queue.top();
-    queue.pop();
+    std::pop_heap(queue.begin(), queue.end(), LaterFirst{});
+    const Candidate best = queue.back();
+    queue.pop_back();
     Symbol& left = symbols[static_cast<std::size_t>(best.left)];
     Symbol& right = symbols[static_cast<std::size_t>(best.right)];
     if (!left.alive || !right.alive || left.next != best.right || left.size + right.size != best.size) continue;
@@ -134,8 +177,8 @@ void Bpe::merge_all(std::string_view piece, std::vector<Symbol>& symbols) const 
     left.next = right.next;
     right.alive = false;
     if (left.next >= 0) symbols[static_cast<std::size_t>(left.next)].previous = best.left;
-    if (candidate(piece, symbols, left.previous, next)) queue.push(next);
-    if (candidate(piece, symbols, best.left, next)) queue.push(next);
+    push_next(left.previous);
+    push_next(best.left);
   }
 }
 

@@ -1,9 +1,11 @@
-// Byte pair encoding of one piece of text, O(n log n): a linked list of symbols and a queue of possible merges.
+// Byte pair encoding of one piece of text, O(n log n): a linked list of symbols and a queue of possible merges. A long
+// piece is cut at seams first: between neighbouring characters that are neighbours in no token, where nothing can merge.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "elrt/tokenizer.hpp"
@@ -47,12 +49,17 @@ class Bpe {
   void add_character(std::string_view piece, std::size_t begin, std::size_t size, int raw_byte,
                      std::vector<Symbol>& symbols) const;
   bool candidate(std::string_view piece, const std::vector<Symbol>& symbols, std::int32_t left, Candidate& out) const;
+  void find_neighbours();
+  bool is_seam(std::string_view piece, const Symbol& left, const Symbol& right) const;
   void merge_all(std::string_view piece, std::vector<Symbol>& symbols) const;
+  void merge_section(std::string_view piece, std::size_t begin, std::size_t end, std::vector<Symbol>& symbols,
+                     std::vector<Candidate>& queue) const;
   void emit(std::string_view piece, const std::vector<Symbol>& symbols, std::vector<std::int32_t>& ids) const;
 
   const TokenizerSpec* spec_ = nullptr;
   const Vocabulary* vocabulary_ = nullptr;
   LiteralSet user_defined_;  // score models cut these out before merging; merge models have them as added tokens
+  std::unordered_set<std::uint64_t> neighbours_;  // pairs of characters inside tokens; empty: seams are not looked for
   std::unordered_map<std::uint64_t, MergeValue> merges_;  // by left << 32 | right
 };
 
