@@ -1,0 +1,96 @@
+#include "pack/inspect.h"
+
+#include <elrt/artifact.hpp>
+#include <elrt/format.h>
+#include <elrt/tokenizer.hpp>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/log.h"
+
+namespace elastify {
+namespace {
+
+using nlohmann::json;
+
+[[noreturn]] void fail_with(const elrt::Failure& failure) {
+  throw Error(failure.status == elrt::Status::kInternal ? ErrorCode::kInternal : ErrorCode::kBadData, failure.message);
+}
+
+json number(float value) { return std::isfinite(value) ? json(value) : json(nullptr); }
+
+json level_json(const elrt::LevelInfo& level) {
+  return {{"level", level.level},
+          {"block_ratio", number(level.block_ratio)},
+          {"total_ratio", number(level.total_ratio)},
+          {"kv_groups", std::vector<std::uint32_t>(level.kv_groups.begin(), level.kv_groups.end())},
+          {"neurons", std::vector<std::uint32_t>(level.neurons.begin(), level.neurons.end())},
+          {"adapter_bytes", level.adapter_bytes},
+          {"adapter_rank", level.adapter_rank},
+          {"bytes_per_token", level.bytes_per_token},
+          {"loss_before", number(level.loss_before)},
+          {"loss_after", number(level.loss_after)}};
+}
+
+template <typename T>
+T value_or(const elrt::gguf::Metadata& metadata, const char* key, T otherwise) {
+  const T* found = elrt::gguf::find<T>(metadata, key);
+  return found == nullptr ? otherwise : *found;
+}
+
+}  // namespace
+
+json inspect_artifact(const fs::path& path, bool verify) {
+  const auto artifact = elrt::Artifact::open(path);
+  if (!artifact) fail_with(artifact.failure());
+  const auto tokenizer = artifact->tokenizer();
+  if (!tokenizer) fail_with(tokenizer.failure());
+  if (verify) {
+    const auto verified = artifact->verify_checksums();
+    if (!verified) fail_with(verified.failure());
+  }
+  const auto& shape = artifact->shape();
+  const auto& metadata = artifact->metadata();
+  json sources = json::object();
+  constexpr std::string_view kSource = "elastic.source.";
+  for (const auto& [key, value] : metadata) {
+    if (key.rfind(kSource, 0) == 0 && std::holds_alternative<std::string>(value)) sources[key.substr(kSource.size())] = std::get<std::string>(value);
+  }
+  json levels = json::array();
+  for (const auto& level : artifact->levels()) levels.push_back(level_json(level));
+  return {{"file", path.string()},
+          {"bytes", artifact->file_bytes()},
+          {"name", value_or<std::string>(metadata, "general.name", "")},
+          {"format_version", value_or<std::uint32_t>(metadata, elrt::format::key::kFormatVersionNumber, 0)},
+          {"shape", {{"layers", shape.blocks}, {"hidden", shape.hidden}, {"neurons", shape.ffn}, {"heads", shape.heads},
+                     {"kv_groups", shape.kv_heads}, {"head_dim", shape.head_dim}, {"vocab", shape.vocab}, {"context", shape.context}}},
+          {"tensors", artifact->tensors().size()},
+          {"tokens", tokenizer.value()->vocab_size()},
+          {"anchors", value_or<std::vector<std::uint32_t>>(metadata, elrt::format::key::kAnchors, {})},
+          {"source", sources},
+          {"verified", verify},
+          {"levels", levels}};
+}
+
+std::string format_inspection(const json& summary) {
+  const json& shape = summary.at("shape");
+  std::string text = fmt::format("{}: {}, {}, format {}, {} tensors{}\n", summary.at("file").get<std::string>(),
+                                 summary.at("name").get<std::string>(), format_bytes(summary.at("bytes").get<double>()),
+                                 summary.at("format_version").get<int>(), summary.at("tensors").get<int>(),
+                                 summary.at("verified").get<bool>() ? ", all checksums right" : "");
+  text += fmt::format("{} layers, hidden {}, {} neurons, {} heads in {} KV groups, vocabulary {}, context {}, anchors {}\n\n",
+                      shape.at("layers").get<int>(), shape.at("hidden").get<int>(), shape.at("neurons").get<int>(),
+                      shape.at("heads").get<int>(), shape.at("kv_groups").get<int>(), shape.at("vocab").get<int>(),
+                      shape.at("context").get<int>(), summary.at("anchors").dump());
+  text += "level  block ratio  total ratio  adapter     read per token  KV groups / neurons by layer\n";
+  for (const auto& level : summary.at("levels")) {
+    const auto ratio = [&](const char* key) { return level.at(key).is_number() ? fmt::format("{:.3f}", level.at(key).get<double>()) : "-"; };
+    text += fmt::format("{:>5}  {:>11}  {:>11}  {:>10}  {:>14}  {} / {}\n", level.at("level").get<int>(), ratio("block_ratio"),
+                        ratio("total_ratio"), format_bytes(level.at("adapter_bytes").get<double>()),
+                        format_bytes(level.at("bytes_per_token").get<double>()), level.at("kv_groups").dump(), level.at("neurons").dump());
+  }
+  return text;
+}
+
+}  // namespace elastify

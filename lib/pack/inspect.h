@@ -1,0 +1,20 @@
+// What an artifact says about itself.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+
+#include "base/files.h"
+
+namespace elastify {
+
+// {file, bytes, name, format_version, shape {...}, tensors, anchors, tokens, source {...}, verified, levels: [{level,
+// block_ratio, total_ratio, kv_groups, neurons, adapter_bytes, bytes_per_token, loss_before, loss_after}]}. With
+// `verify`, every tensor's checksum is compared. Throws Error(kBadData) on a damaged or foreign file.
+nlohmann::json inspect_artifact(const fs::path& path, bool verify);
+
+// The same as a table for people.
+std::string format_inspection(const nlohmann::json& summary);
+
+}  // namespace elastify

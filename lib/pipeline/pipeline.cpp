@@ -1,0 +1,141 @@
+#include "pipeline/pipeline.h"
+
+#include <chrono>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "pipeline/stages.h"
+#include "pipeline/text_source.h"
+
+namespace elastify {
+namespace {
+
+torch::Device parse_device(const std::string& name) {
+  try {
+    const torch::Device device(name);
+    if (device.is_cpu()) return device;
+    if (device.is_cuda()) {
+      if (torch::cuda::is_available()) return device;
+      fail_usage("device {} is not available: this LibTorch has no CUDA or sees no GPU; use --set device=cpu", name);
+    }
+  } catch (const c10::Error&) {
+  }
+  fail_usage("device '{}' is unknown: expected cpu, cuda or cuda:N", name);
+}
+
+void set_threads(std::int64_t threads) {
+  if (threads > 0) torch::set_num_threads(static_cast<int>(threads));
+}
+
+using StageFunction = json (*)(const StageContext&);
+const std::vector<std::pair<std::string, StageFunction>> kStages = {{"sample", run_sample},     {"profile", run_profile}, {"anchors", run_anchors},
+                                                                    {"reorder", run_reorder}, {"finetune", run_finetune}, {"pack", run_pack}};
+
+}  // namespace
+
+const std::vector<std::string>& stage_names() {
+  static const std::vector<std::string> names = [] {
+    std::vector<std::string> all;
+    for (const auto& [name, function] : kStages) all.push_back(name);
+    return all;
+  }();
+  return names;
+}
+
+Pipeline::Pipeline(PipelineConfig config, const fs::path& run_dir) : config_(std::move(config)), run_(run_dir) {
+  parse_device(config_.device);
+  set_threads(config_.threads);
+  json resolved = config_to_json(config_);
+  resolved["threads"] = torch::get_num_threads();
+  write_json(run_.file("config.resolved.json"), resolved);
+}
+
+std::string Pipeline::key_of(const std::string& stage) {
+  const Checkpoint checkpoint = Checkpoint::open(config_.checkpoint);
+  json key = {{"version", tool_version()}, {"stage", stage}, {"seed", config_.seed}};
+  const auto add_compute = [&] {
+    key["device"] = config_.device;
+    key["threads"] = torch::get_num_threads();
+  };
+  const auto add_checkpoint = [&] {
+    for (const auto& file : checkpoint.files()) key["checkpoint"].push_back(run_.content_hash(file));
+    const fs::path tokenizer = config_.tokenizer.empty() ? checkpoint.tokenizer_dir() : fs::path(config_.tokenizer);
+    key["tokenizer"] = run_.content_hash(tokenizer);
+  };
+  json resolved = config_to_json(config_);
+  if (stage == "sample") {
+    add_checkpoint();
+    add_compute();
+    for (const char* name : {"sample_documents", "sample_tokens", "sample_temperature"}) key["data"][name] = resolved["data"][name];
+  } else if (stage == "profile" || stage == "anchors") {
+    add_checkpoint();
+    add_compute();
+    key["text"] = text_hash(run_, config_);
+    key["seq"] = config_.profile.seq;
+    key["settings"] = resolved[stage];
+  } else if (stage == "reorder") {
+    add_checkpoint();
+    key["profile"] = run_.output_hash("profile");
+    key["anchors"] = run_.output_hash("anchors");
+    key["settings"] = resolved[stage];
+  } else if (stage == "finetune") {
+    add_compute();
+    key["reorder"] = run_.output_hash("reorder");
+    key["text"] = text_hash(run_, config_);
+    key["settings"] = resolved[stage];
+  } else {
+    add_checkpoint();
+    key["reorder"] = run_.output_hash("reorder");
+    key["finetune"] = run_.output_hash("finetune");
+    key["settings"] = resolved[stage];
+  }
+  return hash_text(key.dump());
+}
+
+std::vector<std::string> Pipeline::outputs_of(const std::string& stage) const {
+  static const std::map<std::string, std::vector<std::string>> outputs = {
+      {"sample", {kSampledFile}}, {"profile", {"profile.h5"}},   {"anchors", {"anchors.json"}}, {"reorder", {"reordered", "plan.json"}},
+      {"finetune", {"adapters", "finetune.json"}}, {"pack", {"model.gguf"}}};
+  return outputs.at(stage);
+}
+
+json Pipeline::run(const std::string& stage) {
+  StageFunction function = nullptr;
+  for (const auto& [name, candidate] : kStages) {
+    if (name == stage) function = candidate;
+  }
+  require(function != nullptr, "unknown stage {}", stage);
+  const std::string key = key_of(stage);
+  const fs::path summary_path = run_.file(".stages") / (stage + ".summary.json");
+  if (run_.up_to_date(stage, key) && fs::exists(summary_path)) {
+    spdlog::info("{}: up to date", stage);
+    json summary = read_json(summary_path);
+    summary["up_to_date"] = true;
+    return summary;
+  }
+  spdlog::info("{}: starts", stage);
+  const auto start = std::chrono::steady_clock::now();
+  StageContext context{config_, run_, parse_device(config_.device), run_.work_dir(stage, key), key};
+  json summary = function(context);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  summary["stage"] = stage;
+  summary["up_to_date"] = false;
+  summary["stage_seconds"] = seconds;
+  write_json(summary_path, summary);
+  run_.record(stage, key, outputs_of(stage), seconds);
+  run_.clear_work(stage);
+  spdlog::info("{}: done in {}", stage, format_duration(seconds));
+  return summary;
+}
+
+json Pipeline::build() {
+  json stages = json::array();
+  for (const auto& stage : stage_names()) {
+    if (stage == "sample" && !needs_sampling(config_.data)) continue;
+    stages.push_back(run(stage));
+  }
+  return {{"stages", stages}, {"artifact", run_.file("model.gguf").string()}};
+}
+
+}  // namespace elastify

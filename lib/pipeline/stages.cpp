@@ -1,0 +1,229 @@
+#include "pipeline/stages.h"
+
+#include <sys/sysinfo.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "finetune/finetune.h"
+#include "io/tokenizer_import.h"
+#include "model/sampling.h"
+#include "pipeline/text_source.h"
+#include "profile/check.h"
+#include "reorder/reorder.h"
+
+namespace elastify {
+namespace {
+
+fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoint) {
+  return config.tokenizer.empty() ? checkpoint.tokenizer_dir() : fs::path(config.tokenizer);
+}
+
+elrt::TokenizerSpec load_tokenizer_spec(const PipelineConfig& config, const Checkpoint& checkpoint) {
+  return import_tokenizer(tokenizer_path(config, checkpoint), checkpoint.config().vocab_size);
+}
+
+elrt::Tokenizer load_tokenizer(const PipelineConfig& config, const Checkpoint& checkpoint) {
+  auto tokenizer = elrt::Tokenizer::create(load_tokenizer_spec(config, checkpoint));
+  if (!tokenizer) fail_data("{}", tokenizer.failure().message);
+  return std::move(tokenizer).value();
+}
+
+// Says what a stage is about to need, and warns where the machine has less.
+void state_memory(const std::string& stage, double bytes, torch::Device device) {
+  struct sysinfo info {};
+  ::sysinfo(&info);
+  const double available = static_cast<double>(info.freeram + info.bufferram) * info.mem_unit;
+  spdlog::info("{}: needs about {} of memory", stage, format_bytes(bytes));
+  if (device.is_cpu() && bytes > static_cast<double>(info.totalram) * info.mem_unit) {
+    spdlog::warn("{}: this machine has {} of memory ({} free): lower batch_rows or seq, or expect the system to end the run",
+                 stage, format_bytes(static_cast<double>(info.totalram) * info.mem_unit), format_bytes(available));
+  }
+}
+
+Decoder load_decoder(const StageContext& context, const Checkpoint& checkpoint) {
+  return Decoder(load_weights(checkpoint, context.device, torch::kFloat32));
+}
+
+TokenRows calibration_rows(const StageContext& context, const Checkpoint& checkpoint, std::int64_t tokens) {
+  const elrt::Tokenizer tokenizer = load_tokenizer(context.config, checkpoint);
+  const TextSets text = load_text(context.run, context.config, tokenizer);
+  const std::int64_t seq = std::min(context.config.profile.seq, checkpoint.config().max_positions);
+  return pack_rows(text.calibration, seq, tokens, context.seed() + 1);
+}
+
+}  // namespace
+
+json run_sample(const StageContext& context) {
+  const DataConfig& data = context.config.data;
+  const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
+  const elrt::Tokenizer tokenizer = load_tokenizer(context.config, checkpoint);
+  if (tokenizer.bos_id() < 0) {
+    fail_usage("{}: the tokenizer has no BOS token to sample from: give text with data.recovery", context.config.checkpoint);
+  }
+  SamplingRequest request;
+  request.documents = data.sample_documents;
+  request.max_tokens = std::min(data.sample_tokens, checkpoint.config().max_positions);
+  request.temperature = data.sample_temperature;
+  request.bos_id = tokenizer.bos_id();
+  request.stop_ids = {tokenizer.bos_id()};
+  if (tokenizer.eos_id() >= 0) request.stop_ids.push_back(tokenizer.eos_id());
+  request.seed = context.seed();
+  const Decoder decoder = load_decoder(context, checkpoint);
+  Progress progress("sample", request.documents, "documents");
+  const auto documents = sample_documents(decoder, request, [&](std::int64_t done) { progress.update(done); });
+  if (documents.size() < 2) fail_data("{}: the model ends its text at once: give text with data.recovery", context.config.checkpoint);
+  save_documents(context.run.file(kSampledFile), documents);
+  std::size_t tokens = 0;
+  for (const auto& document : documents) tokens += document.ids.size();
+  return {{"documents", documents.size()}, {"tokens", tokens}};
+}
+
+json run_profile(const StageContext& context) {
+  const ProfileConfig& settings = context.config.profile;
+  const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
+  state_memory("profile", profile_memory_bytes(checkpoint.config(), settings.batch_rows, settings.seq, torch::kFloat32), context.device);
+  const Decoder decoder = load_decoder(context, checkpoint);
+  const TokenRows rows = calibration_rows(context, checkpoint, settings.tokens);
+  const ResumePoint resume{context.work / "profile.safetensors", context.key, 30, {}};
+  const ProfilePass pass = profile_units(decoder, rows, settings, context.seed(), resume);
+
+  Profile profile;
+  profile.scores = pass.scores;
+  profile.method = settings.method;
+  profile.tokens = pass.tokens;
+  profile.seed = context.seed();
+  profile.mean_loss = pass.mean_loss;
+  profile.source_hash = context.run.content_hash(checkpoint.files().back());
+  profile.tool_version = tool_version();
+  profile.checked = units_to_check(checkpoint.config(), settings);
+  if (!profile.checked.empty()) {
+    const ResumePoint check_resume{context.work / "check.safetensors", context.key, 30, {}};
+    const AblationResult exact = ablate_units(decoder, rows_to_check(rows, settings), profile.checked, check_resume);
+    profile.checked_change = exact.loss_change;
+    profile.checked_tokens = exact.tokens;
+  }
+  save_profile(context.run.file("profile.h5"), profile);
+  const TimeRatio time = time_profile_ratio(decoder, rows, settings.batch_rows);
+  return profile_summary(profile, pass.seconds, time.ratio());
+}
+
+json run_anchors(const StageContext& context) {
+  const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
+  const Decoder decoder = load_decoder(context, checkpoint);
+  const TokenRows rows = calibration_rows(context, checkpoint, context.config.anchors.tokens);
+  const AnchorsResult result =
+      find_anchors(decoder, rows, context.config.anchors, {context.work / "anchors.safetensors", context.key, 30, {}});
+  save_anchors(context.run.file("anchors.json"), result);
+  draw_plot(context.run.file("anchors.svg"), anchors_plot(result));
+  return anchors_to_json(result);
+}
+
+namespace {
+
+// Scores in the new order, as make_plan() wants them.
+SortedScores sort_scores(const UnitScores& scores) {
+  return {std::get<0>(scores.groups.sort(1, true)), std::get<0>(scores.neurons.sort(1, true))};
+}
+
+void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
+  const auto copy = [&](const fs::path& file) { fs::copy_file(file, to / file.filename(), fs::copy_options::overwrite_existing); };
+  if (!fs::is_directory(from)) return copy(from);
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"}) {
+    if (fs::exists(from / name)) copy(from / name);
+  }
+  for (const auto& entry : fs::directory_iterator(from)) {
+    if (entry.path().filename().string().rfind("tok", 0) == 0 && entry.path().extension() == ".bin") copy(entry.path());
+  }
+}
+
+// Full float64 runs of both checkpoints on a few random tokens; the bound is the design's.
+double prove_equal(const Checkpoint& before, const Checkpoint& after, std::uint64_t seed) {
+  constexpr double kBound = 1e-10;
+  torch::manual_seed(seed);
+  const std::int64_t seq = std::min<std::int64_t>(32, before.config().max_positions);
+  const torch::Tensor tokens = torch::randint(before.config().vocab_size, {1, seq}, torch::kInt64);
+  const double difference = compare_logits(before, after, tokens);
+  if (!(difference <= kBound)) {
+    fail(ErrorCode::kInternal, "reordering changed the model: logits differ by {:.3g} relative, expected at most {:.0e}", difference, kBound);
+  }
+  return difference;
+}
+
+}  // namespace
+
+json run_reorder(const StageContext& context) {
+  const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
+  const Profile profile = load_profile(context.run.file("profile.h5"), checkpoint.config());
+  const AnchorsResult anchors = load_anchors(context.run.file("anchors.json"), checkpoint.config().num_layers);
+  const ElasticPlan plan = make_plan(checkpoint.config(), anchors.anchors, sort_scores(profile.scores), context.config.reorder);
+
+  AtomicDirectory directory(context.run.file("reordered"));
+  write_reordered(checkpoint, order_by_importance(profile.scores.groups, profile.scores.neurons), directory.path());
+  copy_tokenizer_files(tokenizer_path(context.config, checkpoint), directory.path());
+  const double difference = prove_equal(checkpoint, Checkpoint::open(directory.path()), context.seed());
+  directory.commit();
+  save_plan(context.run.file("plan.json"), plan);
+  json levels = json::array();
+  for (const auto& level : plan.levels) {
+    levels.push_back({{"level", level.level}, {"block_ratio", level.block_ratio}, {"total_ratio", level.total_ratio},
+                      {"anchors_give_way", level.anchors_give_way}});
+  }
+  return {{"plan", plan.kind}, {"anchors", plan.anchors}, {"logit_difference", difference}, {"levels", levels}};
+}
+
+json run_finetune(const StageContext& context) {
+  const FinetuneConfig& settings = context.config.finetune;
+  const Checkpoint reordered = Checkpoint::open(context.run.file("reordered"));
+  const ElasticPlan plan = load_plan(context.run.file("plan.json"), reordered.config());
+  const elrt::Tokenizer tokenizer = load_tokenizer(context.config, reordered);
+  const TextSets text = load_text(context.run, context.config, tokenizer);
+  const std::int64_t seq = std::min(settings.seq, reordered.config().max_positions);
+  const TokenRows train = pack_rows(text.train, seq, 0, context.seed() + 2);
+  const TokenRows held_out = pack_rows(text.held_out, seq, settings.held_out_tokens, 0);
+  const ModelWeights weights = load_weights(reordered, context.device, finetune_dtype(settings.dtype, context.device));
+  const FinetuneSummary summary =
+      finetune({weights, plan.levels, train, held_out, context.run.file("adapters"), context.seed(), context.key, {}}, settings);
+  save_finetune_summary(context.run.file("finetune.json"), summary);
+  return to_json(summary);
+}
+
+namespace {
+
+// JSON has no NaN: what was not finite was written as null.
+double number_or_nan(const json& value) { return value.is_number() ? value.get<double>() : std::nan(""); }
+
+// Losses of every level and adapters of those whose recovery was kept.
+void add_recovery(const fs::path& adapters, const json& summary, const ModelConfig& config, PackInputs& inputs) {
+  inputs.losses[100] = {number_or_nan(summary.at("loss_full")), number_or_nan(summary.at("loss_full"))};
+  for (const auto& entry : summary.at("levels")) {
+    const auto level = entry.at("level").get<std::int64_t>();
+    const bool kept = entry.at("kept").get<bool>();
+    inputs.losses[level] = {number_or_nan(entry.at("loss_before")), number_or_nan(entry.at(kept ? "loss_after" : "loss_before"))};
+    if (kept) inputs.adapters.emplace(level, load_adapter(level_directory(adapters, level), config, torch::kCPU, torch::kFloat32));
+  }
+}
+
+}  // namespace
+
+json run_pack(const StageContext& context) {
+  const Checkpoint reordered = Checkpoint::open(context.run.file("reordered"));
+  const ElasticPlan plan = load_plan(context.run.file("plan.json"), reordered.config());
+  const elrt::TokenizerSpec tokenizer = load_tokenizer_spec(context.config, reordered);
+  PackInputs inputs{reordered, plan, tokenizer, {}, {}, fs::path(context.config.checkpoint).filename().string(), {}};
+  const fs::path summary_path = context.run.file("finetune.json");
+  try {
+    add_recovery(context.run.file("adapters"), read_json(summary_path), reordered.config(), inputs);
+  } catch (const json::exception& error) {
+    fail_data("{} is damaged: {}; run the finetune stage again", summary_path.string(), error.what());
+  }
+  const Checkpoint original = Checkpoint::open(context.config.checkpoint);
+  inputs.sources["checkpoint"] = context.run.content_hash(original.files().back());
+  inputs.sources["tool_version"] = tool_version();
+  const fs::path artifact = context.run.file("model.gguf");
+  write_artifact(artifact, inputs, context.config.pack);
+  return {{"artifact", artifact.string()}, {"bytes", fs::file_size(artifact)}, {"adapters", inputs.adapters.size()}};
+}
+
+}  // namespace elastify

@@ -1,0 +1,191 @@
+#include "base/error.h"
+#include "base/hash.h"
+#include "finetune/metrics_log.h"
+#include "finetune/stepper.h"
+#include "unit/finetune/support.h"
+
+using namespace elastify;
+using namespace elastify_test;
+
+namespace {
+
+struct Killed {};
+
+struct Setup {
+  ModelWeights weights = tiny_model();
+  TokenRows train = pattern_rows(16, 12), held_out = pattern_rows(4, 12, 2);
+  std::vector<LevelPlan> levels = {half_level(weights.config, 30), half_level(weights.config, 60)};
+  FinetuneInput input(const fs::path& directory) const { return {weights, levels, train, held_out, directory, 7, "inputs", {}}; }
+};
+
+// Lines of metrics.jsonl without what depends on the clock.
+std::vector<nlohmann::json> untimed_metrics(const fs::path& directory) {
+  auto lines = read_metrics(directory / "metrics.jsonl");
+  for (auto& line : lines) line.erase("tokens_per_s");
+  return lines;
+}
+
+nlohmann::json untimed_result(const fs::path& directory) {
+  auto result = read_json(directory / "result.json");
+  for (const char* field : {"seconds", "step_seconds", "teacher_seconds", "step_ratio", "peak_rss_bytes"}) result.erase(field);
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("recovery learns a tiny corpus and keeps its adapters", "[finetune][unit]") {
+  const TempDir folder;
+  const Setup setup;
+  FinetuneConfig config = quick_config();
+  config.loss = "next_token";
+  config.steps = 150;
+  config.dropout = 0;
+  config.learning_rate = 2e-2;
+  const FinetuneSummary summary = finetune(setup.input(folder.path()), config);
+  REQUIRE(summary.levels.size() == 2);
+  CHECK(summary.levels[0].level == 30);
+  for (const LevelResult& level : summary.levels) {
+    CHECK(level.kept);
+    CHECK(level.loss_after < 0.5 * level.loss_before);
+    CHECK(level.steps_run <= 150);
+  }
+  const fs::path directory = level_directory(folder.path(), 60);
+  const Adapter shipped = load_adapter(directory, setup.weights.config, torch::kCPU, torch::kFloat32);
+  const Decoder sliced(slice_weights(setup.weights, setup.levels[1].widths));
+  CHECK(mean_loss(sliced, &shipped, setup.held_out, 2) == Approx(summary.levels[1].loss_after).epsilon(1e-6));
+  CHECK_FALSE(fs::exists(directory / "checkpoint.safetensors"));
+}
+
+TEST_CASE("a run killed anywhere ends with the bits of an uninterrupted one", "[finetune][unit]") {
+  const Setup setup;
+  const FinetuneConfig config = quick_config();
+  const TempDir whole;
+  finetune(setup.input(whole.path()), config);
+  for (const std::int64_t kill_at : {1, 5, 6, 12}) {
+    const TempDir folder;
+    FinetuneConfig often = config;
+    often.checkpoint_seconds = 0;
+    for (const std::int64_t level : {60, 30}) {
+      FinetuneInput input = setup.input(folder.path());
+      input.after_step = [&](std::int64_t at, std::int64_t step) {
+        if (at == level && step == kill_at) throw Killed{};
+      };
+      CHECK_THROWS_AS(finetune(input, often), Killed);
+    }
+    finetune(setup.input(folder.path()), config);
+    for (const std::int64_t level : {60, 30}) {
+      const fs::path expected = level_directory(whole.path(), level), found = level_directory(folder.path(), level);
+      CAPTURE(kill_at, level);
+      CHECK(untimed_result(found) == untimed_result(expected));
+      CHECK(untimed_metrics(found) == untimed_metrics(expected));
+      REQUIRE(fs::exists(expected / "adapter.safetensors"));
+      CHECK(hash_file(found / "adapter.safetensors") == hash_file(expected / "adapter.safetensors"));
+    }
+  }
+}
+
+TEST_CASE("a finished level is not trained again, and other inputs start it anew", "[finetune][unit]") {
+  const TempDir folder;
+  const Setup setup;
+  const FinetuneConfig config = quick_config();
+  FinetuneInput input = setup.input(folder.path());
+  int steps = 0;
+  input.after_step = [&](std::int64_t, std::int64_t) { ++steps; };
+  finetune(input, config);
+  CHECK(steps == 24);
+  finetune(input, config);
+  CHECK(steps == 24);
+  input.key = "other inputs";
+  finetune(input, config);
+  CHECK(steps == 48);
+}
+
+TEST_CASE("an adapter that harms the level is not kept", "[finetune][unit]") {
+  const TempDir folder;
+  Setup setup;
+  setup.held_out.targets = (setup.held_out.targets * 5 + 11) % 31;  // nothing that training teaches helps here
+  FinetuneConfig config = quick_config();
+  config.loss = "next_token";
+  config.learning_rate = 10;
+  const FinetuneSummary summary = finetune(setup.input(folder.path()), config);
+  for (const LevelResult& level : summary.levels) {
+    CHECK_FALSE(level.kept);
+    CHECK(level.loss_after > level.loss_before);
+    const fs::path directory = level_directory(folder.path(), level.level);
+    CHECK_FALSE(fs::exists(directory / "adapter.safetensors"));
+    CHECK(fs::exists(directory / "result.json"));
+  }
+}
+
+TEST_CASE("patience ends a level early", "[finetune][unit]") {
+  const TempDir folder;
+  const Setup setup;
+  FinetuneConfig config = quick_config();
+  config.loss = "next_token";
+  config.learning_rate = 10;
+  config.steps = 300;
+  config.patience = 2;
+  for (const LevelResult& level : finetune(setup.input(folder.path()), config).levels) CHECK(level.steps_run < 300);
+}
+
+TEST_CASE("steps without a finite loss are skipped, then training gives up with advice", "[finetune][unit]") {
+  const TempDir folder;
+  Setup setup;
+  setup.weights.blocks[0].gate = setup.weights.blocks[0].gate.clone();
+  setup.weights.blocks[0].gate[0][0] = NAN;
+  try {
+    finetune(setup.input(folder.path()), quick_config());
+    FAIL("trained on NaN");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::kBadData);
+    CHECK(std::string(error.what()).find("learning_rate") != std::string::npos);
+  }
+  const auto lines = read_metrics(level_directory(folder.path(), 60) / "metrics.jsonl");
+  CHECK(lines.at(0).at("skipped") == true);
+}
+
+TEST_CASE("one bad batch is skipped and changes nothing", "[finetune][unit]") {
+  const ModelWeights weights = tiny_model();
+  Decoder decoder(weights);
+  const TokenRows rows = pattern_rows(4, 8);
+  FinetuneConfig config = quick_config();
+  config.loss = "next_token";
+  Adapter start = busy_adapter(weights);
+  start.blocks[0][0].a[0][0] = NAN;
+  Stepper stepper(decoder, start, config, nullptr, 1);
+  const torch::Tensor before = stepper.flat().values.clone();
+  CHECK(stepper.step(rows, torch::arange(4, torch::kInt64), 1, 0.1).skipped);
+  CHECK(torch::equal(torch::nan_to_num(stepper.flat().values), torch::nan_to_num(before)));
+  CHECK(stepper.optimizer().steps() == 0);
+}
+
+TEST_CASE("settings that do not fit together are reported together", "[finetune][unit]") {
+  const TempDir folder;
+  const Setup setup;
+  FinetuneConfig config = quick_config();
+  config.accumulation = 3;
+  config.targets = {"q", "head"};
+  config.levels = {45};
+  try {
+    finetune(setup.input(folder.path()), config);
+    FAIL("accepted");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::kUsage);
+    for (const char* word : {"accumulation", "head", "45"}) CHECK(std::string(error.what()).find(word) != std::string::npos);
+  }
+}
+
+TEST_CASE("metrics longer than the checkpoint are cut, shorter ones refused", "[finetune][unit]") {
+  const TempDir folder;
+  const fs::path path = folder.path() / "metrics.jsonl";
+  std::uint64_t bytes = 0;
+  {
+    MetricsLog log(path, 0);
+    log.append({{"step", 1}});
+    bytes = log.sync();
+    log.append({{"step", 2}});
+  }
+  { MetricsLog log(path, bytes); }
+  CHECK(read_metrics(path).size() == 1);
+  CHECK_THROWS_AS(MetricsLog(path, bytes + 1), Error);
+}

@@ -1,0 +1,209 @@
+// From a checkpoint to the artifact and back through the runtime: layout, round trip, and loss at every level.
+#include "pack/pack.h"
+#undef CHECK  // LibTorch's logging defines it too
+#include <catch2/catch.hpp>
+
+#include <elrt/artifact.hpp>
+#include <elrt/format.h>
+#include <elrt/scorer.hpp>
+
+#include <algorithm>
+
+#include "model/decoder.h"
+#include "model/random_checkpoint.h"
+#include "pack/inspect.h"
+#include "reorder/make_plan.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+
+namespace {
+
+using namespace elastify;
+using elastify_test::expect_error;
+using elastify_test::TempDir;
+
+ModelConfig random_config(const char* type) {
+  const bool qwen3 = std::string(type) == "qwen3";
+  nlohmann::json document = {{"model_type", type}, {"vocab_size", 300}, {"hidden_size", 48}, {"intermediate_size", 76}, {"num_hidden_layers", 3},
+                             {"num_attention_heads", 6}, {"num_key_value_heads", 3}, {"head_dim", qwen3 ? 12 : 8}, {"max_position_embeddings", 160},
+                             {"rms_norm_eps", 1e-5}, {"hidden_act", "silu"}, {"tie_word_embeddings", qwen3}, {"torch_dtype", "float32"}};
+  if (std::string(type) == "mistral") document["sliding_window"] = 24;
+  if (std::string(type) == "llama") {
+    document["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 64}};
+    document["attention_bias"] = true;
+  }
+  return model_config_from_hf(document, type);
+}
+
+// A tokenizer of the right size; the tests below feed ids.
+elrt::TokenizerSpec byte_spec() {
+  elrt::TokenizerSpec spec;
+  for (int byte = 0; byte < 256; ++byte) {
+    spec.tokens.push_back(fmt::format("<0x{:02X}>", byte));
+    spec.types.push_back(elrt::TokenType::kByte);
+  }
+  spec.byte_fallback = true;
+  return spec;
+}
+
+ElasticPlan plan_for(const ModelConfig& config) {
+  PlanConfig settings;
+  settings.neuron_multiple = 8;
+  const SortedScores flat{torch::ones({config.num_layers, config.num_kv_heads}), torch::ones({config.num_layers, config.intermediate_size})};
+  return make_plan(config, {1}, flat, settings);
+}
+
+// Adapters that matter: both factors random.
+Adapter lively_adapter(const ModelWeights& sliced, std::uint64_t seed) {
+  torch::NoGradGuard no_grad;
+  std::vector<Target> targets;
+  for (const char* name : kTargetNames) targets.push_back(parse_target(name));
+  Adapter adapter = make_adapter(sliced, targets, 4, 8, 0, seed);
+  for (auto& block : adapter.blocks) {
+    for (auto& pair : block) pair.b.normal_(0, 0.05);
+  }
+  return round_to_half(adapter);
+}
+
+struct Packed {
+  TempDir dir;
+  std::unique_ptr<Checkpoint> checkpoint;
+  ElasticPlan plan;
+  std::map<std::int64_t, Adapter> adapters;
+  fs::path artifact;
+};
+
+std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings, const std::vector<std::int64_t>& adapted) {
+  auto packed = std::make_unique<Packed>();
+  write_random_checkpoint(random_config(type), 5, packed->dir / "hf");
+  packed->checkpoint = std::make_unique<Checkpoint>(Checkpoint::open(packed->dir / "hf"));
+  const ModelWeights weights = load_weights(*packed->checkpoint, torch::kCPU, torch::kFloat32);
+  packed->plan = plan_for(weights.config);
+  for (const auto level : adapted) {
+    packed->adapters[level] = lively_adapter(slice_weights(weights, packed->plan.at(level).widths), static_cast<std::uint64_t>(level));
+  }
+  const elrt::TokenizerSpec spec = byte_spec();
+  PackInputs inputs{*packed->checkpoint, packed->plan, spec, packed->adapters, {{50, {3.5, 2.5}}}, "random", {{"checkpoint", "abc"}}};
+  packed->artifact = packed->dir / "model.gguf";
+  write_artifact(packed->artifact, inputs, settings);
+  return packed;
+}
+
+// Per-token losses of the toolchain at one level, float64 arithmetic over the same weights.
+torch::Tensor toolchain_losses(const Packed& packed, std::int64_t level, const std::vector<std::int64_t>& ids) {
+  torch::NoGradGuard no_grad;
+  const ModelWeights full = load_weights(*packed.checkpoint, torch::kCPU, torch::kFloat64);
+  const Decoder decoder(slice_weights(full, packed.plan.at(level).widths));
+  const auto tokens = torch::tensor(ids, torch::kInt64);
+  const auto count = static_cast<std::int64_t>(ids.size()) - 1;
+  Adapter adapter;
+  ForwardOptions options;
+  if (packed.adapters.count(level) != 0) {
+    adapter = packed.adapters.at(level);
+    options.adapter = &adapter;
+  }
+  const auto logits = decoder.logits(tokens.narrow(0, 0, count).unsqueeze(0), options);
+  return token_losses(logits, tokens.narrow(0, 1, count).unsqueeze(0)).squeeze(0);
+}
+
+// Largest |runtime - toolchain| / max(1, loss) over all tokens.
+double runtime_difference(const Packed& packed, const elrt::Artifact& artifact, std::int64_t level) {
+  torch::manual_seed(3);
+  const auto random = torch::randint(300, {150}, torch::kInt64);
+  const std::vector<std::int64_t> ids(random.data_ptr<std::int64_t>(), random.data_ptr<std::int64_t>() + 150);
+  const std::vector<elrt::TokenId> tokens(ids.begin(), ids.end());
+  const auto expected = toolchain_losses(packed, level, ids);
+  elrt::SessionOptions options;
+  options.level = static_cast<std::uint32_t>(level);
+  options.threads = 2;
+  auto session = elrt::Session::create(artifact, options);
+  REQUIRE(session.ok());
+  double worst = 0;
+  const auto score = elrt::score(*session.operator->(), tokens, 0, [&](std::size_t index, double nll) {
+    const double loss = expected[static_cast<std::int64_t>(index) - 1].item<double>();
+    worst = std::max(worst, std::abs(nll - loss) / std::max(1.0, loss));
+  });
+  REQUIRE(score.ok());
+  REQUIRE(score->tokens == 149);
+  return worst;
+}
+
+}  // namespace
+
+TEST_CASE("tiles hold 32 inputs of every output and a zero tail", "[pack][unit]") {
+  const auto matrix = torch::arange(3 * 40, torch::kFloat32).view({3, 40});
+  const auto tiled = tile_inputs(matrix);
+  REQUIRE(tiled.sizes().vec() == std::vector<std::int64_t>{2, 3, 32});
+  REQUIRE(tiled[0][2][5].item<float>() == 2 * 40 + 5);   // output 2, input 5
+  REQUIRE(tiled[1][1][7].item<float>() == 40 + 39);      // output 1, input 39
+  REQUIRE(tiled[1].narrow(1, 8, 24).abs().max().item<float>() == 0);
+}
+
+TEST_CASE("an artifact says what was packed", "[pack][unit]") {
+  const auto packed = make_packed("qwen3", {}, {50});
+  const auto artifact = elrt::Artifact::open(packed->artifact);
+  REQUIRE(artifact.ok());
+  REQUIRE(artifact->verify_checksums().ok());
+  for (const auto& tensor : artifact->tensors()) REQUIRE(tensor.file_offset % elrt::format::kAlignment == 0);
+  const auto summary = inspect_artifact(packed->artifact, true);
+  REQUIRE(summary.at("levels").size() == 9);
+  for (std::size_t i = 0; i < 9; ++i) {
+    const auto& level = summary.at("levels")[i];
+    REQUIRE(level.at("kv_groups").get<std::vector<std::int64_t>>() == packed->plan.levels[i].widths.kv_groups);
+    REQUIRE(level.at("neurons").get<std::vector<std::int64_t>>() == packed->plan.levels[i].widths.neurons);
+    REQUIRE(level.at("block_ratio").get<double>() == Approx(packed->plan.levels[i].block_ratio));
+    REQUIRE((level.at("adapter_bytes").get<std::int64_t>() > 0) == (level.at("level") == 50));
+  }
+  REQUIRE(summary.at("levels")[3].at("loss_after").get<double>() == 2.5);
+  REQUIRE(summary.at("levels")[0].at("loss_after").is_null());
+  REQUIRE(summary.at("source").at("checkpoint") == "abc");
+  const auto* up = artifact->find_tensor("blk.2.ffn_up.weight");
+  REQUIRE(up != nullptr);
+  const auto stored = torch::from_blob(const_cast<std::byte*>(up->data), {76, 48});
+  REQUIRE(torch::equal(stored, packed->checkpoint->tensor("model.layers.2.mlp.up_proj.weight")));
+}
+
+TEST_CASE("packing twice gives the same bytes", "[pack][unit]") {
+  const auto first = make_packed("llama", {}, {20, 50}), second = make_packed("llama", {}, {20, 50});
+  REQUIRE(elastify_test::read_bytes(first->artifact) == elastify_test::read_bytes(second->artifact));
+}
+
+TEST_CASE("the runtime gives the toolchain's loss for every token at every level", "[pack][unit]") {
+  for (const char* type : {"llama", "mistral", "qwen2", "qwen3"}) {
+    DYNAMIC_SECTION(type) {
+      const auto packed = make_packed(type, {}, {20, 50, 80});
+      const auto artifact = elrt::Artifact::open(packed->artifact);
+      REQUIRE(artifact.ok());
+      // f32 weights: both sides read the same values; only the order of float32 sums differs.
+      for (const auto& level : packed->plan.levels) REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 1e-4);
+    }
+  }
+}
+
+TEST_CASE("float16 artifacts stay near the float32 losses", "[pack][unit]") {
+  PackConfig settings;
+  settings.dtype = "f16";
+  const auto packed = make_packed("llama", settings, {50});
+  const auto artifact = elrt::Artifact::open(packed->artifact);
+  REQUIRE(artifact.ok());
+  // Weights are rounded to 11 bits (relative error 2^-11 = 5e-4 each); random models amplify it through three layers.
+  for (const auto& level : packed->plan.levels) REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 2e-2);
+}
+
+TEST_CASE("what cannot be packed is refused", "[pack][unit]") {
+  const auto packed = make_packed("llama", {}, {});
+  const elrt::TokenizerSpec spec = byte_spec();
+  PackInputs inputs{*packed->checkpoint, packed->plan, spec, {}, {}, "x", {}};
+  const std::string before = elastify_test::read_bytes(packed->artifact);
+
+  elrt::TokenizerSpec large = spec;
+  large.tokens.resize(301, "x");
+  PackInputs foreign{*packed->checkpoint, packed->plan, large, {}, {}, "x", {}};
+  expect_error(ErrorCode::kBadData, {"301 tokens", "vocabulary 300"}, [&] { write_artifact(packed->artifact, foreign, {}); });
+
+  const ModelWeights weights = load_weights(*packed->checkpoint, torch::kCPU, torch::kFloat32);
+  inputs.adapters[50] = lively_adapter(slice_weights(weights, packed->plan.at(80).widths), 1);
+  expect_error(ErrorCode::kBadData, {"adapter of level 50 does not fit"}, [&] { write_artifact(packed->artifact, inputs, {}); });
+
+  REQUIRE(elastify_test::read_bytes(packed->artifact) == before);
+}

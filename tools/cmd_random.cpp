@@ -1,0 +1,32 @@
+// elastify random: a checkpoint of any shape with random weights.
+#include <iostream>
+#include <memory>
+
+#include "commands.h"
+#include "model/random_checkpoint.h"
+
+namespace elastify_cli {
+
+void register_random(CLI::App& app) {
+  struct Options {
+    std::string config, out;
+    std::uint64_t seed = 1;
+    bool json = false;
+  };
+  CLI::App* command = app.add_subcommand("random", "write a random-weight Hugging Face checkpoint of any shape");
+  auto options = std::make_shared<Options>();
+  command->add_option("CONFIG", options->config, "a Hugging Face config.json: model_type and dimensions")->required();
+  command->add_option("--out", options->out, "folder of the checkpoint; replaced if it exists")->required();
+  command->add_option("--seed", options->seed, "equal seeds give equal bytes")->capture_default_str();
+  command->add_flag("--json", options->json, "print the result as one JSON object");
+  command->footer("Example:\n  elastify random configs/random-15m.json --out /tmp/model --seed 3");
+  command->callback([options] {
+    const auto config = elastify::model_config_from_hf(elastify::read_json(options->config), options->config);
+    elastify::write_random_checkpoint(config, options->seed, options->out);
+    const std::int64_t weights = config.weights_outside_blocks() + config.num_layers * config.weights_per_block();
+    if (options->json) print_json({{"checkpoint", options->out}, {"weights", weights}, {"seed", options->seed}});
+    else std::cout << options->out << ": " << weights << " weights\n";
+  });
+}
+
+}  // namespace elastify_cli
