@@ -19,7 +19,7 @@ void register_random(CLI::App& app) {
   command->add_option("--out", options->out, "folder of the checkpoint; replaced if it exists")->required();
   command->add_option("--seed", options->seed, "equal seeds give equal bytes")->capture_default_str();
   command->add_flag("--json", options->json, "print the result as one JSON object");
-  command->footer("Example:\n  elastify random configs/random-15m.json --out /tmp/model --seed 3");
+  command->footer("Example:\n  elastify random configs/random-1b.json --out /tmp/random-1b --seed 3");
   command->callback([options] {
     const auto config = elastify::model_config_from_hf(elastify::read_json(options->config), options->config);
     elastify::write_random_checkpoint(config, options->seed, options->out);

@@ -9,3 +9,14 @@ if(ELASTIFY_SANITIZE)
                                                     -fno-sanitize-recover=all)
   target_link_options(elastify_options INTERFACE -fsanitize=${ELASTIFY_SANITIZE})
 endif()
+
+# Lets TARGET reuse the parsed torch/torch.h of elastify_model. A precompiled header needs equal code generation, and
+# programs would be compiled as -fPIE, libraries as -fPIC.
+function(elastify_torch_headers TARGET)
+  get_target_property(kind ${TARGET} TYPE)
+  if(kind STREQUAL EXECUTABLE)
+    set_target_properties(${TARGET} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${TARGET} PRIVATE -fPIC)
+  endif()
+  target_precompile_headers(${TARGET} REUSE_FROM elastify_model)
+endfunction()

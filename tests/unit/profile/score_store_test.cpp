@@ -56,7 +56,7 @@ TEST_CASE("a profile survives its file", "[profile][unit]") {
   CHECK(loaded.mean_loss == saved.mean_loss);
   CHECK(loaded.source_hash == saved.source_hash);
   CHECK(loaded.tool_version == saved.tool_version);
-  CHECK(loaded.checked == saved.checked);
+  CHECK((loaded.checked == saved.checked));  // not printed on failure: glog prints vectors, but not of UnitRef
   CHECK(loaded.checked_change == saved.checked_change);
   CHECK(loaded.checked_tokens == saved.checked_tokens);
   fs::remove(path);
