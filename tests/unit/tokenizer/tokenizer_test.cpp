@@ -90,6 +90,48 @@ TEST_CASE("pre-tokenization keeps merges inside its pieces", "[tokenizer][unit]"
   CHECK(encode(make(spec), "'S") == Ids{'\'', 'S'});
 }
 
+TEST_CASE("each split behavior cuts where it says", "[tokenizer][unit]") {
+  using elrt::SplitBehavior;
+  TokenizerSpec spec = byte_level_spec();
+  const std::int32_t bb = add_token(spec, "bb"), ba = add_token(spec, "ba"), ab = 256;
+  spec.merges = {{'b', 'b'}, {'b', 'a'}, {'a', 'b'}};
+  const auto split = [&](SplitBehavior behavior, bool invert = false) {
+    spec.pre_tokenizer = {{elrt::PreTokenizerStep::Kind::kSplit, "b", "", behavior, invert}};
+    return encode(make(spec), "abbab");
+  };
+  CHECK(split(SplitBehavior::kIsolated) == Ids{'a', 'b', 'b', 'a', 'b'});
+  CHECK(split(SplitBehavior::kRemoved) == Ids{'a', 'a'});
+  CHECK(split(SplitBehavior::kRemoved, true) == Ids{'b', 'b', 'b'});
+  CHECK(split(SplitBehavior::kMergedWithPrevious) == Ids{ab, 'b', ab});
+  CHECK(split(SplitBehavior::kMergedWithNext) == Ids{'a', 'b', ba, 'b'});
+  CHECK(split(SplitBehavior::kContiguous) == Ids{'a', bb, 'a', 'b'});
+}
+
+TEST_CASE("a prefix for the first piece goes nowhere else", "[tokenizer][unit]") {
+  using Kind = elrt::PreTokenizerStep::Kind;
+  TokenizerSpec spec = byte_level_spec();
+  spec.pre_tokenizer = {{Kind::kSplit, "c", "", elrt::SplitBehavior::kRemoved}, {Kind::kPrefixFirst, "", "a"}};
+  CHECK(encode(make(spec), "bcb") == Ids{256, 'b'});
+  CHECK(encode(make(spec), "bwordb") == Ids{256, 260, 'b'});
+  CHECK(encode(make(spec), "wordb") == Ids{260, 'b'});
+  CHECK(encode(make(spec), "ab") == Ids{256});  // already there
+  spec.added[1].normalized = true;
+  CHECK(encode(make(spec), "wordb") == Ids{260, 'b'});
+  spec.pre_tokenizer[1].kind = Kind::kPrefix;
+  CHECK(encode(make(spec), "bcb") == Ids{256, 256});
+}
+
+TEST_CASE("regexes know Unicode's classes", "[tokenizer][unit]") {
+  TokenizerSpec spec = byte_level_spec();
+  const auto removed = [&](const char* pattern, const char* text) {
+    spec.pre_tokenizer = {{elrt::PreTokenizerStep::Kind::kSplitRegex, pattern, "", elrt::SplitBehavior::kRemoved}};
+    return encode(make(spec), text);
+  };
+  CHECK(removed("\\s", "a\xE3\x80\x80" "b\xC2\xA0" "c") == Ids{'a', 'b', 'c'});  // U+3000, U+00A0
+  CHECK(removed("\\w", "a\xC3\xA9-") == Ids{'-'});
+  CHECK(removed("(?i:\xC3\xA9)", "\xC3\x89-") == Ids{'-'});  // upper case of the pattern's letter
+}
+
 TEST_CASE("ignore_merges takes a piece that is a token whole", "[tokenizer][unit]") {
   TokenizerSpec spec = byte_level_spec();
   const std::int32_t whole = add_token(spec, "xyz");
