@@ -103,18 +103,19 @@ TEST_CASE("a finished level is not trained again, and other inputs start it anew
 TEST_CASE("an adapter that harms the level is not kept", "[finetune][unit]") {
   const TempDir folder;
   Setup setup;
-  setup.held_out.targets = (setup.held_out.targets * 5 + 11) % 31;  // nothing that training teaches helps here
+  setup.levels = {half_level(setup.weights.config, 60)};
+  const Decoder level(slice_weights(setup.weights, setup.levels[0].widths));
+  setup.held_out.targets = level.logits(setup.held_out.inputs).argmax(-1);  // what it already does best
   FinetuneConfig config = quick_config();
   config.loss = "next_token";
   config.learning_rate = 10;
   const FinetuneSummary summary = finetune(setup.input(folder.path()), config);
-  for (const LevelResult& level : summary.levels) {
-    CHECK_FALSE(level.kept);
-    CHECK(level.loss_after > level.loss_before);
-    const fs::path directory = level_directory(folder.path(), level.level);
-    CHECK_FALSE(fs::exists(directory / "adapter.safetensors"));
-    CHECK(fs::exists(directory / "result.json"));
-  }
+  REQUIRE(summary.levels.size() == 1);
+  CHECK_FALSE(summary.levels[0].kept);
+  CHECK(summary.levels[0].loss_after > summary.levels[0].loss_before);
+  const fs::path directory = level_directory(folder.path(), 60);
+  CHECK_FALSE(fs::exists(directory / "adapter.safetensors"));
+  CHECK(fs::exists(directory / "result.json"));
 }
 
 TEST_CASE("patience ends a level early", "[finetune][unit]") {
