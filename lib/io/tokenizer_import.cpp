@@ -26,12 +26,13 @@ fs::path find_in_directory(const fs::path& directory) {
     if (entry.is_regular_file() && is_llama2c_name(entry.path())) found.push_back(entry.path());
   }
   if (found.empty()) {
-    fail_data("tokenizer: {} has none; expected tokenizer.json, tokenizer.model, tokenizer.bin or tok*.bin", directory.string());
+    fail_data("tokenizer: {} has none; expected tokenizer.json, tokenizer.model, tokenizer.bin or tok*.bin",
+              directory.string());
   }
   if (found.size() > 1) {
     std::sort(found.begin(), found.end());
-    fail_data("tokenizer: {} has several tok*.bin ({}, {}, ...); name one", directory.string(), found[0].filename().string(),
-              found[1].filename().string());
+    fail_data("tokenizer: {} has several tok*.bin ({}, {}, ...); name one", directory.string(),
+              found[0].filename().string(), found[1].filename().string());
   }
   return found[0];
 }

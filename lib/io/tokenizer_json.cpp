@@ -26,9 +26,11 @@ bool is_byte_token(const std::string& token) {
 
 void check_model(const json& model) {
   const json* type = find(model, "type");  // the oldest files have none
-  if (type != nullptr && *type != "BPE") fail_data("tokenizer.json: model {} is not supported, only BPE", type->dump().substr(0, 100));
+  if (type != nullptr && *type != "BPE")
+    fail_data("tokenizer.json: model {} is not supported, only BPE", type->dump().substr(0, 100));
   const json* dropout = find(model, "dropout");
-  if (dropout != nullptr && *dropout != 0.0) fail_data("tokenizer.json: model.dropout {} is not supported", dropout->dump());
+  if (dropout != nullptr && *dropout != 0.0)
+    fail_data("tokenizer.json: model.dropout {} is not supported", dropout->dump());
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const json* affix = find(model, key);
     if (affix != nullptr && *affix != "") fail_data("tokenizer.json: model.{} {} is not supported", key, affix->dump());
@@ -39,7 +41,8 @@ void check_model(const json& model) {
 class TokenTable {
  public:
   void put(std::int32_t id, const std::string& token) {
-    if (static_cast<std::size_t>(id) >= kMaxTokens) fail_data("tokenizer.json: id {} of \"{}\" is out of range, expected less than {}", id, token, kMaxTokens);
+    if (static_cast<std::size_t>(id) >= kMaxTokens)
+      fail_data("tokenizer.json: id {} of \"{}\" is out of range, expected less than {}", id, token, kMaxTokens);
     const auto [place, fresh] = ids_.emplace(token, id);
     if (!fresh && place->second == id) return;  // an added token of the vocabulary
     if (!fresh) fail_data("tokenizer.json: \"{}\" has ids {} and {}", token, place->second, id);
@@ -48,7 +51,8 @@ class TokenTable {
       taken_.resize(tokens_.size());
     }
     if (taken_[static_cast<std::size_t>(id)]) {
-      fail_data("tokenizer.json: id {} stands for \"{}\" and for \"{}\"", id, tokens_[static_cast<std::size_t>(id)], token);
+      fail_data("tokenizer.json: id {} stands for \"{}\" and for \"{}\"", id, tokens_[static_cast<std::size_t>(id)],
+                token);
     }
     taken_[static_cast<std::size_t>(id)] = true;
     tokens_[static_cast<std::size_t>(id)] = token;
@@ -99,7 +103,8 @@ elrt::TokenMerge read_merge(const json& entry, const TokenTable& table, std::siz
     const auto& both = entry.get_ref<const std::string&>();
     const std::size_t space = both.find(' ');
     if (space == std::string::npos || both.find(' ', space + 1) != std::string::npos) {
-      fail_data("tokenizer.json: merge {} should be two tokens with one space between, found \"{}\"", rank, both.substr(0, 100));
+      fail_data("tokenizer.json: merge {} should be two tokens with one space between, found \"{}\"", rank,
+                both.substr(0, 100));
     }
     left = both.substr(0, space);
     right = both.substr(space + 1);
@@ -112,7 +117,8 @@ elrt::TokenMerge read_merge(const json& entry, const TokenTable& table, std::siz
   const elrt::TokenMerge merge{table.find(left), table.find(right)};
   if (merge.left < 0) fail_data("tokenizer.json: merge {} names \"{}\", which is no token", rank, left);
   if (merge.right < 0) fail_data("tokenizer.json: merge {} names \"{}\", which is no token", rank, right);
-  if (table.find(left + right) < 0) fail_data("tokenizer.json: merge {} makes \"{}\", which is no token", rank, left + right);
+  if (table.find(left + right) < 0)
+    fail_data("tokenizer.json: merge {} makes \"{}\", which is no token", rank, left + right);
   return merge;
 }
 
@@ -122,7 +128,8 @@ void set_types(elrt::TokenizerSpec& spec) {
     if (is_byte_token(spec.tokens[id])) spec.types[id] = elrt::TokenType::kByte;
   }
   for (const elrt::AddedToken& token : spec.added) {
-    spec.types[static_cast<std::size_t>(token.id)] = token.special ? elrt::TokenType::kControl : elrt::TokenType::kUserDefined;
+    spec.types[static_cast<std::size_t>(token.id)] =
+        token.special ? elrt::TokenType::kControl : elrt::TokenType::kUserDefined;
   }
   if (spec.unk_id >= 0) spec.types[static_cast<std::size_t>(spec.unk_id)] = elrt::TokenType::kUnknown;
 }

@@ -78,7 +78,8 @@ void add_normalizer(const json& component, const std::string& type, TokenizerSpe
 
 // "always", "first" or "never"; older files have add_prefix_space instead.
 std::string prepend_scheme(const json& component, const std::string& where) {
-  if (find(component, "prepend_scheme") == nullptr) return flag(component, "add_prefix_space", true, where) ? "always" : "never";
+  if (find(component, "prepend_scheme") == nullptr)
+    return flag(component, "add_prefix_space", true, where) ? "always" : "never";
   const std::string scheme = text(component, "prepend_scheme", where);
   if (scheme != "always" && scheme != "first" && scheme != "never") {
     fail_data("tokenizer.json: {}.prepend_scheme \"{}\" is not supported", where, scheme);
@@ -91,7 +92,8 @@ void add_metaspace(const json& component, TokenizerSpec& spec) {
   const std::string where = "pre_tokenizer Metaspace";
   const std::string space = text(component, "replacement", where), scheme = prepend_scheme(component, where);
   spec.pre_tokenizer.push_back({Kind::kReplace, " ", space});
-  if (scheme != "never") spec.pre_tokenizer.push_back({scheme == "first" ? Kind::kPrefixFirst : Kind::kPrefix, "", space});
+  if (scheme != "never")
+    spec.pre_tokenizer.push_back({scheme == "first" ? Kind::kPrefixFirst : Kind::kPrefix, "", space});
   if (flag(component, "split", true, where)) {
     spec.pre_tokenizer.push_back({Kind::kSplit, space, "", SplitBehavior::kMergedWithNext});
   }
@@ -107,10 +109,11 @@ void add_pre_tokenizer(const json& component, const std::string& type, Tokenizer
   };
   if (type == "Split") {
     auto [pattern, regex] = pattern_of(component, where);
-    spec.pre_tokenizer.push_back({regex ? Kind::kSplitRegex : Kind::kSplit, std::move(pattern), "", behavior_of(component, where),
-                                  flag(component, "invert", false, where)});
+    spec.pre_tokenizer.push_back({regex ? Kind::kSplitRegex : Kind::kSplit, std::move(pattern), "",
+                                  behavior_of(component, where), flag(component, "invert", false, where)});
   } else if (type == "Digits") {
-    split("\\p{N}", flag(component, "individual_digits", false, where) ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
+    split("\\p{N}",
+          flag(component, "individual_digits", false, where) ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
   } else if (type == "Punctuation") {
     split(kPunctuation, find(component, "behavior") ? behavior_of(component, where) : SplitBehavior::kIsolated);
   } else if (type == "WhitespaceSplit") {
@@ -138,16 +141,19 @@ void add_decoder(const json& component, const std::string& type, TokenizerSpec& 
   } else if (type == "Fuse") {
     spec.decoder.push_back({.kind = Kind::kFuse});
   } else if (type == "Strip") {
-    spec.decoder.push_back({.kind = Kind::kStrip, .content = text(component, "content", where),
+    spec.decoder.push_back({.kind = Kind::kStrip,
+                            .content = text(component, "content", where),
                             .start = count(need(component, "start", where), where + ".start"),
                             .stop = count(need(component, "stop", where), where + ".stop")});
   } else if (type == "Metaspace") {
     const bool drops = prepend_scheme(component, where) != "never";
-    spec.decoder.push_back({.kind = Kind::kMetaspace, .pattern = text(component, "replacement", where), .start = drops});
+    spec.decoder.push_back(
+        {.kind = Kind::kMetaspace, .pattern = text(component, "replacement", where), .start = drops});
   } else if (type == "Replace") {
     auto [pattern, regex] = pattern_of(component, where);
     if (regex) fail_data("tokenizer.json: decoder Replace with a regex is not supported");
-    spec.decoder.push_back({.kind = Kind::kReplace, .pattern = std::move(pattern), .content = text(component, "content", where)});
+    spec.decoder.push_back(
+        {.kind = Kind::kReplace, .pattern = std::move(pattern), .content = text(component, "content", where)});
   } else {
     unsupported("decoder", type);
   }
@@ -155,9 +161,11 @@ void add_decoder(const json& component, const std::string& type, TokenizerSpec& 
 
 std::int32_t template_token(const json& post, const json& item) {
   const std::string name = text(need(item, "SpecialToken", "post_processor item"), "id", "post_processor SpecialToken");
-  const json& entry = need(need(post, "special_tokens", "post_processor"), name.c_str(), "post_processor.special_tokens");
+  const json& entry =
+      need(need(post, "special_tokens", "post_processor"), name.c_str(), "post_processor.special_tokens");
   const json& ids = list(entry, "ids", "post_processor special token " + name);
-  if (ids.size() != 1) fail_data("tokenizer.json: post_processor token \"{}\" stands for {} ids, expected 1", name, ids.size());
+  if (ids.size() != 1)
+    fail_data("tokenizer.json: post_processor token \"{}\" stands for {} ids, expected 1", name, ids.size());
   return count(ids[0], "post_processor id of " + name);
 }
 
@@ -171,9 +179,11 @@ void read_template(const json& post, TokenizerSpec& spec) {
       continue;
     }
     std::int32_t& slot = text_seen ? after : before;
-    if (slot >= 0) fail_data("tokenizer.json: post_processor puts several tokens on one side of the text, which is not supported");
+    if (slot >= 0)
+      fail_data("tokenizer.json: post_processor puts several tokens on one side of the text, which is not supported");
     slot = template_token(post, item);
-    if (static_cast<std::size_t>(slot) >= spec.tokens.size()) fail_data("tokenizer.json: post_processor id {} is no token", slot);
+    if (static_cast<std::size_t>(slot) >= spec.tokens.size())
+      fail_data("tokenizer.json: post_processor id {} is no token", slot);
   }
   if (!text_seen) fail_data("tokenizer.json: post_processor leaves out the text");
   if (spec.add_bos || spec.add_eos) fail_data("tokenizer.json: several post_processor templates are not supported");
@@ -185,7 +195,8 @@ void read_template(const json& post, TokenizerSpec& spec) {
 
 void read_normalizer(const json& document, TokenizerSpec& spec) {
   if (const json* root = find(document, "normalizer")) {
-    each(*root, "normalizers", "normalizer", 0, [&](const json& part, const std::string& type) { add_normalizer(part, type, spec); });
+    each(*root, "normalizers", "normalizer", 0,
+         [&](const json& part, const std::string& type) { add_normalizer(part, type, spec); });
   }
 }
 
@@ -202,15 +213,18 @@ void read_decoder(const json& document, TokenizerSpec& spec) {
     spec.decoder.push_back({.kind = DecoderStep::Kind::kJoinSpaces});
     return;
   }
-  each(*root, "decoders", "decoder", 0, [&](const json& part, const std::string& type) { add_decoder(part, type, spec); });
+  each(*root, "decoders", "decoder", 0,
+       [&](const json& part, const std::string& type) { add_decoder(part, type, spec); });
 }
 
 void read_post_processor(const json& document, TokenizerSpec& spec) {
   const json* root = find(document, "post_processor");
   if (root == nullptr) return;
   each(*root, "processors", "post_processor", 0, [&](const json& part, const std::string& type) {
-    if (type == "TemplateProcessing") read_template(part, spec);
-    else if (type != "ByteLevel") unsupported("post_processor", type);  // ByteLevel only trims offsets
+    if (type == "TemplateProcessing")
+      read_template(part, spec);
+    else if (type != "ByteLevel")
+      unsupported("post_processor", type);  // ByteLevel only trims offsets
   });
 }
 

@@ -7,8 +7,8 @@
 
 namespace elastify::tokenizer_json {
 
-// Each takes the document and fills its part of `spec` (pre_tokenizer also sets byte_level). They throw Error(kBadData) for
-// unknown components, naming them.
+// Each takes the document and fills its part of `spec` (pre_tokenizer also sets byte_level). They throw Error(kBadData)
+// for unknown components, naming them.
 void read_normalizer(const nlohmann::json& document, elrt::TokenizerSpec& spec);
 void read_pre_tokenizer(const nlohmann::json& document, elrt::TokenizerSpec& spec);
 void read_decoder(const nlohmann::json& document, elrt::TokenizerSpec& spec);

@@ -1,9 +1,8 @@
 // Typed reading of tokenizer.json: every wrong type is an error that names the place.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/error.h"

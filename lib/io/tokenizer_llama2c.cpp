@@ -22,7 +22,8 @@ class Cursor {
 
   std::string_view take(std::size_t size, const char* what) {
     if (size > bytes_.size() - at_) {
-      fail_data("tokenizer: {} ends at byte {} inside {}; it needs {} more", name_, bytes_.size(), what, size - (bytes_.size() - at_));
+      fail_data("tokenizer: {} ends at byte {} inside {}; it needs {} more", name_, bytes_.size(), what,
+                size - (bytes_.size() - at_));
     }
     at_ += size;
     return bytes_.substr(at_ - size, size);
@@ -42,7 +43,9 @@ class Cursor {
 
 void read_tokens(Cursor& cursor, const std::string& name, std::int64_t vocab_size, elrt::TokenizerSpec& spec) {
   const auto longest = cursor.number<std::int32_t>("the header");
-  if (longest <= 0 || longest > 65536) fail_data("tokenizer: {}: longest token of {} bytes, expected 1 to 65536; not a llama2.c tokenizer?", name, longest);
+  if (longest <= 0 || longest > 65536)
+    fail_data("tokenizer: {}: longest token of {} bytes, expected 1 to 65536; not a llama2.c tokenizer?", name,
+              longest);
   while (vocab_size > 0 ? static_cast<std::int64_t>(spec.tokens.size()) < vocab_size : !cursor.at_end()) {
     spec.scores.push_back(cursor.number<float>("a token's score"));
     const auto size = cursor.number<std::int32_t>("a token's size");
@@ -51,7 +54,9 @@ void read_tokens(Cursor& cursor, const std::string& name, std::int64_t vocab_siz
     }
     spec.tokens.emplace_back(cursor.take(static_cast<std::size_t>(size), "a token"));
   }
-  if (!cursor.at_end()) fail_data("tokenizer: {} goes on at byte {} after {} tokens, the model's vocabulary", name, cursor.position(), vocab_size);
+  if (!cursor.at_end())
+    fail_data("tokenizer: {} goes on at byte {} after {} tokens, the model's vocabulary", name, cursor.position(),
+              vocab_size);
 }
 
 void set_types(const std::string& name, elrt::TokenizerSpec& spec) {
@@ -92,7 +97,8 @@ elrt::TokenizerSpec read_tokenizer_llama2c(const fs::path& file, std::int64_t vo
   spec.add_bos = true;
   spec.normalizer = {{elrt::NormalizerStep::Kind::kPrepend, "", " "}};
   using Kind = elrt::DecoderStep::Kind;
-  spec.decoder = {{.kind = Kind::kByteFallback}, {.kind = Kind::kFuse}, {.kind = Kind::kStrip, .content = " ", .start = 1}};
+  spec.decoder = {
+      {.kind = Kind::kByteFallback}, {.kind = Kind::kFuse}, {.kind = Kind::kStrip, .content = " ", .start = 1}};
   return spec;
 }
 

@@ -19,8 +19,8 @@ constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581, SentencePiece's space
 // One field of a protocol buffer message (wire format: varint key of number << 3 | type).
 struct Field {
   std::uint32_t number = 0;
-  std::uint64_t value = 0;   // varint and fixed types
-  std::string_view bytes;    // length-delimited type
+  std::uint64_t value = 0;  // varint and fixed types
+  std::string_view bytes;   // length-delimited type
 };
 
 class Message {
@@ -32,18 +32,28 @@ class Message {
     const std::uint64_t key = varint();
     field = {static_cast<std::uint32_t>(key >> 3), 0, {}};
     switch (key & 7) {
-      case 0: field.value = varint(); break;
-      case 1: field.value = fixed(8); break;
-      case 2: field.bytes = take(varint()); break;
-      case 5: field.value = fixed(4); break;
-      default: fail_data("tokenizer: {} is not a SentencePiece model: unknown wire type {}", name_, key & 7);
+      case 0:
+        field.value = varint();
+        break;
+      case 1:
+        field.value = fixed(8);
+        break;
+      case 2:
+        field.bytes = take(varint());
+        break;
+      case 5:
+        field.value = fixed(4);
+        break;
+      default:
+        fail_data("tokenizer: {} is not a SentencePiece model: unknown wire type {}", name_, key & 7);
     }
     return true;
   }
 
  private:
   std::string_view take(std::uint64_t size) {
-    if (size > rest_.size()) fail_data("tokenizer: {} is truncated: a field of {} bytes has only {} left", name_, size, rest_.size());
+    if (size > rest_.size())
+      fail_data("tokenizer: {} is truncated: a field of {} bytes has only {} left", name_, size, rest_.size());
     const std::string_view taken = rest_.substr(0, static_cast<std::size_t>(size));
     rest_.remove_prefix(taken.size());
     return taken;
@@ -69,15 +79,15 @@ class Message {
 
 // What sentencepiece_model.proto calls TrainerSpec and NormalizerSpec, with its field numbers and defaults.
 struct Settings {
-  std::uint64_t model_type = 1;                // trainer 3: 1 Unigram, 2 BPE, 3 word, 4 character
-  bool whitespace_suffix = false;              // trainer 24
-  bool byte_fallback = false;                  // trainer 35
+  std::uint64_t model_type = 1;                      // trainer 3: 1 Unigram, 2 BPE, 3 word, 4 character
+  bool whitespace_suffix = false;                    // trainer 24
+  bool byte_fallback = false;                        // trainer 35
   std::int32_t unk = 0, bos = 1, eos = 2, pad = -1;  // trainer 40..43
-  std::string unk_surface = " \xE2\x81\x87 ";  // trainer 44
-  bool has_character_map = false;              // normalizer 2
-  bool add_dummy_prefix = true;                // normalizer 3
-  bool remove_extra_whitespaces = true;        // normalizer 4
-  bool escape_whitespaces = true;              // normalizer 5
+  std::string unk_surface = " \xE2\x81\x87 ";        // trainer 44
+  bool has_character_map = false;                    // normalizer 2
+  bool add_dummy_prefix = true;                      // normalizer 3
+  bool remove_extra_whitespaces = true;              // normalizer 4
+  bool escape_whitespaces = true;                    // normalizer 5
 };
 
 void read_trainer(std::string_view bytes, const std::string& name, Settings& settings) {
@@ -85,15 +95,32 @@ void read_trainer(std::string_view bytes, const std::string& name, Settings& set
   for (Field field; message.next(field);) {
     const auto id = static_cast<std::int32_t>(field.value);
     switch (field.number) {
-      case 3: settings.model_type = field.value; break;
-      case 24: settings.whitespace_suffix = field.value != 0; break;
-      case 35: settings.byte_fallback = field.value != 0; break;
-      case 40: settings.unk = id; break;
-      case 41: settings.bos = id; break;
-      case 42: settings.eos = id; break;
-      case 43: settings.pad = id; break;
-      case 44: settings.unk_surface = field.bytes; break;
-      default: break;
+      case 3:
+        settings.model_type = field.value;
+        break;
+      case 24:
+        settings.whitespace_suffix = field.value != 0;
+        break;
+      case 35:
+        settings.byte_fallback = field.value != 0;
+        break;
+      case 40:
+        settings.unk = id;
+        break;
+      case 41:
+        settings.bos = id;
+        break;
+      case 42:
+        settings.eos = id;
+        break;
+      case 43:
+        settings.pad = id;
+        break;
+      case 44:
+        settings.unk_surface = field.bytes;
+        break;
+      default:
+        break;
     }
   }
 }
@@ -102,11 +129,20 @@ void read_normalizer(std::string_view bytes, const std::string& name, Settings& 
   Message message(bytes, name);
   for (Field field; message.next(field);) {
     switch (field.number) {
-      case 2: settings.has_character_map = !field.bytes.empty(); break;
-      case 3: settings.add_dummy_prefix = field.value != 0; break;
-      case 4: settings.remove_extra_whitespaces = field.value != 0; break;
-      case 5: settings.escape_whitespaces = field.value != 0; break;
-      default: break;
+      case 2:
+        settings.has_character_map = !field.bytes.empty();
+        break;
+      case 3:
+        settings.add_dummy_prefix = field.value != 0;
+        break;
+      case 4:
+        settings.remove_extra_whitespaces = field.value != 0;
+        break;
+      case 5:
+        settings.escape_whitespaces = field.value != 0;
+        break;
+      default:
+        break;
     }
   }
 }
@@ -124,7 +160,8 @@ void read_piece(std::string_view bytes, const std::string& name, elrt::Tokenizer
   const std::size_t id = spec.tokens.size();
   if (text.empty()) fail_data("tokenizer: {}: piece {} is empty", name, id);
   if (type < 1 || type > 6) fail_data("tokenizer: {}: piece {} has unknown type {}", name, id, type);
-  if (type == 5) fail_data("tokenizer: {}: piece {} is marked unused; pieces that are split again are not supported", name, id);
+  if (type == 5)
+    fail_data("tokenizer: {}: piece {} is marked unused; pieces that are split again are not supported", name, id);
   spec.tokens.push_back(std::move(text));
   spec.scores.push_back(score);
   spec.types.push_back(static_cast<elrt::TokenType>(type));
@@ -134,10 +171,12 @@ void read_piece(std::string_view bytes, const std::string& name, elrt::Tokenizer
 void check_supported(const Settings& settings, const std::string& name) {
   static constexpr const char* kTypes[] = {"?", "Unigram", "BPE", "word", "character"};
   if (settings.model_type != 2) {
-    fail_data("tokenizer: {} is a {} model; only BPE is supported", name, settings.model_type < 5 ? kTypes[settings.model_type] : "?");
+    fail_data("tokenizer: {} is a {} model; only BPE is supported", name,
+              settings.model_type < 5 ? kTypes[settings.model_type] : "?");
   }
   if (settings.whitespace_suffix) fail_data("tokenizer: {} treats whitespace as suffix, which is not supported", name);
-  if (settings.has_character_map) fail_data("tokenizer: {} normalizes by a precompiled character map, which is not supported", name);
+  if (settings.has_character_map)
+    fail_data("tokenizer: {} normalizes by a precompiled character map, which is not supported", name);
 }
 
 void check_unique(const elrt::TokenizerSpec& spec, const std::string& name) {

@@ -82,7 +82,8 @@ void read_ids(const fs::path& directory, bool bos_is_known, elrt::TokenizerSpec&
     if (!bos_is_known && spec.bos_id < 0 && !bos.empty()) spec.bos_id = bos[0];
     for (const std::int32_t id : ids_of(document, "eos_token_id", file, spec.tokens.size())) {
       if (spec.eos_id < 0) spec.eos_id = id;
-      const bool known = id == spec.eos_id || std::find(spec.stop_ids.begin(), spec.stop_ids.end(), id) != spec.stop_ids.end();
+      const bool known =
+          id == spec.eos_id || std::find(spec.stop_ids.begin(), spec.stop_ids.end(), id) != spec.stop_ids.end();
       if (!known) spec.stop_ids.push_back(id);
     }
   }

@@ -3,9 +3,10 @@
 // Encoding: added tokens are cut out of the text -> normalizer -> pre-tokenizer -> byte pair encoding of each piece.
 // Decoding: decoder steps turn token texts into one text; a TextStream does the same token by token.
 //
-// Bytes that are not valid UTF-8: an invalid byte passes all steps as one unknown symbol and becomes its byte token (byte
-// level or byte fallback); where the model has neither, it is encoded as U+FFFD is. Decoding gives U+FFFD for every
-// maximal invalid run (the Unicode standard's "maximal subpart" practice), or the raw bytes where DecodeOptions asks.
+// Bytes that are not valid UTF-8: an invalid byte passes all steps as one unknown symbol and becomes its byte token
+// (byte level or byte fallback); where the model has neither, it is encoded as U+FFFD is. Decoding gives U+FFFD for
+// every maximal invalid run (the Unicode standard's "maximal subpart" practice), or the raw bytes where DecodeOptions
+// asks.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +28,14 @@ enum class TokenizerModel {
 };
 
 // GGUF's tokenizer.ggml.token_type.
-enum class TokenType : std::int32_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5, kByte = 6 };
+enum class TokenType : std::int32_t {
+  kNormal = 1,
+  kUnknown = 2,
+  kControl = 3,
+  kUserDefined = 4,
+  kUnused = 5,
+  kByte = 6
+};
 
 // Steps are applied in order, each to the whole text between added tokens.
 struct NormalizerStep {
@@ -80,8 +88,8 @@ struct DecoderStep {
 // A token that is found in the text before anything else happens; its text is tokens[id].
 struct AddedToken {
   std::int32_t id = 0;
-  bool special = false;      // left out by decode, and matched only where EncodeOptions::parse_special
-  bool lstrip = false;       // takes the whitespace on its left with it
+  bool special = false;  // left out by decode, and matched only where EncodeOptions::parse_special
+  bool lstrip = false;   // takes the whitespace on its left with it
   bool rstrip = false;
   bool single_word = false;  // not next to a word character
   bool normalized = false;   // its normalized text is looked for in the normalized text
@@ -162,8 +170,8 @@ class Tokenizer {
   std::int32_t bos_id() const;  // -1: none; likewise below
   std::int32_t eos_id() const;
   std::int32_t unk_id() const;
-  bool is_special(std::int32_t id) const;   // control, or added as special
-  bool ends_text(std::int32_t id) const;    // eos or one of stop_ids
+  bool is_special(std::int32_t id) const;  // control, or added as special
+  bool ends_text(std::int32_t id) const;   // eos or one of stop_ids
   const TokenizerSpec& spec() const;
 
  private:
@@ -173,8 +181,9 @@ class Tokenizer {
   std::unique_ptr<const Impl> impl_;
 };
 
-// Decodes token by token: what all calls returned, joined, is what Tokenizer::decode returns for all ids. Every returned
-// piece is whole characters, so an unfinished character waits for its last byte. The tokenizer must outlive it.
+// Decodes token by token: what all calls returned, joined, is what Tokenizer::decode returns for all ids. Every
+// returned piece is whole characters, so an unfinished character waits for its last byte. The tokenizer must outlive
+// it.
 class TextStream {
  public:
   explicit TextStream(const Tokenizer& tokenizer, DecodeOptions options = {});
@@ -184,10 +193,10 @@ class TextStream {
  private:
   const Tokenizer* tokenizer_;
   DecodeOptions options_;
-  bool first_ = true;           // no token with text yet
-  bool stripping_ = true;       // still at the start of the text
-  std::int32_t stripped_ = 0;   // characters stripped there
-  std::string pending_;         // bytes of an unfinished character
+  bool first_ = true;          // no token with text yet
+  bool stripping_ = true;      // still at the start of the text
+  std::int32_t stripped_ = 0;  // characters stripped there
+  std::string pending_;        // bytes of an unfinished character
   void reset();
 };
 

@@ -59,8 +59,10 @@ std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, Stage s
     at = end;  // a match that is not accepted is passed over whole
     const AddedToken& token = tokens_[static_cast<std::size_t>(match.id)];
     if (begin < done || !accept(token, text, begin, end, parse_special)) continue;
-    while (token.lstrip && begin > done && is_white_space(code_at(text, step_back(text, begin)))) begin = step_back(text, begin);
-    while (token.rstrip && end < text.size() && is_white_space(code_at(text, end))) end += utf8::decode(text.substr(end)).size;
+    while (token.lstrip && begin > done && is_white_space(code_at(text, step_back(text, begin))))
+      begin = step_back(text, begin);
+    while (token.rstrip && end < text.size() && is_white_space(code_at(text, end)))
+      end += utf8::decode(text.substr(end)).size;
     if (begin > done) parts.push_back({-1, {done, begin}});
     parts.push_back({token.id, {begin, end}});
     done = at = end;

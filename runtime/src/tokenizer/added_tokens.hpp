@@ -27,7 +27,8 @@ class AddedTokens {
   std::vector<Part> split(std::string_view text, Stage stage, bool parse_special) const;
 
  private:
-  bool accept(const AddedToken& token, std::string_view text, std::size_t begin, std::size_t end, bool parse_special) const;
+  bool accept(const AddedToken& token, std::string_view text, std::size_t begin, std::size_t end,
+              bool parse_special) const;
 
   std::vector<AddedToken> tokens_;
   LiteralSet raw_, normalized_;  // ids are indices of tokens_

@@ -28,7 +28,8 @@ struct Bpe::LaterFirst {
 Result<Bpe> Bpe::create(const TokenizerSpec& spec, const Vocabulary& vocabulary) {
   Bpe bpe(spec, vocabulary);
   for (std::size_t id = 0; spec.model == TokenizerModel::kBpeScores && id < spec.tokens.size(); ++id) {
-    if (spec.types[id] == TokenType::kUserDefined) bpe.user_defined_.add(spec.tokens[id], static_cast<std::int32_t>(id));
+    if (spec.types[id] == TokenType::kUserDefined)
+      bpe.user_defined_.add(spec.tokens[id], static_cast<std::int32_t>(id));
   }
   bpe.merges_.reserve(spec.merges.size());
   std::string joined;
@@ -69,13 +70,15 @@ bool Bpe::is_seam(std::string_view piece, const Symbol& left, const Symbol& righ
                           : piece.substr(static_cast<std::size_t>(symbol.begin), static_cast<std::size_t>(symbol.size));
   };
   const std::string_view before = text(left);
-  const std::size_t last = before.size() == utf8::decode(before).size ? 0 : before.size() - 1;  // byte tokens end in ASCII
+  const std::size_t last =
+      before.size() == utf8::decode(before).size ? 0 : before.size() - 1;  // byte tokens end in ASCII
   return neighbours_.count(code_pair(utf8::decode(before.substr(last)).code, utf8::decode(text(right)).code)) == 0;
 }
 
 void Bpe::push(std::int32_t id, std::size_t begin, std::size_t size, bool frozen, std::vector<Symbol>& symbols) {
   const auto index = static_cast<std::int32_t>(symbols.size());
-  symbols.push_back({id, static_cast<std::int32_t>(begin), static_cast<std::int32_t>(size), index - 1, index + 1, true, frozen});
+  symbols.push_back(
+      {id, static_cast<std::int32_t>(begin), static_cast<std::int32_t>(size), index - 1, index + 1, true, frozen});
 }
 
 void Bpe::add_character(std::string_view piece, std::size_t begin, std::size_t size, int raw_byte,
@@ -91,7 +94,8 @@ void Bpe::add_character(std::string_view piece, std::size_t begin, std::size_t s
   // A score model may still join an unknown character with its neighbours; its bytes come in emit() if not.
   if (!merges || !spec_->byte_fallback) return push(-1, begin, size, merges, symbols);
   for (std::size_t i = 0; i < size; ++i) {
-    if (vocabulary_->byte_token(static_cast<unsigned char>(piece[begin + i])) < 0) return push(-1, begin, size, true, symbols);
+    if (vocabulary_->byte_token(static_cast<unsigned char>(piece[begin + i])) < 0)
+      return push(-1, begin, size, true, symbols);
   }
   // Merge rules may join byte tokens, so they are symbols of their own.
   for (std::size_t i = 0; i < size; ++i) {
@@ -122,7 +126,8 @@ std::vector<Bpe::Symbol> Bpe::split(std::string_view piece, bool escaped) const 
 }
 
 // The merge of symbol `left` with the one after it, if there is one.
-bool Bpe::candidate(std::string_view piece, const std::vector<Symbol>& symbols, std::int32_t left, Candidate& out) const {
+bool Bpe::candidate(std::string_view piece, const std::vector<Symbol>& symbols, std::int32_t left,
+                    Candidate& out) const {
   if (left < 0) return false;
   const Symbol& a = symbols[static_cast<std::size_t>(left)];
   if (a.next < 0 || a.frozen) return false;
@@ -191,10 +196,12 @@ void Bpe::emit(std::string_view piece, const std::vector<Symbol>& symbols, std::
       after_unknown = false;
       continue;
     }
-    const std::string_view bytes = piece.substr(static_cast<std::size_t>(symbol.begin), static_cast<std::size_t>(symbol.size));
-    const bool as_bytes = spec_->byte_fallback && !spec_->byte_level && std::all_of(bytes.begin(), bytes.end(), [&](char c) {
-      return vocabulary_->byte_token(static_cast<unsigned char>(c)) >= 0;
-    });
+    const std::string_view bytes =
+        piece.substr(static_cast<std::size_t>(symbol.begin), static_cast<std::size_t>(symbol.size));
+    const bool as_bytes =
+        spec_->byte_fallback && !spec_->byte_level && std::all_of(bytes.begin(), bytes.end(), [&](char c) {
+          return vocabulary_->byte_token(static_cast<unsigned char>(c)) >= 0;
+        });
     if (as_bytes) {
       for (const char c : bytes) ids.push_back(vocabulary_->byte_token(static_cast<unsigned char>(c)));
       after_unknown = false;

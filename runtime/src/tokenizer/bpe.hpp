@@ -1,5 +1,6 @@
 // Byte pair encoding of one piece of text, O(n log n): a linked list of symbols and a queue of possible merges. A long
-// piece is cut at seams first: between neighbouring characters that are neighbours in no token, where nothing can merge.
+// piece is cut at seams first: between neighbouring characters that are neighbours in no token, where nothing can
+// merge.
 #pragma once
 
 #include <cstdint>
@@ -21,14 +22,15 @@ class Bpe {
   // `spec` and `vocabulary` must outlive it. kBadData where a merge's joined text is no token.
   static Result<Bpe> create(const TokenizerSpec& spec, const Vocabulary& vocabulary);
 
-  // Appends the piece's ids. `piece` is valid UTF-8 of less than 2^31 bytes; `escaped`: it came from utf8::escape_invalid.
+  // Appends the piece's ids. `piece` is valid UTF-8 of less than 2^31 bytes; `escaped`: it came from
+  // utf8::escape_invalid.
   void encode(std::string_view piece, bool escaped, std::vector<std::int32_t>& ids) const;
 
  private:
   // Neighbours in a list over one piece; a merge keeps the left one.
   struct Symbol {
-    std::int32_t id;  // token; -1: a character that is no token
-    std::int32_t begin, size;  // bytes of the piece
+    std::int32_t id;              // token; -1: a character that is no token
+    std::int32_t begin, size;     // bytes of the piece
     std::int32_t previous, next;  // -1: none
     bool alive;
     bool frozen;  // raw bytes, user-defined tokens and, for merge rules, unknown characters never merge
@@ -41,7 +43,9 @@ class Bpe {
     std::int32_t rank;         // kBpeMerges: lower first
   };
   struct LaterFirst;  // queue order
-  struct MergeValue { std::int32_t rank, id; };
+  struct MergeValue {
+    std::int32_t rank, id;
+  };
 
   Bpe(const TokenizerSpec& spec, const Vocabulary& vocabulary) : spec_(&spec), vocabulary_(&vocabulary) {}
   static void push(std::int32_t id, std::size_t begin, std::size_t size, bool frozen, std::vector<Symbol>& symbols);

@@ -1,5 +1,5 @@
-// GPT-2's writing of bytes as printable characters: bytes that are printable in Latin-1 stand for themselves, the others
-// are U+0100 onwards in order (OpenAI's gpt-2 encoder, "bytes_to_unicode").
+// GPT-2's writing of bytes as printable characters: bytes that are printable in Latin-1 stand for themselves, the
+// others are U+0100 onwards in order (OpenAI's gpt-2 encoder, "bytes_to_unicode").
 #pragma once
 
 #include <optional>

@@ -9,7 +9,8 @@ namespace {
 
 void strip_token(const DecoderStep& step, std::string& token) {
   for (std::int32_t i = 0; i < step.start && token.starts_with(step.content); ++i) token.erase(0, step.content.size());
-  for (std::int32_t i = 0; i < step.stop && token.ends_with(step.content); ++i) token.resize(token.size() - step.content.size());
+  for (std::int32_t i = 0; i < step.stop && token.ends_with(step.content); ++i)
+    token.resize(token.size() - step.content.size());
 }
 
 }  // namespace
@@ -17,9 +18,15 @@ void strip_token(const DecoderStep& step, std::string& token) {
 void Decoder::transform(const DecoderStep& step, std::string& token) const {
   using Kind = DecoderStep::Kind;
   switch (step.kind) {
-    case Kind::kReplace: token = replace_all(token, step.pattern, step.content); break;
-    case Kind::kMetaspace: token = replace_all(token, step.pattern, " "); break;
-    case Kind::kStrip: strip_token(step, token); break;
+    case Kind::kReplace:
+      token = replace_all(token, step.pattern, step.content);
+      break;
+    case Kind::kMetaspace:
+      token = replace_all(token, step.pattern, " ");
+      break;
+    case Kind::kStrip:
+      strip_token(step, token);
+      break;
     case Kind::kByteFallback:
       if (const int byte = byte_of_fallback_token(token); byte >= 0) token.assign(1, static_cast<char>(byte));
       break;
@@ -27,7 +34,8 @@ void Decoder::transform(const DecoderStep& step, std::string& token) const {
       if (std::optional<std::string> bytes = byte_level::to_bytes(token)) token = std::move(*bytes);
       break;
     case Kind::kFuse:
-    case Kind::kJoinSpaces: break;
+    case Kind::kJoinSpaces:
+      break;
   }
 }
 
@@ -64,7 +72,8 @@ Result<Decoder> Decoder::create(const TokenizerSpec& spec) {
     Result<void> done = decoder.joined_ ? decoder.after_join(step) : decoder.before_join(step);
     if (!done) return done.take_failure();
   }
-  if (!spec.unk_surface.empty() && spec.unk_id >= 0) decoder.texts_[static_cast<std::size_t>(spec.unk_id)] = spec.unk_surface;
+  if (!spec.unk_surface.empty() && spec.unk_id >= 0)
+    decoder.texts_[static_cast<std::size_t>(spec.unk_id)] = spec.unk_surface;
   return decoder;
 }
 

@@ -23,13 +23,17 @@ namespace {
 constexpr std::uint32_t kVersion = 1;
 constexpr std::size_t kMaxStepStrings = 5 * 64;
 
-constexpr std::array kNormalizerNames = {"prepend", "replace", "replace_regex", "nfc", "nfd", "nfkc", "nfkd", "lowercase", "strip_left", "strip_right"};
+constexpr std::array kNormalizerNames = {"prepend", "replace", "replace_regex", "nfc",        "nfd",
+                                         "nfkc",    "nfkd",    "lowercase",     "strip_left", "strip_right"};
 constexpr std::array kPreTokenizerNames = {"split", "split_regex", "replace", "prefix", "prefix_first"};
 constexpr std::array kBehaviorNames = {"isolated", "removed", "merged_with_previous", "merged_with_next", "contiguous"};
-constexpr std::array kDecoderNames = {"replace", "byte_fallback", "byte_level", "fuse", "strip", "metaspace", "join_spaces"};
+constexpr std::array kDecoderNames = {"replace", "byte_fallback", "byte_level", "fuse",
+                                      "strip",   "metaspace",     "join_spaces"};
 
 template <typename Enum, std::size_t N>
-std::string name_of(const std::array<const char*, N>& names, Enum value) { return names[static_cast<std::size_t>(value)]; }
+std::string name_of(const std::array<const char*, N>& names, Enum value) {
+  return names[static_cast<std::size_t>(value)];
+}
 
 template <typename Enum, std::size_t N>
 bool parse_name(const std::array<const char*, N>& names, const std::string& name, Enum& value) {
@@ -64,13 +68,16 @@ void put_merges(const TokenizerSpec& spec, gguf::Metadata& metadata) {
   std::vector<std::int32_t> pairs;
   for (const TokenMerge& merge : spec.merges) {
     if (plain) {
-      texts.push_back(spec.tokens[static_cast<std::size_t>(merge.left)] + " " + spec.tokens[static_cast<std::size_t>(merge.right)]);
+      texts.push_back(spec.tokens[static_cast<std::size_t>(merge.left)] + " " +
+                      spec.tokens[static_cast<std::size_t>(merge.right)]);
     } else {
       pairs.insert(pairs.end(), {merge.left, merge.right});
     }
   }
-  if (plain) metadata["tokenizer.ggml.merges"] = std::move(texts);
-  else metadata["elastic.tokenizer.merge_ids"] = std::move(pairs);
+  if (plain)
+    metadata["tokenizer.ggml.merges"] = std::move(texts);
+  else
+    metadata["elastic.tokenizer.merge_ids"] = std::move(pairs);
 }
 
 void put_steps(const TokenizerSpec& spec, gguf::Metadata& metadata) {
@@ -83,8 +90,8 @@ void put_steps(const TokenizerSpec& spec, gguf::Metadata& metadata) {
                                                name_of(kBehaviorNames, step.behavior), step.invert ? "invert" : ""});
   }
   for (const DecoderStep& step : spec.decoder) {
-    decoder.insert(decoder.end(), {name_of(kDecoderNames, step.kind), step.pattern, step.content, std::to_string(step.start),
-                                   std::to_string(step.stop)});
+    decoder.insert(decoder.end(), {name_of(kDecoderNames, step.kind), step.pattern, step.content,
+                                   std::to_string(step.start), std::to_string(step.stop)});
   }
   if (!normalizer.empty()) metadata["elastic.tokenizer.normalizer"] = std::move(normalizer);
   if (!pre_tokenizer.empty()) metadata["elastic.tokenizer.pre_tokenizer"] = std::move(pre_tokenizer);
@@ -97,8 +104,8 @@ void put_added(const TokenizerSpec& spec, gguf::Metadata& metadata) {
   std::vector<std::uint8_t> flags;
   for (const AddedToken& token : spec.added) {
     ids.push_back(token.id);
-    flags.push_back(static_cast<std::uint8_t>(token.special | token.lstrip << 1 | token.rstrip << 2 | token.single_word << 3 |
-                                              token.normalized << 4));
+    flags.push_back(static_cast<std::uint8_t>(token.special | token.lstrip << 1 | token.rstrip << 2 |
+                                              token.single_word << 3 | token.normalized << 4));
   }
   metadata["elastic.tokenizer.added_ids"] = std::move(ids);
   metadata["elastic.tokenizer.added_flags"] = std::move(flags);
@@ -155,15 +162,19 @@ class Reader {
   bool optional(std::string_view key, T& value) {
     const auto found = metadata_->find(key);
     if (found == metadata_->end()) return false;
-    if (const T* typed = std::get_if<T>(&found->second)) value = *typed;
-    else fail(key, "has the wrong type");
+    if (const T* typed = std::get_if<T>(&found->second))
+      value = *typed;
+    else
+      fail(key, "has the wrong type");
     return true;
   }
   void id(std::string_view key, std::int32_t& value) {
     std::uint32_t stored = 0;
     if (!optional(key, stored)) return;
-    if (stored > 0x7FFFFFFF) fail(key, "is out of range");
-    else value = static_cast<std::int32_t>(stored);
+    if (stored > 0x7FFFFFFF)
+      fail(key, "is out of range");
+    else
+      value = static_cast<std::int32_t>(stored);
   }
   void fail(std::string_view key, const std::string& what) {
     if (failure_.empty()) failure_ = "tokenizer: key " + std::string(key) + " " + what;
@@ -186,7 +197,8 @@ std::vector<std::string> read_groups(Reader& reader, std::string_view key, std::
   std::vector<std::string> strings;
   reader.optional(key, strings);
   if (strings.size() > kMaxStepStrings || strings.size() % width != 0) {
-    reader.fail(key, "has " + std::to_string(strings.size()) + " strings, expected " + std::to_string(width) + " per step");
+    reader.fail(key,
+                "has " + std::to_string(strings.size()) + " strings, expected " + std::to_string(width) + " per step");
     strings.clear();
   }
   return strings;
@@ -204,7 +216,8 @@ void read_steps(Reader& reader, TokenizerSpec& spec) {
   const std::vector<std::string> pre = read_groups(reader, pre_key, 5);
   for (std::size_t i = 0; i < pre.size(); i += 5) {
     PreTokenizerStep step{{}, pre[i + 1], pre[i + 2], {}, pre[i + 4] == "invert"};
-    const bool known = parse_name(kPreTokenizerNames, pre[i], step.kind) && parse_name(kBehaviorNames, pre[i + 3], step.behavior);
+    const bool known =
+        parse_name(kPreTokenizerNames, pre[i], step.kind) && parse_name(kBehaviorNames, pre[i + 3], step.behavior);
     if (!known || (!pre[i + 4].empty() && !step.invert)) reader.fail(pre_key, "has an unknown step");
     spec.pre_tokenizer.push_back(std::move(step));
   }
@@ -263,9 +276,11 @@ Result<TokenizerSpec> tokenizer_spec_from_metadata(const gguf::Metadata& metadat
   std::string model;
   std::vector<std::int32_t> types;
   reader.required("elastic.tokenizer.version", version);
-  if (reader.ok() && version != kVersion) reader.fail("elastic.tokenizer.version", "is " + std::to_string(version) + ", expected 1");
+  if (reader.ok() && version != kVersion)
+    reader.fail("elastic.tokenizer.version", "is " + std::to_string(version) + ", expected 1");
   reader.required("tokenizer.ggml.model", model);
-  if (reader.ok() && model != "llama" && model != "gpt2") reader.fail("tokenizer.ggml.model", "is neither llama nor gpt2");
+  if (reader.ok() && model != "llama" && model != "gpt2")
+    reader.fail("tokenizer.ggml.model", "is neither llama nor gpt2");
   spec.model = model == "llama" ? TokenizerModel::kBpeScores : TokenizerModel::kBpeMerges;
   reader.required("tokenizer.ggml.tokens", spec.tokens);
   reader.required("tokenizer.ggml.token_type", types);

@@ -28,8 +28,10 @@ std::string lowercase(std::string_view text) {
   out.reserve(text.size());
   while (!text.empty()) {
     const utf8::Char c = utf8::decode(text);
-    if (c.code == 0x130) out += "i\xCC\x87";  // the only letter whose lower case is two characters
-    else utf8::append(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code))));
+    if (c.code == 0x130)
+      out += "i\xCC\x87";  // the only letter whose lower case is two characters
+    else
+      utf8::append(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c.code))));
     text.remove_prefix(c.size);
   }
   return out;
@@ -95,20 +97,37 @@ Result<std::string> Normalizer::apply(std::string text) const {
     const NormalizerStep& step = compiled.step;
     Result<std::string> next = std::string();
     switch (step.kind) {
-      case Kind::kPrepend: next = text.empty() ? text : step.content + text; break;
-      case Kind::kReplace: next = replace_all(text, step.pattern, step.content); break;
+      case Kind::kPrepend:
+        next = text.empty() ? text : step.content + text;
+        break;
+      case Kind::kReplace:
+        next = replace_all(text, step.pattern, step.content);
+        break;
       case Kind::kReplaceRegex:
       case Kind::kStripLeft:
-      case Kind::kStripRight: next = apply_regex(text, step, *compiled.regex); break;
-      case Kind::kNfc: next = map_unicode(text, UTF8PROC_COMPOSE); break;
-      case Kind::kNfd: next = map_unicode(text, UTF8PROC_DECOMPOSE); break;
-      case Kind::kNfkc: next = map_unicode(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT); break;
-      case Kind::kNfkd: next = map_unicode(text, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT); break;
-      case Kind::kLowercase: next = lowercase(text); break;
+      case Kind::kStripRight:
+        next = apply_regex(text, step, *compiled.regex);
+        break;
+      case Kind::kNfc:
+        next = map_unicode(text, UTF8PROC_COMPOSE);
+        break;
+      case Kind::kNfd:
+        next = map_unicode(text, UTF8PROC_DECOMPOSE);
+        break;
+      case Kind::kNfkc:
+        next = map_unicode(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
+        break;
+      case Kind::kNfkd:
+        next = map_unicode(text, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
+        break;
+      case Kind::kLowercase:
+        next = lowercase(text);
+        break;
     }
     if (!next) return next.take_failure();
     text = std::move(next).value();
-    if (text.size() > limit) return bad_data("tokenizer normalizer: the text grows beyond " + std::to_string(kMaxGrowth) + " times its size");
+    if (text.size() > limit)
+      return bad_data("tokenizer normalizer: the text grows beyond " + std::to_string(kMaxGrowth) + " times its size");
   }
   return text;
 }

@@ -16,7 +16,8 @@ struct Section {
 
 std::vector<TextRange> find_literal(std::string_view text, std::string_view pattern) {
   std::vector<TextRange> matches;
-  for (std::size_t at = text.find(pattern); at != std::string_view::npos; at = text.find(pattern, at + pattern.size())) {
+  for (std::size_t at = text.find(pattern); at != std::string_view::npos;
+       at = text.find(pattern, at + pattern.size())) {
     matches.push_back({at, at + pattern.size()});
   }
   return matches;
@@ -40,8 +41,10 @@ std::vector<Section> merge_with_previous(const std::vector<Section>& sections) {
   std::vector<Section> out;
   bool previous_match = false;
   for (const Section& section : sections) {
-    if (section.match && !previous_match && !out.empty()) out.back().range.end = section.range.end;
-    else out.push_back(section);
+    if (section.match && !previous_match && !out.empty())
+      out.back().range.end = section.range.end;
+    else
+      out.push_back(section);
     previous_match = section.match;
   }
   return out;
@@ -51,8 +54,10 @@ std::vector<Section> merge_with_next(const std::vector<Section>& sections) {
   std::vector<Section> out;
   bool next_match = false;
   for (auto section = sections.rbegin(); section != sections.rend(); ++section) {
-    if (section->match && !next_match && !out.empty()) out.back().range.begin = section->range.begin;
-    else out.push_back(*section);
+    if (section->match && !next_match && !out.empty())
+      out.back().range.begin = section->range.begin;
+    else
+      out.push_back(*section);
     next_match = section->match;
   }
   std::reverse(out.begin(), out.end());
@@ -62,21 +67,28 @@ std::vector<Section> merge_with_next(const std::vector<Section>& sections) {
 std::vector<Section> merge_contiguous(const std::vector<Section>& sections) {
   std::vector<Section> out;
   for (const Section& section : sections) {
-    if (!out.empty() && out.back().match == section.match) out.back().range.end = section.range.end;
-    else out.push_back(section);
+    if (!out.empty() && out.back().match == section.match)
+      out.back().range.end = section.range.end;
+    else
+      out.push_back(section);
   }
   return out;
 }
 
 std::vector<Section> apply_behavior(std::vector<Section> sections, SplitBehavior behavior) {
   switch (behavior) {
-    case SplitBehavior::kIsolated: return sections;
-    case SplitBehavior::kRemoved:
-      sections.erase(std::remove_if(sections.begin(), sections.end(), [](const Section& s) { return s.match; }), sections.end());
+    case SplitBehavior::kIsolated:
       return sections;
-    case SplitBehavior::kMergedWithPrevious: return merge_with_previous(sections);
-    case SplitBehavior::kMergedWithNext: return merge_with_next(sections);
-    case SplitBehavior::kContiguous: return merge_contiguous(sections);
+    case SplitBehavior::kRemoved:
+      sections.erase(std::remove_if(sections.begin(), sections.end(), [](const Section& s) { return s.match; }),
+                     sections.end());
+      return sections;
+    case SplitBehavior::kMergedWithPrevious:
+      return merge_with_previous(sections);
+    case SplitBehavior::kMergedWithNext:
+      return merge_with_next(sections);
+    case SplitBehavior::kContiguous:
+      return merge_contiguous(sections);
   }
   return sections;
 }
@@ -115,7 +127,9 @@ Result<std::vector<std::string>> PreTokenizer::apply(std::string text, bool at_s
       const bool prefix = step.kind == Kind::kPrefix || (step.kind == Kind::kPrefixFirst && at_start && i == 0);
       if (prefix && !piece.starts_with(step.content)) piece.insert(0, step.content);
       bytes += piece.size();
-      if (bytes > limit) return bad_data("tokenizer pre-tokenizer: the text grows beyond " + std::to_string(kMaxGrowth) + " times its size");
+      if (bytes > limit)
+        return bad_data("tokenizer pre-tokenizer: the text grows beyond " + std::to_string(kMaxGrowth) +
+                        " times its size");
       if (step.kind != Kind::kSplit && step.kind != Kind::kSplitRegex) {
         if (!piece.empty()) next.push_back(std::move(piece));
         continue;

@@ -14,8 +14,12 @@ constexpr std::uint32_t kHeapLimitKib = 65536;
 // All matches of one text together: failing attempts at every character must not add up.
 constexpr std::size_t kMaxEmptyMatches = 1u << 24;
 
-struct FreeMatchContext { void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); } };
-struct FreeMatchData { void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); } };
+struct FreeMatchContext {
+  void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
+};
+struct FreeMatchData {
+  void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+};
 
 std::string error_text(int code) {
   PCRE2_UCHAR buffer[256] = {};
@@ -58,7 +62,8 @@ Result<std::vector<TextRange>> Regex::find_all(std::string_view text) const {
     const int status = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
                                    PCRE2_NO_UTF_CHECK, data.get(), context.get());
     if (status == PCRE2_ERROR_NOMATCH) break;
-    if (status < 0) return bad_data("tokenizer regex gave up: " + error_text(status) + "; the pattern does not suit the text");
+    if (status < 0)
+      return bad_data("tokenizer regex gave up: " + error_text(status) + "; the pattern does not suit the text");
     const PCRE2_SIZE* found = pcre2_get_ovector_pointer(data.get());
     // \K may put the start behind the end or before the last match.
     if (found[1] > found[0] && found[0] >= at) {

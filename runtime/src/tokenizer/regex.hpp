@@ -26,13 +26,15 @@ class Regex {
   // kBadData with PCRE2's message and place where `pattern` does not compile.
   static Result<Regex> compile(const std::string& pattern);
 
-  // All matches from left to right, not overlapping; empty matches are left out. `text` must be valid UTF-8. Fails where a
-  // match needs more than a fixed number of steps, so no pattern can hang.
+  // All matches from left to right, not overlapping; empty matches are left out. `text` must be valid UTF-8. Fails
+  // where a match needs more than a fixed number of steps, so no pattern can hang.
   Result<std::vector<TextRange>> find_all(std::string_view text) const;
 
  private:
   explicit Regex(pcre2_real_code_8* code);
-  struct Free { void operator()(pcre2_real_code_8* code) const; };
+  struct Free {
+    void operator()(pcre2_real_code_8* code) const;
+  };
   std::unique_ptr<pcre2_real_code_8, Free> code_;
 };
 

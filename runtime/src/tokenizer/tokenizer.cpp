@@ -30,7 +30,8 @@ struct Tokenizer::Impl {
   std::vector<bool> special;
 
   bool in_range(std::int32_t id) const { return id >= 0 && static_cast<std::size_t>(id) < spec.tokens.size(); }
-  Result<void> encode_text(std::string text, bool at_start, bool escaped, bool parse_special, std::vector<std::int32_t>& ids) const;
+  Result<void> encode_text(std::string text, bool at_start, bool escaped, bool parse_special,
+                           std::vector<std::int32_t>& ids) const;
   Result<std::vector<std::int32_t>> encode(std::string_view text, EncodeOptions options) const;
   static Result<std::unique_ptr<const Impl>> create(TokenizerSpec spec);
 };
@@ -61,9 +62,9 @@ Result<std::unique_ptr<const Tokenizer::Impl>> Tokenizer::Impl::create(Tokenizer
   std::vector<bool> special = special_tokens(spec);
   Vocabulary vocabulary(spec);
   // The encoder points into spec and vocabulary, so those must have their final place first.
-  auto impl = std::unique_ptr<Impl>(new Impl{std::move(spec), std::move(vocabulary), Bpe(), std::move(normalizer).value(),
-                                             std::move(pre_tokenizer).value(), std::move(added).value(),
-                                             std::move(decoder).value(), std::move(special)});
+  auto impl = std::unique_ptr<Impl>(new Impl{std::move(spec), std::move(vocabulary), Bpe(),
+                                             std::move(normalizer).value(), std::move(pre_tokenizer).value(),
+                                             std::move(added).value(), std::move(decoder).value(), std::move(special)});
   Result<Bpe> bpe = Bpe::create(impl->spec, impl->vocabulary);
   if (!bpe) return bpe.take_failure();
   impl->bpe = std::move(bpe).value();
@@ -81,8 +82,8 @@ Result<void> Tokenizer::Impl::encode_text(std::string text, bool at_start, bool 
       ids.push_back(part.id);
       continue;
     }
-    Result<std::vector<std::string>> pieces =
-        pre_tokenizer.apply(whole.substr(part.range.begin, part.range.end - part.range.begin), at_start && part.range.begin == 0);
+    Result<std::vector<std::string>> pieces = pre_tokenizer.apply(
+        whole.substr(part.range.begin, part.range.end - part.range.begin), at_start && part.range.begin == 0);
     if (!pieces) return pieces.take_failure();
     for (const std::string& piece : pieces.value()) bpe.encode(piece, escaped, ids);
   }
@@ -100,8 +101,8 @@ Result<std::vector<std::int32_t>> Tokenizer::Impl::encode(std::string_view text,
       ids.push_back(part.id);
       continue;
     }
-    Result<void> done = encode_text(valid.substr(part.range.begin, part.range.end - part.range.begin), part.range.begin == 0,
-                                    escaped, options.parse_special, ids);
+    Result<void> done = encode_text(valid.substr(part.range.begin, part.range.end - part.range.begin),
+                                    part.range.begin == 0, escaped, options.parse_special, ids);
     if (!done) return done.take_failure();
   }
   if (options.add_bos && spec.add_eos) ids.push_back(spec.eos_id);
@@ -147,7 +148,9 @@ std::int32_t Tokenizer::bos_id() const { return impl_->spec.bos_id; }
 std::int32_t Tokenizer::eos_id() const { return impl_->spec.eos_id; }
 std::int32_t Tokenizer::unk_id() const { return impl_->spec.unk_id; }
 const TokenizerSpec& Tokenizer::spec() const { return impl_->spec; }
-bool Tokenizer::is_special(std::int32_t id) const { return impl_->in_range(id) && impl_->special[static_cast<std::size_t>(id)]; }
+bool Tokenizer::is_special(std::int32_t id) const {
+  return impl_->in_range(id) && impl_->special[static_cast<std::size_t>(id)];
+}
 
 bool Tokenizer::ends_text(std::int32_t id) const {
   if (id >= 0 && id == impl_->spec.eos_id) return true;
@@ -157,7 +160,9 @@ bool Tokenizer::ends_text(std::int32_t id) const {
   return false;
 }
 
-TextStream::TextStream(const Tokenizer& tokenizer, DecodeOptions options) : tokenizer_(&tokenizer), options_(options) { reset(); }
+TextStream::TextStream(const Tokenizer& tokenizer, DecodeOptions options) : tokenizer_(&tokenizer), options_(options) {
+  reset();
+}
 
 void TextStream::reset() {
   first_ = stripping_ = !options_.continues;

@@ -4,7 +4,7 @@ namespace elrt::utf8 {
 namespace {
 
 struct Lead {
-  std::uint8_t size;               // 0: starts no character
+  std::uint8_t size;                     // 0: starts no character
   std::uint8_t second_low, second_high;  // allowed second byte
 };
 
@@ -19,9 +19,7 @@ Lead lead_of(unsigned char byte) {
   return {0, 0, 0};
 }
 
-Char invalid(std::size_t size, bool truncated) {
-  return {0xFFFD, static_cast<std::uint8_t>(size), false, truncated};
-}
+Char invalid(std::size_t size, bool truncated) { return {0xFFFD, static_cast<std::uint8_t>(size), false, truncated}; }
 
 }  // namespace
 
@@ -101,8 +99,10 @@ std::string unescape(std::string_view text) {
   while (!text.empty()) {
     const Char c = decode(text);
     const int byte = escaped_byte(c.code);
-    if (byte >= 0) out.push_back(static_cast<char>(byte));
-    else out += text.substr(0, c.size);
+    if (byte >= 0)
+      out.push_back(static_cast<char>(byte));
+    else
+      out += text.substr(0, c.size);
     text.remove_prefix(c.size);
   }
   return out;

@@ -55,7 +55,8 @@ Vocabulary::Vocabulary(const TokenizerSpec& spec) {
       if (slot < 0) slot = token;
     }
     const int byte = spec.byte_fallback && !spec.byte_level ? byte_of_fallback_token(spec.tokens[id]) : -1;
-    if (byte >= 0 && byte_tokens_[static_cast<std::size_t>(byte)] < 0) byte_tokens_[static_cast<std::size_t>(byte)] = token;
+    if (byte >= 0 && byte_tokens_[static_cast<std::size_t>(byte)] < 0)
+      byte_tokens_[static_cast<std::size_t>(byte)] = token;
   }
 }
 

@@ -1,4 +1,5 @@
-// Looks up tokens by text, in the symbols that byte pair encoding works on: text as it is, or bytes for byte-level models.
+// Looks up tokens by text, in the symbols that byte pair encoding works on: text as it is, or bytes for byte-level
+// models.
 #pragma once
 
 #include <array>

@@ -45,8 +45,10 @@ TEST_CASE("merges as pairs and as strings mean the same", "[tokenizer][unit]") {
 
 TEST_CASE("sidecar files say which tokens begin and end a text", "[tokenizer][unit]") {
   const json document = small_document();
-  elrt::TokenizerSpec spec = import_with(document, {{"tokenizer_config.json", json::parse(R"({"bos_token": {"content": "<s>"}, "eos_token": "</s>", "add_bos_token": true})")},
-                                                    {"generation_config.json", json::parse(R"({"eos_token_id": [5, 3]})")}});
+  elrt::TokenizerSpec spec = import_with(
+      document, {{"tokenizer_config.json",
+                  json::parse(R"({"bos_token": {"content": "<s>"}, "eos_token": "</s>", "add_bos_token": true})")},
+                 {"generation_config.json", json::parse(R"({"eos_token_id": [5, 3]})")}});
   CHECK(spec.bos_id == 4);
   CHECK(spec.eos_id == 5);
   CHECK(spec.add_bos);
@@ -56,7 +58,8 @@ TEST_CASE("sidecar files say which tokens begin and end a text", "[tokenizer][un
   CHECK(spec.bos_id == 4);
   CHECK(spec.eos_id == 5);
   CHECK_FALSE(spec.add_bos);
-  spec = import_with(document, {{"tokenizer_config.json", json::parse(R"({"bos_token": null})")}, {"config.json", json::parse(R"({"bos_token_id": 4})")}});
+  spec = import_with(document, {{"tokenizer_config.json", json::parse(R"({"bos_token": null})")},
+                                {"config.json", json::parse(R"({"bos_token_id": 4})")}});
   CHECK(spec.bos_id == -1);
   spec = import_with(document, {{"special_tokens_map.json", json::parse(R"({"bos_token": "<s>"})")}});
   CHECK(spec.bos_id == 4);
@@ -78,7 +81,8 @@ TEST_CASE("bad sidecar files are refused", "[tokenizer][unit]") {
 
 TEST_CASE("a post-processor's template becomes bos and eos", "[tokenizer][unit]") {
   json document = small_document();
-  document["post_processor"] = json::parse(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "TemplateProcessing",
+  document["post_processor"] =
+      json::parse(R"({"type": "Sequence", "processors": [{"type": "ByteLevel"}, {"type": "TemplateProcessing",
     "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "</s>"}}],
     "special_tokens": {"<s>": {"ids": [4]}, "</s>": {"ids": [5]}}}]})");
   const elrt::TokenizerSpec spec = import_with(document);
@@ -100,9 +104,13 @@ TEST_CASE("unsupported components are named, never ignored", "[tokenizer][unit]"
     CHECK_THAT(error_with(path.c_str(), json{{"kind", "Surprise"}}), Contains("type"));
     CHECK_THAT(error_with(path.c_str(), "NFC"), Contains("object"));
   }
-  CHECK_THAT(error_with("/normalizer", json{{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}}), Contains("Precompiled"));
-  CHECK_THAT(error_with("/pre_tokenizer", json{{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}}), Contains("does not compile"));
-  CHECK_THAT(error_with("/pre_tokenizer", json{{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Odd"}}), Contains("Odd"));
+  CHECK_THAT(error_with("/normalizer", json{{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}}),
+             Contains("Precompiled"));
+  CHECK_THAT(
+      error_with("/pre_tokenizer", json{{"type", "Split"}, {"pattern", {{"Regex", "(a"}}}, {"behavior", "Isolated"}}),
+      Contains("does not compile"));
+  CHECK_THAT(error_with("/pre_tokenizer", json{{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Odd"}}),
+             Contains("Odd"));
 }
 
 TEST_CASE("malformed vocabularies are refused", "[tokenizer][unit]") {

@@ -44,7 +44,8 @@ TEST_CASE("damaged tokenizer.bin files are refused", "[tokenizer][unit]") {
   const auto error = [&](const std::string& bytes, std::int64_t vocab_size) {
     return import_error(directory.write("tokenizer.bin", bytes), vocab_size);
   };
-  for (std::size_t size = 0; size < good.size(); size += 7) CHECK_THAT(error(good.substr(0, size), 267), Contains("ends at byte"));
+  for (std::size_t size = 0; size < good.size(); size += 7)
+    CHECK_THAT(error(good.substr(0, size), 267), Contains("ends at byte"));
   CHECK_THAT(error(good, 268), Contains("ends at byte"));
   CHECK_THAT(error(good, 266), Contains("goes on"));
   CHECK_THAT(error(good.substr(0, 200), 0), Contains("ends at byte") || Contains("expected at least"));
@@ -64,7 +65,8 @@ TEST_CASE("damaged tokenizer.bin files are refused", "[tokenizer][unit]") {
 
 TEST_CASE("tok512.bin encodes as llama2.c does", "[tokenizer][unit]") {
   if (!have_shared("models/llama2c-stories260K/tok512.bin")) return;
-  const auto tokenizer = elrt::Tokenizer::create(elastify::import_tokenizer(shared_dir() / "models/llama2c-stories260K", 512));
+  const auto tokenizer =
+      elrt::Tokenizer::create(elastify::import_tokenizer(shared_dir() / "models/llama2c-stories260K", 512));
   REQUIRE(tokenizer.ok());
   // Worked by hand from the scores: " Once" | " upon" | " a" | " time".
   CHECK(tokenizer->encode("Once upon a time").value() == Ids{1, 403, 407, 261, 378});

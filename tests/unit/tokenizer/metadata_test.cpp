@@ -16,8 +16,8 @@ TokenizerSpec full_spec() {
   spec.fuse_unk = spec.ignore_merges = spec.add_eos = true;
   spec.unk_surface = " ? ";
   using Normal = elrt::NormalizerStep::Kind;
-  for (const auto kind : {Normal::kPrepend, Normal::kReplace, Normal::kReplaceRegex, Normal::kNfc, Normal::kNfd, Normal::kNfkc,
-                          Normal::kNfkd, Normal::kLowercase, Normal::kStripLeft, Normal::kStripRight}) {
+  for (const auto kind : {Normal::kPrepend, Normal::kReplace, Normal::kReplaceRegex, Normal::kNfc, Normal::kNfd,
+                          Normal::kNfkc, Normal::kNfkd, Normal::kLowercase, Normal::kStripLeft, Normal::kStripRight}) {
     spec.normalizer.push_back({kind, "p", "c"});
   }
   using Pre = elrt::PreTokenizerStep::Kind;
@@ -81,8 +81,9 @@ TEST_CASE("every missing or mistyped key is an error", "[tokenizer][unit]") {
     INFO(key);
     CHECK_THAT(complaint(bad), Catch::Matchers::Contains(key));
   }
-  for (const char* key : {"elastic.tokenizer.version", "tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.token_type",
-                          "tokenizer.ggml.add_bos_token", "elastic.tokenizer.byte_level"}) {
+  for (const char* key :
+       {"elastic.tokenizer.version", "tokenizer.ggml.model", "tokenizer.ggml.tokens", "tokenizer.ggml.token_type",
+        "tokenizer.ggml.add_bos_token", "elastic.tokenizer.byte_level"}) {
     gguf::Metadata bad = good;
     bad.erase(key);
     CHECK_THAT(complaint(bad), Catch::Matchers::Contains(key));

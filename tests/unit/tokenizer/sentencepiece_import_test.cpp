@@ -26,8 +26,8 @@ std::string piece(const std::string& text, float score, int type) {
 const std::string kSpace = "\xE2\x96\x81";
 
 std::string pieces() {
-  return piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece(kSpace, -9, 1) + piece("a", -9, 1) + piece("b", -9, 1) +
-         piece(kSpace + "a", -2, 1) + piece("ab", -1, 1);
+  return piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece(kSpace, -9, 1) + piece("a", -9, 1) +
+         piece("b", -9, 1) + piece(kSpace + "a", -2, 1) + piece("ab", -1, 1);
 }
 std::string trainer(int model_type = 2) { return bytes(2, number(3, model_type)); }
 std::string normalizer(bool dummy_prefix, bool remove_extra) {

@@ -1,7 +1,8 @@
 // Llama 2's tokenizer.model, line by line, against the SentencePiece library itself; and tokenizer.bin against both.
+#include <sentencepiece_processor.h>
+
 #include <catch2/catch.hpp>
 #include <fstream>
-#include <sentencepiece_processor.h>
 
 #include "io/tokenizer_import.h"
 #include "support/skip.h"
@@ -23,7 +24,8 @@ std::vector<std::string> real_lines() {
 }
 
 elrt::Tokenizer import(const char* name) {
-  auto tokenizer = elrt::Tokenizer::create(elastify::import_tokenizer(shared_dir() / "models/llama2-tokenizer-32k" / name, 32000));
+  auto tokenizer =
+      elrt::Tokenizer::create(elastify::import_tokenizer(shared_dir() / "models/llama2-tokenizer-32k" / name, 32000));
   REQUIRE(tokenizer.ok());
   return std::move(tokenizer).value();
 }

@@ -58,9 +58,12 @@ TEST_CASE("steps that make no sense are refused", "[tokenizer][unit]") {
   refuses("too long", spec, [](TokenizerSpec& s) { s.pre_tokenizer[0].pattern = std::string(20'000, 'a'); });
   refuses("empty text", spec, [](TokenizerSpec& s) { s.normalizer = {{NormalizerStep::Kind::kReplace, "", "x"}}; });
   refuses("steps", spec, [](TokenizerSpec& s) { s.normalizer.resize(65); });
-  refuses("decoder", spec, [](TokenizerSpec& s) { s.decoder.push_back({.kind = Kind::kReplace, .pattern = "a", .content = "b"}); });
-  refuses("decoder", spec, [](TokenizerSpec& s) { s.decoder.push_back({.kind = Kind::kStrip, .content = "ab", .start = 1}); });
-  refuses("decoder", spec, [](TokenizerSpec& s) { s.decoder.push_back({.kind = Kind::kStrip, .content = "a", .stop = 1}); });
+  refuses("decoder", spec,
+          [](TokenizerSpec& s) { s.decoder.push_back({.kind = Kind::kReplace, .pattern = "a", .content = "b"}); });
+  refuses("decoder", spec,
+          [](TokenizerSpec& s) { s.decoder.push_back({.kind = Kind::kStrip, .content = "ab", .start = 1}); });
+  refuses("decoder", spec,
+          [](TokenizerSpec& s) { s.decoder.push_back({.kind = Kind::kStrip, .content = "a", .stop = 1}); });
 }
 
 TEST_CASE("a regex that backtracks without end gives up instead of hanging", "[tokenizer][unit]") {

@@ -40,7 +40,8 @@ TEST_CASE("the space put before a text is taken away again, once", "[tokenizer][
 
 TEST_CASE("a character of several byte tokens appears with its last byte", "[tokenizer][unit]") {
   const Tokenizer tokenizer = make(score_spec());
-  CHECK(pieces(tokenizer, {3 + 0xE6, 3 + 0x97, 3 + 0xA5, 260}) == std::vector<std::string>{"", "", "\xE6\x97\xA5", "a", ""});
+  CHECK(pieces(tokenizer, {3 + 0xE6, 3 + 0x97, 3 + 0xA5, 260}) ==
+        std::vector<std::string>{"", "", "\xE6\x97\xA5", "a", ""});
 }
 
 TEST_CASE("invalid bytes become U+FFFD per maximal run, or stay raw", "[tokenizer][unit]") {

@@ -18,15 +18,16 @@ inline std::string byte_token(int byte) {
   return text;
 }
 
-inline std::int32_t add_token(elrt::TokenizerSpec& spec, const std::string& text, elrt::TokenType type = elrt::TokenType::kNormal,
-                              float score = 0.0f) {
+inline std::int32_t add_token(elrt::TokenizerSpec& spec, const std::string& text,
+                              elrt::TokenType type = elrt::TokenType::kNormal, float score = 0.0f) {
   spec.tokens.push_back(text);
   spec.types.push_back(type);
   if (spec.model == elrt::TokenizerModel::kBpeScores) spec.scores.push_back(score);
   return static_cast<std::int32_t>(spec.tokens.size() - 1);
 }
 
-// Like llama2.c's: <unk> 0, <s> 1, </s> 2, bytes 3..258, then " " 259, a 260, b 261, c 262, " a" 263, ab 264, bc 265, aa 266.
+// Like llama2.c's: <unk> 0, <s> 1, </s> 2, bytes 3..258, then " " 259, a 260, b 261, c 262, " a" 263, ab 264, bc 265,
+// aa 266.
 inline elrt::TokenizerSpec score_spec() {
   using elrt::TokenType;
   elrt::TokenizerSpec spec;
@@ -47,7 +48,8 @@ inline elrt::TokenizerSpec score_spec() {
   spec.add_bos = true;
   spec.normalizer = {{elrt::NormalizerStep::Kind::kPrepend, "", " "}};
   using Kind = elrt::DecoderStep::Kind;
-  spec.decoder = {{.kind = Kind::kByteFallback}, {.kind = Kind::kFuse}, {.kind = Kind::kStrip, .content = " ", .start = 1}};
+  spec.decoder = {
+      {.kind = Kind::kByteFallback}, {.kind = Kind::kFuse}, {.kind = Kind::kStrip, .content = " ", .start = 1}};
   spec.added = {{.id = 1, .special = true}, {.id = 2, .special = true}};
   return spec;
 }
@@ -87,9 +89,10 @@ inline elrt::TokenizerSpec byte_level_spec() {
 
 // Characters of every UTF-8 length, with many marks, spaces, joiners and emoji among them; no U+2581.
 inline std::string random_unicode(std::mt19937& random, int characters) {
-  static constexpr char32_t kRanges[][2] = {{0x20, 0x7E}, {0x20, 0x20}, {0x09, 0x0D}, {0xA0, 0x24F}, {0x300, 0x36F}, {0x400, 0x4FF},
-                                            {0x900, 0x97F}, {0x200B, 0x200F}, {0x4E00, 0x9FFF}, {0xAC00, 0xD7A3}, {0xE000, 0xFFFD},
-                                            {0x1F300, 0x1FAFF}, {0x10000, 0x10FFFF}, {0x0, 0x1F}};
+  static constexpr char32_t kRanges[][2] = {{0x20, 0x7E},        {0x20, 0x20},     {0x09, 0x0D},     {0xA0, 0x24F},
+                                            {0x300, 0x36F},      {0x400, 0x4FF},   {0x900, 0x97F},   {0x200B, 0x200F},
+                                            {0x4E00, 0x9FFF},    {0xAC00, 0xD7A3}, {0xE000, 0xFFFD}, {0x1F300, 0x1FAFF},
+                                            {0x10000, 0x10FFFF}, {0x0, 0x1F}};
   std::string text;
   for (int i = 0; i < characters; ++i) {
     const auto& range = kRanges[random() % std::size(kRanges)];
@@ -102,7 +105,8 @@ inline std::string random_unicode(std::mt19937& random, int characters) {
     } else if (code < 0x10000) {
       put(0xE0 | (code >> 12)), put(0x80 | ((code >> 6) & 0x3F)), put(0x80 | (code & 0x3F));
     } else {
-      put(0xF0 | (code >> 18)), put(0x80 | ((code >> 12) & 0x3F)), put(0x80 | ((code >> 6) & 0x3F)), put(0x80 | (code & 0x3F));
+      put(0xF0 | (code >> 18)), put(0x80 | ((code >> 12) & 0x3F)), put(0x80 | ((code >> 6) & 0x3F)),
+          put(0x80 | (code & 0x3F));
     }
   }
   return text;
@@ -110,16 +114,32 @@ inline std::string random_unicode(std::mt19937& random, int characters) {
 
 inline std::string random_bytes(std::mt19937& random, int count) {
   std::string bytes;
-  for (int i = 0; i < count; ++i) bytes.push_back(static_cast<char>(random() % 4 == 0 ? random() % 128 : 128 + random() % 128));
+  for (int i = 0; i < count; ++i)
+    bytes.push_back(static_cast<char>(random() % 4 == 0 ? random() % 128 : 128 + random() % 128));
   return bytes;
 }
 
 inline const std::vector<std::string>& hard_texts() {
   static const std::vector<std::string> texts = {
-      "", " ", "     ", "a", " a", "  a  b  ", "ab abc\n\n\tabc  \r\n", std::string(5000, ' '), std::string(3000, 'a'),
-      "caf\xC3\xA9 e\xCC\x81", "\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E", "\xEA\xB0\x80\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB",
+      "",
+      " ",
+      "     ",
+      "a",
+      " a",
+      "  a  b  ",
+      "ab abc\n\n\tabc  \r\n",
+      std::string(5000, ' '),
+      std::string(3000, 'a'),
+      "caf\xC3\xA9 e\xCC\x81",
+      "\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E",
+      "\xEA\xB0\x80\xE1\x84\x92\xE1\x85\xA1\xE1\x86\xAB",
       "\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA9\xE2\x80\x8D\xF0\x9F\x91\xA7 \xF0\x9F\x91\x8D\xF0\x9F\x8F\xBD",
-      std::string("nul\0nul", 7), "\xEF\xBB\xBF" "bom", "\xF4\x8F\xBE\x80 private \xF4\x8F\xBF\xBF", "\xEF\xBF\xBD", "<0x41><0xE4>"};
+      std::string("nul\0nul", 7),
+      "\xEF\xBB\xBF"
+      "bom",
+      "\xF4\x8F\xBE\x80 private \xF4\x8F\xBF\xBF",
+      "\xEF\xBF\xBD",
+      "<0x41><0xE4>"};
   return texts;
 }
 

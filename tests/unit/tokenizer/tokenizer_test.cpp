@@ -52,11 +52,17 @@ TEST_CASE("characters without token fall back to their bytes", "[tokenizer][unit
 TEST_CASE("unknown characters become one unknown token each, or one per run", "[tokenizer][unit]") {
   TokenizerSpec spec = score_spec();
   spec.byte_fallback = false;
-  CHECK(encode(make(spec), "x\xC3\xA9" "a\xFF") == Ids{259, 0, 0, 260, 0});
+  CHECK(encode(make(spec),
+               "x\xC3\xA9"
+               "a\xFF") == Ids{259, 0, 0, 260, 0});
   spec.fuse_unk = true;
-  CHECK(encode(make(spec), "x\xC3\xA9" "a\xFF") == Ids{259, 0, 260, 0});
+  CHECK(encode(make(spec),
+               "x\xC3\xA9"
+               "a\xFF") == Ids{259, 0, 260, 0});
   spec.unk_id = -1;
-  CHECK(encode(make(spec), "x\xC3\xA9" "a\xFF") == Ids{259, 260});
+  CHECK(encode(make(spec),
+               "x\xC3\xA9"
+               "a\xFF") == Ids{259, 260});
 }
 
 TEST_CASE("an invalid byte is encoded as U+FFFD where there are no byte tokens", "[tokenizer][unit]") {
@@ -127,7 +133,10 @@ TEST_CASE("regexes know Unicode's classes", "[tokenizer][unit]") {
     spec.pre_tokenizer = {{elrt::PreTokenizerStep::Kind::kSplitRegex, pattern, "", elrt::SplitBehavior::kRemoved}};
     return encode(make(spec), text);
   };
-  CHECK(removed("\\s", "a\xE3\x80\x80" "b\xC2\xA0" "c") == Ids{'a', 'b', 'c'});  // U+3000, U+00A0
+  CHECK(removed("\\s",
+                "a\xE3\x80\x80"
+                "b\xC2\xA0"
+                "c") == Ids{'a', 'b', 'c'});  // U+3000, U+00A0
   CHECK(removed("\\w", "a\xC3\xA9-") == Ids{'-'});
   CHECK(removed("(?i:\xC3\xA9)", "\xC3\x89-") == Ids{'-'});  // upper case of the pattern's letter
 }
@@ -169,13 +178,15 @@ TEST_CASE("texts come back from their tokens byte for byte", "[tokenizer][unit]"
     std::mt19937 random(1);
     for (int i = 0; i < 300; ++i) check_round_trip(tokenizer, random_unicode(random, 1 + i % 50));
     for (int i = 0; i < 300; ++i) check_round_trip(tokenizer, random_bytes(random, 1 + i % 50));
-    for (int i = 0; i < 100; ++i) check_round_trip(tokenizer, random_unicode(random, 3) + random_bytes(random, 3) + "\xF4\x8F\xBE\x80");
+    for (int i = 0; i < 100; ++i)
+      check_round_trip(tokenizer, random_unicode(random, 3) + random_bytes(random, 3) + "\xF4\x8F\xBE\x80");
   }
 }
 
 TEST_CASE("encoding a long text takes n log n steps, not n squared", "[tokenizer][unit]") {
   TokenizerSpec spec = score_spec();
-  for (int size = 4; size <= 64; size *= 2) add_token(spec, std::string(static_cast<std::size_t>(size), 'a'), elrt::TokenType::kNormal, -5.0f);
+  for (int size = 4; size <= 64; size *= 2)
+    add_token(spec, std::string(static_cast<std::size_t>(size), 'a'), elrt::TokenType::kNormal, -5.0f);
   const Tokenizer tokenizer = make(spec);
   const auto start = std::chrono::steady_clock::now();
   const Ids ids = encode(tokenizer, std::string(1'000'000, 'a'));
