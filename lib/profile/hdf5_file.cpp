@@ -3,6 +3,7 @@
 #include <hdf5.h>
 
 #include <algorithm>
+#include <atomic>
 #include <type_traits>
 
 #include "base/error.h"
@@ -52,20 +53,24 @@ Hdf5Handle memory_access() {
   silence_library();
   Hdf5Handle access = written(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, "a property list");
   check_written(H5Pset_fapl_core(access.get(), std::size_t{1} << 20, 0), "a property list");
-  check_written(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V18, H5F_LIBVER_V18), "a property list");
   return access;
 }
 
+// Of the format's oldest version: HDF5 1.10 spoils the superblock's checksum in images of newer ones.
 Hdf5Handle create_in_memory() {
+  static std::atomic<int> count = 0;  // files that are open at once need names of their own, even in memory
+  const std::string name = fmt::format("memory-{}.h5", ++count);
   const Hdf5Handle access = memory_access();
   const Hdf5Handle creation = timeless_properties(H5P_FILE_CREATE);
-  return written(H5Fcreate("memory.h5", H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose, "a file");
+  return written(H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose, "a file");
 }
 
 Hdf5Handle open_image(const std::string& path, std::string& bytes) {
   const Hdf5Handle access = memory_access();
   const bool given = !bytes.empty() && H5Pset_file_image(access.get(), bytes.data(), bytes.size()) >= 0;
-  const hid_t file = given ? H5Fopen("image.h5", H5F_ACC_RDONLY, access.get()) : -1;
+  static std::atomic<int> count = 0;
+  const std::string name = fmt::format("image-{}.h5", ++count);
+  const hid_t file = given ? H5Fopen(name.c_str(), H5F_ACC_RDONLY, access.get()) : -1;
   if (file < 0) fail_data("{} is not a whole HDF5 file ({} bytes); run the stage that writes it again", path, bytes.size());
   return {file, H5Fclose};
 }

@@ -1,4 +1,3 @@
-// torch first: its logging also defines CHECK, which Catch2 then replaces.
 #include "profile/importance.h"
 
 #include <filesystem>
@@ -11,7 +10,7 @@
 #include "rows.h"
 #include "support/tiny_model.h"
 
-#undef CHECK
+#undef CHECK  // of LibTorch's logging; Catch2 has its own
 #include <catch2/catch.hpp>
 
 using namespace elastify;
