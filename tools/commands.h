@@ -10,6 +10,7 @@ namespace elastify_cli {
 void register_stages(CLI::App& app);  // build, profile, anchors, reorder, finetune, pack
 void register_random(CLI::App& app);
 void register_inspect(CLI::App& app);
+void register_eval(CLI::App& app);
 void register_report(CLI::App& app);
 
 // One JSON object on stdout; invalid UTF-8 is replaced, NaN becomes null.

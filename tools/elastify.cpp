@@ -1,6 +1,7 @@
 // elastify: turns one language model into an elastic one.
 // Results go to stdout, logs and progress to stderr. Exit status: 0 success, 1 internal error, 2 usage, 3 bad data.
 #include <c10/util/Exception.h>
+#include <malloc.h>
 
 #include <cstdio>
 #include <iostream>
@@ -15,6 +16,7 @@ constexpr char kExamples[] = R"(Examples:
   elastify build configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint
   elastify profile configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint --json
   elastify inspect runs/mine/model.gguf --verify
+  elastify eval runs/mine/model.gguf --text stories.txt
   elastify random path/to/config.json --out /tmp/model --seed 3
   elastify report --run-dir runs/mine
 
@@ -36,6 +38,9 @@ void print_json(const nlohmann::json& object) {
 }  // namespace elastify_cli
 
 int main(int argc, char** argv) {
+  // Training allocates the same large tensors in every step: kept, they cost no page faults; returned, one for every page.
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
   CLI::App app("Turns one Llama-family checkpoint into one file that holds a model for every latency.", "elastify");
   app.require_subcommand(1);
   app.footer(kExamples);
@@ -46,6 +51,7 @@ int main(int argc, char** argv) {
     elastify_cli::register_stages(app);
     elastify_cli::register_random(app);
     elastify_cli::register_inspect(app);
+    elastify_cli::register_eval(app);
     elastify_cli::register_report(app);
     app.parse(argc, argv);
     std::cout.flush();

@@ -15,7 +15,7 @@ struct SamplingRequest {
   double temperature = 1;         // 1 draws from the model's own distribution
   std::int64_t bos_id = 1;
   std::vector<std::int64_t> stop_ids;  // end a document; kept as its last id unless it is BOS
-  std::int64_t batch = 64;
+  std::int64_t batch = 256;
   std::uint64_t seed = 0;
 };
 

@@ -16,12 +16,14 @@ struct PackConfig {
   std::string dtype = "f32";           // of the blocks' matrices
   std::string embedding_dtype = "same";  // same: as dtype
   std::string head_dtype = "same";
+  bool adapters = true;  // false: levels as they were cut, and no need for the finetune stage
 
   template <typename V>
   void visit(V& v) {
     v.choice("dtype", dtype, {"f32", "f16"});
     v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16"});
     v.choice("head_dtype", head_dtype, {"same", "f32", "f16"});
+    v.flag("adapters", adapters);
   }
 };
 

@@ -87,7 +87,7 @@ std::string Pipeline::key_of(const std::string& stage) {
   } else {
     add_checkpoint();
     key["reorder"] = run_.output_hash("reorder");
-    key["finetune"] = run_.output_hash("finetune");
+    if (config_.pack.adapters) key["finetune"] = run_.output_hash("finetune");
     key["settings"] = resolved[stage];
   }
   return hash_text(key.dump());
@@ -133,6 +133,7 @@ json Pipeline::build() {
   json stages = json::array();
   for (const auto& stage : stage_names()) {
     if (stage == "sample" && !needs_sampling(config_.data)) continue;
+    if (stage == "finetune" && !config_.pack.adapters) continue;
     stages.push_back(run(stage));
   }
   return {{"stages", stages}, {"artifact", run_.file("model.gguf").string()}};

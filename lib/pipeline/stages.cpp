@@ -212,11 +212,13 @@ json run_pack(const StageContext& context) {
   const ElasticPlan plan = load_plan(context.run.file("plan.json"), reordered.config());
   const elrt::TokenizerSpec tokenizer = load_tokenizer_spec(context.config, reordered);
   PackInputs inputs{reordered, plan, tokenizer, {}, {}, fs::path(context.config.checkpoint).filename().string(), {}};
-  const fs::path summary_path = context.run.file("finetune.json");
-  try {
-    add_recovery(context.run.file("adapters"), read_json(summary_path), reordered.config(), inputs);
-  } catch (const json::exception& error) {
-    fail_data("{} is damaged: {}; run the finetune stage again", summary_path.string(), error.what());
+  if (context.config.pack.adapters) {
+    const fs::path summary_path = context.run.file("finetune.json");
+    try {
+      add_recovery(context.run.file("adapters"), read_json(summary_path), reordered.config(), inputs);
+    } catch (const json::exception& error) {
+      fail_data("{} is damaged: {}; run the finetune stage again", summary_path.string(), error.what());
+    }
   }
   const Checkpoint original = Checkpoint::open(context.config.checkpoint);
   inputs.sources["checkpoint"] = context.run.content_hash(original.files().back());

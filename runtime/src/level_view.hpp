@@ -9,7 +9,9 @@ namespace elrt {
 
 class LevelView {
  public:
-  LevelView(const Model& model, std::size_t index) : model_(&model), level_(&model.levels[index]) {}
+  // Without `use_adapter` the level runs as it was cut: for measuring what recovery brings.
+  LevelView(const Model& model, std::size_t index, bool use_adapter = true)
+      : model_(&model), level_(&model.levels[index]), use_adapter_(use_adapter) {}
 
   const Model& model() const { return *model_; }
   std::uint32_t percent() const { return level_->percent; }
@@ -18,9 +20,9 @@ class LevelView {
   std::uint32_t kv_width(std::size_t layer) const { return kv_groups(layer) * model_->shape.head_dim; }
   std::uint32_t q_width(std::size_t layer) const { return kv_width(layer) * model_->shape.heads_per_group(); }
 
-  // nullptr: this level has no adapter.
+  // nullptr: this level has no adapter, or runs without it.
   const LayerAdapter* adapter(std::size_t layer) const {
-    return level_->adapters.empty() ? nullptr : &level_->adapters[layer];
+    return level_->adapters.empty() || !use_adapter_ ? nullptr : &level_->adapters[layer];
   }
   float adapter_scale() const { return level_->adapter_scale; }
 
@@ -31,6 +33,7 @@ class LevelView {
  private:
   const Model* model_;
   const LevelData* level_;
+  bool use_adapter_;
 };
 
 }  // namespace elrt

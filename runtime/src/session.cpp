@@ -55,9 +55,12 @@ struct Session::Impl {
   bool mixed = false;            // the cache was begun at a larger level
   std::vector<float> logits;
 
-  Impl(std::shared_ptr<const Model> m, std::size_t level, std::uint32_t context_tokens, std::uint32_t batch_tokens, std::uint32_t threads)
-      : model(std::move(m)), view(*model, level), context(context_tokens), batch(std::min(batch_tokens, context_tokens)),
-        pool(threads), cache(model->shape), pass(*model, pool, batch) {}
+  bool use_adapter;
+
+  Impl(std::shared_ptr<const Model> m, std::size_t level, std::uint32_t context_tokens, const SessionOptions& options)
+      : model(std::move(m)), view(*model, level, options.use_adapter), context(context_tokens),
+        batch(std::min(options.batch_tokens, context_tokens)), pool(resolve_threads(options.threads)), cache(model->shape),
+        pass(*model, pool, batch), use_adapter(options.use_adapter) {}
 
   Result<void> check(std::span<const TokenId> added, std::span<const std::uint32_t> rows) const;
   void read_batch(std::size_t count, std::size_t first_row_token, std::span<const std::uint32_t> rows, float* out);
@@ -102,7 +105,7 @@ Result<Session> Session::create(const Artifact& artifact, const SessionOptions& 
     auto index = level_index(artifact, options.level);
     if (!index) return index.take_failure();
     const std::uint32_t context = options.context_tokens != 0 ? options.context_tokens : artifact.shape().context;
-    return Session(std::make_unique<Impl>(artifact.model(), index.value(), context, options.batch_tokens, resolve_threads(options.threads)));
+    return Session(std::make_unique<Impl>(artifact.model(), index.value(), context, options));
   });
 }
 
@@ -154,7 +157,7 @@ Result<void> Session::set_level(std::uint32_t level, CachePolicy policy) {
     s.mixed = false;
   }
   if (policy == CachePolicy::kReuse && changes) s.mixed = s.cached > 0;
-  s.view = LevelView(*s.model, static_cast<std::size_t>(found - levels.begin()));
+  s.view = LevelView(*s.model, static_cast<std::size_t>(found - levels.begin()), s.use_adapter);
   return {};
 }
 
