@@ -14,7 +14,7 @@ struct ProfileConfig {
   // fisher     (1/N)(-sum g + 1/2 sum q^2), two backward passes: mask gradients g of the loss (mask_moments.h) and q of a
   //            label-free Fisher probe (mask_pass.h), both corrected for the norm that follows (norm_factor.h); N counts
   //            predictions. Spearman against exact ablation on stories260K and a 656 K model: 0.93 and 0.97 for neurons,
-  //            0.82 and 0.83 for KV groups
+  //            0.87 and 0.83 for KV groups
   // taylor2    (1/N)(-sum g + 1/2 sum g^2), one backward pass: 0.86 and 0.92, 0.77 and 0.55
   // taylor     (1/N)|sum g|, the published first-order rule |dL/dW . W|, the product summed over the unit's output
   //            weights (its column of down_proj, its columns of o_proj); sum g equals that sum exactly
