@@ -98,15 +98,20 @@ json run_profile(const StageContext& context) {
   profile.source_hash = context.run.content_hash(checkpoint.files().back());
   profile.tool_version = tool_version();
   profile.checked = units_to_check(checkpoint.config(), settings);
+  UnitScores check_scores;
   if (!profile.checked.empty()) {
+    const TokenRows check_rows = rows_to_check(rows, settings);
     const ResumePoint check_resume{context.work / "check.safetensors", context.key, 30, {}};
-    const AblationResult exact = ablate_units(decoder, rows_to_check(rows, settings), profile.checked, check_resume);
+    const AblationResult exact = ablate_units(decoder, check_rows, profile.checked, check_resume);
     profile.checked_change = exact.loss_change;
     profile.checked_tokens = exact.tokens;
+    check_scores = profile_units(decoder, check_rows, settings, context.seed()).scores;
   }
   save_profile(context.run.file("profile.h5"), profile);
-  const TimeRatio time = time_profile_ratio(decoder, rows, settings.batch_rows);
-  return profile_summary(profile, pass.seconds, time.ratio());
+  const bool one_pass = settings.method == "fisher" || settings.method == "taylor2" || settings.method == "taylor";
+  if (!one_pass) return profile_summary(profile, check_scores, pass.seconds, 0);
+  const TimeRatio time = time_profile_ratio(decoder, rows, settings.batch_rows, settings.method);
+  return profile_summary(profile, check_scores, pass.seconds, time.ratio(), time.activations_ratio());
 }
 
 json run_anchors(const StageContext& context) {
