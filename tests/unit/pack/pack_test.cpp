@@ -55,6 +55,7 @@ ElasticPlan plan_for(const ModelConfig& config) {
 
 // Adapters that matter: both factors random.
 Adapter lively_adapter(const ModelWeights& sliced, std::uint64_t seed) {
+  torch::manual_seed(seed);
   torch::NoGradGuard no_grad;
   std::vector<Target> targets;
   for (const char* name : kTargetNames) targets.push_back(parse_target(name));
