@@ -8,7 +8,7 @@
 namespace elastify {
 
 double default_learning_rate(std::int64_t hidden_size) {
-  return std::min(1e-2, 1e-4 * std::pow(4096 / static_cast<double>(hidden_size), 0.75));
+  return std::min(1e-2, 1e-4 * std::pow(4096 / static_cast<double>(hidden_size), 4.0 / 3));
 }
 
 double Schedule::rate(std::int64_t step) const {

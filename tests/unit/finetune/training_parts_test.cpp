@@ -29,7 +29,8 @@ TEST_CASE("steps follow from epochs, and the learning rate from the width", "[fi
   CHECK(schedule.steps == 25);
   CHECK(schedule.warmup_steps == 2);
   CHECK(schedule.peak == Approx(1e-4));
-  CHECK(default_learning_rate(64) > default_learning_rate(128));
+  CHECK(default_learning_rate(512) == Approx(1.6e-3));
+  CHECK(default_learning_rate(64) == Approx(1e-2));
   CHECK_THROWS_AS(make_schedule(config, 4096, 0), Error);
 }
 
