@@ -19,7 +19,7 @@ const std::string kSmoke = ELASTIFY_SOURCE_DIR "/configs/smoke.json";
 
 json model_shape() {
   return {{"model_type", "llama"}, {"vocab_size", 260}, {"hidden_size", 32}, {"intermediate_size", 44}, {"num_hidden_layers", 4},
-          {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"max_position_embeddings", 64}, {"rms_norm_eps", 1e-5},
+          {"num_attention_heads", 8}, {"num_key_value_heads", 4}, {"max_position_embeddings", 64}, {"rms_norm_eps", 1e-5},
           {"hidden_act", "silu"}, {"tie_word_embeddings", true}, {"torch_dtype", "float32"}};
 }
 
