@@ -35,8 +35,7 @@ struct FinetuneConfig {
   double weight_decay = 0;
   double beta1 = 0.9, beta2 = 0.999;
 
-  // Held-out text: the share of documents that is never trained on, how often it is evaluated, when to give up.
-  double held_out = 0.1;
+  // Held-out text (data.held_out, or a share of the documents): how much of it, how often, when to give up.
   std::int64_t held_out_tokens = 65536;  // at most, 0: all
   std::int64_t eval_every = 0;           // steps; 0: twenty times a level
   std::int64_t patience = 5;             // evaluations without improvement, 0: never stop early
@@ -70,7 +69,6 @@ struct FinetuneConfig {
     v.number("weight_decay", weight_decay, 0, 10);
     v.number("beta1", beta1, 0, 0.9999);
     v.number("beta2", beta2, 0, 0.999999);
-    v.number("held_out", held_out, 0.001, 0.9);
     v.integer("held_out_tokens", held_out_tokens, 0, 1'000'000'000'000);
     v.integer("eval_every", eval_every, 0, 1'000'000'000);
     v.integer("patience", patience, 0, 1'000'000);

@@ -41,21 +41,18 @@ TokenDocument cut_at_stop(const std::int64_t* ids, const SamplingRequest& reques
 
 }  // namespace
 
-std::vector<TokenDocument> sample_documents(const Decoder& decoder, const SamplingRequest& request,
-                                            const std::function<void(std::int64_t)>& progress) {
+std::int64_t sample_batches(const SamplingRequest& request) { return (request.documents + request.batch - 1) / request.batch; }
+
+std::vector<TokenDocument> sample_batch(const Decoder& decoder, const SamplingRequest& request, std::int64_t index) {
   torch::NoGradGuard no_grad;
   require(request.max_tokens >= 2 && request.max_tokens <= decoder.config().max_positions && request.temperature > 0,
           "sampling {} tokens at temperature {} is impossible", request.max_tokens, request.temperature);
+  const std::int64_t rows = std::min(request.batch, request.documents - index * request.batch);
+  const torch::Tensor ids = draw_batch(decoder, request, rows, derive_seed(request.seed, "sample", static_cast<std::uint64_t>(index)));
   std::vector<TokenDocument> documents;
-  for (std::int64_t done = 0; done < request.documents; done += request.batch) {
-    const auto batch = std::min(request.batch, request.documents - done);
-    const auto seed = derive_seed(request.seed, "sample", static_cast<std::uint64_t>(done / request.batch));
-    const torch::Tensor ids = draw_batch(decoder, request, batch, seed);
-    for (std::int64_t row = 0; row < batch; ++row) {
-      TokenDocument document = cut_at_stop(ids[row].data_ptr<std::int64_t>(), request);
-      if (document.ids.size() >= 2) documents.push_back(std::move(document));
-    }
-    if (progress) progress(done + batch);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    TokenDocument document = cut_at_stop(ids[row].data_ptr<std::int64_t>(), request);
+    if (document.ids.size() >= 2) documents.push_back(std::move(document));
   }
   return documents;
 }

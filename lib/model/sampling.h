@@ -1,7 +1,6 @@
 // Text drawn from a model itself: calibration and recovery data where the user gives none.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "io/dataset.h"
@@ -19,9 +18,11 @@ struct SamplingRequest {
   std::uint64_t seed = 0;
 };
 
-// Each document starts with BOS. Batches draw from seeds of their own, so any batch can be repeated alone.
-// `progress` receives the number of documents done.
-std::vector<TokenDocument> sample_documents(const Decoder& decoder, const SamplingRequest& request,
-                                            const std::function<void(std::int64_t)>& progress = {});
+// How many batches the request takes.
+std::int64_t sample_batches(const SamplingRequest& request);
+
+// Batch `index`. Each document starts with BOS; those that end at once are left out. Batches draw from seeds of their own,
+// so that any of them can be drawn alone, and a run that was stopped goes on with the next.
+std::vector<TokenDocument> sample_batch(const Decoder& decoder, const SamplingRequest& request, std::int64_t index);
 
 }  // namespace elastify

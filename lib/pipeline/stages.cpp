@@ -2,6 +2,7 @@
 
 #include <sys/sysinfo.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -55,6 +56,31 @@ TokenRows calibration_rows(const StageContext& context, const Checkpoint& checkp
 
 }  // namespace
 
+namespace {
+
+// As many documents at once as keep the key-value cache below 1 GiB, at most 256.
+std::int64_t sampling_batch(const ModelConfig& config, std::int64_t max_tokens) {
+  const std::int64_t document_bytes = config.num_layers * 2 * config.num_kv_heads * config.head_dim * max_tokens * 4;
+  return std::clamp<std::int64_t>((std::int64_t{1} << 30) / document_bytes, 1, 256);
+}
+
+// Every batch is a file in `work`, so that a run that was stopped goes on with the next.
+std::vector<TokenDocument> sample_all(const Decoder& decoder, const SamplingRequest& request, const fs::path& work) {
+  const std::int64_t batches = sample_batches(request);
+  Progress progress("sample", batches, "batches");
+  std::vector<TokenDocument> all;
+  for (std::int64_t index = 0; index < batches; ++index) {
+    const fs::path path = work / fmt::format("batch_{}.safetensors", index);
+    if (!fs::exists(path)) save_documents(path, sample_batch(decoder, request, index));
+    const auto documents = load_documents(path);
+    all.insert(all.end(), documents.begin(), documents.end());
+    progress.update(index + 1);
+  }
+  return all;
+}
+
+}  // namespace
+
 json run_sample(const StageContext& context) {
   const DataConfig& data = context.config.data;
   const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
@@ -70,9 +96,9 @@ json run_sample(const StageContext& context) {
   request.stop_ids = {tokenizer.bos_id()};
   if (tokenizer.eos_id() >= 0) request.stop_ids.push_back(tokenizer.eos_id());
   request.seed = context.seed();
+  request.batch = sampling_batch(checkpoint.config(), request.max_tokens);
   const Decoder decoder = load_decoder(context, checkpoint);
-  Progress progress("sample", request.documents, "documents");
-  const auto documents = sample_documents(decoder, request, [&](std::int64_t done) { progress.update(done); });
+  const auto documents = sample_all(decoder, request, context.work);
   if (documents.size() < 2) fail_data("{}: the model ends its text at once: give text with data.recovery", context.config.checkpoint);
   save_documents(context.run.file(kSampledFile), documents);
   std::size_t tokens = 0;
