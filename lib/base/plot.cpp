@@ -53,6 +53,12 @@ std::string data_blocks(const Plot& plot) {
   return script;
 }
 
+std::size_t point_count(const Plot& plot) {
+  std::size_t count = 0;
+  for (const auto& series : plot.series) count += series.x.size();
+  return count;
+}
+
 std::string plot_script(const fs::path& output, const Plot& plot) {
   std::string script = data_blocks(plot);
   script += "set terminal svg noenhanced size 800,480 font 'Helvetica,13' background 'white'\n";
@@ -61,7 +67,9 @@ std::string plot_script(const fs::path& output, const Plot& plot) {
   script += "set border 3 lc '#666666'\nset tics nomirror out\nset grid ytics lc '#dddddd' lt 1\n";
   script += plot.series.size() > 1 ? "set key outside right top\n" : "unset key\n";
   if (plot.log_y) script += "set logscale y\n";
-  if (plot.bars) script += "set style fill solid 0.8 noborder\nset boxwidth 0.8 relative\n";
+  // Absolute: a series of one bar has no neighbour to be relative to.
+  if (plot.bars) script += "set style fill solid 0.8 noborder\nset boxwidth 0.8 absolute\nset offsets 0.6, 0.6, 0, 0\n";
+  if (plot.bars && point_count(plot) <= 40) script += "set xtics 1\n";
   if (plot.bars && !plot.log_y) script += "set yrange [*<0:0<*]\n";
   std::string lines;
   for (std::size_t i = 0; i < plot.series.size(); ++i) {
