@@ -66,8 +66,7 @@ std::string Pipeline::key_of(const std::string& stage) {
   };
   const auto add_checkpoint = [&] {
     for (const auto& file : checkpoint.files()) key["checkpoint"].push_back(run_.content_hash(file));
-    const fs::path tokenizer = config_.tokenizer.empty() ? checkpoint.tokenizer_dir() : fs::path(config_.tokenizer);
-    key["tokenizer"] = run_.content_hash(tokenizer);
+    for (const auto& file : tokenizer_files(tokenizer_path(config_, checkpoint))) key["tokenizer"].push_back(run_.content_hash(file));
   };
   json resolved = config_to_json(config_);
   if (stage == "sample") {

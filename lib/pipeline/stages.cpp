@@ -17,10 +17,6 @@
 namespace elastify {
 namespace {
 
-fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoint) {
-  return config.tokenizer.empty() ? checkpoint.tokenizer_dir() : fs::path(config.tokenizer);
-}
-
 elrt::TokenizerSpec load_tokenizer_spec(const PipelineConfig& config, const Checkpoint& checkpoint) {
   return import_tokenizer(tokenizer_path(config, checkpoint), checkpoint.config().vocab_size);
 }
@@ -158,17 +154,6 @@ SortedScores sort_scores(const UnitScores& scores) {
   return {std::get<0>(scores.groups.sort(1, true)), std::get<0>(scores.neurons.sort(1, true))};
 }
 
-void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
-  const auto copy = [&](const fs::path& file) { fs::copy_file(file, to / file.filename(), fs::copy_options::overwrite_existing); };
-  if (!fs::is_directory(from)) return copy(from);
-  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json"}) {
-    if (fs::exists(from / name)) copy(from / name);
-  }
-  for (const auto& entry : fs::directory_iterator(from)) {
-    if (entry.path().filename().string().rfind("tok", 0) == 0 && entry.path().extension() == ".bin") copy(entry.path());
-  }
-}
-
 // Full float64 runs of both checkpoints on a few random tokens; the bound is the design's.
 double prove_equal(const Checkpoint& before, const Checkpoint& after, std::uint64_t seed) {
   constexpr double kBound = 1e-10;
@@ -192,7 +177,9 @@ json run_reorder(const StageContext& context) {
 
   AtomicDirectory directory(context.run.file("reordered"));
   write_reordered(checkpoint, order_by_importance(profile.scores.groups, profile.scores.neurons), directory.path());
-  copy_tokenizer_files(tokenizer_path(context.config, checkpoint), directory.path());
+  for (const auto& file : tokenizer_files(tokenizer_path(context.config, checkpoint))) {
+    fs::copy_file(file, directory.path() / file.filename(), fs::copy_options::overwrite_existing);
+  }
   const double difference = prove_equal(checkpoint, Checkpoint::open(directory.path()), context.seed());
   directory.commit();
   save_plan(context.run.file("plan.json"), plan);

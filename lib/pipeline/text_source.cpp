@@ -1,5 +1,6 @@
 #include "pipeline/text_source.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/error.h"
@@ -29,6 +30,24 @@ void drop_shared(std::vector<TokenDocument>& documents, const std::vector<TokenD
 }
 
 }  // namespace
+
+fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoint) {
+  return config.tokenizer.empty() ? checkpoint.tokenizer_dir() : fs::path(config.tokenizer);
+}
+
+std::vector<fs::path> tokenizer_files(const fs::path& path) {
+  if (!fs::is_directory(path)) return {path};
+  static const std::set<std::string> names = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
+                                              "generation_config.json"};
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::directory_iterator(path)) {
+    const std::string name = entry.path().filename().string();
+    const bool llama2c = name.rfind("tok", 0) == 0 && entry.path().extension() == ".bin";
+    if (entry.is_regular_file() && (llama2c || names.count(name) != 0)) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
 
 bool needs_sampling(const DataConfig& data) { return data.recovery.empty(); }
 

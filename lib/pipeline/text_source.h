@@ -3,12 +3,18 @@
 
 #include <elrt/tokenizer.hpp>
 
+#include "io/checkpoint.h"
 #include "pipeline/pipeline_config.h"
 #include "pipeline/run_directory.h"
 
 namespace elastify {
 
 inline constexpr const char* kSampledFile = "sampled.safetensors";
+
+// The tokenizer's file or folder: as configured, or beside the checkpoint.
+fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoint);
+// The files in it that make up a tokenizer, sorted.
+std::vector<fs::path> tokenizer_files(const fs::path& path);
 
 // True where recovery text has to be sampled from the model.
 bool needs_sampling(const DataConfig& data);
