@@ -1,7 +1,9 @@
 // AdamW (Loshchilov and Hutter 2019) over one buffer, with a state that can be saved.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/optim/adamw.h>
+
+#include "model/torch.h"
 
 namespace elastify {
 

@@ -2,7 +2,7 @@
 // logits, which saves two passes over [positions, vocab].
 #pragma once
 
-#include <torch/torch.h>
+#include "model/torch.h"
 
 namespace elastify {
 

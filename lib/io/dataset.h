@@ -1,13 +1,12 @@
 // Text to rows of token ids for calibration, training and evaluation.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include "base/files.h"
+#include "model/torch.h"
 
 namespace elrt {
 class Tokenizer;

@@ -1,14 +1,13 @@
 // safetensors files: an 8-byte little-endian header length, a JSON header, then raw row-major tensors.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/files.h"
+#include "model/torch.h"
 
 namespace elastify {
 

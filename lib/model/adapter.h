@@ -1,12 +1,11 @@
 // A level's LoRA (Hu et al. 2021): y = W x + s B (A x), s = alpha / rank, base frozen, never merged.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <string>
 #include <vector>
 
+#include "model/torch.h"
 #include "model/weights.h"
 
 namespace elastify {

@@ -8,17 +8,15 @@
 namespace elastify {
 namespace {
 
-namespace F = torch::nn::functional;
-
 // y = W x + bias + s B (A drop(x)). The base stays frozen, so only the adapter's factors and x receive gradients.
 // Rows are flattened so that the adapter's part is one matrix product that adds in place.
 torch::Tensor project(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, const ForwardOptions& options,
                       std::int64_t layer, Target target, const torch::Tensor& dropped) {
-  if (options.adapter == nullptr) return F::linear(x, weight, bias);
+  if (options.adapter == nullptr) return torch::linear(x, weight, bias);
   const LoraPair& pair = options.adapter->blocks[static_cast<std::size_t>(layer)][static_cast<std::size_t>(target)];
-  if (!pair.defined()) return F::linear(x, weight, bias);
-  torch::Tensor y = F::linear(x.flatten(0, -2), weight, bias);
-  const torch::Tensor low = F::linear(dropped.flatten(0, -2), pair.a.to(x.scalar_type()));
+  if (!pair.defined()) return torch::linear(x, weight, bias);
+  torch::Tensor y = torch::linear(x.flatten(0, -2), weight, bias);
+  const torch::Tensor low = torch::linear(dropped.flatten(0, -2), pair.a.to(x.scalar_type()));
   y.addmm_(low, pair.b.to(x.scalar_type()).t(), 1, options.adapter->scale);
   std::vector<std::int64_t> sizes = x.sizes().vec();
   sizes.back() = weight.size(0);
@@ -139,7 +137,7 @@ Decoder::Decoder(ModelWeights weights)
       rotary_(make_rotary_table(weights_.config, weights_.config.max_positions, weights_.embedding.device(),
                                 weights_.embedding.scalar_type())) {}
 
-torch::Tensor Decoder::embed(const torch::Tensor& tokens) const { return F::embedding(tokens, weights_.embedding); }
+torch::Tensor Decoder::embed(const torch::Tensor& tokens) const { return torch::embedding(weights_.embedding, tokens); }
 
 torch::Tensor Decoder::block(std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) const {
   return block_forward(weights_.blocks[static_cast<std::size_t>(layer)], weights_.config, rotary_, layer, x, options);
@@ -149,7 +147,7 @@ torch::Tensor Decoder::finish(const torch::Tensor& x) const {
   return rms_norm(x, weights_.final_norm, weights_.config.rms_norm_eps);
 }
 
-torch::Tensor Decoder::head(const torch::Tensor& normed) const { return F::linear(normed, weights_.head); }
+torch::Tensor Decoder::head(const torch::Tensor& normed) const { return torch::linear(normed, weights_.head); }
 
 torch::Tensor Decoder::hidden(const torch::Tensor& tokens, const ForwardOptions& options) const {
   require(tokens.size(1) + (options.cache != nullptr ? options.cache->tokens : 0) <= config().max_positions,
@@ -171,8 +169,7 @@ torch::Tensor Decoder::logits(const torch::Tensor& tokens, const ForwardOptions&
 torch::Tensor token_losses(const torch::Tensor& logits, const torch::Tensor& targets) {
   const auto wide = logits.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
   const torch::Tensor flat = logits.reshape({-1, logits.size(-1)}).to(wide);
-  const auto options = F::CrossEntropyFuncOptions().ignore_index(kIgnore).reduction(torch::kNone);
-  return F::cross_entropy(flat, targets.reshape({-1}), options).view(targets.sizes());
+  return torch::cross_entropy_loss(flat, targets.reshape({-1}), {}, at::Reduction::None, kIgnore).view(targets.sizes());
 }
 
 torch::Tensor summed_loss(const torch::Tensor& logits, const torch::Tensor& targets) { return token_losses(logits, targets).sum(); }

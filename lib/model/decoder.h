@@ -1,11 +1,10 @@
 // The forward pass of a Llama-family decoder over ModelWeights, full or sliced, with an optional adapter.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 
 #include "model/adapter.h"
+#include "model/torch.h"
 #include "model/weights.h"
 
 namespace elastify {

@@ -1,12 +1,11 @@
 // A decoder's weights as tensors, and sub-models as views of them.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <vector>
 
 #include "io/checkpoint.h"
 #include "model/model_config.h"
+#include "model/torch.h"
 
 namespace elastify {
 

@@ -8,9 +8,8 @@
 #include <string>
 #include <vector>
 
-#include <torch/torch.h>
-
 #include "base/files.h"
+#include "model/torch.h"
 
 namespace elastify {
 

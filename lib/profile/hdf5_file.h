@@ -2,13 +2,12 @@
 // behind owners that close; object times are off, so equal contents give equal bytes.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/files.h"
+#include "model/torch.h"
 
 namespace elastify {
 

@@ -49,7 +49,7 @@ class TappedForward {
     const torch::NoGradGuard no_grad;
     const BlockWeights& block = decoder_.weights().blocks[static_cast<std::size_t>(layer)];
     torch::Tensor &groups = value(layer, UnitKind::kGroup), &neurons = value(layer, UnitKind::kNeuron);
-    const torch::Tensor between = below + torch::nn::functional::linear(groups, block.o, block.o_bias);
+    const torch::Tensor between = below + torch::linear(groups, block.o, block.o_bias);
     groups = scaled_groups(groups, between, block, decoder_.config());
     neurons = scaled_neurons(neurons, above, block);
   }

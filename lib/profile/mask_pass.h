@@ -1,11 +1,10 @@
 // One batch forward and backward, without weight gradients, into mask moments.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <optional>
 
 #include "model/decoder.h"
+#include "model/torch.h"
 #include "profile/mask_moments.h"
 
 namespace elastify {

@@ -1,14 +1,13 @@
 // Progress of a long pass as one small file, so that a killed run continues where it stopped with bit-identical results.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <chrono>
 #include <functional>
 #include <map>
 #include <string>
 
 #include "base/files.h"
+#include "model/torch.h"
 
 namespace elastify {
 

@@ -1,10 +1,10 @@
 // A checked reordering of units.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <vector>
+
+#include "model/torch.h"
 
 namespace elastify {
 

@@ -1,5 +1,4 @@
 // Checkpoints that are missing, damaged or not supported.
-#include <torch/torch.h>
 #undef CHECK  // LibTorch's logging defines it too
 #include <catch2/catch.hpp>
 
@@ -8,6 +7,7 @@
 
 #include "io/checkpoint.h"
 #include "model/random_checkpoint.h"
+#include "model/torch.h"
 #include "model/weights.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"

@@ -1,5 +1,4 @@
 // Reading, splitting and packing text.
-#include <torch/torch.h>
 #undef CHECK  // LibTorch's logging defines it too
 #include <catch2/catch.hpp>
 
@@ -9,6 +8,7 @@
 
 #include "io/dataset.h"
 #include "model/decoder.h"
+#include "model/torch.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 

@@ -1,9 +1,9 @@
 // Hostile safetensors files: each kind of damage gives one clear error.
-#include <torch/torch.h>
 #undef CHECK  // LibTorch's logging defines it too
 #include <catch2/catch.hpp>
 
 #include "io/safetensors.h"
+#include "model/torch.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 

@@ -1,5 +1,4 @@
 // Every architecture against logits of an implementation that shares no code with this one (tests/golden/models/README.md).
-#include <torch/torch.h>
 #undef CHECK  // LibTorch's logging defines it too
 #include <catch2/catch.hpp>
 
@@ -7,6 +6,7 @@
 
 #include "io/checkpoint.h"
 #include "model/decoder.h"
+#include "model/torch.h"
 
 namespace {
 
