@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <cmath>
 
 #include "cli/run_command.h"
@@ -110,10 +111,12 @@ TEST_CASE("a damaged output is made again", "[cli]") {
 TEST_CASE("killed anywhere, the same command goes on to the same bits", "[cli][slow]") {
   const TempDir dir;
   make_checkpoint(dir);
+  const auto started = std::chrono::steady_clock::now();
   REQUIRE(run_command("elastify", build_arguments(dir, "whole")).status == 0);
+  const double whole_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
   int kills = 0;
   // Each attempt lives a little longer than the one before, so that kills fall into every stage.
-  for (double seconds = 0.4; seconds < 600; seconds = seconds * 1.15 + 0.05) {
+  for (double seconds = 0.15 * whole_seconds; seconds < 600; seconds = seconds * 1.15 + 0.02) {
     const Outcome attempt = run_command("elastify", build_arguments(dir, "killed"), "timeout -s KILL " + std::to_string(seconds));
     if (attempt.status == 0) break;
     INFO(attempt.err);
