@@ -114,7 +114,7 @@ class TensorList {
     });
   }
   void add_tiled(const std::string& target, const std::string& source, torch::ScalarType dtype) {
-    const auto sizes = checkpoint_.tensor(source).sizes();
+    const auto sizes = checkpoint_.tensor(source).sizes().vec();  // a copy: the tensor is gone after this line
     const std::int64_t tile = elrt::format::kTileInputs;
     add_made(target, dtype, {(sizes[1] + tile - 1) / tile, sizes[0], tile}, [this, target, source, dtype] {
       torch::Tensor made = tile_inputs(to_dtype(checkpoint_.finite_tensor(source), dtype, target));
