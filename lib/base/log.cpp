@@ -34,8 +34,6 @@ std::string format_duration(double seconds) {
 Progress::Progress(std::string what, std::int64_t total, std::string unit)
     : what_(std::move(what)), unit_(std::move(unit)), total_(total), started_(Clock::now()), printed_(started_) {}
 
-Progress::~Progress() = default;
-
 void Progress::update(std::int64_t done, const std::string& detail) {
   const auto now = Clock::now();
   if (now - printed_ < std::chrono::seconds(2)) return;

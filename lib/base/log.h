@@ -22,7 +22,6 @@ std::string format_duration(double seconds);
 class Progress {
  public:
   Progress(std::string what, std::int64_t total, std::string unit);
-  ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 

@@ -24,10 +24,10 @@ std::string system_reason() { return std::strerror(errno); }
 
 Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.value < 0) return invalid_argument("cannot open '" + path.string() + "': " + system_reason());
+  if (file.value < 0) return bad_data("cannot open '" + path.string() + "': " + system_reason());
   struct stat status {};
   if (::fstat(file.value, &status) != 0) return internal_error("cannot stat '" + path.string() + "': " + system_reason());
-  if (!S_ISREG(status.st_mode)) return invalid_argument("cannot open '" + path.string() + "': not a regular file");
+  if (!S_ISREG(status.st_mode)) return bad_data("cannot open '" + path.string() + "': not a regular file");
   if (status.st_size <= 0) return bad_data("cannot map '" + path.string() + "': the file is empty");
   const auto size = static_cast<std::size_t>(status.st_size);
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file.value, 0);

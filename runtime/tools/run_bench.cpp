@@ -104,27 +104,39 @@ double switch_us(elrt::Session& session, std::uint32_t level, std::uint32_t othe
   return seconds_since(start) * 1e6 / (2 * kSwitches);
 }
 
-nlohmann::json bench_level(elrt::Session& session, const elrt::LevelInfo& info, std::uint32_t other, const BenchCommand& command,
-                           double memory_rate) {
-  const auto tokens = random_tokens(command.prompt_tokens + command.gen_tokens, session.vocab());
-  const double switching = switch_us(session, info.level, other);
-  take(session.set_level(info.level));
-  restart_peak_rss();
-  measure_once(session, tokens, command.prompt_tokens);  // pages the level in
+// A level's figures while they are gathered.
+struct LevelBench {
+  elrt::LevelInfo info;
+  double switch_us = 0;
+  std::uint64_t peak_rss_bytes = 0;
   std::vector<double> prefill, decode;
-  for (std::uint32_t i = 0; i < command.repeats; ++i) {
-    const Speeds speeds = measure_once(session, tokens, command.prompt_tokens);
-    prefill.push_back(speeds.prefill_tokens_per_s);
-    decode.push_back(speeds.decode_tokens_per_s);
-  }
-  const double decode_rate = median(decode);
-  return {{"level", info.level},
-          {"prefill_tokens_per_s", median(prefill)},
+};
+
+// Memory and switching; its run pages the level in and brings the cores to speed.
+void measure_memory(elrt::Session& session, LevelBench& bench, std::uint32_t other, std::span<const elrt::TokenId> tokens, std::uint32_t prompt_tokens) {
+  bench.switch_us = switch_us(session, bench.info.level, other);
+  take(session.set_level(bench.info.level));
+  restart_peak_rss();
+  measure_once(session, tokens, prompt_tokens);
+  bench.peak_rss_bytes = peak_rss_bytes();
+}
+
+void measure_speed(elrt::Session& session, LevelBench& bench, std::span<const elrt::TokenId> tokens, std::uint32_t prompt_tokens) {
+  take(session.set_level(bench.info.level));
+  const Speeds speeds = measure_once(session, tokens, prompt_tokens);
+  bench.prefill.push_back(speeds.prefill_tokens_per_s);
+  bench.decode.push_back(speeds.decode_tokens_per_s);
+}
+
+nlohmann::json to_json(const LevelBench& bench, double memory_rate) {
+  const double decode_rate = median(bench.decode);
+  return {{"level", bench.info.level},
+          {"prefill_tokens_per_s", median(bench.prefill)},
           {"decode_tokens_per_s", decode_rate},
-          {"switch_us", switching},
-          {"peak_rss_bytes", peak_rss_bytes()},
-          {"bytes_per_token", info.bytes_per_token},
-          {"memory_bandwidth_share", decode_rate * static_cast<double>(info.bytes_per_token) / memory_rate}};
+          {"switch_us", bench.switch_us},
+          {"peak_rss_bytes", bench.peak_rss_bytes},
+          {"bytes_per_token", bench.info.bytes_per_token},
+          {"memory_bandwidth_share", decode_rate * static_cast<double>(bench.info.bytes_per_token) / memory_rate}};
 }
 
 // Defaults shrink to fit a small model; what was asked for is used or refused.
@@ -159,8 +171,8 @@ void run(BenchCommand command) {
     for (const auto& level : artifact.levels()) command.levels.push_back(level.level);
   }
   std::sort(command.levels.begin(), command.levels.end());  // small to large: the file's pages stay, so peaks stay honest
-  std::vector<elrt::LevelInfo> infos;
-  for (const std::uint32_t level : command.levels) infos.push_back(take(artifact.level(level)));
+  std::vector<LevelBench> benches;
+  for (const std::uint32_t level : command.levels) benches.push_back({take(artifact.level(level)), 0, 0, {}, {}});
   fit_context(command, artifact.shape().context);
   elrt::SessionOptions options;
   options.threads = command.threads;
@@ -171,11 +183,17 @@ void run(BenchCommand command) {
                            {"gen_tokens", command.gen_tokens},       {"repeats", command.repeats},
                            {"memory_bytes_per_s", memory_rate},      {"levels", nlohmann::json::array()}};
   const auto& all = artifact.levels();
-  for (const auto& info : infos) {
-    const std::uint32_t other = all.front().level == info.level ? all.back().level : all.front().level;
-    result["levels"].push_back(bench_level(session, info, other, command, memory_rate));
-    std::cerr << "elastic-run: level " << info.level << " measured\n";
+  const auto tokens = random_tokens(command.prompt_tokens + command.gen_tokens, session.vocab());
+  for (auto& bench : benches) {
+    const std::uint32_t other = all.front().level == bench.info.level ? all.back().level : all.front().level;
+    measure_memory(session, bench, other, tokens, command.prompt_tokens);
   }
+  // In turns, so that what else the machine does meets every level alike.
+  for (std::uint32_t i = 0; i < command.repeats; ++i) {
+    for (auto& bench : benches) measure_speed(session, bench, tokens, command.prompt_tokens);
+    std::cerr << "elastic-run: run " << i + 1 << " of " << command.repeats << " measured\n";
+  }
+  for (const auto& bench : benches) result["levels"].push_back(to_json(bench, memory_rate));
   command.json ? print_json(result) : print_table(result);
 }
 

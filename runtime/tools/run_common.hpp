@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -32,6 +33,20 @@ struct RunOptions {
   bool json = false;
 };
 void add_run_options(CLI::App& command, RunOptions& options);
+
+// The same and a level: what generate and score read.
+struct LevelOptions : RunOptions {
+  std::uint32_t level = 100;
+};
+void add_level_options(CLI::App& command, LevelOptions& options);
+
+// An artifact's tokenizer and a session at the asked level.
+struct OpenModel {
+  elrt::Artifact artifact;
+  std::shared_ptr<const elrt::Tokenizer> tokenizer;
+  elrt::Session session;
+};
+OpenModel open_model(const LevelOptions& options);
 
 // Text as bytes, invalid UTF-8 replaced, one line.
 void print_json(const nlohmann::json& object);

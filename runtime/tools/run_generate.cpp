@@ -6,22 +6,17 @@
 namespace elastic_run {
 namespace {
 
-struct GenerateCommand : RunOptions {
+struct GenerateCommand : LevelOptions {
   std::string prompt;
-  std::uint32_t level = 100;
   elrt::GenerateOptions generate;
 };
 
 void run(const GenerateCommand& command) {
-  const auto artifact = take(elrt::Artifact::open(command.file));
-  const auto tokenizer = take(artifact.tokenizer());
-  elrt::SessionOptions options;
-  options.level = command.level;
-  options.threads = command.threads;
-  auto session = take(elrt::Session::create(artifact, options));
+  OpenModel model = open_model(command);
+  elrt::Session& session = model.session;
   elrt::TextCallback stream;
   if (!command.json) stream = [](std::string_view piece) { return static_cast<bool>(std::cout << piece << std::flush); };
-  const auto result = take(elrt::generate(session, *tokenizer, command.prompt, command.generate, stream));
+  const auto result = take(elrt::generate(session, *model.tokenizer, command.prompt, command.generate, stream));
   if (!command.json) {
     std::cout << "\n";
     std::cerr << "level " << session.level() << ", " << result.prompt_tokens << " prompt tokens, " << result.tokens.size()
@@ -46,9 +41,8 @@ void run(const GenerateCommand& command) {
 void register_generate(CLI::App& app) {
   auto command = std::make_shared<GenerateCommand>();
   CLI::App* sub = app.add_subcommand("generate", "continue a prompt");
-  add_run_options(*sub, *command);
+  add_level_options(*sub, *command);
   sub->add_option("--prompt", command->prompt, "the text to continue")->required();
-  sub->add_option("--level", command->level, "percent, one of the artifact's levels")->capture_default_str();
   auto& generate = command->generate;
   sub->add_option("--max-tokens", generate.max_tokens, "tokens to generate at most")->check(CLI::Range(1u, 1u << 24))->capture_default_str();
   sub->add_option("--temperature", generate.sampler.temperature, "0: always the most probable token")->capture_default_str();

@@ -8,30 +8,25 @@
 namespace elastic_run {
 namespace {
 
-struct ScoreCommand : RunOptions {
+struct ScoreCommand : LevelOptions {
   std::string text_file;
-  std::uint32_t level = 100;
   std::uint32_t context = 0;
   bool per_token = false;
 };
 
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  if (!in) throw CommandError(elrt::invalid_argument("cannot open the text file '" + path + "'"));
+  if (!in) throw CommandError(elrt::bad_data("cannot open the text file '" + path + "'"));
   std::string text{std::istreambuf_iterator<char>(in), {}};
   if (in.bad()) throw CommandError(elrt::internal_error("cannot read the text file '" + path + "'"));
-  if (text.empty()) throw CommandError(elrt::invalid_argument("the text file '" + path + "' is empty"));
+  if (text.empty()) throw CommandError(elrt::bad_data("the text file '" + path + "' is empty"));
   return text;
 }
 
 void run(const ScoreCommand& command) {
-  const auto artifact = take(elrt::Artifact::open(command.file));
-  const auto tokenizer = take(artifact.tokenizer());
-  elrt::SessionOptions options;
-  options.level = command.level;
-  options.threads = command.threads;
-  auto session = take(elrt::Session::create(artifact, options));
-  const auto tokens = take(elrt::prompt_tokens(*tokenizer, read_file(command.text_file)));
+  OpenModel model = open_model(command);
+  elrt::Session& session = model.session;
+  const auto tokens = take(elrt::prompt_tokens(*model.tokenizer, read_file(command.text_file)));
   nlohmann::json losses = nlohmann::json::array();
   elrt::TokenLossCallback on_token;
   if (command.per_token) on_token = [&](std::size_t, double nll) { losses.push_back(nll); };
@@ -52,8 +47,7 @@ void run(const ScoreCommand& command) {
 void register_score(CLI::App& app) {
   auto command = std::make_shared<ScoreCommand>();
   CLI::App* sub = app.add_subcommand("score", "the loss of a text");
-  add_run_options(*sub, *command);
-  sub->add_option("--level", command->level, "percent, one of the artifact's levels")->capture_default_str();
+  add_level_options(*sub, *command);
   sub->add_option("--text-file", command->text_file, "the text, UTF-8")->required();
   sub->add_option("--context", command->context, "tokens per window; 0: the model's context")->capture_default_str();
   sub->add_flag("--per-token", command->per_token, "with --json: token_nll, the loss of every predicted token");

@@ -58,8 +58,8 @@ struct LevelInfo {
 // obtained from the artifact do not outlive the last of both. Const members may be called from several threads.
 class Artifact {
  public:
-  // Maps and checks the file. Reads the header only: no weight is paged in. Fails with kInvalidArgument if the file
-  // cannot be opened, kBadData if anything in it is inconsistent.
+  // Maps and checks the file. Reads the header only: no weight is paged in. Fails with kBadData if the file
+  // cannot be opened or anything in it is inconsistent.
   static Result<Artifact> open(const std::filesystem::path& path);
 
   Artifact(Artifact&&) noexcept;

@@ -203,7 +203,7 @@ TEST_CASE("files that are no artifacts are refused", "[runtime][unit]") {
   CHECK_FALSE(refusal({}).empty());
   const auto missing = Artifact::open("/nonexistent/model.gguf");
   REQUIRE_FALSE(missing);
-  CHECK(missing.failure().status == Status::kInvalidArgument);
+  CHECK(missing.failure().status == Status::kBadData);
   CHECK_FALSE(Artifact::open(std::filesystem::temp_directory_path()));
 }
 
