@@ -1,7 +1,5 @@
 #include "io/dataset.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 #include <numeric>
 #include <random>
@@ -12,6 +10,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "io/safetensors.h"
+#include "io/utf8.h"
 #include "model/decoder.h"
 
 namespace elastify {
@@ -20,13 +19,9 @@ namespace {
 using nlohmann::json;
 
 void check_utf8(std::string_view text, const std::string& where) {
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  for (std::size_t at = 0; at < text.size();) {
-    utf8proc_int32_t codepoint = 0;
-    const auto step = utf8proc_iterate(bytes + at, static_cast<utf8proc_ssize_t>(text.size() - at), &codepoint);
-    if (step <= 0) fail_data("{} is not UTF-8: byte {} is 0x{:02x}; convert the file first", where, at, bytes[at]);
-    at += static_cast<std::size_t>(step);
-  }
+  const auto at = first_invalid_utf8(text);
+  if (!at) return;
+  fail_data("{} is not UTF-8: byte {} is 0x{:02x}; convert the file first", where, *at, static_cast<unsigned char>(text[*at]));
 }
 
 std::string_view trim(std::string_view text) {

@@ -209,9 +209,7 @@ void set_steps(const Settings& settings, elrt::TokenizerSpec& spec) {
 
 }  // namespace
 
-elrt::TokenizerSpec read_tokenizer_sentencepiece(const fs::path& file) {
-  const std::string name = file.string();
-  const std::string bytes = read_file(file);
+elrt::TokenizerSpec parse_tokenizer_sentencepiece(std::string_view bytes, const std::string& name) {
   elrt::TokenizerSpec spec;
   Settings settings;
   Message message(bytes, name);
@@ -232,6 +230,11 @@ elrt::TokenizerSpec read_tokenizer_sentencepiece(const fs::path& file) {
   spec.unk_surface = settings.unk_surface;
   spec.add_bos = spec.bos_id >= 0;
   set_steps(settings, spec);
+  return spec;
+}
+
+elrt::TokenizerSpec read_tokenizer_sentencepiece(const fs::path& file) {
+  elrt::TokenizerSpec spec = parse_tokenizer_sentencepiece(read_file(file), file.string());
   read_special_tokens(file.parent_path(), spec);
   return spec;
 }

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <string_view>
 
 #include "elrt/tokenizer.hpp"
 
@@ -11,5 +13,7 @@ namespace elastify {
 // Sidecar files as for import_tokenizer; without them BOS is added where the model has one, as Llama does. Throws
 // Error(kBadData); Unigram, word and character models, whitespace as suffix and precompiled character maps are refused.
 elrt::TokenizerSpec read_tokenizer_sentencepiece(const std::filesystem::path& file);
+// The same from a file's contents, without sidecars; `name` stands in messages.
+elrt::TokenizerSpec parse_tokenizer_sentencepiece(std::string_view bytes, const std::string& name);
 
 }  // namespace elastify

@@ -26,7 +26,7 @@ struct TokenizerTraining {
 
 // Writes tokenizer.json, tokenizer_config.json and tokenizer.model (the same pieces for SentencePiece's own readers) into
 // `directory`, which is made where it is missing and keeps its other files. Each file is whole or absent. One thread; equal
-// texts and settings give equal bytes. Memory: about five times the texts. Throws Error(kBadData) for texts that are empty or not
+// texts and settings give equal bytes. Another program, elastify-learn-pieces, does the learning. Throws Error(kBadData) for texts that are empty or not
 // UTF-8 and for more tokens than the texts support (the message says how many they do), Error(kUsage) for settings out of
 // range or a `directory` that cannot be made or written.
 void train_tokenizer(const std::vector<std::string>& texts, const TokenizerTraining& settings,
