@@ -19,6 +19,7 @@ constexpr char kExamples[] = R"(Examples:
   elastify eval runs/mine/model.gguf --text stories.txt
   elastify random path/to/config.json --out /tmp/model --seed 3
   elastify report --run-dir runs/mine
+  elastify tasks --out runs/tasks
   elastify train-tokenizer --text stories.txt --vocab-size 4096 --out runs/tokenizer
 
 Exit status: 0 success, 1 internal error, 2 usage or configuration, 3 bad data or artifact.)";
@@ -54,6 +55,7 @@ int main(int argc, char** argv) {
     elastify_cli::register_inspect(app);
     elastify_cli::register_eval(app);
     elastify_cli::register_report(app);
+    elastify_cli::register_tasks(app);
     elastify_cli::register_train_tokenizer(app);
     app.parse(argc, argv);
     std::cout.flush();
