@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "model/fused.h"
 
 namespace elastify {
 namespace {
@@ -78,6 +79,7 @@ RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t positions,
 }
 
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
+  if (may_fuse(x) && may_fuse(weight)) return fused_rms_norm(x, weight, eps);
   // Half types square in float32, as the reference implementations do.
   const auto wide = x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
   const torch::Tensor high = x.to(wide);
@@ -86,21 +88,30 @@ torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, doub
 
 namespace {
 
+// Queries, keys and values of every head, rotated: [batch, heads, seq, head_dim].
+struct Heads {
+  torch::Tensor q, k, v;
+};
+
+Heads split_heads(const BlockWeights& w, const ModelConfig& c, const torch::Tensor& cos, const torch::Tensor& sin, torch::Tensor q,
+                  torch::Tensor k, const torch::Tensor& v) {
+  const auto heads = [&](const torch::Tensor& y) { return y.view({y.size(0), y.size(1), -1, c.head_dim}); };
+  if (w.q_norm.defined()) {
+    q = rms_norm(heads(q), w.q_norm, c.rms_norm_eps).flatten(2);
+    k = rms_norm(heads(k), w.k_norm, c.rms_norm_eps).flatten(2);
+  }
+  if (may_fuse(q)) return {fused_split_heads(q, c.head_dim, cos, sin), fused_split_heads(k, c.head_dim, cos, sin), fused_split_heads(v, c.head_dim, {}, {})};
+  return {rotate(heads(q).transpose(1, 2), cos, sin), rotate(heads(k).transpose(1, 2), cos, sin), heads(v).transpose(1, 2)};
+}
+
 torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, const RotaryTable& rotary, std::int64_t layer,
                                 const torch::Tensor& x, const ForwardOptions& options) {
   const std::int64_t batch = x.size(0), seq = x.size(1), past = options.cache != nullptr ? options.cache->tokens : 0;
   const torch::Tensor dropped = drop(x, options);
-  const auto heads = [&](const torch::Tensor& y) { return y.view({batch, seq, -1, c.head_dim}); };
-  torch::Tensor q = heads(project(x, w.q, w.q_bias, options, layer, Target::kQ, dropped));
-  torch::Tensor k = heads(project(x, w.k, w.k_bias, options, layer, Target::kK, dropped));
-  torch::Tensor v = heads(project(x, w.v, w.v_bias, options, layer, Target::kV, dropped)).transpose(1, 2);
-  if (w.q_norm.defined()) {
-    q = rms_norm(q, w.q_norm, c.rms_norm_eps);
-    k = rms_norm(k, w.k_norm, c.rms_norm_eps);
-  }
-  const torch::Tensor cos = rotary.cos.narrow(0, past, seq), sin = rotary.sin.narrow(0, past, seq);
-  q = rotate(q.transpose(1, 2), cos, sin);
-  k = rotate(k.transpose(1, 2), cos, sin);
+  auto [q, k, v] = split_heads(w, c, rotary.cos.narrow(0, past, seq), rotary.sin.narrow(0, past, seq),
+                               project(x, w.q, w.q_bias, options, layer, Target::kQ, dropped),
+                               project(x, w.k, w.k_bias, options, layer, Target::kK, dropped),
+                               project(x, w.v, w.v_bias, options, layer, Target::kV, dropped));
   if (options.cache != nullptr) {
     auto& keys = options.cache->keys[static_cast<std::size_t>(layer)];
     auto& values = options.cache->values[static_cast<std::size_t>(layer)];
@@ -109,7 +120,9 @@ torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, con
     k = keys;
     v = values;
   }
-  torch::Tensor mixed = grouped_attention(q, k, v, c.sliding_window).transpose(1, 2).reshape({batch, seq, -1});
+  const bool fuse = may_fuse(q) && past == 0 && (c.sliding_window == 0 || c.sliding_window >= seq);
+  torch::Tensor mixed = fuse ? fused_attention(q, k, v) : grouped_attention(q, k, v, c.sliding_window);
+  mixed = mixed.transpose(1, 2).reshape({batch, seq, -1});
   if (options.tap) mixed = options.tap(layer, UnitKind::kGroup, mixed);
   return project(mixed, w.o, w.o_bias, options, layer, Target::kO, drop(mixed, options));
 }
@@ -118,7 +131,7 @@ torch::Tensor mlp_forward(const BlockWeights& w, std::int64_t layer, const torch
   const torch::Tensor dropped = drop(x, options);
   const torch::Tensor gate = project(x, w.gate, {}, options, layer, Target::kGate, dropped);
   const torch::Tensor up = project(x, w.up, {}, options, layer, Target::kUp, dropped);
-  torch::Tensor neurons = torch::silu(gate) * up;
+  torch::Tensor neurons = may_fuse(gate) ? fused_swiglu(gate, up) : torch::silu(gate) * up;
   if (options.tap) neurons = options.tap(layer, UnitKind::kNeuron, neurons);
   return project(neurons, w.down, {}, options, layer, Target::kDown, drop(neurons, options));
 }

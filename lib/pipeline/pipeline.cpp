@@ -2,37 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <thread>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "model/device.h"
 #include "pipeline/stages.h"
 #include "pipeline/text_source.h"
 
 namespace elastify {
 namespace {
-
-torch::Device parse_device(const std::string& name) {
-  try {
-    const torch::Device device(name);
-    if (device.is_cpu()) return device;
-    if (device.is_cuda()) {
-      if (torch::cuda::is_available()) return device;
-      fail_usage("device {} is not available: this LibTorch has no CUDA or sees no GPU; use --set device=cpu", name);
-    }
-  } catch (const c10::Error&) {
-  }
-  fail_usage("device '{}' is unknown: expected cpu, cuda or cuda:N", name);
-}
-
-// All cores, unless the model is so small that starting a thread costs more than it computes.
-void set_threads(std::int64_t threads, const ModelConfig& model) {
-  constexpr std::int64_t kSmallModel = 4'000'000;  // weights; measured: at 0.3 M a second core brings nothing
-  const std::int64_t weights = model.weights_outside_blocks() + model.num_layers * model.weights_per_block();
-  if (threads == 0) threads = weights < kSmallModel ? 1 : static_cast<std::int64_t>(std::thread::hardware_concurrency());
-  torch::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, threads)));
-}
 
 using StageFunction = json (*)(const StageContext&);
 const std::vector<std::pair<std::string, StageFunction>> kStages = {{"sample", run_sample},     {"profile", run_profile}, {"anchors", run_anchors},
@@ -51,7 +30,7 @@ const std::vector<std::string>& stage_names() {
 
 Pipeline::Pipeline(PipelineConfig config, const fs::path& run_dir) : config_(std::move(config)), run_(run_dir) {
   parse_device(config_.device);
-  set_threads(config_.threads, Checkpoint::open(config_.checkpoint).config());
+  set_compute_threads(config_.threads, Checkpoint::open(config_.checkpoint).config());
   json resolved = config_to_json(config_);
   resolved["threads"] = torch::get_num_threads();
   write_json(run_.file("config.resolved.json"), resolved);

@@ -215,7 +215,7 @@ TEST_CASE("the C API does what the C++ API does", "[runtime][unit]") {
   CHECK(predictions > 0);
   CHECK(nll > 0);
   CHECK(elrt_generate(session, "", 0, nullptr, nullptr, nullptr, nullptr) == ELRT_INVALID_ARGUMENT);
-  CHECK(elrt_engine_open("/nonexistent", &engine) == ELRT_INVALID_ARGUMENT);
+  CHECK(elrt_engine_open("/nonexistent", &engine) == ELRT_BAD_DATA);
   CHECK(elrt_engine_open(nullptr, nullptr) == ELRT_INVALID_ARGUMENT);
   elrt_session_destroy(session);
   elrt_session_destroy(nullptr);

@@ -1,0 +1,150 @@
+#include "model/fused_kernels.h"
+
+#include <algorithm>
+#include <cmath>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "model/fused_kernels.cpp"
+#include <hwy/foreach_target.h>  // compiles what follows once per target
+
+#include <hwy/contrib/math/math-inl.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace elastify::kernels::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Floats = hn::ScalableTag<float>;
+
+// Sum over i < n of f(i) with vectors, then what is left with single floats.
+template <typename VectorTerm, typename ScalarTerm>
+float sum_over(std::int64_t n, VectorTerm vector_term, ScalarTerm scalar_term) {
+  const Floats d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  auto sum = hn::Zero(d);
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) sum = hn::Add(sum, vector_term(d, i));
+  float total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < n; ++i) total += scalar_term(i);
+  return total;
+}
+
+float RmsNorm(const float* x, const float* w, float eps, std::int64_t n, float* y) {
+  const float squares = sum_over(
+      n, [&](auto d, std::int64_t i) { const auto v = hn::LoadU(d, x + i); return hn::Mul(v, v); }, [&](std::int64_t i) { return x[i] * x[i]; });
+  const float r = 1 / std::sqrt(squares / static_cast<float>(n) + eps);
+  for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] * r * w[i];
+  return r;
+}
+
+void RmsNormBackward(const float* x, const float* w, const float* dy, float r, std::int64_t n, float* dx, float* dw) {
+  const float dot = sum_over(
+      n, [&](auto d, std::int64_t i) { return hn::Mul(hn::Mul(hn::LoadU(d, w + i), hn::LoadU(d, dy + i)), hn::LoadU(d, x + i)); },
+      [&](std::int64_t i) { return w[i] * dy[i] * x[i]; });
+  const float pull = r * r * r * dot / static_cast<float>(n);
+  for (std::int64_t i = 0; i < n; ++i) dx[i] = r * w[i] * dy[i] - pull * x[i];
+  if (dw == nullptr) return;
+  for (std::int64_t i = 0; i < n; ++i) dw[i] += dy[i] * x[i] * r;
+}
+
+template <class D, class V>
+V Sigmoid(D d, V x) {
+  const auto one = hn::Set(d, 1.0f);
+  return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Neg(x))));
+}
+
+// f(vector tag, i) for every i < n, the tail with one lane at a time.
+template <typename Body>
+void for_each(std::int64_t n, Body body) {
+  const Floats d;
+  const hn::CappedTag<float, 1> single;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) body(d, i);
+  for (; i < n; ++i) body(single, i);
+}
+
+void Swiglu(const float* g, const float* u, std::int64_t n, float* y) {
+  for_each(n, [&](auto d, std::int64_t i) {
+    const auto gate = hn::LoadU(d, g + i);
+    hn::StoreU(hn::Mul(hn::Mul(gate, Sigmoid(d, gate)), hn::LoadU(d, u + i)), d, y + i);
+  });
+}
+
+void SwigluBackward(const float* g, const float* u, const float* dy, std::int64_t n, float* dg, float* du) {
+  for_each(n, [&](auto d, std::int64_t i) {
+    const auto gate = hn::LoadU(d, g + i), grad = hn::LoadU(d, dy + i), s = Sigmoid(d, gate);
+    const auto slope = hn::Mul(s, hn::Add(hn::Set(d, 1.0f), hn::Mul(gate, hn::Sub(hn::Set(d, 1.0f), s))));
+    hn::StoreU(hn::Mul(hn::Mul(grad, hn::LoadU(d, u + i)), slope), d, dg + i);
+    hn::StoreU(hn::Mul(hn::Mul(grad, gate), s), d, du + i);
+  });
+}
+
+void SoftmaxPrefix(float* x, float scale, std::int64_t valid, std::int64_t n) {
+  const Floats d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  float highest = x[0];
+  std::int64_t i = 0;
+  if (valid >= lanes) {
+    auto best = hn::LoadU(d, x);
+    for (i = lanes; i + lanes <= valid; i += lanes) best = hn::Max(best, hn::LoadU(d, x + i));
+    highest = hn::GetLane(hn::MaxOfLanes(d, best));
+  }
+  for (; i < valid; ++i) highest = std::max(highest, x[i]);
+  for_each(valid, [&](auto tag, std::int64_t at) {
+    const auto shifted = hn::Mul(hn::Set(tag, scale), hn::Sub(hn::LoadU(tag, x + at), hn::Set(tag, highest)));
+    hn::StoreU(hn::Exp(tag, shifted), tag, x + at);
+  });
+  const float total = sum_over(valid, [&](auto tag, std::int64_t at) { return hn::LoadU(tag, x + at); }, [&](std::int64_t at) { return x[at]; });
+  const float share = 1 / total;
+  for (std::int64_t at = 0; at < valid; ++at) x[at] *= share;
+  std::fill(x + valid, x + n, 0.0f);
+}
+
+void SoftmaxPrefixBackward(const float* p, float* dp, float scale, std::int64_t valid, std::int64_t n) {
+  const float dot = sum_over(
+      valid, [&](auto d, std::int64_t i) { return hn::Mul(hn::LoadU(d, p + i), hn::LoadU(d, dp + i)); }, [&](std::int64_t i) { return p[i] * dp[i]; });
+  for (std::int64_t i = 0; i < valid; ++i) dp[i] = scale * p[i] * (dp[i] - dot);
+  std::fill(dp + valid, dp + n, 0.0f);
+}
+
+void Rotate(const float* x, const float* cos, const float* sin, float sign, std::int64_t half, float* out) {
+  for (std::int64_t i = 0; i < half; ++i) {
+    const float c = cos[i], s = sign * sin[i];
+    out[i] = x[i] * c - x[i + half] * s;
+    out[i + half] = x[i + half] * c + x[i] * s;
+  }
+}
+
+}  // namespace elastify::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace elastify::kernels {
+
+HWY_EXPORT(RmsNorm);
+HWY_EXPORT(RmsNormBackward);
+HWY_EXPORT(Swiglu);
+HWY_EXPORT(SwigluBackward);
+HWY_EXPORT(SoftmaxPrefix);
+HWY_EXPORT(SoftmaxPrefixBackward);
+HWY_EXPORT(Rotate);
+
+float rms_norm(const float* x, const float* w, float eps, std::int64_t n, float* y) { return HWY_DYNAMIC_DISPATCH(RmsNorm)(x, w, eps, n, y); }
+void rms_norm_backward(const float* x, const float* w, const float* dy, float r, std::int64_t n, float* dx, float* dw) {
+  HWY_DYNAMIC_DISPATCH(RmsNormBackward)(x, w, dy, r, n, dx, dw);
+}
+void swiglu(const float* g, const float* u, std::int64_t n, float* y) { HWY_DYNAMIC_DISPATCH(Swiglu)(g, u, n, y); }
+void swiglu_backward(const float* g, const float* u, const float* dy, std::int64_t n, float* dg, float* du) {
+  HWY_DYNAMIC_DISPATCH(SwigluBackward)(g, u, dy, n, dg, du);
+}
+void softmax_prefix(float* x, float scale, std::int64_t valid, std::int64_t n) { HWY_DYNAMIC_DISPATCH(SoftmaxPrefix)(x, scale, valid, n); }
+void softmax_prefix_backward(const float* p, float* dp, float scale, std::int64_t valid, std::int64_t n) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxPrefixBackward)(p, dp, scale, valid, n);
+}
+void rotate(const float* x, const float* cos, const float* sin, float sign, std::int64_t half, float* out) {
+  HWY_DYNAMIC_DISPATCH(Rotate)(x, cos, sin, sign, half, out);
+}
+
+}  // namespace elastify::kernels
+#endif
