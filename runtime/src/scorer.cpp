@@ -19,6 +19,8 @@ double token_loss(std::span<const float> logits, TokenId target) {
   return std::log(sum) + highest - logits[static_cast<std::size_t>(target)];
 }
 
+constexpr char kNotFinite[] = "the model computed a loss that is not finite; its weights are damaged (see inspect --verify)";
+
 // Predicts window[1..]; reads one batch at a time, so that logits never need more memory than a batch's.
 Result<double> score_window(Session& session, std::span<const TokenId> window, std::size_t offset, const TokenLossCallback& on_token) {
   session.reset();
@@ -32,7 +34,7 @@ Result<double> score_window(Session& session, std::span<const TokenId> window, s
     if (!logits) return logits.take_failure();
     for (std::size_t i = 0; i < count; ++i) {
       const double loss = token_loss(logits->subspan(i * session.vocab(), session.vocab()), window[begin + i + 1]);
-      if (!std::isfinite(loss)) return bad_data("the model computed a loss that is not finite; its weights are damaged (see inspect --verify)");
+      if (!std::isfinite(loss)) return bad_data(kNotFinite);
       if (on_token) on_token(offset + begin + i + 1, loss);
       total += loss;
     }
@@ -68,6 +70,35 @@ Result<Score> score(Session& session, std::span<const TokenId> tokens, std::uint
     const auto predictions = tokens.size() - 1;
     const double nll = total / static_cast<double>(predictions);
     return Score{nll, predictions, std::exp(nll)};
+  });
+}
+
+Result<std::vector<double>> score_tail(Session& session, std::span<const TokenId> tokens, std::size_t from) {
+  using Losses = std::vector<double>;
+  return guarded("score the answer", [&]() -> Result<Losses> {
+    if (from < 1 || from >= tokens.size()) {
+      return invalid_argument("losses are asked for from token " + std::to_string(from) + " of " + std::to_string(tokens.size()) +
+                              "; expected at least one token before it and one to predict");
+    }
+    const TokenId last = tokens.back();  // never read, so that forward() does not check it
+    if (last < 0 || static_cast<std::uint32_t>(last) >= session.vocab()) {
+      return invalid_argument("token " + std::to_string(last) + " is not in the vocabulary of " + std::to_string(session.vocab()));
+    }
+    const auto inputs = tokens.first(tokens.size() - 1);
+    const auto read = session.tokens();
+    const auto common = static_cast<std::size_t>(std::mismatch(read.begin(), read.end(), inputs.begin(), inputs.end()).first - read.begin());
+    const std::size_t kept = std::min(common, from - 1);  // the logits behind token from - 1 are needed again
+    session.truncate(kept);
+    std::vector<std::uint32_t> rows(tokens.size() - from);
+    std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(from - 1 - kept));
+    auto logits = session.forward(inputs.subspan(kept), rows);
+    if (!logits) return logits.take_failure();
+    Losses losses;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      losses.push_back(token_loss(logits->subspan(i * session.vocab(), session.vocab()), tokens[from + i]));
+      if (!std::isfinite(losses.back())) return bad_data(kNotFinite);
+    }
+    return losses;
   });
 }
 

@@ -161,11 +161,15 @@ Result<void> Session::set_level(std::uint32_t level, CachePolicy policy) {
   return {};
 }
 
-void Session::reset() {
-  impl_->tokens.clear();
-  impl_->cached = 0;
-  impl_->mixed = false;
+// Positions of the cache are the text's, so that what stays is a prefix of it; what is behind is written over.
+void Session::truncate(std::size_t count) {
+  Impl& s = *impl_;
+  s.tokens.resize(std::min(count, s.tokens.size()));
+  s.cached = std::min(s.cached, s.tokens.size());
+  if (s.cached == 0) s.mixed = false;
 }
+
+void Session::reset() { truncate(0); }
 
 std::uint32_t Session::level() const { return impl_->view.percent(); }
 std::span<const TokenId> Session::tokens() const { return impl_->tokens; }

@@ -1,9 +1,11 @@
 // The loss of a text at a session's level.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "elrt/result.hpp"
 #include "elrt/session.hpp"
@@ -24,5 +26,12 @@ using TokenLossCallback = std::function<void(std::size_t index, double nll)>;
 // kInvalidArgument for fewer than two tokens or a context below two; kBadData if the model computes NaN.
 Result<Score> score(Session& session, std::span<const TokenId> tokens, std::uint32_t context = 0,
                     const TokenLossCallback& on_token = {});
+
+// The losses of tokens[from..] in nats, each predicted from all tokens before it: an answer behind its prompt. What the
+// session has read of `tokens` already is not read again, so that answers to one prompt cost their own tokens, whatever the
+// order of the calls; the losses are the same either way, bit for bit. Holds (tokens.size() - from) x vocab logits.
+// kInvalidArgument unless 1 <= from < tokens.size(), for too many tokens and for an unknown one; kBadData if the model
+// computes NaN.
+Result<std::vector<double>> score_tail(Session& session, std::span<const TokenId> tokens, std::size_t from);
 
 }  // namespace elrt

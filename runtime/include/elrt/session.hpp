@@ -1,6 +1,7 @@
 // A session reads tokens at one level of an artifact and answers with logits.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -44,6 +45,8 @@ class Session {
   // Swaps the view; weights stay where they are. Fails for an unknown level and for kReuse going up.
   Result<void> set_level(std::uint32_t level, CachePolicy policy = CachePolicy::kRecompute);
 
+  // Goes back: keeps the first `count` of the tokens read so far (all, if they are fewer) and what was computed for them.
+  void truncate(std::size_t count);
   void reset();  // forgets all tokens, keeps the level
 
   std::uint32_t level() const;

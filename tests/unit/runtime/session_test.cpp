@@ -1,10 +1,12 @@
 #include "elrt/session.hpp"
 
 #include <catch2/catch.hpp>
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <numeric>
 
+#include "elrt/scorer.hpp"
 #include "unit/runtime/tiny_elastic.h"
 
 using elastify_test::TemporaryFile;
@@ -172,6 +174,89 @@ TEST_CASE("reuse goes down only, keeps the text and differs from recomputing", "
   REQUIRE(mixed.set_level(50, CachePolicy::kReuse));
   REQUIRE(mixed.set_level(50, CachePolicy::kRecompute));
   CHECK(same_bits(all_logits(mixed, tail), exact));
+}
+
+TEST_CASE("after going back, a session equals one that never went on", "[runtime][unit]") {
+  for (const TinyElasticShape& shape : shapes()) {
+    const TinyElastic model(shape);
+    const Artifact artifact = open(model);
+    const auto first = model.text(24);
+    auto second = first;
+    std::reverse(second.begin() + 9, second.end());
+    for (const std::uint32_t level : shape.levels) {
+      Session back = session(artifact, options(level, 1, 5)), fresh = session(artifact, options(level));
+      all_logits(back, first);
+      back.truncate(9);
+      CHECK(back.tokens().size() == 9);
+      const std::span<const TokenId> head(second.data(), 9), tail(second.data() + 9, second.size() - 9);
+      all_logits(fresh, head);
+      INFO("level " << level);
+      CHECK(same_bits(all_logits(back, tail), all_logits(fresh, tail)));
+    }
+  }
+}
+
+TEST_CASE("going back behind a level change keeps what the change promised", "[runtime][unit]") {
+  const TinyElastic model{TinyElasticShape{}};
+  const Artifact artifact = open(model);
+  const auto tokens = model.text(20);
+  const std::span<const TokenId> head(tokens.data(), 12), tail(tokens.data() + 6, 14);
+  Session recomputed = session(artifact, options(100)), mixed = session(artifact, options(100)), fresh = session(artifact, options(50));
+  all_logits(fresh, {tokens.data(), 6});
+  const auto exact = all_logits(fresh, tail);
+  all_logits(recomputed, head);
+  REQUIRE(recomputed.set_level(50));
+  recomputed.truncate(6);
+  CHECK(same_bits(all_logits(recomputed, tail), exact));
+  all_logits(mixed, head);
+  REQUIRE(mixed.set_level(50, CachePolicy::kReuse));
+  mixed.truncate(6);
+  CHECK_FALSE(same_bits(all_logits(mixed, tail), exact));
+  REQUIRE(mixed.set_level(50, CachePolicy::kRecompute));  // the cache is known to be mixed still
+  mixed.truncate(6);
+  CHECK(same_bits(all_logits(mixed, tail), exact));
+  mixed.truncate(100);
+  CHECK(mixed.tokens().size() == tokens.size());
+  mixed.truncate(0);
+  CHECK(mixed.tokens().empty());
+}
+
+TEST_CASE("answers scored behind one prompt cost and lose what the whole text does", "[runtime][unit]") {
+  TinyElasticShape shape;
+  shape.adapters = true;
+  const TinyElastic model(shape);
+  const Artifact artifact = open(model);
+  const auto base = model.text(20);
+  Session whole = session(artifact, options(50)), cached = session(artifact, options(50, 1, 3));
+  // Other answers to one prompt, then another prompt, then the first again.
+  for (const auto& [begin, change] : {std::pair{15u, 0}, {15u, 5}, {17u, 90}, {4u, 5}, {15u, 0}}) {
+    auto tokens = base;
+    for (std::size_t i = begin; i < tokens.size(); ++i) tokens[i] = (tokens[i] + change) % static_cast<TokenId>(shape.vocab);
+    std::vector<double> expected;
+    REQUIRE(elrt::score(whole, tokens, 0, [&](std::size_t index, double loss) { if (index >= 15) expected.push_back(loss); }));
+    const auto losses = elrt::score_tail(cached, tokens, 15);
+    REQUIRE(losses);
+    CHECK(losses.value() == expected);  // bit for bit
+    CHECK(cached.tokens().size() == tokens.size() - 1);
+  }
+}
+
+TEST_CASE("scoring an answer refuses what has no prompt, no answer or no place", "[runtime][unit]") {
+  const TinyElastic model{TinyElasticShape{}};
+  const Artifact artifact = open(model);
+  Session s = session(artifact, options(100));
+  const auto status = [&](const std::vector<TokenId>& tokens, std::size_t from) {
+    auto result = elrt::score_tail(s, tokens, from);
+    return result ? elrt::Status::kOk : result.failure().status;
+  };
+  CHECK(status({1, 2, 3}, 1) == elrt::Status::kOk);
+  CHECK(status({1, 2, 3}, 0) == elrt::Status::kInvalidArgument);
+  CHECK(status({1, 2, 3}, 3) == elrt::Status::kInvalidArgument);
+  CHECK(status({}, 1) == elrt::Status::kInvalidArgument);
+  CHECK(status({1, 97}, 1) == elrt::Status::kInvalidArgument);
+  CHECK(status({1, -1, 2}, 2) == elrt::Status::kInvalidArgument);
+  CHECK(status(std::vector<TokenId>(66, 1), 1) == elrt::Status::kInvalidArgument);
+  CHECK(status(std::vector<TokenId>(65, 1), 1) == elrt::Status::kOk);
 }
 
 TEST_CASE("a session refuses what it cannot do and keeps its state", "[runtime][unit]") {
