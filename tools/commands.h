@@ -14,6 +14,7 @@ void register_eval(CLI::App& app);
 void register_report(CLI::App& app);
 void register_tasks(CLI::App& app);
 void register_train_tokenizer(CLI::App& app);
+void register_pretrain(CLI::App& app);
 
 // One JSON object on stdout; invalid UTF-8 is replaced, NaN becomes null.
 void print_json(const nlohmann::json& object);

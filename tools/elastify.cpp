@@ -57,6 +57,7 @@ int main(int argc, char** argv) {
     elastify_cli::register_report(app);
     elastify_cli::register_tasks(app);
     elastify_cli::register_train_tokenizer(app);
+    elastify_cli::register_pretrain(app);
     app.parse(argc, argv);
     std::cout.flush();
     return std::cout ? 0 : report_failure(1, "cannot write the result to stdout");

@@ -1,0 +1,158 @@
+#include "pretrain/corpus.h"
+
+#include <algorithm>
+#include <random>
+
+#include <elrt/tokenizer.hpp>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "io/dataset.h"
+
+namespace elastify {
+namespace {
+
+std::vector<std::int64_t> encode(const elrt::Tokenizer& tokenizer, const std::string& text, bool begin) {
+  auto ids = tokenizer.encode(text, {begin, false});
+  if (!ids) fail_data("cannot tokenize a text of {} bytes: {}", text.size(), ids.failure().message);
+  return {ids->begin(), ids->end()};
+}
+
+// The texts of one file, at most `limit` bytes of them.
+std::vector<std::string> read_text_file(std::string name, std::int64_t limit) {
+  if (name.starts_with('?')) {
+    name.erase(0, 1);
+    if (!fs::exists(name)) {
+      spdlog::warn("{} is not there: training goes on without it", name);
+      return {};
+    }
+  }
+  std::vector<std::string> texts;
+  for (auto& document : read_documents(name)) {
+    if (limit <= 0) break;
+    limit -= static_cast<std::int64_t>(document.text.size());
+    texts.push_back(document.prompt + std::move(document.text));
+  }
+  return texts;
+}
+
+std::vector<std::string> read_texts(const PretrainDataConfig& config) {
+  std::vector<std::string> texts;
+  for (const auto& name : config.text) {
+    auto more = read_text_file(name, config.text_limit_mib << 20);
+    std::move(more.begin(), more.end(), std::back_inserter(texts));
+  }
+  return texts;
+}
+
+// Contexts grow from two facts to their full length while progress goes from 0 to `share`.
+Difficulty difficulty_at(double progress, const PretrainDataConfig& config) {
+  Difficulty difficulty;
+  difficulty.max_questions = static_cast<std::size_t>(config.questions);
+  if (progress >= config.curriculum_share) return difficulty;
+  const double done = progress / config.curriculum_share;
+  difficulty.max_facts = 2 + static_cast<std::int64_t>(done * 8);
+  difficulty.max_filler = static_cast<std::int64_t>(done * 8);
+  if (done < 0.5) difficulty.max_hops = 1;
+  return difficulty;
+}
+
+std::vector<std::string> wanted_families(const PretrainDataConfig& config, const TaskBank& bank) {
+  std::vector<std::string> all;
+  for (const auto& family : bank.families) all.push_back(family.name);
+  if (config.families.empty()) return all;
+  for (const auto& name : config.families) {
+    if (std::find(all.begin(), all.end(), name) == all.end()) fail_usage("data.families: the task bank has no family '{}'", name);
+  }
+  return config.families;
+}
+
+}  // namespace
+
+std::vector<std::string> tokenizer_texts(const PretrainDataConfig& config, const TaskBank* bank, std::uint64_t seed) {
+  std::vector<std::string> texts = read_texts(config);
+  if (bank != nullptr) {
+    const TaskGenerator tasks(*bank);
+    const auto families = wanted_families(config, *bank);
+    for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(config.tokenizer_contexts); ++i) {
+      const TaskContext context = tasks.generate(Split::kTrain, families[i % families.size()], derive_seed(seed, "tokenizer"), i, {});
+      std::string text = context.text;
+      for (const auto& item : context.items) text += "\n" + item.question + "\n" + item.options[item.answer];
+      texts.push_back(std::move(text));
+    }
+  }
+  if (texts.empty()) fail_usage("pretrain: nothing to read: set data.task_bank or data.text");
+  return texts;
+}
+
+Corpus::Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elrt::Tokenizer& tokenizer, std::size_t max_tokens,
+               std::uint64_t seed)
+    : config_(config), tokenizer_(tokenizer), max_tokens_(max_tokens), seed_(seed) {
+  if (bank != nullptr) {
+    tasks_ = std::make_unique<TaskGenerator>(*bank);
+    families_ = wanted_families(config, *bank);
+  }
+  const auto piece = std::min(static_cast<std::size_t>(config.text_piece_tokens), max_tokens);
+  for (const auto& text : read_texts(config)) {
+    const auto ids = encode(tokenizer, text, true);
+    for (std::size_t at = 0; at + 2 <= ids.size(); at += piece) {
+      pieces_.emplace_back(ids.begin() + static_cast<std::ptrdiff_t>(at), ids.begin() + static_cast<std::ptrdiff_t>(std::min(at + piece, ids.size())));
+    }
+  }
+  if (tasks_ == nullptr && pieces_.empty()) fail_usage("pretrain: nothing to read: set data.task_bank or data.text");
+}
+
+WeightedDocument Corpus::training(std::uint64_t index, double progress) const {
+  std::mt19937_64 random(derive_seed(seed_, "mix", index));
+  const bool text = tasks_ == nullptr || (!pieces_.empty() && static_cast<double>(random() >> 11) * 0x1p-53 < config_.text_share);
+  if (text) return text_document(index);
+  const std::string& family = families_[random() % families_.size()];
+  return task_document(tasks_->generate(Split::kTrain, family, seed_, index, difficulty_at(progress, config_)));
+}
+
+std::vector<WeightedDocument> Corpus::held_out() const {
+  std::vector<WeightedDocument> documents;
+  if (tasks_ == nullptr) return documents;
+  Difficulty difficulty;
+  difficulty.max_questions = 1;
+  for (const auto& family : families_) {
+    for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(config_.held_out_contexts); ++i) {
+      documents.push_back(task_document(tasks_->generate(Split::kValidation, family, derive_seed(seed_, "held out"), i, difficulty)));
+    }
+  }
+  return documents;
+}
+
+// BOS context \n question \n answer EOS \n question \n answer EOS ...: the first question stands as in evaluation.
+WeightedDocument Corpus::task_document(const TaskContext& context) const {
+  WeightedDocument document;
+  document.family = context.family;
+  for (const auto& item : context.items) {
+    const bool first = document.ids.empty();
+    const auto prompt = encode(tokenizer_, (first ? context.text : "") + "\n" + item.question + "\n", first);
+    auto answer = encode(tokenizer_, item.options[item.answer], false);
+    if (tokenizer_.eos_id() >= 0) answer.push_back(tokenizer_.eos_id());
+    if (!first && document.ids.size() + prompt.size() + answer.size() > max_tokens_) break;
+    document.ids.insert(document.ids.end(), prompt.begin(), prompt.end());
+    document.weights.resize(document.ids.size(), static_cast<float>(config_.context_weight));
+    document.answers.push_back({document.ids.size(), document.ids.size() + answer.size()});
+    document.ids.insert(document.ids.end(), answer.begin(), answer.end());
+    document.weights.resize(document.ids.size(), 1);
+  }
+  if (document.ids.size() > max_tokens_) {
+    fail_usage("a task of {} tokens does not fit model.max_positions ({}): raise it", document.ids.size(), max_tokens_);
+  }
+  document.weights[0] = 0;
+  return document;
+}
+
+WeightedDocument Corpus::text_document(std::uint64_t index) const {
+  WeightedDocument document;
+  document.ids = pieces_[derive_seed(seed_, "text", index) % pieces_.size()];
+  document.weights.assign(document.ids.size(), 1);
+  document.weights[0] = 0;
+  return document;
+}
+
+}  // namespace elastify

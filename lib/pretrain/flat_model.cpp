@@ -1,0 +1,103 @@
+#include "pretrain/flat_model.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/hash.h"
+
+namespace elastify {
+namespace {
+
+// A model's tensors under their Hugging Face names, in the order of expected_tensors().
+std::vector<torch::Tensor*> slots(ModelWeights& weights) {
+  std::vector<torch::Tensor*> all = {&weights.embedding};
+  for (auto& block : weights.blocks) {
+    for (torch::Tensor* tensor : {&block.attn_norm, &block.q, &block.k, &block.v, &block.o, &block.ffn_norm, &block.gate, &block.up, &block.down}) {
+      all.push_back(tensor);
+    }
+  }
+  all.push_back(&weights.final_norm);
+  return all;
+}
+
+std::vector<std::string> slot_names(const ModelConfig& config) {
+  std::vector<std::string> names = {kEmbeddingName};
+  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
+    for (const char* part : {"input_layernorm.weight", "self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight",
+                             "self_attn.o_proj.weight", "post_attention_layernorm.weight", "mlp.gate_proj.weight",
+                             "mlp.up_proj.weight", "mlp.down_proj.weight"}) {
+      names.push_back(block_tensor_name(layer, part));
+    }
+  }
+  names.push_back(kFinalNormName);
+  return names;
+}
+
+std::vector<std::int64_t> shape_of(const std::vector<TensorShape>& shapes, const std::string& name) {
+  for (const auto& shape : shapes) {
+    if (shape.name == name) return shape.shape;
+  }
+  require(false, "no tensor {} in this configuration", name);
+  return {};
+}
+
+void initialise(torch::Tensor& tensor, const std::string& name, const ModelConfig& config, std::uint64_t seed) {
+  if (tensor.dim() == 1) {
+    tensor.fill_(1);
+    return;
+  }
+  double deviation = name == kEmbeddingName ? 0.02 : 1 / std::sqrt(3 * static_cast<double>(tensor.size(1)));
+  if (name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight")) deviation /= std::sqrt(2 * static_cast<double>(config.num_layers));
+  auto generator = at::detail::createCPUGenerator(derive_seed(seed, name));
+  tensor.copy_(torch::empty(tensor.sizes()).normal_(0, deviation, generator));
+}
+
+}  // namespace
+
+FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::Device device) {
+  require(config.tied_embeddings && !config.qkv_bias && !config.qk_norm, "only the plain Llama architecture with tied embeddings is trained");
+  torch::NoGradGuard no_grad;
+  FlatModel model;
+  model.weights.config = config;
+  model.weights.blocks.resize(static_cast<std::size_t>(config.num_layers));
+  const auto names = slot_names(config);
+  const auto shapes = expected_tensors(config);
+  std::array<std::int64_t, 2> sizes = {0, 0};
+  for (const auto& shape : shapes) sizes[shape.shape.size() == 1] += c10::multiply_integers(shape.shape);
+  for (std::size_t i = 0; i < 2; ++i) {
+    model.values[i] = torch::zeros({sizes[i]}, torch::TensorOptions().device(device));
+    model.gradients[i] = torch::zeros_like(model.values[i]);
+  }
+  std::array<std::int64_t, 2> used = {0, 0};
+  const auto tensors = slots(model.weights);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto shape = shape_of(shapes, names[i]);
+    const std::size_t buffer = shape.size() == 1;
+    const std::int64_t size = c10::multiply_integers(shape);
+    torch::Tensor& tensor = *tensors[i];
+    tensor = model.values[buffer].narrow(0, used[buffer], size).view(shape).detach();
+    initialise(tensor, names[i], config, seed);
+    tensor.requires_grad_();
+    tensor.mutable_grad() = model.gradients[buffer].narrow(0, used[buffer], size).view(shape).detach();
+    used[buffer] += size;
+  }
+  model.weights.head = model.weights.embedding;
+  return model;
+}
+
+void write_model(const FlatModel& model, const nlohmann::json& hf_config, const fs::path& directory) {
+  torch::NoGradGuard no_grad;
+  const std::string& dtype_name = model.weights.config.dtype;
+  const auto dtype = dtype_name == "bfloat16" ? torch::kBFloat16 : dtype_name == "float16" ? torch::kFloat16 : torch::kFloat32;
+  const auto names = slot_names(model.weights.config);
+  ModelWeights weights = model.weights;
+  const auto tensors = slots(weights);
+  std::map<std::string, torch::Tensor> stored;
+  for (std::size_t i = 0; i < names.size(); ++i) stored[names[i]] = tensors[i]->detach().to(torch::kCPU, dtype);
+  write_safetensors(directory / "model.safetensors", stored, {{"format", "pt"}});
+  write_json(directory / "config.json", hf_config);
+}
+
+}  // namespace elastify

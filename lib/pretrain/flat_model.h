@@ -1,0 +1,25 @@
+// A trainable model whose weights lie in two buffers, so that clipping, the optimizer and checkpoints touch two tensors
+// instead of hundreds: matrices, which weight decay shrinks, and norms, which it leaves alone.
+#pragma once
+
+#include <array>
+
+#include "model/weights.h"
+
+namespace elastify {
+
+struct FlatModel {
+  ModelWeights weights;                     // float32 leaves that view `values`; their gradients view `gradients`
+  std::array<torch::Tensor, 2> values;      // [matrix weights], [norm weights]
+  std::array<torch::Tensor, 2> gradients;   // likewise; backward() adds to them, callers set them to zero
+};
+
+// Norms are 1, the embedding N(0, 0.02^2), matrices N(0, 1 / (3 inputs)), and those that write to the residual stream
+// divided by sqrt(2 layers) (Radford et al. 2019), so that its size does not grow with depth. Equal seeds, equal weights.
+// Tied embeddings only.
+FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::Device device);
+
+// A Hugging Face checkpoint without tokenizer in `directory`: config.json and model.safetensors in config.dtype.
+void write_model(const FlatModel& model, const nlohmann::json& hf_config, const fs::path& directory);
+
+}  // namespace elastify

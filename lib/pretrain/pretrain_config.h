@@ -1,0 +1,116 @@
+// Settings of `elastify pretrain`: one JSON file, a section per concern.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/config.h"
+
+namespace elastify {
+
+// Shape of the model; Llama architecture, tied embeddings.
+struct PretrainModelConfig {
+  std::int64_t vocab_size = 4096;  // of the tokenizer that is trained; ignored where one is given
+  std::int64_t hidden_size = 256;
+  std::int64_t intermediate_size = 704;
+  std::int64_t num_layers = 8;
+  std::int64_t num_heads = 8;
+  std::int64_t num_kv_heads = 4;
+  std::int64_t max_positions = 1024;
+  double rope_theta = 10000;
+
+  template <typename V>
+  void visit(V& v) {
+    v.integer("vocab_size", vocab_size, 300, 1 << 20);
+    v.integer("hidden_size", hidden_size, 8, 1 << 16);
+    v.integer("intermediate_size", intermediate_size, 8, 1 << 18);
+    v.integer("num_layers", num_layers, 1, 1024);
+    v.integer("num_heads", num_heads, 1, 1024);
+    v.integer("num_kv_heads", num_kv_heads, 1, 1024);
+    v.integer("max_positions", max_positions, 16, 1 << 20);
+    v.number("rope_theta", rope_theta, 100, 1e9);
+  }
+};
+
+// What is read. Task contexts are generated as training goes and never repeat; text is read in shuffled order.
+struct PretrainDataConfig {
+  std::string task_bank;              // folder of the task suite's banks, "" for none
+  std::vector<std::string> families;  // of the suite; empty: all
+  std::int64_t questions = 6;         // at most, over one context
+  double context_weight = 0.25;       // loss weight of a context's and a question's tokens; an answer's weigh 1
+  double curriculum_share = 0.3;      // share of the steps over which contexts grow from two facts to their full length
+  std::vector<std::string> text;      // files as elastify's data settings read them; "?" in front: left out where missing
+  double text_share = 0.1;            // share of the documents that are pieces of text
+  std::int64_t text_piece_tokens = 192;
+  std::int64_t text_limit_mib = 64;   // read at most so much of every file
+  std::int64_t tokenizer_contexts = 20000;  // task contexts from which a tokenizer is trained, beside the text
+  std::int64_t held_out_contexts = 100;     // of the validation split, per family, for the figures on the way
+
+  template <typename V>
+  void visit(V& v) {
+    v.text("task_bank", task_bank);
+    v.texts("families", families);
+    v.integer("questions", questions, 1, 64);
+    v.number("context_weight", context_weight, 0, 1);
+    v.number("curriculum_share", curriculum_share, 0, 1);
+    v.texts("text", text);
+    v.number("text_share", text_share, 0, 1);
+    v.integer("text_piece_tokens", text_piece_tokens, 2, 1 << 20);
+    v.integer("text_limit_mib", text_limit_mib, 1, 1 << 20);
+    v.integer("tokenizer_contexts", tokenizer_contexts, 0, 1'000'000'000);
+    v.integer("held_out_contexts", held_out_contexts, 1, 1'000'000);
+  }
+};
+
+struct PretrainConfig {
+  std::string about;      // what the file is for and the command that runs it
+  std::string tokenizer;  // its file or folder; empty: trained first, on the same data
+  std::int64_t seed = 1;
+  std::int64_t threads = 0;  // of LibTorch, 0: all cores. Results are bit-identical for equal seed, threads and device
+  std::string device = "cpu";
+  std::string dtype = "bfloat16";  // of the checkpoint that is written; training keeps float32 weights
+
+  std::int64_t steps = 1000;
+  std::int64_t batch_tokens = 4096;  // a step, padding included
+  double learning_rate = 2e-3;
+  std::int64_t warmup_steps = 100;
+  double final_rate = 0.05;  // the cosine ends at this share of the learning rate
+  double clip_norm = 1;
+  double weight_decay = 0.1;  // of matrices; norms have none
+  double beta1 = 0.9, beta2 = 0.98;
+  std::int64_t eval_every = 0;  // steps; 0: twenty times
+  std::int64_t log_every = 10;
+  double checkpoint_seconds = 120;
+
+  PretrainModelConfig model;
+  PretrainDataConfig data;
+
+  template <typename V>
+  void visit(V& v) {
+    v.text("about", about);
+    v.text("tokenizer", tokenizer);
+    v.integer("seed", seed, 0, INT64_MAX);
+    v.integer("threads", threads, 0, 4096);
+    v.text("device", device);
+    v.choice("dtype", dtype, {"bfloat16", "float16", "float32"});
+    v.integer("steps", steps, 1, 1'000'000'000);
+    v.integer("batch_tokens", batch_tokens, 16, 1 << 24);
+    v.number("learning_rate", learning_rate, 1e-9, 10);
+    v.integer("warmup_steps", warmup_steps, 0, 1'000'000'000);
+    v.number("final_rate", final_rate, 0, 1);
+    v.number("clip_norm", clip_norm, 0, 1e6);
+    v.number("weight_decay", weight_decay, 0, 10);
+    v.number("beta1", beta1, 0, 0.9999);
+    v.number("beta2", beta2, 0, 0.999999);
+    v.integer("eval_every", eval_every, 0, 1'000'000'000);
+    v.integer("log_every", log_every, 1, 1'000'000'000);
+    v.number("checkpoint_seconds", checkpoint_seconds, 0, 1e7);
+    v.section("model", model);
+    v.section("data", data);
+  }
+};
+
+// Reads `path` and lays the overrides (KEY=VALUE) over it. Throws Error(kUsage) with every problem at once.
+PretrainConfig load_pretrain_config(const std::filesystem::path& path, const std::vector<std::string>& overrides);
+
+}  // namespace elastify

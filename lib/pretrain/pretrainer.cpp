@@ -1,0 +1,281 @@
+#include "pretrain/pretrainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "finetune/metrics_log.h"
+#include "finetune/schedule.h"
+#include "pretrain/length_batches.h"
+#include "pretrain/train_state.h"
+
+namespace elastify {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Documents that are batched by length together: enough for many lengths, few enough to follow the curriculum.
+constexpr std::int64_t kPoolDocuments = 512;
+constexpr std::int64_t kBadStepsAllowed = 20;
+
+// Counted positions of a batch on the model's device.
+struct Counted {
+  torch::Tensor positions, targets, weights;
+};
+Counted counted_of(const PaddedBatch& batch, torch::Device device) {
+  const torch::Tensor flat = batch.targets.flatten();
+  const torch::Tensor positions = (flat != kIgnore).nonzero().flatten();
+  return {positions.to(device), flat.index_select(0, positions).to(device), batch.weights.flatten().index_select(0, positions).to(device)};
+}
+
+torch::Tensor counted_logits(const Decoder& decoder, const PaddedBatch& batch, const Counted& counted, torch::Device device) {
+  const torch::Tensor states = decoder.hidden(batch.inputs.to(device));
+  return decoder.head(states.flatten(0, 1).index_select(0, counted.positions));
+}
+
+// Float32 operations per second of a large matrix product, the best of a few.
+double measure_peak_gflops(torch::Device device) {
+  constexpr std::int64_t kSize = 1024;
+  const torch::Tensor a = torch::rand({kSize, kSize}, torch::TensorOptions().device(device));
+  double best = 1e9;
+  for (int i = 0; i < 6; ++i) {
+    const auto started = Clock::now();
+    torch::mm(a, a)[0][0].item<float>();
+    best = std::min(best, seconds_since(started));
+  }
+  return 2.0 * kSize * kSize * kSize / best / 1e9;
+}
+
+// Forward and backward: 6 operations per weight of a matrix, and the scores and mixing of attention over `seq` tokens.
+double flops_per_token(const ModelConfig& c, double seq) {
+  const double matrices = static_cast<double>(c.num_layers * c.weights_per_block() + c.vocab_size * c.hidden_size);
+  return 6 * matrices + 12 * static_cast<double>(c.num_layers * c.num_heads * c.head_dim) * seq;
+}
+
+class Pretrainer {
+ public:
+  explicit Pretrainer(const PretrainJob& job)
+      : job_(job),
+        config_(job.config),
+        device_(job.model.values[0].device()),
+        decoder_(job.model.weights),
+        optimizers_{FlatAdamW(job.model.values[0], job.model.gradients[0], config_.beta1, config_.beta2, config_.weight_decay),
+                    FlatAdamW(job.model.values[1], job.model.gradients[1], config_.beta1, config_.beta2, 0)},
+        held_out_(job.corpus.held_out()) {
+    schedule_.steps = config_.steps;
+    schedule_.warmup_steps = std::max<std::int64_t>(1, std::min(config_.warmup_steps, config_.steps / 2));
+    schedule_.peak = config_.learning_rate;
+    schedule_.final_share = config_.final_rate;
+    schedule_.eval_every = config_.eval_every > 0 ? config_.eval_every : std::max<std::int64_t>(1, config_.steps / 20);
+  }
+
+  PretrainSummary run() {
+    if (auto found = load_train_state(checkpoint_path(), job_.key, job_.model, optimizers_)) {
+      state_ = *found;
+      spdlog::info("pretrain: going on after step {}", state_.step);
+    }
+    MetricsLog metrics(job_.directory / "metrics.jsonl", state_.metrics_bytes);
+    Progress progress("pretrain", config_.steps, "steps");
+    progress.resume_at(state_.step);
+    if (state_.step > 0) make_pool();
+    summary_.peak_gflops = measure_peak_gflops(device_);
+    auto started = Clock::now(), saved = started;
+    while (state_.step < config_.steps) {
+      one_step();
+      state_.seconds += seconds_since(std::exchange(started, Clock::now()));
+      if (state_.step % config_.log_every == 0 || state_.step == config_.steps) write_line(metrics, progress);
+      if (state_.step % schedule_.eval_every == 0 || state_.step == config_.steps) evaluate(metrics);
+      if (seconds_since(saved) >= config_.checkpoint_seconds) {
+        state_.metrics_bytes = metrics.sync();
+        save_train_state(checkpoint_path(), state_, job_.key, job_.model, optimizers_);
+        saved = Clock::now();
+      }
+      if (job_.after_step) job_.after_step(state_.step);
+    }
+    metrics.sync();
+    if (summary_.held_out.empty()) evaluate(metrics);  // stopped behind the last step
+    return finish();
+  }
+
+ private:
+  fs::path checkpoint_path() const { return job_.directory / "checkpoint.safetensors"; }
+
+  // The pool's documents, batched, in an order drawn from the seed.
+  void make_pool() {
+    const double progress = static_cast<double>(state_.pool_step) / static_cast<double>(config_.steps);
+    documents_.clear();
+    for (std::int64_t i = 0; i < kPoolDocuments; ++i) {
+      documents_.push_back(job_.corpus.training(static_cast<std::uint64_t>(state_.first_document + i), progress));
+    }
+    batches_ = batch_by_length(documents_, config_.batch_tokens);
+    const auto seed = static_cast<std::uint64_t>(config_.seed);
+    for (std::size_t i = batches_.size(); i > 1; --i) {
+      std::swap(batches_[i - 1], batches_[derive_seed(seed, "batch order", static_cast<std::uint64_t>(state_.first_document) + i) % i]);
+    }
+  }
+
+  const PaddedBatch& next_batch() {
+    if (batches_.empty() || state_.next_batch == static_cast<std::int64_t>(batches_.size())) {
+      if (!batches_.empty()) state_.first_document += kPoolDocuments;
+      state_.pool_step = state_.step;
+      state_.next_batch = 0;
+      make_pool();
+    }
+    return batches_[static_cast<std::size_t>(state_.next_batch++)];
+  }
+
+  void one_step() {
+    const PaddedBatch& batch = next_batch();
+    ++state_.step;
+    const Counted counted = counted_of(batch, device_);
+    const torch::Tensor weights = counted.weights / counted.weights.sum();
+    for (auto& gradient : job_.model.gradients) gradient.zero_();
+    const torch::Tensor logits = counted_logits(decoder_, batch, counted, device_);
+    torch::Tensor loss;
+    {
+      // Softmax is computed once: the gradient is written out and autograd starts at the logits.
+      torch::NoGradGuard no_grad;
+      torch::Tensor log = torch::log_softmax(logits.detach(), -1);
+      const torch::Tensor index = counted.targets.unsqueeze(-1);
+      loss = -(log.gather(-1, index).squeeze(-1) * weights).sum();
+      torch::Tensor gradient = log.exp_();
+      gradient.scatter_add_(-1, index, torch::full_like(index, -1, gradient.options()));
+      gradient.mul_(weights.unsqueeze(-1));
+      loss_gradient_ = gradient;
+    }
+    logits.backward(loss_gradient_);
+    torch::NoGradGuard no_grad;
+    const torch::Tensor norm = torch::sqrt(job_.model.gradients[0].square().sum() + job_.model.gradients[1].square().sum());
+    const torch::Tensor figures = torch::stack({loss, norm}).cpu();  // the step's only wait for the device
+    const double value = figures[0].item<double>();
+    gradient_norm_ = figures[1].item<double>();
+    state_.tokens += batch_tokens(batch);
+    if (!std::isfinite(value) || !std::isfinite(gradient_norm_)) return note_bad_step(value);
+    state_.bad_steps = 0;
+    line_loss_ += value;
+    ++line_steps_;
+    if (config_.clip_norm > 0 && gradient_norm_ > config_.clip_norm) {
+      for (auto& gradient : job_.model.gradients) gradient.mul_(config_.clip_norm / gradient_norm_);
+    }
+    for (auto& optimizer : optimizers_) optimizer.step(schedule_.rate(state_.step));
+  }
+
+  std::int64_t batch_tokens(const PaddedBatch& batch) const {
+    std::size_t tokens = 0;
+    for (const std::size_t i : batch.documents) tokens += documents_[i].ids.size() - 1;
+    return static_cast<std::int64_t>(tokens);
+  }
+
+  void note_bad_step(double loss) {
+    spdlog::warn("pretrain: step {} skipped: loss {}, gradient norm {}", state_.step, loss, gradient_norm_);
+    if (++state_.bad_steps >= kBadStepsAllowed) {
+      fail_data("pretrain: no finite loss in {} steps in a row: lower learning_rate (now {:.3g})", state_.bad_steps, config_.learning_rate);
+    }
+  }
+
+  void write_line(MetricsLog& metrics, Progress& progress) {
+    summary_.train_loss = line_steps_ > 0 ? line_loss_ / static_cast<double>(line_steps_) : NAN;
+    const double speed = static_cast<double>(state_.tokens) / std::max(1e-9, state_.seconds);
+    metrics.append({{"step", state_.step}, {"loss", summary_.train_loss}, {"learning_rate", schedule_.rate(state_.step)},
+                    {"gradient_norm", gradient_norm_}, {"tokens", state_.tokens}, {"tokens_per_s", speed}});
+    progress.update(state_.step, fmt::format("loss {:.4f}, {:.0f} tokens/s", summary_.train_loss, speed));
+    line_loss_ = 0;
+    line_steps_ = 0;
+  }
+
+  void evaluate(MetricsLog& metrics) {
+    if (held_out_.empty()) return;
+    std::map<std::string, std::vector<WeightedDocument>> families;
+    for (const auto& document : held_out_) families[document.family].push_back(document);
+    nlohmann::json line = {{"step", state_.step}, {"held_out", nlohmann::json::object()}};
+    std::string words;
+    for (const auto& [family, documents] : families) {
+      const AnswerFigures figures = measure_answers(decoder_, documents, config_.batch_tokens);
+      summary_.held_out[family] = figures;
+      line["held_out"][family] = {{"loss", figures.loss}, {"right", figures.right}};
+      words += fmt::format(", {} {:.3f} {:.0f}%", family, figures.loss, 100 * figures.right);
+    }
+    metrics.append(line);
+    spdlog::info("pretrain step {}: held-out answers{}", state_.step, words.substr(1));
+  }
+
+  PretrainSummary finish() {
+    const ModelConfig& c = decoder_.config();
+    double rows = 0, tokens = 0;
+    for (const auto& batch : batches_) {
+      rows += static_cast<double>(batch.inputs.size(0));
+      tokens += static_cast<double>(batch.inputs.numel());
+    }
+    summary_.steps = state_.step;
+    summary_.tokens = state_.tokens;
+    summary_.weights = job_.model.values[0].numel() + job_.model.values[1].numel();
+    summary_.seconds = state_.seconds;
+    summary_.tokens_per_s = static_cast<double>(state_.tokens) / std::max(1e-9, state_.seconds);
+    summary_.flops_per_token = flops_per_token(c, rows > 0 ? tokens / rows : 0);
+    summary_.peak_share = summary_.tokens_per_s * summary_.flops_per_token / 1e9 / summary_.peak_gflops;
+    return summary_;
+  }
+
+  const PretrainJob& job_;
+  const PretrainConfig& config_;
+  torch::Device device_;
+  Decoder decoder_;
+  Optimizers optimizers_;
+  std::vector<WeightedDocument> held_out_;
+  Schedule schedule_;
+  TrainState state_;
+  PretrainSummary summary_;
+  std::vector<WeightedDocument> documents_;
+  std::vector<PaddedBatch> batches_;
+  torch::Tensor loss_gradient_;
+  double line_loss_ = 0, gradient_norm_ = 0;
+  std::int64_t line_steps_ = 0;
+};
+
+}  // namespace
+
+PretrainSummary run_pretraining(const PretrainJob& job) { return Pretrainer(job).run(); }
+
+AnswerFigures measure_answers(const Decoder& decoder, const std::vector<WeightedDocument>& documents, std::int64_t batch_tokens) {
+  torch::NoGradGuard no_grad;
+  const torch::Device device = decoder.weights().embedding.device();
+  AnswerFigures figures;
+  double tokens = 0;
+  for (const PaddedBatch& batch : batch_by_length(documents, batch_tokens)) {
+    const torch::Tensor logits = decoder.logits(batch.inputs.to(device));
+    const torch::Tensor losses = token_losses(logits, batch.targets.to(device)).cpu(), best = logits.argmax(-1).cpu();
+    const auto loss = losses.accessor<float, 2>();
+    const auto guess = best.accessor<std::int64_t, 2>();
+    for (std::size_t row = 0; row < batch.documents.size(); ++row) {
+      const WeightedDocument& document = documents[batch.documents[row]];
+      for (const AnswerSpan& answer : document.answers) {
+        bool right = true;
+        for (std::size_t i = answer.begin; i < answer.end; ++i) {
+          const auto r = static_cast<std::int64_t>(row), at = static_cast<std::int64_t>(i) - 1;
+          figures.loss += loss[r][at];
+          right = right && guess[r][at] == document.ids[i];
+        }
+        tokens += static_cast<double>(answer.end - answer.begin);
+        figures.right += right;
+        ++figures.answers;
+      }
+    }
+  }
+  if (tokens > 0) figures.loss /= tokens;
+  if (figures.answers > 0) figures.right /= static_cast<double>(figures.answers);
+  return figures;
+}
+
+nlohmann::json to_json(const PretrainSummary& s) {
+  nlohmann::json held_out = nlohmann::json::object();
+  for (const auto& [family, f] : s.held_out) held_out[family] = {{"loss", f.loss}, {"right", f.right}, {"answers", f.answers}};
+  return {{"steps", s.steps},           {"tokens", s.tokens},         {"weights", s.weights},       {"seconds", s.seconds},
+          {"tokens_per_s", s.tokens_per_s}, {"flops_per_token", s.flops_per_token}, {"peak_gflops", s.peak_gflops}, {"peak_share", s.peak_share},
+          {"train_loss", s.train_loss}, {"held_out", held_out}};
+}
+
+}  // namespace elastify

@@ -1,0 +1,32 @@
+// Everything training needs to go on after a kill, in one file that is whole or absent.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string>
+
+#include "finetune/flat_adamw.h"
+#include "pretrain/flat_model.h"
+
+namespace elastify {
+
+struct TrainState {
+  std::int64_t step = 0;         // done
+  std::int64_t first_document = 0;  // of the pool of documents that is being read
+  std::int64_t next_batch = 0;   // of that pool
+  std::int64_t pool_step = 0;    // steps done when the pool was made: its place in the curriculum
+  std::int64_t tokens = 0;       // read
+  std::int64_t bad_steps = 0;    // skipped in a row
+  std::uint64_t metrics_bytes = 0;
+  double seconds = 0;
+};
+
+using Optimizers = std::array<FlatAdamW, 2>;  // of matrices, of norms
+
+void save_train_state(const fs::path& path, const TrainState& state, const std::string& key, const FlatModel& model, const Optimizers& optimizers);
+
+// Restores model and optimizers as well. Nothing if there is no file, or if it belongs to another key (said in the log).
+// Throws Error(kBadData) on a file that does not fit.
+std::optional<TrainState> load_train_state(const fs::path& path, const std::string& key, FlatModel& model, Optimizers& optimizers);
+
+}  // namespace elastify

@@ -1,0 +1,125 @@
+// What is read, and how documents become batches.
+#include "base/hash.h"
+#include "model/decoder.h"
+#include "pretrain/length_batches.h"
+#include "support.h"
+#include "support/expect_error.h"
+
+namespace {
+
+using namespace elastify;
+using namespace elastify_test;
+
+const fs::path kBank = ELASTIFY_SOURCE_DIR "/tests/golden/tasks";
+
+struct TaskSetup {
+  TempDir dir;
+  TaskBank bank = load_task_bank(kBank);
+  elrt::Tokenizer tokenizer = load_byte_tokenizer(dir);
+  PretrainDataConfig config;
+  Corpus corpus() const { return Corpus(config, &bank, tokenizer, 2048, 7); }
+};
+
+std::string text_of(const elrt::Tokenizer& tokenizer, const WeightedDocument& document, std::size_t begin, std::size_t end) {
+  std::vector<std::int32_t> ids(document.ids.begin() + static_cast<std::ptrdiff_t>(begin), document.ids.begin() + static_cast<std::ptrdiff_t>(end));
+  return tokenizer.decode(ids);
+}
+
+}  // namespace
+
+TEST_CASE("a task document is its context, then questions with answers that end", "[pretrain][unit]") {
+  const TaskSetup setup;
+  const Corpus corpus = setup.corpus();
+  const TaskGenerator tasks(setup.bank);
+  int checked = 0;
+  for (const auto& document : corpus.held_out()) {
+    REQUIRE(document.answers.size() == 1);
+    const AnswerSpan answer = document.answers[0];
+    CHECK(document.ids.front() == setup.tokenizer.bos_id());
+    CHECK(document.ids.back() == setup.tokenizer.eos_id());
+    CHECK(answer.end == document.ids.size());
+    const std::string prompt = text_of(setup.tokenizer, document, 0, answer.begin);
+    CHECK(prompt.back() == '\n');
+    CHECK(prompt.find('\n') < prompt.size() - 1);
+    for (std::size_t i = 1; i < document.ids.size(); ++i) CHECK(document.weights[i] == (i < answer.begin ? 0.25f : 1.0f));
+    ++checked;
+  }
+  CHECK(checked > 0);
+}
+
+TEST_CASE("the first question stands as evaluation asks it", "[pretrain][unit]") {
+  const TaskSetup setup;
+  const Corpus corpus = setup.corpus();
+  const TaskGenerator tasks(setup.bank);
+  Difficulty one;
+  const auto& family = setup.bank.families.front().name;
+  const TaskItem item = tasks.generate(Split::kValidation, family, derive_seed(7, "held out"), 0, one).items.front();
+  const WeightedDocument document = corpus.held_out().front();
+  CHECK(text_of(setup.tokenizer, document, 0, document.answers[0].begin) == task_prompt(item));
+  CHECK(text_of(setup.tokenizer, document, document.answers[0].begin, document.ids.size()) == item.options[item.answer]);
+}
+
+TEST_CASE("document N is a pure function of the seed and N", "[pretrain][unit]") {
+  const TaskSetup setup;
+  const Corpus a = setup.corpus(), b = setup.corpus();
+  const auto late = a.training(1000, 0.5);
+  a.training(3, 0.5);
+  CHECK(a.training(1000, 0.5).ids == late.ids);
+  CHECK(b.training(1000, 0.5).ids == late.ids);
+  CHECK(b.training(1001, 0.5).ids != late.ids);
+}
+
+TEST_CASE("contexts grow with the curriculum", "[pretrain][unit]") {
+  const TaskSetup setup;
+  const Corpus corpus = setup.corpus();
+  const auto mean_length = [&](double progress) {
+    std::size_t sum = 0;
+    for (std::uint64_t i = 0; i < 60; ++i) sum += corpus.training(i, progress).answers[0].begin;
+    return static_cast<double>(sum) / 60;
+  };
+  CHECK(mean_length(0) < mean_length(0.2));
+  CHECK(mean_length(0.2) <= mean_length(1));
+}
+
+TEST_CASE("every document is in one batch, unpadded predictions and all", "[pretrain][unit]") {
+  std::vector<WeightedDocument> documents;
+  for (std::int64_t length = 2; length < 40; ++length) {
+    WeightedDocument document;
+    for (std::int64_t i = 0; i < length; ++i) {
+      document.ids.push_back(100 * length + i);
+      document.weights.push_back(i == 0 ? 0.0f : i % 3 == 0 ? 0.0f : 0.5f);
+    }
+    documents.push_back(document);
+  }
+  std::vector<int> seen(documents.size(), 0);
+  for (const auto& batch : batch_by_length(documents, 64)) {
+    CHECK((batch.inputs.numel() <= 64 || batch.inputs.size(0) == 1));
+    for (std::size_t row = 0; row < batch.documents.size(); ++row) {
+      const auto& document = documents[batch.documents[row]];
+      ++seen[batch.documents[row]];
+      for (std::size_t i = 0; i < static_cast<std::size_t>(batch.inputs.size(1)); ++i) {
+        const auto r = static_cast<std::int64_t>(row), c = static_cast<std::int64_t>(i);
+        const bool counts = i + 1 < document.ids.size() && document.weights[i + 1] > 0;
+        CHECK(batch.targets[r][c].item<std::int64_t>() == (counts ? document.ids[i + 1] : kIgnore));
+        CHECK(batch.weights[r][c].item<float>() == (counts ? 0.5f : 0.0f));
+        if (i + 1 < document.ids.size()) CHECK(batch.inputs[r][c].item<std::int64_t>() == document.ids[i]);
+      }
+    }
+  }
+  CHECK(std::all_of(seen.begin(), seen.end(), [](int times) { return times == 1; }));
+}
+
+TEST_CASE("a corpus without anything to read is refused", "[pretrain][unit]") {
+  const TempDir dir;
+  const elrt::Tokenizer tokenizer = load_byte_tokenizer(dir);
+  PretrainDataConfig config;
+  expect_error(ErrorCode::kUsage, {"nothing to read", "data.task_bank", "data.text"}, [&] { Corpus(config, nullptr, tokenizer, 64, 1); });
+  config.text = {fmt::format("?{}", (dir / "missing.txt").string())};
+  expect_error(ErrorCode::kUsage, {"nothing to read"}, [&] { Corpus(config, nullptr, tokenizer, 64, 1); });
+  config.text = {(dir / "missing.txt").string()};
+  expect_error(ErrorCode::kBadData, {"missing.txt"}, [&] { Corpus(config, nullptr, tokenizer, 64, 1); });
+  const TaskBank bank = load_task_bank(kBank);
+  config = {};
+  config.families = {"poetry"};
+  expect_error(ErrorCode::kUsage, {"poetry"}, [&] { Corpus(config, &bank, tokenizer, 2048, 1); });
+}

@@ -1,0 +1,111 @@
+// Training from scratch: it learns what can be learned, and equal runs give equal bits.
+#include "io/checkpoint.h"
+#include "model/decoder.h"
+#include "support.h"
+#include "support/expect_error.h"
+
+namespace {
+
+using namespace elastify;
+using namespace elastify_test;
+
+// Mean loss over the four texts of write_known_text().
+double known_text_loss(const fs::path& checkpoint) {
+  const torch::NoGradGuard no_grad;
+  const Decoder decoder(load_weights(Checkpoint::open(checkpoint), torch::kCPU, torch::kFloat32));
+  double sum = 0;
+  for (const char last : {'a', 'a', 'b', 'c'}) {
+    const torch::Tensor ids = torch::tensor({{std::int64_t{256}, std::int64_t{'x'}, std::int64_t{last}}}, torch::kInt64);
+    sum += summed_loss(decoder.logits(ids.narrow(1, 0, 2)), ids.narrow(1, 1, 2)).item<double>();
+  }
+  return sum / 8;
+}
+
+}  // namespace
+
+TEST_CASE("training reaches the entropy of a text that is known by hand, and not less", "[pretrain][unit]") {
+  const TempDir dir;
+  PretrainConfig config = quick_config(dir);
+  config.steps = 300;
+  config.weight_decay = 0;
+  pretrain(config, dir / "out");
+  const double loss = known_text_loss(dir / "out");
+  CHECK(loss >= kEntropy - 1e-6);  // no model is better than the source
+  CHECK(loss < kEntropy + 0.02);   // what sampling 32 texts a step leaves
+}
+
+TEST_CASE("equal seeds give equal weights, others other weights", "[pretrain][unit]") {
+  const TempDir dir;
+  PretrainConfig config = quick_config(dir);
+  pretrain(config, dir / "a");
+  pretrain(config, dir / "b");
+  CHECK(read_bytes(dir / "a/model.safetensors") == read_bytes(dir / "b/model.safetensors"));
+  config.seed = 2;
+  pretrain(config, dir / "c");
+  CHECK(read_bytes(dir / "a/model.safetensors") != read_bytes(dir / "c/model.safetensors"));
+}
+
+TEST_CASE("a stopped run goes on to the same bits", "[pretrain][unit]") {
+  const TempDir dir;
+  PretrainConfig config = quick_config(dir);
+  config.data.task_bank = ELASTIFY_SOURCE_DIR "/tests/golden/tasks";
+  config.batch_tokens = 2048;
+  config.data.held_out_contexts = 2;
+  pretrain(config, dir / "whole");
+
+  struct Stop {};
+  const TaskBank bank = load_task_bank(config.data.task_bank);
+  const elrt::Tokenizer tokenizer = load_byte_tokenizer(dir);
+  const Corpus corpus(config.data, &bank, tokenizer, 512, 1);
+  const PretrainConfig saving = [&] { PretrainConfig c = config; c.checkpoint_seconds = 0; return c; }();
+  const ModelConfig shape = Checkpoint::open(dir / "whole").config();
+  fs::create_directories(dir / "work");
+  for (const std::int64_t stop : {5, 9, 0}) {
+    FlatModel model = make_flat_model(shape, 1, torch::kCPU);
+    const auto after = [&](std::int64_t step) { if (step == stop) throw Stop(); };
+    try {
+      run_pretraining({saving, corpus, model, dir / "work", "key", after});
+    } catch (const Stop&) {
+      continue;
+    }
+    write_model(model, model_config_to_hf(shape), dir / "work");
+  }
+  CHECK(read_bytes(dir / "work/model.safetensors") == read_bytes(dir / "whole/model.safetensors"));
+}
+
+TEST_CASE("a finished folder is left alone, a foreign one is not touched", "[pretrain][unit]") {
+  const TempDir dir;
+  const PretrainConfig config = quick_config(dir);
+  CHECK_FALSE(pretrain(config, dir / "out").contains("up_to_date"));
+  CHECK(pretrain(config, dir / "out").at("up_to_date") == true);
+  write_bytes(dir / "bytes/notes.txt", "mine");
+  expect_error(ErrorCode::kUsage, {"bytes", "--out"}, [&] { pretrain(config, dir / "bytes"); });
+  CHECK(read_bytes(dir / "bytes/notes.txt") == "mine");
+}
+
+TEST_CASE("settings that do not fit together are refused at once", "[pretrain][unit]") {
+  const TempDir dir;
+  PretrainConfig config = quick_config(dir);
+  config.model.num_kv_heads = 3;
+  config.model.hidden_size = 18;
+  expect_error(ErrorCode::kUsage, {"2 problems", "num_kv_heads", "hidden_size"}, [&] { pretrain(config, dir / "out"); });
+  config = quick_config(dir);
+  config.tokenizer = (dir / "nowhere").string();
+  expect_error(ErrorCode::kUsage, {"nowhere", "tokenizer.json"}, [&] { pretrain(config, dir / "out"); });
+  config = quick_config(dir);
+  config.tokenizer.clear();
+  config.model.vocab_size = 4096;
+  expect_error(ErrorCode::kBadData, {"4096"}, [&] { pretrain(config, dir / "out"); });  // four short texts hold no 4096 tokens
+}
+
+TEST_CASE("the checkpoint is one that the other stages read", "[pretrain][unit]") {
+  const TempDir dir;
+  PretrainConfig config = quick_config(dir);
+  config.dtype = "bfloat16";
+  pretrain(config, dir / "out");
+  const Checkpoint checkpoint = Checkpoint::open(dir / "out");
+  CHECK(checkpoint.config().num_kv_heads == 2);
+  CHECK(checkpoint.tensor(kEmbeddingName).scalar_type() == torch::kBFloat16);
+  CHECK(elrt::Tokenizer::create(import_tokenizer(dir / "out", checkpoint.config().vocab_size)));
+  for (const char* file : {"pretrain.json", "metrics.jsonl", "loss.svg"}) CHECK(fs::exists(dir / "out" / file));
+}
