@@ -54,14 +54,15 @@ class Composer {
     draw_facts(two_hops);
     auto questions = choose_questions(two_hops);
     if (questions.empty()) return false;
-    add_filler(questions.front());
+    if (!add_rivals(questions.front())) return false;
     std::vector<ByteSpan> spans;
     context.text = draft_.arrange(spans);
     context.facts.clear();
     for (std::size_t i = 0; i < draft_.facts().size(); ++i) context.facts.push_back(public_fact(draft_.facts()[i], spans[i]));
     context.items.clear();
-    for (auto& question : questions) {
+    for (const auto& question : questions) {
       if (context.items.size() == difficulty_.max_questions) break;
+      if (!is_determined(draft_, question)) continue;
       add_item(question, context);
       if (context.items.empty()) return false;  // else what is asked would depend on what can be asked
     }
@@ -127,7 +128,6 @@ class Composer {
       std::erase_if(more, [&](const Question& question) { return same(question, chosen.front()); });
       chosen.insert(chosen.end(), more.begin(), more.end());
     }
-    for (auto& question : chosen) choose_words(question);
     return chosen;
   }
 
@@ -144,24 +144,26 @@ class Composer {
     return slots.size() < 2 || facts > 1;
   }
 
-  void choose_words(Question& question) {
-    const Ask& ask = ask_of(draft_, question);
-    question.wording = draws_.below(ask.questions[draft_.split()].size());
-    question.answer_wording = draws_.below(ask.answers[draft_.split()].size());
-  }
-
-  // Brings the values that the first question lacks for its options.
-  void add_filler(const Question& question) {
+  // Brings the values that the question lacks for its options: further facts of its relation, then filler. False where
+  // a fact made it ambiguous.
+  bool add_rivals(const Question& question) {
     std::vector<std::size_t> wanted(bank_.pools.size());
     if (question.near_miss == NearMiss::kValues) {
+      const std::size_t most = static_cast<std::size_t>(std::min(family_.facts.high, difficulty_.max_facts.value_or(family_.facts.high)));
+      while (missing(question) > 0 && draft_.facts().size() < most) draft_.add_fact(draft_.facts()[question.fact].relation);
       const auto& slots = ask_of(draft_, question).answer_slots;
-      for (const int slot : slots) {
-        const std::size_t found = rival_values(draft_, question, slot).size();
-        const auto pool = static_cast<std::size_t>(draft_.relation_of(draft_.facts()[question.fact]).slots[static_cast<std::size_t>(slot)].pool);
-        if (slots.size() == 1 && found + 1 < kOptions) wanted[pool] = kOptions - 1 - found;
-      }
+      const auto pool = draft_.relation_of(draft_.facts()[question.fact]).slots[static_cast<std::size_t>(slots.front())].pool;
+      if (slots.size() == 1) wanted[static_cast<std::size_t>(pool)] = missing(question);
     }
     draft_.add_filler(static_cast<std::size_t>(draw_count(family_.filler_sentences, difficulty_.max_filler)), std::move(wanted));
+    return is_determined(draft_, question);
+  }
+
+  // Values that the best supplied answer slot needs for all options.
+  std::size_t missing(const Question& question) const {
+    std::size_t most = 0;
+    for (const int slot : ask_of(draft_, question).answer_slots) most = std::max(most, rival_values(draft_, question, slot).size());
+    return kOptions - 1 - std::min(most, kOptions - 1);
   }
 
   TaskFact public_fact(const DraftFact& fact, const ByteSpan& span) const {
@@ -178,7 +180,7 @@ class Composer {
     item.family = family_.name;
     item.slo = family_.slo;
     item.context = context.text;
-    item.question = question_text(draft_, question);
+    item.question = question.text;
     item.options = std::move(options.texts);
     item.option_values = std::move(options.values);
     item.answer = options.right;

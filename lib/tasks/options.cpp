@@ -139,8 +139,8 @@ std::string answer_text(const std::string& filled) {
 std::vector<std::string> rival_values(const Draft& draft, const Question& question, int slot) {
   const DraftFact& fact = draft.facts()[question.fact];
   const std::string& right = fact.values[static_cast<std::size_t>(slot)];
-  const auto named = named_values(draft, question);
-  const auto barred = [&](const std::string& value) { return value == right || holds(named, value); };
+  // What the question names cannot be right: a reader would see it without the context.
+  const auto barred = [&](const std::string& value) { return value == right || holds_words(question.text, value); };
   std::vector<std::string> near, far;
   for (const auto& other : draft.facts()) {
     const std::string& value = other.relation == fact.relation ? other.values[static_cast<std::size_t>(slot)] : right;

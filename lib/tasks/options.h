@@ -24,11 +24,11 @@ struct Options {
   std::size_t right = 0;
 };
 
-// Values of the context that could stand in `slot` of a wrong answer: of its pool, not the right one, not named by the
+// Values of the context that could stand in `slot` of a wrong answer: of its pool, not the right one, not in the
 // question. Those that stand in the same slot of other facts come first, both parts in random order.
 std::vector<std::string> rival_values(const Draft& draft, const Question& question, int slot);
 
-// Facts, the question's own among them, that have an ask of its kind and are no worse subject for it.
+// Facts, the question's own among them, that have an ask of its kind.
 std::vector<std::size_t> lenders(const Draft& draft, const Question& question);
 
 // At most kOptions; fewer, or the right one alone, where the context has no more values.

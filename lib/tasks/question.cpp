@@ -25,11 +25,19 @@ bool unique(const Draft& draft, std::size_t fact, const std::vector<int>& slots)
 }
 
 bool answers_itself(const Draft& draft, const Question& question) {
-  const auto named = named_values(draft, question);
-  for (const auto& value : values_at(draft.facts()[question.fact], ask_of(draft, question).answer_slots)) {
-    if (std::any_of(named.begin(), named.end(), [&](const std::string& name) { return holds_words(name, value) || holds_words(value, name); })) return true;
-  }
-  return false;
+  const auto values = values_at(draft.facts()[question.fact], ask_of(draft, question).answer_slots);
+  return std::any_of(values.begin(), values.end(), [&](const std::string& value) { return holds_words(question.text, value); });
+}
+
+void choose_words(const Draft& draft, Question& question) {
+  const DraftFact& asked = draft.facts()[question.fact];
+  const Ask& ask = ask_of(draft, question);
+  question.answer_wording = draft.draws().below(ask.answers[draft.split()].size());
+  question.text = with_capital(fill_template(draft.draws().pick(ask.questions[draft.split()]), [&](int slot) {
+    if (!question.hop || question.hop->slot != slot) return asked.values[static_cast<std::size_t>(slot)];
+    const DraftFact& by = draft.facts()[question.hop->fact];
+    return fill_template(phrase_of(draft, *question.hop), [&](int inner) { return by.values[static_cast<std::size_t>(inner)]; });
+  }));
 }
 
 // Every ask of every fact whose given slots find that fact alone.
@@ -80,21 +88,14 @@ std::vector<int> slots_in(const TextTemplate& text) {
   return slots;
 }
 
-std::vector<std::string> named_values(const Draft& draft, const Question& question) {
-  std::vector<std::string> values;
-  for (const int slot : ask_of(draft, question).given) {
-    if (question.hop && question.hop->slot == slot) continue;
-    values.push_back(draft.facts()[question.fact].values[static_cast<std::size_t>(slot)]);
-  }
-  if (question.hop) {
-    const DraftFact& fact = draft.facts()[question.hop->fact];
-    for (auto& value : values_at(fact, slots_in(phrase_of(draft, *question.hop)))) values.push_back(std::move(value));
-  }
-  return values;
+bool is_determined(const Draft& draft, const Question& question) {
+  return unique(draft, question.fact, ask_of(draft, question).given) &&
+         (!question.hop || unique(draft, question.hop->fact, slots_in(phrase_of(draft, *question.hop))));
 }
 
 std::vector<Question> single_hop_questions(const Draft& draft) {
   std::vector<Question> questions = determined_questions(draft);
+  for (auto& question : questions) choose_words(draft, question);
   std::erase_if(questions, [&](const Question& question) { return answers_itself(draft, question); });
   return questions;
 }
@@ -105,19 +106,11 @@ std::vector<Question> two_hop_questions(const Draft& draft) {
     for (const Hop& hop : hops_to(draft, about)) {
       Question question = about;
       question.hop = hop;
-      if (unique(draft, hop.fact, slots_in(phrase_of(draft, hop))) && !answers_itself(draft, question)) questions.push_back(question);
+      choose_words(draft, question);
+      if (is_determined(draft, question) && !answers_itself(draft, question)) questions.push_back(std::move(question));
     }
   }
   return questions;
-}
-
-std::string question_text(const Draft& draft, const Question& question) {
-  const DraftFact& asked = draft.facts()[question.fact];
-  return with_capital(fill_template(ask_of(draft, question).questions[draft.split()][question.wording], [&](int slot) {
-    if (!question.hop || question.hop->slot != slot) return asked.values[static_cast<std::size_t>(slot)];
-    const DraftFact& by = draft.facts()[question.hop->fact];
-    return fill_template(phrase_of(draft, *question.hop), [&](int inner) { return by.values[static_cast<std::size_t>(inner)]; });
-  }));
 }
 
 }  // namespace elastify

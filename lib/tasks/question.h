@@ -21,24 +21,22 @@ struct Hop {
 enum class NearMiss { kValues, kLent };
 
 struct Question {
-  std::size_t fact = 0, ask = 0, wording = 0, answer_wording = 0;
+  std::size_t fact = 0, ask = 0, answer_wording = 0;
   std::optional<Hop> hop;
+  std::string text;  // capital first, a phrase in place of a named slot
   NearMiss near_miss = NearMiss::kValues;
 };
 
 const Ask& ask_of(const Draft& draft, const Question& question);
 
-// Values that the question's text names: those of given slots, or of the phrase that stands for one.
-std::vector<std::string> named_values(const Draft& draft, const Question& question);
+// Are the question's facts the only ones that fit its given values?
+bool is_determined(const Draft& draft, const Question& question);
 
 // Slots that stand in a template, each once.
 std::vector<int> slots_in(const TextTemplate& text);
 
-// Every question with exactly one answer, whose answer is not in its own words; wordings are not chosen yet.
+// Every question with exactly one answer that does not stand in the question itself; in a wording of its own each.
 std::vector<Question> single_hop_questions(const Draft& draft);
 std::vector<Question> two_hop_questions(const Draft& draft);
-
-// The question's words: capital first, a phrase in place of a named slot.
-std::string question_text(const Draft& draft, const Question& question);
 
 }  // namespace elastify
