@@ -12,6 +12,7 @@
 #include "io/safetensors.h"
 #include "io/utf8.h"
 #include "model/decoder.h"
+#include "tasks/item.h"
 
 namespace elastify {
 namespace {
@@ -81,6 +82,12 @@ std::vector<TextDocument> read_jsonl(std::string_view text, const std::string& n
     const std::string where = fmt::format("{} line {}", name, line_number);
     const json record = json::parse(line, nullptr, false);
     if (record.is_discarded()) fail_data("{} is not valid JSON", where);
+    // A task of the suite: its prompt is read, its right answer is learned.
+    if (record.is_object() && record.contains("options")) {
+      const TaskItem item = parse_task(line, where, "");
+      documents.push_back({task_prompt(item), item.options[item.answer], true});
+      continue;
+    }
     documents.push_back(read_record(record, where));
   }
   return documents;

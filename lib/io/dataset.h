@@ -22,7 +22,8 @@ struct TextDocument {
 };
 
 // .txt: documents separated by lines that hold only <|endoftext|>, or one document where there are none.
-// .jsonl: one object a line: {"text"}, {"prompt", "response"} or Alpaca's {"instruction", "input", "output"}.
+// .jsonl: one object a line: {"text"}, {"prompt", "response"}, Alpaca's {"instruction", "input", "output"} or a task
+//         ({"context", "question", "options", "answer"}, see tasks/item.h): its right option is the response.
 // .json: an array of such objects. Other extensions are read as .txt.
 // Throws Error(kBadData) with the file and line (or item) on malformed input, on text that is not UTF-8 and on no text.
 std::vector<TextDocument> read_documents(const fs::path& path);

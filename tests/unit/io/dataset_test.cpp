@@ -64,6 +64,16 @@ TEST_CASE("plain text splits at separators", "[io][unit]") {
   REQUIRE(documents[1].text == "two\nlines");
 }
 
+TEST_CASE("a task's prompt is read, its right option learned", "[io][unit]") {
+  const auto tasks = read_text("t.jsonl", R"({"context": "Maya has it.", "question": "Who has it?", "options": ["Leo", "Maya"], "answer": 1})");
+  REQUIRE(tasks.size() == 1);
+  CHECK(tasks[0].prompt == "Maya has it.\nWho has it?\n");
+  CHECK(tasks[0].text == "Maya");
+  CHECK(tasks[0].ends);
+  expect_error(ErrorCode::kBadData, {"t.jsonl line 1", "answer"},
+               [] { read_text("t.jsonl", R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 2})"); });
+}
+
 TEST_CASE("instruction records keep prompt and answer apart", "[io][unit]") {
   const auto lines = read_text("a.jsonl", "{\"text\": \"plain\"}\n\n{\"prompt\": \"Q\", \"response\": \"A\"}\n");
   REQUIRE(lines.size() == 2);
