@@ -56,6 +56,20 @@ void initialise(torch::Tensor& tensor, const std::string& name, const ModelConfi
 
 }  // namespace
 
+std::vector<torch::Tensor> FlatModel::matrices() const {
+  std::vector<torch::Tensor> all;
+  for (const auto& block : weights.blocks) {
+    for (const auto* tensor : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) all.push_back(*tensor);
+  }
+  return all;
+}
+
+std::int64_t FlatModel::weight_count() const {
+  std::int64_t count = 0;
+  for (const auto& buffer : values) count += buffer.numel();
+  return count;
+}
+
 FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::Device device) {
   require(config.tied_embeddings && !config.qkv_bias && !config.qk_norm, "only the plain Llama architecture with tied embeddings is trained");
   torch::NoGradGuard no_grad;
@@ -64,17 +78,20 @@ FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::
   model.weights.blocks.resize(static_cast<std::size_t>(config.num_layers));
   const auto names = slot_names(config);
   const auto shapes = expected_tensors(config);
-  std::array<std::int64_t, 2> sizes = {0, 0};
-  for (const auto& shape : shapes) sizes[shape.shape.size() == 1] += c10::multiply_integers(shape.shape);
-  for (std::size_t i = 0; i < 2; ++i) {
+  const auto buffer_of = [](const TensorShape& shape) {
+    return shape.shape.size() == 1 ? kNormBuffer : shape.name == kEmbeddingName ? kEmbeddingBuffer : kMatrixBuffer;
+  };
+  std::array<std::int64_t, 3> sizes{};
+  for (const auto& shape : shapes) sizes[buffer_of(shape)] += c10::multiply_integers(shape.shape);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
     model.values[i] = torch::zeros({sizes[i]}, torch::TensorOptions().device(device));
     model.gradients[i] = torch::zeros_like(model.values[i]);
   }
-  std::array<std::int64_t, 2> used = {0, 0};
+  std::array<std::int64_t, 3> used{};
   const auto tensors = slots(model.weights);
   for (std::size_t i = 0; i < names.size(); ++i) {
     const auto shape = shape_of(shapes, names[i]);
-    const std::size_t buffer = shape.size() == 1;
+    const std::size_t buffer = buffer_of({names[i], shape});
     const std::int64_t size = c10::multiply_integers(shape);
     torch::Tensor& tensor = *tensors[i];
     tensor = model.values[buffer].narrow(0, used[buffer], size).view(shape).detach();

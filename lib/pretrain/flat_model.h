@@ -1,5 +1,5 @@
-// A trainable model whose weights lie in two buffers, so that clipping, the optimizer and checkpoints touch two tensors
-// instead of hundreds: matrices, which weight decay shrinks, and norms, which it leaves alone.
+// A trainable model whose weights lie in three buffers, so that clipping, AdamW and checkpoints touch three tensors instead
+// of hundreds: the blocks' matrices, the embedding, and the norms, which weight decay leaves alone.
 #pragma once
 
 #include <array>
@@ -8,10 +8,16 @@
 
 namespace elastify {
 
+enum FlatBuffer : std::size_t { kMatrixBuffer, kEmbeddingBuffer, kNormBuffer };
+inline constexpr std::array<const char*, 3> kBufferNames = {"matrices", "embedding", "norms"};
+
 struct FlatModel {
-  ModelWeights weights;                     // float32 leaves that view `values`; their gradients view `gradients`
-  std::array<torch::Tensor, 2> values;      // [matrix weights], [norm weights]
-  std::array<torch::Tensor, 2> gradients;   // likewise; backward() adds to them, callers set them to zero
+  ModelWeights weights;                    // float32 leaves that view `values`; their gradients view `gradients`
+  std::array<torch::Tensor, 3> values;     // by FlatBuffer, [weights] each
+  std::array<torch::Tensor, 3> gradients;  // likewise; backward() adds to them, callers set them to zero
+
+  std::vector<torch::Tensor> matrices() const;  // of all blocks
+  std::int64_t weight_count() const;
 };
 
 // Norms are 1, the embedding N(0, 0.02^2), matrices N(0, 1 / (3 inputs)), and those that write to the residual stream

@@ -144,7 +144,7 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   const auto seed = static_cast<std::uint64_t>(config.seed);
   const Corpus corpus(config.data, tasks, tokenizer, static_cast<std::size_t>(shape.max_positions), seed);
   FlatModel model = make_flat_model(shape, seed, device);
-  spdlog::info("pretrain: {} weights, {} steps of {} tokens, {} threads", model.values[0].numel() + model.values[1].numel(), config.steps,
+  spdlog::info("pretrain: {} weights, {} steps of {} tokens, {} threads", model.weight_count(), config.steps,
                config.batch_tokens, torch::get_num_threads());
   const PretrainSummary figures = run_pretraining({config, corpus, model, work, key, {}});
 

@@ -72,6 +72,8 @@ struct PretrainConfig {
 
   std::int64_t steps = 1000;
   std::int64_t batch_tokens = 4096;  // a step, padding included
+  std::string optimizer = "muon";  // of the blocks' matrices: "muon" or "adamw"; embedding and norms use AdamW
+  double momentum = 0.95;          // of Muon
   double learning_rate = 2e-3;
   std::int64_t warmup_steps = 100;
   double final_rate = 0.05;  // the cosine ends at this share of the learning rate
@@ -95,6 +97,8 @@ struct PretrainConfig {
     v.choice("dtype", dtype, {"bfloat16", "float16", "float32"});
     v.integer("steps", steps, 1, 1'000'000'000);
     v.integer("batch_tokens", batch_tokens, 16, 1 << 24);
+    v.choice("optimizer", optimizer, {"muon", "adamw"});
+    v.number("momentum", momentum, 0, 0.9999);
     v.number("learning_rate", learning_rate, 1e-9, 10);
     v.integer("warmup_steps", warmup_steps, 0, 1'000'000'000);
     v.number("final_rate", final_rate, 0, 1);

@@ -56,6 +56,19 @@ double flops_per_token(const ModelConfig& c, double seq) {
   return 6 * matrices + 12 * static_cast<double>(c.num_layers * c.num_heads * c.head_dim) * seq;
 }
 
+// The gradients of the blocks' matrices, in the order of FlatModel::matrices().
+std::vector<torch::Tensor> matrix_gradients(const FlatModel& model) {
+  std::vector<torch::Tensor> all;
+  for (const auto& matrix : model.matrices()) all.push_back(matrix.grad());
+  return all;
+}
+
+Optimizers make_optimizers(const PretrainConfig& c, const FlatModel& model) {
+  const auto adamw = [&](FlatBuffer buffer, double decay) { return make_adamw(model.values[buffer], model.gradients[buffer], c.beta1, c.beta2, decay); };
+  return {c.optimizer == "muon" ? make_muon(model.matrices(), matrix_gradients(model), c.momentum, c.weight_decay) : adamw(kMatrixBuffer, c.weight_decay),
+          adamw(kEmbeddingBuffer, c.weight_decay), adamw(kNormBuffer, 0)};
+}
+
 class Pretrainer {
  public:
   explicit Pretrainer(const PretrainJob& job)
@@ -63,8 +76,7 @@ class Pretrainer {
         config_(job.config),
         device_(job.model.values[0].device()),
         decoder_(job.model.weights),
-        optimizers_{FlatAdamW(job.model.values[0], job.model.gradients[0], config_.beta1, config_.beta2, config_.weight_decay),
-                    FlatAdamW(job.model.values[1], job.model.gradients[1], config_.beta1, config_.beta2, 0)},
+        optimizers_(make_optimizers(config_, job.model)),
         held_out_(job.corpus.held_out()) {
     schedule_.steps = config_.steps;
     schedule_.warmup_steps = std::max<std::int64_t>(1, std::min(config_.warmup_steps, config_.steps / 2));
@@ -149,7 +161,7 @@ class Pretrainer {
     }
     logits.backward(loss_gradient_);
     torch::NoGradGuard no_grad;
-    const torch::Tensor norm = torch::sqrt(job_.model.gradients[0].square().sum() + job_.model.gradients[1].square().sum());
+    const torch::Tensor norm = gradient_length();
     const torch::Tensor figures = torch::stack({loss, norm}).cpu();  // the step's only wait for the device
     const double value = figures[0].item<double>();
     gradient_norm_ = figures[1].item<double>();
@@ -161,7 +173,13 @@ class Pretrainer {
     if (config_.clip_norm > 0 && gradient_norm_ > config_.clip_norm) {
       for (auto& gradient : job_.model.gradients) gradient.mul_(config_.clip_norm / gradient_norm_);
     }
-    for (auto& optimizer : optimizers_) optimizer.step(schedule_.rate(state_.step));
+    for (auto& optimizer : optimizers_) optimizer->step(schedule_.rate(state_.step));
+  }
+
+  torch::Tensor gradient_length() const {
+    torch::Tensor squares = torch::zeros({}, job_.model.gradients[0].options());
+    for (const auto& gradient : job_.model.gradients) squares = squares + gradient.square().sum();
+    return squares.sqrt();
   }
 
   std::int64_t batch_tokens(const PaddedBatch& batch) const {
@@ -212,7 +230,7 @@ class Pretrainer {
     }
     summary_.steps = state_.step;
     summary_.tokens = state_.tokens;
-    summary_.weights = job_.model.values[0].numel() + job_.model.values[1].numel();
+    summary_.weights = job_.model.weight_count();
     summary_.seconds = state_.seconds;
     summary_.tokens_per_s = static_cast<double>(state_.tokens) / std::max(1e-9, state_.seconds);
     summary_.flops_per_token = flops_per_token(c, rows > 0 ? tokens / rows : 0);

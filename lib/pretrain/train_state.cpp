@@ -1,5 +1,7 @@
 #include "pretrain/train_state.h"
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -8,14 +10,14 @@
 namespace elastify {
 namespace {
 
-constexpr std::int64_t kCounts = 10;
+constexpr std::int64_t kCounts = 11;
 
 std::int64_t key_number(const std::string& key) { return static_cast<std::int64_t>(checksum64(key.data(), key.size())); }
 
-torch::Tensor read(const StoredTensors& tensors, const fs::path& path, const std::string& name, std::int64_t size) {
+torch::Tensor read(const StoredTensors& tensors, const fs::path& path, const std::string& name, const std::vector<std::int64_t>& shape) {
   const auto found = tensors.find(name);
-  if (found == tensors.end() || found->second.shape != std::vector<std::int64_t>{size}) {
-    fail_data("{}: expected a tensor {} of {} values; remove the file to start again", path.string(), name, size);
+  if (found == tensors.end() || found->second.shape != shape) {
+    fail_data("{}: expected a tensor {} of shape [{}]; remove the file to start again", path.string(), name, fmt::join(shape, ", "));
   }
   return found->second.view();
 }
@@ -25,14 +27,13 @@ torch::Tensor read(const StoredTensors& tensors, const fs::path& path, const std
 void save_train_state(const fs::path& path, const TrainState& s, const std::string& key, const FlatModel& model, const Optimizers& optimizers) {
   std::map<std::string, torch::Tensor> tensors;
   const std::vector<std::int64_t> counts = {key_number(key), s.step, s.first_document, s.next_batch, s.pool_step, s.tokens, s.bad_steps,
-                                            static_cast<std::int64_t>(s.metrics_bytes), optimizers[0].steps(), optimizers[1].steps()};
+                                            static_cast<std::int64_t>(s.metrics_bytes), optimizers[0]->steps(), optimizers[1]->steps(), optimizers[2]->steps()};
   tensors["counts"] = torch::tensor(counts, torch::kInt64);
   tensors["seconds"] = torch::tensor({s.seconds}, torch::kFloat64);
-  for (std::size_t i = 0; i < 2; ++i) {
-    const std::string suffix = i == 0 ? ".matrices" : ".norms";
-    tensors["values" + suffix] = model.values[i];
-    tensors["mean" + suffix] = optimizers[i].mean();
-    tensors["square" + suffix] = optimizers[i].square();
+  for (std::size_t i = 0; i < optimizers.size(); ++i) {
+    const std::string prefix = fmt::format("{}.", kBufferNames[i]);
+    tensors[prefix + "values"] = model.values[i];
+    for (const auto& [name, tensor] : optimizers[i]->state()) tensors[prefix + name] = tensor.detach();
   }
   write_safetensors(path, tensors);
 }
@@ -41,7 +42,7 @@ std::optional<TrainState> load_train_state(const fs::path& path, const std::stri
   if (!fs::exists(path)) return std::nullopt;
   torch::NoGradGuard no_grad;
   const StoredTensors tensors = open_safetensors(path);
-  const torch::Tensor counts = read(tensors, path, "counts", kCounts);
+  const torch::Tensor counts = read(tensors, path, "counts", {kCounts});
   const auto count = [&](std::int64_t i) { return counts[i].item<std::int64_t>(); };
   if (count(0) != key_number(key)) {
     spdlog::info("{} belongs to other settings or data: training starts again", path.string());
@@ -55,14 +56,15 @@ std::optional<TrainState> load_train_state(const fs::path& path, const std::stri
   s.tokens = count(5);
   s.bad_steps = count(6);
   s.metrics_bytes = static_cast<std::uint64_t>(count(7));
-  s.seconds = read(tensors, path, "seconds", 1)[0].item<double>();
-  for (std::size_t i = 0; i < 2; ++i) {
-    const std::string suffix = i == 0 ? ".matrices" : ".norms";
-    const std::int64_t size = model.values[i].numel();
-    model.values[i].copy_(read(tensors, path, "values" + suffix, size));
-    optimizers[i].mean().copy_(read(tensors, path, "mean" + suffix, size));
-    optimizers[i].square().copy_(read(tensors, path, "square" + suffix, size));
-    optimizers[i].set_steps(count(8 + static_cast<std::int64_t>(i)));
+  s.seconds = read(tensors, path, "seconds", {1})[0].item<double>();
+  for (std::size_t i = 0; i < optimizers.size(); ++i) {
+    const std::string prefix = fmt::format("{}.", kBufferNames[i]);
+    model.values[i].copy_(read(tensors, path, prefix + "values", model.values[i].sizes().vec()));
+    for (auto& [name, tensor] : optimizers[i]->state()) {
+      torch::Tensor target = tensor.detach();
+      target.copy_(read(tensors, path, prefix + name, target.sizes().vec()));
+    }
+    optimizers[i]->set_steps(count(8 + static_cast<std::int64_t>(i)));
   }
   return s;
 }

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include "finetune/flat_adamw.h"
 #include "pretrain/flat_model.h"
+#include "pretrain/flat_optimizer.h"
 
 namespace elastify {
 
@@ -21,7 +21,7 @@ struct TrainState {
   double seconds = 0;
 };
 
-using Optimizers = std::array<FlatAdamW, 2>;  // of matrices, of norms
+using Optimizers = std::array<std::unique_ptr<FlatOptimizer>, 3>;  // by FlatBuffer
 
 void save_train_state(const fs::path& path, const TrainState& state, const std::string& key, const FlatModel& model, const Optimizers& optimizers);
 
