@@ -1,33 +1,71 @@
-// elastify eval: an artifact's levels on text.
+// elastify eval: an artifact's levels on text, or on multiple-choice tasks.
 #include <iostream>
 #include <memory>
 
+#include "base/error.h"
 #include "commands.h"
+#include "eval/context_mode.h"
+#include "eval/task_accuracy.h"
 #include "eval/text_loss.h"
 
 namespace elastify_cli {
+namespace {
+
+struct Options {
+  elastify::TextLossRequest text;
+  elastify::TaskAccuracyRequest tasks;
+  std::string file;
+  std::vector<std::int64_t> levels;
+  std::int64_t threads = 0;
+  bool json = false;
+};
+
+void measure_text(Options& options) {
+  options.text.artifact = options.file;
+  options.text.levels = options.levels;
+  options.text.threads = options.threads;
+  const nlohmann::json result = elastify::measure_text_loss(options.text);
+  if (options.json) print_json(result);
+  else std::cout << elastify::format_text_loss(result);
+}
+
+void measure_tasks(Options& options) {
+  options.tasks.artifact = options.file;
+  options.tasks.levels = options.levels;
+  options.tasks.threads = options.threads;
+  const nlohmann::json result = elastify::measure_task_accuracy(options.tasks);
+  if (options.json) print_json(result);
+  else std::cout << elastify::format_task_accuracy(result);
+}
+
+}  // namespace
 
 void register_eval(CLI::App& app) {
-  struct Options {
-    elastify::TextLossRequest request;
-    std::string file;
-    bool json = false;
-  };
-  CLI::App* command = app.add_subcommand("eval", "next-token loss of every level on text, with and without adapters");
+  CLI::App* command = app.add_subcommand("eval", "every level's next-token loss on text or accuracy on tasks, with and without adapters");
   auto options = std::make_shared<Options>();
   command->add_option("FILE", options->file, "an artifact, model.gguf")->required();
-  command->add_option("--text", options->request.texts, "text that no stage has read: .txt, .jsonl or .json; may be repeated")
-      ->required()->allow_extra_args(false);
-  command->add_option("--levels", options->request.levels, "e.g. 20,50,100; all by default")->delimiter(',');
-  command->add_option("--limit-tokens", options->request.max_tokens, "stop after so many predictions; 0: all")->capture_default_str();
-  command->add_option("--threads", options->request.threads, "0: all cores")->capture_default_str();
+  CLI::Option* text = command->add_option("--text", options->text.texts, "text that no stage has read: .txt, .jsonl or .json; may be repeated")
+                          ->allow_extra_args(false);
+  CLI::Option* tasks = command->add_option("--tasks", options->tasks.tasks, "multiple-choice tasks: JSONL of one's own, or a public set's file; may be repeated")
+                           ->allow_extra_args(false)->excludes(text);
+  command->add_option("--levels", options->levels, "e.g. 20,50,100; all by default")->delimiter(',');
+  command->add_option("--limit-tokens", options->text.max_tokens, "text: stop after so many predictions; 0: all")->needs(text)->capture_default_str();
+  command->add_option("--limit", options->tasks.limit, "tasks: the first so many of each family; 0: all")
+      ->needs(tasks)->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--few-shot", options->tasks.few_shot, "tasks: solved examples of the same family before each question")
+      ->needs(tasks)->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_flag("--generate", options->tasks.generate, "tasks: also let the model write the answer, and count exact matches")->needs(tasks);
+  command->add_option("--context", options->tasks.context, "tasks: a control: none (question alone), shuffled (another item's), half (of its words)")
+      ->needs(tasks)->check(CLI::IsMember(elastify::kContextModes))->capture_default_str();
+  command->add_option("--seed", options->tasks.seed, "tasks: of the examples and the controls")->needs(tasks)->capture_default_str();
+  command->add_option("--threads", options->threads, "0: all cores; changes no result")->check(CLI::NonNegativeNumber)->capture_default_str();
   command->add_flag("--json", options->json, "print the result as one JSON object");
-  command->footer("Example:\n  elastify eval runs/mine/model.gguf --text stories.txt --limit-tokens 20000");
+  command->footer("Examples:\n  elastify eval runs/mine/model.gguf --text stories.txt --limit-tokens 20000\n"
+                  "  elastify eval runs/mine/model.gguf --tasks test.jsonl --levels 20,50,100 --limit 200 --generate");
   command->callback([options] {
-    options->request.artifact = options->file;
-    const nlohmann::json result = elastify::measure_text_loss(options->request);
-    if (options->json) print_json(result);
-    else std::cout << elastify::format_text_loss(result);
+    if (!options->tasks.tasks.empty()) measure_tasks(*options);
+    else if (!options->text.texts.empty()) measure_text(*options);
+    else elastify::fail_usage("eval has nothing to measure on: give --text or --tasks");
   });
 }
 

@@ -8,25 +8,13 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "eval/runtime_result.h"
 #include "io/dataset.h"
 
 namespace elastify {
 namespace {
 
 using nlohmann::json;
-
-[[noreturn]] void fail_with(const elrt::Failure& failure) {
-  const auto code = failure.status == elrt::Status::kInvalidArgument ? ErrorCode::kUsage
-                    : failure.status == elrt::Status::kBadData       ? ErrorCode::kBadData
-                                                                     : ErrorCode::kInternal;
-  throw Error(code, failure.message);
-}
-
-template <typename T>
-T take(elrt::Result<T> result) {
-  if (!result) fail_with(result.failure());
-  return std::move(result).value();
-}
 
 std::vector<TokenDocument> read_texts(const TextLossRequest& request, const elrt::Tokenizer& tokenizer) {
   std::vector<TokenDocument> documents;
