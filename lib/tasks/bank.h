@@ -62,7 +62,7 @@ struct RelationSlot {
 struct Ask {
   std::vector<int> answer_slots, given;  // indices in Relation::slots
   Templates questions, answers;
-  std::string kind;  // asks of one kind lend each other whole answers; empty: none
+  std::string kind;  // asks of one kind with the same questions lend each other whole answers; empty: none
 };
 
 struct Relation {

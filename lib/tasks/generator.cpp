@@ -112,7 +112,10 @@ class Composer {
     std::vector<Question> singles = single_hop_questions(draft_);
     // The kind of near misses is drawn before the question: else those that allow one kind only would show by it.
     for (auto& question : singles) question.near_miss = NearMiss::kLent;
-    std::erase_if(singles, [&](const Question& question) { return ask_of(draft_, question).kind.empty(); });
+    constexpr std::size_t kFewestLenders = 3;
+    std::erase_if(singles, [&](const Question& question) {
+      return ask_of(draft_, question).kind.empty() || lenders(draft_, question).size() < kFewestLenders;
+    });
     std::vector<Question> by_value = single_hop_questions(draft_);
     const auto without_rivals = [&](const Question& question) { return !has_rivals(question); };
     std::erase_if(by_value, without_rivals);

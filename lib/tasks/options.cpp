@@ -16,6 +16,19 @@ bool holds(const std::vector<std::string>& list, const std::string& value) { ret
 
 bool repeats_itself(const Tuple& tuple) { return std::set<std::string>(tuple.begin(), tuple.end()).size() != tuple.size(); }
 
+// Asks lend each other answers only where their questions read the same: else the question's words alone would tell
+// which answers belong to it.
+bool lends(const Ask& a, const Ask& b, Split split) {
+  const auto &x = a.questions[split], &y = b.questions[split];
+  return a.kind == b.kind && std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const auto& p, const auto& q) { return p.source == q.source; });
+}
+
+const Ask* lending_ask(const Draft& draft, const DraftFact& fact, const Ask& to) {
+  const auto& asks = draft.relation_of(fact).asks;
+  const auto found = std::find_if(asks.begin(), asks.end(), [&](const Ask& ask) { return lends(ask, to, draft.split()); });
+  return found == asks.end() ? nullptr : &*found;
+}
+
 Tuple right_tuple(const DraftFact& fact, const Ask& ask) {
   Tuple tuple;
   for (const int slot : ask.answer_slots) tuple.push_back(fact.values[static_cast<std::size_t>(slot)]);
@@ -118,12 +131,10 @@ void add_lent(Options& options, const Draft& draft, const Question& question) {
   std::erase(facts, question.fact);
   draft.draws().shuffle(facts);
   facts.insert(facts.begin(), question.fact);
-  const std::string& kind = ask_of(draft, question).kind;
   for (const std::size_t index : facts) {
     if (options.texts.size() == kOptions) break;
     const DraftFact& fact = draft.facts()[index];
-    const auto& asks = draft.relation_of(fact).asks;
-    const Ask& ask = index == question.fact ? ask_of(draft, question) : *std::find_if(asks.begin(), asks.end(), [&](const Ask& a) { return a.kind == kind; });
+    const Ask& ask = index == question.fact ? ask_of(draft, question) : *lending_ask(draft, fact, ask_of(draft, question));
     const auto& answers = ask.answers[draft.split()];
     add_option(options, answers[question.answer_wording % answers.size()], fact, ask.answer_slots, right_tuple(fact, ask));
   }
@@ -156,11 +167,9 @@ std::vector<std::string> rival_values(const Draft& draft, const Question& questi
 }
 
 std::vector<std::size_t> lenders(const Draft& draft, const Question& question) {
-  const std::string& kind = ask_of(draft, question).kind;
   std::vector<std::size_t> facts;
   for (std::size_t i = 0; i < draft.facts().size(); ++i) {
-    const auto& asks = draft.relation_of(draft.facts()[i]).asks;
-    if (std::any_of(asks.begin(), asks.end(), [&](const Ask& ask) { return ask.kind == kind; })) facts.push_back(i);
+    if (lending_ask(draft, draft.facts()[i], ask_of(draft, question)) != nullptr) facts.push_back(i);
   }
   return facts;
 }

@@ -28,7 +28,8 @@ struct Options {
 // question. Those that stand in the same slot of other facts come first, both parts in random order.
 std::vector<std::string> rival_values(const Draft& draft, const Question& question, int slot);
 
-// Facts, the question's own among them, that have an ask of its kind.
+// Facts, the question's own among them, that have an ask of its kind with the same questions: only then do the words of the
+// question not tell which answers belong to it.
 std::vector<std::size_t> lenders(const Draft& draft, const Question& question);
 
 // At most kOptions; fewer, or the right one alone, where the context has no more values.
