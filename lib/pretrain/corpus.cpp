@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "io/dataset.h"
+#include "pretrain/renaming.h"
 
 namespace elastify {
 namespace {
@@ -76,7 +77,9 @@ std::vector<std::string> tokenizer_texts(const PretrainDataConfig& config, const
     const TaskGenerator tasks(*bank);
     const auto families = wanted_families(config, *bank);
     for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(config.tokenizer_contexts); ++i) {
-      const TaskContext context = tasks.generate(Split::kTrain, families[i % families.size()], derive_seed(seed, "tokenizer"), i, {});
+      TaskContext context = tasks.generate(Split::kTrain, families[i % families.size()], derive_seed(seed, "tokenizer"), i, {});
+      std::mt19937_64 random(derive_seed(seed, "tokenizer names", i));
+      rename_values(context, *bank, config.rename_share, random);
       std::string text = context.text;
       for (const auto& item : context.items) text += "\n" + item.question + "\n" + item.options[item.answer];
       texts.push_back(std::move(text));
@@ -108,7 +111,9 @@ WeightedDocument Corpus::training(std::uint64_t index, double progress) const {
   const bool text = tasks_ == nullptr || (!pieces_.empty() && static_cast<double>(random() >> 11) * 0x1p-53 < config_.text_share);
   if (text) return text_document(index);
   const std::string& family = families_[random() % families_.size()];
-  return task_document(tasks_->generate(Split::kTrain, family, seed_, index, difficulty_at(progress, config_)));
+  TaskContext context = tasks_->generate(Split::kTrain, family, seed_, index, difficulty_at(progress, config_));
+  rename_values(context, tasks_->bank(), config_.rename_share, random);
+  return task_document(context);
 }
 
 std::vector<WeightedDocument> Corpus::held_out() const {

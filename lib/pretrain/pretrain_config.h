@@ -37,6 +37,7 @@ struct PretrainDataConfig {
   std::string task_bank;              // folder of the task suite's banks, "" for none
   std::vector<std::string> families;  // of the suite; empty: all
   std::int64_t questions = 6;         // at most, over one context
+  double rename_share = 0.5;          // of a training context's named values that become invented names
   double context_weight = 0.25;       // loss weight of a context's and a question's tokens; an answer's weigh 1
   double curriculum_share = 0.3;      // share of the steps over which contexts grow from two facts to their full length
   std::vector<std::string> text;      // files as elastify's data settings read them; "?" in front: left out where missing
@@ -51,6 +52,7 @@ struct PretrainDataConfig {
     v.text("task_bank", task_bank);
     v.texts("families", families);
     v.integer("questions", questions, 1, 64);
+    v.number("rename_share", rename_share, 0, 1);
     v.number("context_weight", context_weight, 0, 1);
     v.number("curriculum_share", curriculum_share, 0, 1);
     v.texts("text", text);

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "model/decoder.h"
 #include "pretrain/length_batches.h"
+#include "pretrain/renaming.h"
 #include "support.h"
 #include "support/expect_error.h"
 
@@ -67,6 +68,38 @@ TEST_CASE("document N is a pure function of the seed and N", "[pretrain][unit]")
   CHECK(a.training(1000, 0.5).ids == late.ids);
   CHECK(b.training(1000, 0.5).ids == late.ids);
   CHECK(b.training(1001, 0.5).ids != late.ids);
+}
+
+TEST_CASE("renaming changes names alike everywhere and keeps the answer in the context", "[pretrain][unit]") {
+  const TaskSetup setup;
+  const TaskGenerator tasks(setup.bank);
+  Difficulty several;
+  several.max_questions = 4;
+  int renamed = 0, answers = 0;
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    const auto& family = setup.bank.families[i % setup.bank.families.size()].name;
+    const TaskContext before = tasks.generate(Split::kTrain, family, 3, i, several);
+    TaskContext after = before;
+    std::mt19937_64 random(i);
+    rename_values(after, setup.bank, 1, random);
+    renamed += after.text != before.text;
+    REQUIRE(after.items.size() == before.items.size());
+    for (std::size_t k = 0; k < after.items.size(); ++k) {
+      CHECK(after.items[k].answer == before.items[k].answer);
+      CHECK(after.items[k].context == after.text);
+      // A value that stood in the context as it stands in the option still does, under its new name.
+      const std::string &old_answer = before.items[k].options[before.items[k].answer], &new_answer = after.items[k].options[after.items[k].answer];
+      if (before.text.find(old_answer) == std::string::npos) continue;
+      CHECK(after.text.find(new_answer) != std::string::npos);
+      ++answers;
+    }
+    std::mt19937_64 again(i);
+    TaskContext same = before;
+    rename_values(same, setup.bank, 0, again);
+    CHECK(same.text == before.text);
+  }
+  CHECK(renamed == 200);
+  CHECK(answers > 50);
 }
 
 TEST_CASE("contexts grow with the curriculum", "[pretrain][unit]") {
