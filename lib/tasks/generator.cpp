@@ -19,6 +19,13 @@ namespace {
 constexpr std::size_t kTwoHops = 40, kLent = 50;
 constexpr int kAttempts = 200;
 
+// A context that leaves the question with fewer options than kOptions is drawn again, as long as there is hope that the
+// next one does better: small caps and small pools may not allow more.
+std::size_t options_wanted(int attempt) {
+  constexpr int kPatience = 8;
+  return attempt < kPatience ? kOptions : attempt < 2 * kPatience ? kOptions - 1 : 2;
+}
+
 // Facts that hang together for two hops: `by` names a value that `about` is asked with.
 struct Link {
   std::size_t by = 0, about = 0;  // relations
@@ -48,8 +55,8 @@ class Composer {
   Composer(const TaskBank& bank, const Family& family, Split split, Draws& draws, const Difficulty& difficulty)
       : family_(family), draws_(draws), difficulty_(difficulty), bank_(bank), draft_(bank, family, split, draws) {}
 
-  // False where the drawn context has no question with at least two options.
-  bool compose(bool two_hops, TaskContext& context) {
+  // False where the drawn context has no question, or its first one fewer than `options` options.
+  bool compose(bool two_hops, std::size_t options, TaskContext& context) {
     draft_.set_opening();
     draw_facts(two_hops);
     auto questions = choose_questions(two_hops);
@@ -64,7 +71,8 @@ class Composer {
       if (context.items.size() == difficulty_.max_questions) break;
       if (!is_determined(draft_, question)) continue;
       add_item(question, context);
-      if (context.items.empty()) return false;  // else what is asked would depend on what can be asked
+      // Else what is asked would depend on what can be asked.
+      if (context.items.empty() || context.items.front().options.size() < options) return false;
     }
     return true;
   }
@@ -247,8 +255,8 @@ TaskContext TaskGenerator::generate(Split split, std::string_view family_name, s
   bool two_hops = hops_possible && draws.percent(kTwoHops);
   bool found = false;
   for (int attempt = 0; attempt < kAttempts && !found; ++attempt) {
-    if (attempt == kAttempts / 10) two_hops = false;  // too few facts are allowed for both hops and options
-    found = Composer(bank_, family, split, draws, difficulty).compose(two_hops, context);
+    if (attempt == kAttempts / 5) two_hops = false;  // too few facts are allowed for both hops and options
+    found = Composer(bank_, family, split, draws, difficulty).compose(two_hops, options_wanted(attempt), context);
   }
   if (!found) {
     fail_data("family {} gives no question in {} tries (split {}, index {}): its relations need more facts per context or more values", family.name,

@@ -127,6 +127,15 @@ TEST_CASE("the right option is at every place equally often", "[tasks][unit]") {
   }
 }
 
+TEST_CASE("items of the shipped families have four options", "[tasks][unit]") {
+  const TaskGenerator generator(load_task_bank(banks()[1]));
+  for (const auto& family : generator.bank().families) {
+    for (const Split split : kSplits) {
+      for (std::uint64_t i = 0; i < 100; ++i) CHECK(generator.generate(split, family.name, 6, i).items[0].options.size() == 4);
+    }
+  }
+}
+
 TEST_CASE("facts stand anywhere in the context", "[tasks][unit]") {
   std::map<std::string, std::pair<double, double>> sums;
   for_items(400, {Split::kTrain}, [&](const Family& family, Split, const TaskItem& item) {
