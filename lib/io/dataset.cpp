@@ -127,6 +127,13 @@ std::vector<TokenDocument> cut_long(const std::vector<TokenDocument>& documents,
   return pieces;
 }
 
+void shuffle(std::vector<TokenDocument>& documents, std::uint64_t seed) {
+  if (seed == 0) return;
+  std::mt19937_64 random(seed);
+  // std::shuffle differs between libraries; this does not.
+  for (std::size_t i = documents.size(); i > 1; --i) std::swap(documents[i - 1], documents[random() % i]);
+}
+
 }  // namespace
 
 std::vector<TextDocument> read_documents(const fs::path& path) {
@@ -181,11 +188,7 @@ DocumentSplit split_documents(const std::vector<TokenDocument>& documents, doubl
 std::int64_t TokenRows::target_count() const { return rows() == 0 ? 0 : (targets != kIgnore).sum().item<std::int64_t>(); }
 
 TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed) {
-  if (seed != 0) {
-    std::mt19937_64 random(seed);
-    // std::shuffle differs between libraries; this does not.
-    for (std::size_t i = documents.size(); i > 1; --i) std::swap(documents[i - 1], documents[random() % i]);
-  }
+  shuffle(documents, seed);
   std::vector<std::int64_t> stream, targets;
   for (const auto& document : documents) {
     if (max_tokens > 0 && static_cast<std::int64_t>(stream.size()) > max_tokens) break;
@@ -204,6 +207,26 @@ TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std:
   packed.inputs = torch::tensor(stream, torch::kInt64).view({rows, seq});
   packed.targets = torch::tensor(std::vector<std::int64_t>(targets.begin() + 1, targets.end()), torch::kInt64).view({rows, seq});
   return packed;
+}
+
+TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed) {
+  shuffle(documents, seed);
+  std::vector<std::int64_t> inputs, targets;
+  std::int64_t tokens = 0;
+  for (const auto& document : documents) {
+    const auto length = static_cast<std::int64_t>(document.ids.size());
+    for (std::int64_t begin = 0; begin + 1 < length && (max_tokens == 0 || tokens < max_tokens); begin += seq) {
+      for (std::int64_t i = begin; i < begin + seq; ++i) {
+        const bool there = i + 1 < length;
+        inputs.push_back(there ? document.ids[static_cast<std::size_t>(i)] : 0);
+        targets.push_back(there && i + 1 >= document.loss_from ? document.ids[static_cast<std::size_t>(i + 1)] : kIgnore);
+      }
+      tokens += std::min(seq, length - 1 - begin);
+    }
+  }
+  if (inputs.empty()) fail_data("the text is empty after tokenization");
+  const auto shape = std::vector<std::int64_t>{static_cast<std::int64_t>(inputs.size()) / seq, seq};
+  return {torch::tensor(inputs, torch::kInt64).view(shape), torch::tensor(targets, torch::kInt64).view(shape)};
 }
 
 void save_documents(const fs::path& path, const std::vector<TokenDocument>& documents) {

@@ -55,6 +55,9 @@ struct TokenRows {
 // Shuffles documents by `seed` (0: keeps their order), packs them, and keeps at most `max_tokens` (0: all). The last row is
 // padded with ignored targets. Throws Error(kBadData) if there is nothing to pack.
 TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed);
+// Rows of one document each: what is longer than a row goes on in the next, what is shorter is padded with ignored targets.
+// For documents that must not see each other, such as tasks. Shuffled and limited as by pack_rows.
+TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed);
 
 // Token documents as safetensors, so that text sampled once is reused.
 void save_documents(const fs::path& path, const std::vector<TokenDocument>& documents);

@@ -19,6 +19,7 @@ struct DataConfig {
   std::vector<std::string> recovery;     // for finetune; none: text sampled from the model itself
   std::vector<std::string> held_out;     // for finetune's evaluation; none: a share of recovery that nothing else reads
   double held_out_share = 0.05;
+  bool pack = true;  // documents one after the other in every row; false: a row each, for tasks and the like
   std::int64_t sample_documents = 2048;  // sampled where there is no text
   std::int64_t sample_tokens = 256;      // longest sampled document
   double sample_temperature = 1;         // 1: the model's own distribution
@@ -29,6 +30,7 @@ struct DataConfig {
     v.texts("recovery", recovery);
     v.texts("held_out", held_out);
     v.number("held_out_share", held_out_share, 0.001, 0.5);
+    v.flag("pack", pack);
     v.integer("sample_documents", sample_documents, 2, std::int64_t{1} << 32);
     v.integer("sample_tokens", sample_tokens, 2, 1 << 20);
     v.number("sample_temperature", sample_temperature, 0.01, 10);

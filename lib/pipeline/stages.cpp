@@ -43,11 +43,15 @@ Decoder load_decoder(const StageContext& context, const Checkpoint& checkpoint) 
   return Decoder(load_weights(checkpoint, context.device, torch::kFloat32));
 }
 
+TokenRows make_rows(const DataConfig& data, const std::vector<TokenDocument>& documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed) {
+  return data.pack ? pack_rows(documents, seq, max_tokens, seed) : separate_rows(documents, seq, max_tokens, seed);
+}
+
 TokenRows calibration_rows(const StageContext& context, const Checkpoint& checkpoint, std::int64_t tokens) {
   const elrt::Tokenizer tokenizer = load_tokenizer(context.config, checkpoint);
   const TextSets text = load_text(context.run, context.config, tokenizer);
   const std::int64_t seq = std::min(context.config.profile.seq, checkpoint.config().max_positions);
-  return pack_rows(text.calibration, seq, tokens, context.seed() + 1);
+  return make_rows(context.config.data, text.calibration, seq, tokens, context.seed() + 1);
 }
 
 }  // namespace
@@ -198,8 +202,8 @@ json run_finetune(const StageContext& context) {
   const elrt::Tokenizer tokenizer = load_tokenizer(context.config, reordered);
   const TextSets text = load_text(context.run, context.config, tokenizer);
   const std::int64_t seq = std::min(settings.seq, reordered.config().max_positions);
-  const TokenRows train = pack_rows(text.train, seq, 0, context.seed() + 2);
-  const TokenRows held_out = pack_rows(text.held_out, seq, settings.held_out_tokens, 0);
+  const TokenRows train = make_rows(context.config.data, text.train, seq, 0, context.seed() + 2);
+  const TokenRows held_out = make_rows(context.config.data, text.held_out, seq, settings.held_out_tokens, 0);
   const ModelWeights weights = load_weights(reordered, context.device, finetune_dtype(settings.dtype, context.device));
   const FinetuneSummary summary =
       finetune({weights, plan.levels, train, held_out, context.run.file("adapters"), context.seed(), context.key, {}}, settings);

@@ -59,7 +59,7 @@ std::string text_hash(RunDirectory& run, const PipelineConfig& config) {
     all += "/ ";
   }
   if (needs_sampling(data)) all += run.output_hash("sample");
-  return hash_text(all + fmt::format("{} {}", data.held_out_share, config.seed));
+  return hash_text(all + fmt::format("{} {} {}", data.held_out_share, data.pack, config.seed));
 }
 
 TextSets load_text(RunDirectory& run, const PipelineConfig& config, const elrt::Tokenizer& tokenizer) {

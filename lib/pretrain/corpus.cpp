@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <tuple>
 
 #include <elrt/tokenizer.hpp>
 
@@ -108,7 +109,11 @@ Corpus::Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elr
 
 WeightedDocument Corpus::training(std::uint64_t index, double progress) const {
   std::mt19937_64 random(derive_seed(seed_, "mix", index));
-  const bool text = tasks_ == nullptr || (!pieces_.empty() && static_cast<double>(random() >> 11) * 0x1p-53 < config_.text_share);
+  const auto chance = [&](double share) { return static_cast<double>(random() >> 11) * 0x1p-53 < share; };
+  if (tasks_ != nullptr && progress < config_.curriculum_share && chance(config_.recall_share * (1 - progress / config_.curriculum_share))) {
+    return recall_document(index);
+  }
+  const bool text = tasks_ == nullptr || (!pieces_.empty() && chance(config_.text_share));
   if (text) return text_document(index);
   const std::string& family = families_[random() % families_.size()];
   TaskContext context = tasks_->generate(Split::kTrain, family, seed_, index, difficulty_at(progress, config_));
@@ -149,6 +154,43 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
     fail_usage("a task of {} tokens does not fit model.max_positions ({}): raise it", document.ids.size(), max_tokens_);
   }
   document.weights[0] = 0;
+  return document;
+}
+
+// Lines of a key and a value, random tokens both; then the same lines twice more in other orders, where values count. Looking
+// up what stood behind a key is what answering is made of, and here it is learned within a few hundred steps.
+WeightedDocument Corpus::recall_document(std::uint64_t index) const {
+  std::mt19937_64 random(derive_seed(seed_, "recall", index));
+  const auto vocab = static_cast<std::uint64_t>(tokenizer_.vocab_size());
+  const auto draw = [&] {
+    std::vector<std::int64_t> ids(1 + random() % 3);
+    for (auto& id : ids) {
+      do id = static_cast<std::int64_t>(random() % vocab);
+      while (tokenizer_.is_special(static_cast<std::int32_t>(id)));
+    }
+    return ids;
+  };
+  const std::vector<std::int64_t> line_end = encode(tokenizer_, "\n", false);
+  std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>> pairs(2 + random() % 10);
+  for (auto& [key, value] : pairs) std::tie(key, value) = std::pair(draw(), draw());
+  WeightedDocument document;
+  const auto append = [&](const std::vector<std::int64_t>& ids, float weight) {
+    document.ids.insert(document.ids.end(), ids.begin(), ids.end());
+    document.weights.resize(document.ids.size(), weight);
+  };
+  append({tokenizer_.bos_id() >= 0 ? tokenizer_.bos_id() : line_end.front()}, 0);
+  for (int round = 0; round < 3; ++round) {
+    for (std::size_t i = pairs.size(); i > 1; --i) std::swap(pairs[i - 1], pairs[random() % i]);
+    for (const auto& [key, value] : pairs) {
+      append(key, 0);
+      append(value, round == 0 ? 0 : 1);
+      append(line_end, round == 0 ? 0 : 1);
+    }
+  }
+  if (document.ids.size() > max_tokens_) {
+    document.ids.resize(max_tokens_);
+    document.weights.resize(max_tokens_);
+  }
   return document;
 }
 

@@ -46,6 +46,7 @@ class Corpus {
  private:
   WeightedDocument task_document(const TaskContext& context) const;
   WeightedDocument text_document(std::uint64_t index) const;
+  WeightedDocument recall_document(std::uint64_t index) const;
 
   const PretrainDataConfig& config_;
   const elrt::Tokenizer& tokenizer_;

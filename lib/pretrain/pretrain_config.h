@@ -39,7 +39,8 @@ struct PretrainDataConfig {
   std::int64_t questions = 6;         // at most, over one context
   double rename_share = 0.5;          // of a training context's named values that become invented names
   double context_weight = 0.25;       // loss weight of a context's and a question's tokens; an answer's weigh 1
-  double curriculum_share = 0.3;      // share of the steps over which contexts grow from two facts to their full length
+  double curriculum_share = 0.5;      // share of the steps over which contexts grow from two facts to their full length
+  double recall_share = 0.3;          // of the documents at the start that are pairs of random tokens to recall; none when the curriculum ends
   std::vector<std::string> text;      // files as elastify's data settings read them; "?" in front: left out where missing
   double text_share = 0.1;            // share of the documents that are pieces of text
   std::int64_t text_piece_tokens = 192;
@@ -54,6 +55,7 @@ struct PretrainDataConfig {
     v.integer("questions", questions, 1, 64);
     v.number("rename_share", rename_share, 0, 1);
     v.number("context_weight", context_weight, 0, 1);
+    v.number("recall_share", recall_share, 0, 1);
     v.number("curriculum_share", curriculum_share, 0, 1);
     v.texts("text", text);
     v.number("text_share", text_share, 0, 1);

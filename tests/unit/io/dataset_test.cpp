@@ -124,6 +124,18 @@ TEST_CASE("packing predicts every token after a document's first exactly once", 
   expect_error(ErrorCode::kBadData, {"empty"}, [] { pack_rows({}, 4, 0, 0); });
 }
 
+TEST_CASE("separate rows hold one document each", "[io][unit]") {
+  std::vector<TokenDocument> documents = {{{1, 2, 3}, 1}, {{4, 5, 6, 7, 8, 9}, 4}, {{10, 11}, 1}};
+  const TokenRows rows = separate_rows(documents, 4, 0, 0);
+  const auto expected = torch::tensor({{1, 2, 0, 0}, {4, 5, 6, 7}, {8, 0, 0, 0}, {10, 0, 0, 0}}, torch::kInt64);
+  const std::int64_t no = kIgnore;
+  const auto targets = torch::tensor({{std::int64_t{2}, std::int64_t{3}, no, no}, {no, no, no, std::int64_t{8}}, {std::int64_t{9}, no, no, no}, {std::int64_t{11}, no, no, no}}, torch::kInt64);
+  CHECK(torch::equal(rows.inputs, expected));
+  CHECK(torch::equal(rows.targets, targets));
+  CHECK(separate_rows(documents, 4, 3, 0).rows() == 2);
+  expect_error(ErrorCode::kBadData, {"empty"}, [] { separate_rows({}, 4, 0, 0); });
+}
+
 TEST_CASE("equal documents never land on both sides of a split", "[io][unit]") {
   auto documents = numbered_documents(200, 9);
   const auto copies = numbered_documents(200, 9);

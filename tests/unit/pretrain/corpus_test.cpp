@@ -1,4 +1,6 @@
 // What is read, and how documents become batches.
+#include <map>
+
 #include "base/hash.h"
 #include "model/decoder.h"
 #include "pretrain/length_batches.h"
@@ -102,13 +104,39 @@ TEST_CASE("renaming changes names alike everywhere and keeps the answer in the c
   CHECK(answers > 50);
 }
 
+TEST_CASE("recall documents say every pair three times and count the values of the later two", "[pretrain][unit]") {
+  TaskSetup setup;
+  setup.config.recall_share = 1;
+  const Corpus corpus = setup.corpus();
+  const std::int64_t line_end = '\n';
+  for (std::uint64_t index = 0; index < 20; ++index) {
+    const WeightedDocument document = corpus.training(index, 0);
+    REQUIRE(document.answers.empty());
+    std::map<std::vector<std::int64_t>, int> lines;
+    std::vector<std::int64_t> line;
+    for (std::size_t i = 1; i < document.ids.size(); ++i) {
+      if (document.ids[i] != line_end) line.push_back(document.ids[i]);
+      else ++lines[std::exchange(line, {})];
+    }
+    for (const auto& [ids, times] : lines) CHECK(times % 3 == 0);
+    CHECK(std::count(document.weights.begin(), document.weights.begin() + static_cast<std::ptrdiff_t>(document.weights.size() / 3), 1.0f) == 0);
+    CHECK(std::count(document.weights.begin(), document.weights.end(), 1.0f) > 0);
+  }
+  CHECK_FALSE(corpus.training(0, 1).answers.empty());
+}
+
 TEST_CASE("contexts grow with the curriculum", "[pretrain][unit]") {
   const TaskSetup setup;
   const Corpus corpus = setup.corpus();
   const auto mean_length = [&](double progress) {
-    std::size_t sum = 0;
-    for (std::uint64_t i = 0; i < 60; ++i) sum += corpus.training(i, progress).answers[0].begin;
-    return static_cast<double>(sum) / 60;
+    std::size_t sum = 0, count = 0;
+    for (std::uint64_t i = 0; i < 60; ++i) {
+      const auto document = corpus.training(i, progress);
+      if (document.answers.empty()) continue;
+      sum += document.answers[0].begin;
+      ++count;
+    }
+    return static_cast<double>(sum) / static_cast<double>(count);
   };
   CHECK(mean_length(0) < mean_length(0.2));
   CHECK(mean_length(0.2) <= mean_length(1));
