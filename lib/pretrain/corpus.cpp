@@ -131,6 +131,9 @@ std::vector<WeightedDocument> Corpus::held_out() const {
       documents.push_back(task_document(tasks_->generate(Split::kValidation, family, derive_seed(seed_, "held out"), i, difficulty)));
     }
   }
+  for (std::uint64_t i = 0; config_.recall_share > 0 && i < static_cast<std::uint64_t>(config_.held_out_contexts); ++i) {
+    documents.push_back(recall_document(~i));  // indexes that training does not reach
+  }
   return documents;
 }
 
@@ -174,6 +177,7 @@ WeightedDocument Corpus::recall_document(std::uint64_t index) const {
   std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>> pairs(2 + random() % 10);
   for (auto& [key, value] : pairs) std::tie(key, value) = std::pair(draw(), draw());
   WeightedDocument document;
+  document.family = kRecallFamily;
   const auto append = [&](const std::vector<std::int64_t>& ids, float weight) {
     document.ids.insert(document.ids.end(), ids.begin(), ids.end());
     document.weights.resize(document.ids.size(), weight);
@@ -183,14 +187,15 @@ WeightedDocument Corpus::recall_document(std::uint64_t index) const {
     for (std::size_t i = pairs.size(); i > 1; --i) std::swap(pairs[i - 1], pairs[random() % i]);
     for (const auto& [key, value] : pairs) {
       append(key, 0);
+      const std::size_t begin = document.ids.size();
       append(value, round == 0 ? 0 : 1);
       append(line_end, round == 0 ? 0 : 1);
+      if (round > 0) document.answers.push_back({begin, document.ids.size()});
     }
   }
-  if (document.ids.size() > max_tokens_) {
-    document.ids.resize(max_tokens_);
-    document.weights.resize(max_tokens_);
-  }
+  document.ids.resize(std::min(document.ids.size(), max_tokens_));
+  document.weights.resize(document.ids.size());
+  std::erase_if(document.answers, [&](const AnswerSpan& answer) { return answer.end > document.ids.size(); });
   return document;
 }
 

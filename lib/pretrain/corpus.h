@@ -19,6 +19,8 @@ struct AnswerSpan {
   std::size_t begin = 0, end = 0;
 };
 
+inline constexpr const char* kRecallFamily = "recall";  // of documents that only train recall
+
 struct WeightedDocument {
   std::vector<std::int64_t> ids;
   std::vector<float> weights;  // of predicting ids[i]; weights[0] is 0
@@ -40,7 +42,7 @@ class Corpus {
   // for the curriculum. Never longer than max_tokens.
   WeightedDocument training(std::uint64_t index, double progress) const;
 
-  // Of the validation split, full difficulty, never trained on: held_out_contexts of every family.
+  // Of the validation split, full difficulty, never trained on: held_out_contexts of every family, and as many of recall.
   std::vector<WeightedDocument> held_out() const;
 
  private:

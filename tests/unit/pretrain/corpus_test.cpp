@@ -36,6 +36,7 @@ TEST_CASE("a task document is its context, then questions with answers that end"
   const TaskGenerator tasks(setup.bank);
   int checked = 0;
   for (const auto& document : corpus.held_out()) {
+    if (document.family == kRecallFamily) continue;
     REQUIRE(document.answers.size() == 1);
     const AnswerSpan answer = document.answers[0];
     CHECK(document.ids.front() == setup.tokenizer.bos_id());
@@ -111,7 +112,7 @@ TEST_CASE("recall documents say every pair three times and count the values of t
   const std::int64_t line_end = '\n';
   for (std::uint64_t index = 0; index < 20; ++index) {
     const WeightedDocument document = corpus.training(index, 0);
-    REQUIRE(document.answers.empty());
+    REQUIRE(document.family == kRecallFamily);
     std::map<std::vector<std::int64_t>, int> lines;
     std::vector<std::int64_t> line;
     for (std::size_t i = 1; i < document.ids.size(); ++i) {
@@ -122,7 +123,7 @@ TEST_CASE("recall documents say every pair three times and count the values of t
     CHECK(std::count(document.weights.begin(), document.weights.begin() + static_cast<std::ptrdiff_t>(document.weights.size() / 3), 1.0f) == 0);
     CHECK(std::count(document.weights.begin(), document.weights.end(), 1.0f) > 0);
   }
-  CHECK_FALSE(corpus.training(0, 1).answers.empty());
+  CHECK(corpus.training(0, 1).family != kRecallFamily);
 }
 
 TEST_CASE("contexts grow with the curriculum", "[pretrain][unit]") {
@@ -132,7 +133,7 @@ TEST_CASE("contexts grow with the curriculum", "[pretrain][unit]") {
     std::size_t sum = 0, count = 0;
     for (std::uint64_t i = 0; i < 60; ++i) {
       const auto document = corpus.training(i, progress);
-      if (document.answers.empty()) continue;
+      if (document.family == kRecallFamily) continue;
       sum += document.answers[0].begin;
       ++count;
     }
