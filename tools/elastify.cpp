@@ -17,6 +17,7 @@ constexpr char kExamples[] = R"(Examples:
   elastify profile configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint --json
   elastify inspect runs/mine/model.gguf --verify
   elastify eval runs/mine/model.gguf --text stories.txt
+  elastify eval runs/mine/model.gguf --tasks test.jsonl --levels 20,50,100
   elastify random path/to/config.json --out /tmp/model --seed 3
   elastify report --run-dir runs/mine
   elastify tasks --out runs/tasks

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/log.h"
 
 namespace elastify {
 namespace {
@@ -49,6 +50,14 @@ void shuffle_contexts(std::vector<EvalItem>& items, std::uint64_t seed) {
   }
 }
 
+void warn_of_bare_families(const std::vector<EvalItem>& items, ContextMode mode) {
+  std::map<std::string, bool> has_context;
+  for (const auto& item : items) has_context[item.task.family] |= !item.task.context.empty();
+  for (const auto& [family, has] : has_context) {
+    if (!has) spdlog::warn("--context {} changes nothing for {}: its items have no context", kContextModes[static_cast<std::size_t>(mode)], family);
+  }
+}
+
 }  // namespace
 
 ContextMode context_mode(const std::string& name) {
@@ -82,6 +91,7 @@ std::vector<EvalItem> with_contexts(std::vector<EvalItem> items, ContextMode mod
   if (std::none_of(items.begin(), items.end(), [](const EvalItem& item) { return !item.task.context.empty(); })) {
     fail_usage("--context {}: no item has a context, so that there is nothing to change", kContextModes[static_cast<std::size_t>(mode)]);
   }
+  warn_of_bare_families(items, mode);
   if (mode == ContextMode::kShuffled) shuffle_contexts(items, seed);
   for (auto& item : items) {
     if (mode == ContextMode::kNone) item.task.context.clear();

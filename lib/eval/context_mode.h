@@ -25,8 +25,8 @@ ContextMode context_mode(const std::string& name);  // throws Error(kUsage) on a
 std::string half_of_words(std::string_view text, std::uint64_t seed);
 
 // The items with other contexts. What an item gets depends on the seed, its id and all items of its family, not on the
-// order in which they are scored. Throws Error(kUsage) if no item has a context, and for kShuffled where all of a family's
-// contexts are the same.
+// order in which they are scored. A family without contexts stays as it is, with a warning. Throws Error(kUsage) if no item
+// has a context, and for kShuffled where all of a family's contexts are the same.
 std::vector<EvalItem> with_contexts(std::vector<EvalItem> items, ContextMode mode, std::uint64_t seed);
 
 }  // namespace elastify
