@@ -103,6 +103,23 @@ TEST_CASE("a step read in several passes equals the same step read in one", "[fi
   CHECK(torch::allclose(once.second, split.second, 1e-6, 1e-8));
 }
 
+TEST_CASE("a gradient longer than clip_norm is shortened to it, a shorter one kept", "[finetune][unit]") {
+  const Decoder decoder(tiny_model());
+  const TokenRows rows = pattern_rows(4, 12);
+  FinetuneConfig config = quick_config();
+  config.loss = "next_token";
+  const auto gradient_length = [&](double clip_norm) {
+    config.clip_norm = clip_norm;
+    Stepper stepper(decoder, busy_adapter(decoder.weights()), config, nullptr, 9);
+    const double before = stepper.step(rows, torch::arange(4, torch::kInt64), 1, 0).gradient_norm;
+    return std::make_pair(before, stepper.flat().gradients.norm().item<double>());
+  };
+  const auto [length, unclipped] = gradient_length(0);
+  CHECK(unclipped == Approx(length));
+  CHECK(gradient_length(length / 10).second == Approx(length / 10));
+  CHECK(gradient_length(length * 2).second == Approx(length));
+}
+
 TEST_CASE("dropout acts in training, repeats with its step and leaves evaluation alone", "[finetune][unit]") {
   const Decoder decoder(tiny_model());
   const TokenRows rows = pattern_rows(4, 12);
