@@ -43,13 +43,16 @@ std::vector<std::int64_t> shape_of(const std::vector<TensorShape>& shapes, const
   return {};
 }
 
-void initialise(torch::Tensor& tensor, const std::string& name, const ModelConfig& config, std::uint64_t seed) {
+void initialise(torch::Tensor& tensor, const std::string& name, std::uint64_t seed) {
   if (tensor.dim() == 1) {
     tensor.fill_(1);
     return;
   }
-  double deviation = name == kEmbeddingName ? 0.02 : 1 / std::sqrt(3 * static_cast<double>(tensor.size(1)));
-  if (name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight")) deviation /= std::sqrt(2 * static_cast<double>(config.num_layers));
+  if (name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight")) {
+    tensor.zero_();
+    return;
+  }
+  const double deviation = name == kEmbeddingName ? 0.02 : 1 / std::sqrt(3 * static_cast<double>(tensor.size(1)));
   auto generator = at::detail::createCPUGenerator(derive_seed(seed, name));
   tensor.copy_(torch::empty(tensor.sizes()).normal_(0, deviation, generator));
 }
@@ -95,7 +98,7 @@ FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::
     const std::int64_t size = c10::multiply_integers(shape);
     torch::Tensor& tensor = *tensors[i];
     tensor = model.values[buffer].narrow(0, used[buffer], size).view(shape).detach();
-    initialise(tensor, names[i], config, seed);
+    initialise(tensor, names[i], seed);
     tensor.requires_grad_();
     tensor.mutable_grad() = model.gradients[buffer].narrow(0, used[buffer], size).view(shape).detach();
     used[buffer] += size;

@@ -20,9 +20,8 @@ struct FlatModel {
   std::int64_t weight_count() const;
 };
 
-// Norms are 1, the embedding N(0, 0.02^2), matrices N(0, 1 / (3 inputs)), and those that write to the residual stream
-// divided by sqrt(2 layers) (Radford et al. 2019), so that its size does not grow with depth. Equal seeds, equal weights.
-// Tied embeddings only.
+// Norms are 1, the embedding N(0, 0.02^2), matrices N(0, 1 / (3 inputs)), and those that write to the residual stream zero, so
+// that every block begins as the identity (Zhang et al. 2019). Equal seeds, equal weights. Tied embeddings only.
 FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::Device device);
 
 // A Hugging Face checkpoint without tokenizer in `directory`: config.json and model.safetensors in config.dtype.

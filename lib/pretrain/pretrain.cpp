@@ -12,6 +12,7 @@
 #include "io/tokenizer_import.h"
 #include "io/tokenizer_train.h"
 #include "model/device.h"
+#include "pretrain/recall_heads.h"
 #include "tasks/bank.h"
 
 namespace elastify {
@@ -23,7 +24,8 @@ ModelConfig model_config(const PretrainConfig& config, std::int64_t vocab_size) 
   const PretrainModelConfig& m = config.model;
   std::vector<std::string> problems;
   if (m.num_heads % m.num_kv_heads != 0) problems.push_back(fmt::format("model.num_kv_heads: expected a divisor of num_heads ({}), found {}", m.num_heads, m.num_kv_heads));
-  if (m.hidden_size % (2 * m.num_heads) != 0) problems.push_back(fmt::format("model.hidden_size: expected a multiple of twice num_heads ({}), found {}", m.num_heads, m.hidden_size));
+  if (m.head_dim % 2 != 0) problems.push_back(fmt::format("model.head_dim: expected an even number, found {}", m.head_dim));
+  if (m.head_dim == 0 && m.hidden_size % (2 * m.num_heads) != 0) problems.push_back(fmt::format("model.hidden_size: expected a multiple of twice num_heads ({}), found {}", m.num_heads, m.hidden_size));
   throw_config_problems("pretrain", problems);
   ModelConfig model;
   model.vocab_size = vocab_size;
@@ -32,7 +34,7 @@ ModelConfig model_config(const PretrainConfig& config, std::int64_t vocab_size) 
   model.num_layers = m.num_layers;
   model.num_heads = m.num_heads;
   model.num_kv_heads = m.num_kv_heads;
-  model.head_dim = m.hidden_size / m.num_heads;
+  model.head_dim = m.head_dim > 0 ? m.head_dim : m.hidden_size / m.num_heads;
   model.max_positions = m.max_positions;
   model.rope_theta = m.rope_theta;
   model.tied_embeddings = true;
@@ -144,6 +146,7 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   const auto seed = static_cast<std::uint64_t>(config.seed);
   const Corpus corpus(config.data, tasks, tokenizer, static_cast<std::size_t>(shape.max_positions), seed);
   FlatModel model = make_flat_model(shape, seed, device);
+  if (config.model.recall_heads) plant_recall_heads(model, seed);
   spdlog::info("pretrain: {} weights, {} steps of {} tokens, {} threads", model.weight_count(), config.steps,
                config.batch_tokens, torch::get_num_threads());
   const PretrainSummary figures = run_pretraining({config, corpus, model, work, key, {}});

@@ -16,8 +16,10 @@ struct PretrainModelConfig {
   std::int64_t num_layers = 8;
   std::int64_t num_heads = 8;
   std::int64_t num_kv_heads = 4;
+  std::int64_t head_dim = 0;  // 0: hidden_size / num_heads
   std::int64_t max_positions = 1024;
   double rope_theta = 10000;
+  bool recall_heads = true;  // begin with heads that recall, see recall_heads.h
 
   template <typename V>
   void visit(V& v) {
@@ -27,8 +29,10 @@ struct PretrainModelConfig {
     v.integer("num_layers", num_layers, 1, 1024);
     v.integer("num_heads", num_heads, 1, 1024);
     v.integer("num_kv_heads", num_kv_heads, 1, 1024);
+    v.integer("head_dim", head_dim, 0, 4096);
     v.integer("max_positions", max_positions, 16, 1 << 20);
     v.number("rope_theta", rope_theta, 100, 1e9);
+    v.flag("recall_heads", recall_heads);
   }
 };
 

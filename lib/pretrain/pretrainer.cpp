@@ -95,6 +95,7 @@ class Pretrainer {
     progress.resume_at(state_.step);
     if (state_.step > 0) make_pool();
     summary_.peak_gflops = measure_peak_gflops(device_);
+    if (state_.step == 0) evaluate(metrics);  // what the initial weights can do
     auto started = Clock::now(), saved = started;
     while (state_.step < config_.steps) {
       one_step();

@@ -1,6 +1,7 @@
 // Training from scratch: it learns what can be learned, and equal runs give equal bits.
 #include "io/checkpoint.h"
 #include "model/decoder.h"
+#include "pretrain/recall_heads.h"
 #include "support.h"
 #include "support/expect_error.h"
 
@@ -34,15 +35,44 @@ TEST_CASE("training reaches the entropy of a text that is known by hand, and not
   CHECK(loss < kEntropy + 0.02);   // what sampling 32 texts a step leaves
 }
 
+TEST_CASE("planted heads recall before any training", "[pretrain][unit]") {
+  const TempDir dir;
+  const elrt::Tokenizer tokenizer = load_byte_tokenizer(dir);
+  const TaskBank bank = load_task_bank(ELASTIFY_SOURCE_DIR "/tests/golden/tasks");
+  PretrainDataConfig data;
+  data.held_out_contexts = 20;
+  std::vector<WeightedDocument> recall = Corpus(data, &bank, tokenizer, 512, 3).held_out();
+  std::erase_if(recall, [](const WeightedDocument& document) { return document.family != kRecallFamily; });
+  REQUIRE(recall.size() == 20);
+  ModelConfig shape;
+  shape.vocab_size = 258;
+  shape.hidden_size = 128;
+  shape.intermediate_size = 32;
+  shape.num_layers = 3;
+  shape.num_heads = 4;
+  shape.num_kv_heads = 2;
+  shape.head_dim = 64;
+  shape.max_positions = 512;
+  shape.rope_theta = 1e5;
+  shape.tied_embeddings = true;
+  FlatModel model = make_flat_model(shape, 5, torch::kCPU);
+  const AnswerFigures plain = measure_answers(Decoder(model.weights), recall, 4096);
+  plant_recall_heads(model, 5);
+  const AnswerFigures planted = measure_answers(Decoder(model.weights), recall, 4096);
+  CHECK(plain.right < 0.02);  // one of 258 bytes, several times over
+  CHECK(planted.right > 0.1);
+  CHECK(planted.loss < plain.loss - 0.5);
+}
+
 TEST_CASE("equal seeds give equal weights, others other weights", "[pretrain][unit]") {
   const TempDir dir;
   PretrainConfig config = quick_config(dir);
   pretrain(config, dir / "a");
   pretrain(config, dir / "b");
-  CHECK(read_bytes(dir / "a/model.safetensors") == read_bytes(dir / "b/model.safetensors"));
+  CHECK((read_bytes(dir / "a/model.safetensors") == read_bytes(dir / "b/model.safetensors")));
   config.seed = 2;
   pretrain(config, dir / "c");
-  CHECK(read_bytes(dir / "a/model.safetensors") != read_bytes(dir / "c/model.safetensors"));
+  CHECK((read_bytes(dir / "a/model.safetensors") != read_bytes(dir / "c/model.safetensors")));
 }
 
 TEST_CASE("a stopped run goes on to the same bits", "[pretrain][unit]") {
@@ -62,6 +92,7 @@ TEST_CASE("a stopped run goes on to the same bits", "[pretrain][unit]") {
   fs::create_directories(dir / "work");
   for (const std::int64_t stop : {5, 9, 0}) {
     FlatModel model = make_flat_model(shape, 1, torch::kCPU);
+    plant_recall_heads(model, 1);
     const auto after = [&](std::int64_t step) { if (step == stop) throw Stop(); };
     try {
       run_pretraining({saving, corpus, model, dir / "work", "key", after});
@@ -70,7 +101,7 @@ TEST_CASE("a stopped run goes on to the same bits", "[pretrain][unit]") {
     }
     write_model(model, model_config_to_hf(shape), dir / "work");
   }
-  CHECK(read_bytes(dir / "work/model.safetensors") == read_bytes(dir / "whole/model.safetensors"));
+  CHECK((read_bytes(dir / "work/model.safetensors") == read_bytes(dir / "whole/model.safetensors")));
 }
 
 TEST_CASE("a finished folder is left alone, a foreign one is not touched", "[pretrain][unit]") {
