@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/files.h"
 
 namespace elastify {
 
@@ -131,6 +132,17 @@ void throw_config_problems(const std::string& source, const std::vector<std::str
   if (problems.empty()) return;
   fail_usage("{}: {} problem{}: {}", source, problems.size(), problems.size() == 1 ? "" : "s",
              fmt::join(problems, "; "));
+}
+
+json read_config_document(const std::filesystem::path& path, const std::vector<std::string>& overrides) {
+  json document;
+  try {
+    document = read_json(path);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kUsage, error.what());
+  }
+  for (const auto& assignment : overrides) apply_override(document, assignment);
+  return document;
 }
 
 }  // namespace elastify
