@@ -49,8 +49,8 @@ void RmsNormBackward(const float* x, const float* w, const float* dy, float r, s
 
 template <class D, class V>
 V Sigmoid(D d, V x) {
-  const auto one = hn::Set(d, 1.0f);
-  return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Neg(x))));
+  const auto one = hn::Set(d, 1.0f), highest = hn::Set(d, 88.0f);  // Exp is garbage, not infinite, beyond 104
+  return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Min(hn::Neg(x), highest))));
 }
 
 // f(vector tag, i) for every i < n, the tail with one lane at a time.

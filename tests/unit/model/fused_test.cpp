@@ -64,6 +64,18 @@ TEST_CASE("a fused gated unit is silu(gate) up, with its gradients", "[model][un
   }
 }
 
+TEST_CASE("a fused gated unit closes for good where the gate is far below zero", "[model][unit]") {
+  const Tensor gates = torch::tensor({-1e30, -1e4, -300.0, -105.0, -89.0, -50.0, 0.0, 105.0, 1e4, -105.0, -400.0, 89.0, -88.0, -87.0, 300.0, -2e3, -1e3});
+  const Tensor up = torch::full_like(gates, 3).set_requires_grad(true), leaf = gates.clone().set_requires_grad(true);
+  const Tensor y = elastify::fused_swiglu(leaf, up);
+  y.sum().backward();
+  const Tensor exact = torch::silu(gates.to(torch::kFloat64)) * 3;
+  CHECK((y.detach().to(torch::kFloat64) - exact).abs().max().item<double>() <= kTolerance * 3e4);
+  CHECK(torch::isfinite(leaf.grad()).all().item<bool>());
+  CHECK(torch::isfinite(up.grad()).all().item<bool>());
+  CHECK(leaf.grad().index_select(0, torch::tensor({0, 1, 2, 3})).abs().max().item<double>() < 1e-7);  // exp(-88) times a gate of -1e30
+}
+
 TEST_CASE("splitting heads turns and transposes, and back in the gradient", "[model][unit]") {
   torch::manual_seed(3);
   const std::int64_t seq = 6, width = 10;

@@ -1,0 +1,21 @@
+// Vector kernels against plain double precision at the ends of the number range.
+#include <catch2/catch.hpp>
+
+#include <cmath>
+#include <vector>
+
+#include "kernels.hpp"
+
+TEST_CASE("silu closes for good where the gate is far below zero", "[runtime][unit]") {
+  std::vector<float> gates = {-1e30f, -1e4f, -2e3f, -300, -105, -104, -89, -88, -87, -50, -1, 0, 1, 88, 105, 1e4f};
+  const std::vector<float> original = gates;
+  gates.resize(elrt::kernels::padded(gates.size()), 0);
+  const std::vector<float> up(gates.size(), 3);
+  elrt::kernels::silu_multiply(gates.data(), up.data(), gates.size());
+  for (std::size_t i = 0; i < original.size(); ++i) {
+    INFO(original[i]);
+    const double exact = 3 * static_cast<double>(original[i]) / (1 + std::exp(-static_cast<double>(original[i])));
+    CHECK(std::isfinite(gates[i]));
+    CHECK(std::abs(gates[i] - exact) <= 1e-6 * std::abs(exact) + 1e-6);  // float32 and an exponential good to a few units
+  }
+}
