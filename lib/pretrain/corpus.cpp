@@ -161,7 +161,7 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
 }
 
 // Lines of a key and a value, random tokens both; then the same lines twice more in other orders, where values count. Looking
-// up what stood behind a key is what answering is made of, and here it is learned within a few hundred steps.
+// up what stood behind a key is what answering is made of: the heads of recall_heads.h are kept and sharpened by these lines.
 WeightedDocument Corpus::recall_document(std::uint64_t index) const {
   std::mt19937_64 random(derive_seed(seed_, "recall", index));
   const auto vocab = static_cast<std::uint64_t>(tokenizer_.vocab_size());

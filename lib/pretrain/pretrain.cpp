@@ -157,9 +157,9 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   summary["key"] = key;
   summary["settings"] = config_to_json(config);
   write_json(work / "pretrain.json", summary);
-  for (const char* scratch : {"checkpoint.safetensors", "key"}) fs::remove(work / scratch);
   fs::remove_all(directory);
   fs::rename(work, directory);
+  for (const char* scratch : {"checkpoint.safetensors", "key"}) fs::remove(directory / scratch);  // last: a kill loses no training
   return summary;
 }
 

@@ -96,10 +96,11 @@ class Pretrainer {
     if (state_.step > 0) make_pool();
     summary_.peak_gflops = measure_peak_gflops(device_);
     if (state_.step == 0) evaluate(metrics);  // what the initial weights can do
-    auto started = Clock::now(), saved = started;
+    auto saved = Clock::now();
     while (state_.step < config_.steps) {
+      const auto started = Clock::now();  // evaluations and checkpoints are not counted
       one_step();
-      state_.seconds += seconds_since(std::exchange(started, Clock::now()));
+      state_.seconds += seconds_since(started);
       if (state_.step % config_.log_every == 0 || state_.step == config_.steps) write_line(metrics, progress);
       if (state_.step % schedule_.eval_every == 0 || state_.step == config_.steps) evaluate(metrics);
       if (seconds_since(saved) >= config_.checkpoint_seconds) {
