@@ -13,10 +13,11 @@ namespace {
 // Rows are flattened so that the adapter's part is one matrix product that adds in place.
 torch::Tensor project(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, const ForwardOptions& options,
                       std::int64_t layer, Target target, const torch::Tensor& dropped) {
-  if (options.adapter == nullptr) return torch::linear(x, weight, bias);
+  const auto plain = [&](const torch::Tensor& in) { return bias.defined() ? torch::linear(in, weight, bias) : linear_product(in, weight, options.products); };
+  if (options.adapter == nullptr) return plain(x);
   const LoraPair& pair = options.adapter->blocks[static_cast<std::size_t>(layer)][static_cast<std::size_t>(target)];
-  if (!pair.defined()) return torch::linear(x, weight, bias);
-  torch::Tensor y = torch::linear(x.flatten(0, -2), weight, bias);
+  if (!pair.defined()) return plain(x);
+  torch::Tensor y = plain(x.flatten(0, -2));
   const torch::Tensor low = torch::linear(dropped.flatten(0, -2), pair.a.to(x.scalar_type()));
   y.addmm_(low, pair.b.to(x.scalar_type()).t(), 1, options.adapter->scale);
   std::vector<std::int64_t> sizes = x.sizes().vec();
@@ -121,7 +122,7 @@ torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, con
     v = values;
   }
   const bool fuse = may_fuse(q) && past == 0 && (c.sliding_window == 0 || c.sliding_window >= seq);
-  torch::Tensor mixed = fuse ? fused_attention(q, k, v) : grouped_attention(q, k, v, c.sliding_window);
+  torch::Tensor mixed = fuse ? fused_attention(q, k, v, options.products) : grouped_attention(q, k, v, c.sliding_window);
   mixed = mixed.transpose(1, 2).reshape({batch, seq, -1});
   if (options.tap) mixed = options.tap(layer, UnitKind::kGroup, mixed);
   return project(mixed, w.o, w.o_bias, options, layer, Target::kO, drop(mixed, options));
@@ -160,7 +161,7 @@ torch::Tensor Decoder::finish(const torch::Tensor& x) const {
   return rms_norm(x, weights_.final_norm, weights_.config.rms_norm_eps);
 }
 
-torch::Tensor Decoder::head(const torch::Tensor& normed) const { return torch::linear(normed, weights_.head); }
+torch::Tensor Decoder::head(const torch::Tensor& normed, ProductType products) const { return linear_product(normed, weights_.head, products); }
 
 torch::Tensor Decoder::hidden(const torch::Tensor& tokens, const ForwardOptions& options) const {
   require(tokens.size(1) + (options.cache != nullptr ? options.cache->tokens : 0) <= config().max_positions,

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "model/adapter.h"
+#include "model/matrix_product.h"
 #include "model/torch.h"
 #include "model/weights.h"
 
@@ -25,6 +26,7 @@ struct ForwardOptions {
   const Adapter* adapter = nullptr;
   bool training = false;     // applies the adapter's dropout, from torch's global generator
   UnitTap tap;
+  ProductType products = ProductType::kFloat32;  // of projections without bias over float32 weights
   KvCache* cache = nullptr;  // tokens are taken as following those in the cache, which grows; inference only
 };
 
@@ -50,7 +52,7 @@ class Decoder {
   torch::Tensor hidden(const torch::Tensor& tokens, const ForwardOptions& options = {}) const;   // after the final norm
   torch::Tensor logits(const torch::Tensor& tokens, const ForwardOptions& options = {}) const;   // [batch, seq, vocab]
   torch::Tensor finish(const torch::Tensor& x) const;                                            // final norm only
-  torch::Tensor head(const torch::Tensor& normed) const;                                         // LM head only
+  torch::Tensor head(const torch::Tensor& normed, ProductType products = ProductType::kFloat32) const;  // LM head only
 
  private:
   ModelWeights weights_;

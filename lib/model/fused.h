@@ -2,6 +2,7 @@
 // they take as long as the products on a CPU; these take a fraction. For float32 tensors on the CPU; may_fuse() tells.
 #pragma once
 
+#include "model/matrix_product.h"
 #include "model/torch.h"
 
 namespace elastify {
@@ -20,6 +21,6 @@ torch::Tensor fused_split_heads(const torch::Tensor& x, std::int64_t head_dim, c
 
 // Causal attention of q [batch, heads, seq, head_dim] over k, v [batch, groups, seq, head_dim], heads / groups queries
 // sharing a group: [batch, heads, seq, head_dim]. Scores are scaled by 1 / sqrt(head_dim).
-torch::Tensor fused_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v);
+torch::Tensor fused_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, ProductType products = ProductType::kFloat32);
 
 }  // namespace elastify

@@ -1,6 +1,7 @@
 #include "model/fused_kernels.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #undef HWY_TARGET_INCLUDE
@@ -108,6 +109,18 @@ void SoftmaxPrefixBackward(const float* p, float* dp, float scale, std::int64_t 
   std::fill(dp + valid, dp + n, 0.0f);
 }
 
+// Plain loops over bits, which compilers turn into vectors.
+void Widen(const std::uint16_t* x, std::int64_t n, float* y) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = std::bit_cast<float>(static_cast<std::uint32_t>(x[i]) << 16);
+}
+
+void RoundToBfloat16(const float* x, std::int64_t n, std::uint16_t* y) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const auto bits = std::bit_cast<std::uint32_t>(x[i]);
+    y[i] = static_cast<std::uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+  }
+}
+
 void Rotate(const float* x, const float* cos, const float* sin, float sign, std::int64_t half, float* out) {
   for (std::int64_t i = 0; i < half; ++i) {
     const float c = cos[i], s = sign * sin[i];
@@ -128,6 +141,8 @@ HWY_EXPORT(Swiglu);
 HWY_EXPORT(SwigluBackward);
 HWY_EXPORT(SoftmaxPrefix);
 HWY_EXPORT(SoftmaxPrefixBackward);
+HWY_EXPORT(Widen);
+HWY_EXPORT(RoundToBfloat16);
 HWY_EXPORT(Rotate);
 
 float rms_norm(const float* x, const float* w, float eps, std::int64_t n, float* y) { return HWY_DYNAMIC_DISPATCH(RmsNorm)(x, w, eps, n, y); }
@@ -142,6 +157,8 @@ void softmax_prefix(float* x, float scale, std::int64_t valid, std::int64_t n) {
 void softmax_prefix_backward(const float* p, float* dp, float scale, std::int64_t valid, std::int64_t n) {
   HWY_DYNAMIC_DISPATCH(SoftmaxPrefixBackward)(p, dp, scale, valid, n);
 }
+void widen(const std::uint16_t* x, std::int64_t n, float* y) { HWY_DYNAMIC_DISPATCH(Widen)(x, n, y); }
+void round_to_bfloat16(const float* x, std::int64_t n, std::uint16_t* y) { HWY_DYNAMIC_DISPATCH(RoundToBfloat16)(x, n, y); }
 void rotate(const float* x, const float* cos, const float* sin, float sign, std::int64_t half, float* out) {
   HWY_DYNAMIC_DISPATCH(Rotate)(x, cos, sin, sign, half, out);
 }

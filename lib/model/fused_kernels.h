@@ -20,6 +20,10 @@ void softmax_prefix(float* x, float scale, std::int64_t valid, std::int64_t n);
 // dp[0..valid) becomes scale p (dp - sum(p dp)), the rest 0: the gradient of scores before scaling.
 void softmax_prefix_backward(const float* p, float* dp, float scale, std::int64_t valid, std::int64_t n);
 
+// bfloat16, as bits, to float and back to the nearest (ties to even; NaN stays NaN only where its upper bits say so).
+void widen(const std::uint16_t* x, std::int64_t n, float* y);
+void round_to_bfloat16(const float* x, std::int64_t n, std::uint16_t* y);
+
 // Turns one head's pair (i, i + half) by the angle of column i; sign -1 turns back. out may not overlap x.
 void rotate(const float* x, const float* cos, const float* sin, float sign, std::int64_t half, float* out);
 

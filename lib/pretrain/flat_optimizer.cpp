@@ -23,8 +23,8 @@ class AdamW final : public FlatOptimizer {
 
 class Muon final : public FlatOptimizer {
  public:
-  Muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum, double weight_decay)
-      : values_(std::move(values)), gradients_(std::move(gradients)), momentum_(momentum), weight_decay_(weight_decay) {
+  Muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum, double weight_decay, ProductType products)
+      : values_(std::move(values)), gradients_(std::move(gradients)), momentum_(momentum), weight_decay_(weight_decay), products_(products) {
     for (const auto& value : values_) means_.push_back(torch::zeros_like(value));
   }
 
@@ -33,7 +33,7 @@ class Muon final : public FlatOptimizer {
     ++steps_;
     for (std::size_t i = 0; i < values_.size(); ++i) {
       means_[i].lerp_(gradients_[i], 1 - momentum_);
-      const torch::Tensor direction = orthogonalise(gradients_[i].lerp(means_[i], momentum_));  // Nesterov's look ahead
+      const torch::Tensor direction = orthogonalise(gradients_[i].lerp(means_[i], momentum_), products_);  // Nesterov's look ahead
       const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(direction.size(0), direction.size(1))));
       torch::Tensor value = values_[i].detach();
       value.mul_(1 - learning_rate * weight_decay_).add_(direction, -learning_rate * scale);
@@ -51,6 +51,7 @@ class Muon final : public FlatOptimizer {
  private:
   std::vector<torch::Tensor> values_, gradients_, means_;
   double momentum_, weight_decay_;
+  ProductType products_;
   std::int64_t steps_ = 0;
 };
 
@@ -62,19 +63,21 @@ std::unique_ptr<FlatOptimizer> make_adamw(const torch::Tensor& values, const tor
 }
 
 std::unique_ptr<FlatOptimizer> make_muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum,
-                                         double weight_decay) {
-  return std::make_unique<Muon>(std::move(values), std::move(gradients), momentum, weight_decay);
+                                         double weight_decay, ProductType products) {
+  return std::make_unique<Muon>(std::move(values), std::move(gradients), momentum, weight_decay, products);
 }
 
-torch::Tensor orthogonalise(const torch::Tensor& matrix) {
+torch::Tensor orthogonalise(const torch::Tensor& matrix, ProductType products) {
   constexpr double kA = 3.4445, kB = -4.7750, kC = 2.0315;  // of the published iteration
   const bool tall = matrix.size(0) > matrix.size(1);        // products over the shorter side are cheaper
   torch::Tensor x = tall ? matrix.t() : matrix;
   x = x / (x.norm() + 1e-7);
+  if (products == ProductType::kBfloat16) x = x.to(torch::kBFloat16);
   for (int i = 0; i < 5; ++i) {
     const torch::Tensor square = torch::mm(x, x.t());
     x = torch::addmm(x, torch::addmm(square, square, square, kB, kC), x, kA);
   }
+  x = x.to(torch::kFloat32);
   return tall ? x.t() : x;
 }
 

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "model/torch.h"
+#include "model/matrix_product.h"
 
 namespace elastify {
 
@@ -28,9 +28,10 @@ std::unique_ptr<FlatOptimizer> make_adamw(const torch::Tensor& values, const tor
 // directions move alike. Scaled by 0.2 sqrt(max(rows, columns)) as by Liu et al. 2025, so that AdamW's learning rates and
 // weight decay fit. `values`, `gradients`: matrices, views of the model's buffers; on CPU and GPU alike.
 std::unique_ptr<FlatOptimizer> make_muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum,
-                                         double weight_decay);
+                                         double weight_decay, ProductType products);
 
-// The nearest matrix with singular values near one, by the quintic iteration of Jordan et al.; [rows, columns] float32.
-torch::Tensor orthogonalise(const torch::Tensor& matrix);
+// The nearest matrix with singular values near one, by the quintic iteration of Jordan et al., which bears bfloat16
+// products; [rows, columns] float32.
+torch::Tensor orthogonalise(const torch::Tensor& matrix, ProductType products = ProductType::kFloat32);
 
 }  // namespace elastify

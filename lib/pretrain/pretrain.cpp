@@ -48,6 +48,7 @@ std::string training_key(const PretrainConfig& config) {
   PretrainConfig relevant = config;
   const PretrainConfig defaults;
   relevant.about.clear();
+  relevant.products = product_type_name(parse_product_type(config.products, parse_device(config.device)));
   relevant.log_every = defaults.log_every;
   relevant.eval_every = defaults.eval_every;
   relevant.checkpoint_seconds = defaults.checkpoint_seconds;

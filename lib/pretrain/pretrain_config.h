@@ -77,6 +77,7 @@ struct PretrainConfig {
   std::int64_t threads = 0;  // of LibTorch, 0: all cores. Results are bit-identical for equal seed, threads and device
   std::string device = "cpu";
   std::string dtype = "bfloat16";  // of the checkpoint that is written; training keeps float32 weights
+  std::string products = "auto";   // of matrices: "float32", "bfloat16", or bfloat16 where the device multiplies it natively
 
   std::int64_t steps = 1000;
   std::int64_t batch_tokens = 4096;  // a step, padding included
@@ -103,6 +104,8 @@ struct PretrainConfig {
     v.integer("threads", threads, 0, 4096);
     v.text("device", device);
     v.choice("dtype", dtype, {"bfloat16", "float16", "float32"});
+    v.choice("products", products, {"auto", "float32", "bfloat16"});
+
     v.integer("steps", steps, 1, 1'000'000'000);
     v.integer("batch_tokens", batch_tokens, 16, 1 << 24);
     v.choice("optimizer", optimizer, {"muon", "adamw"});

@@ -32,9 +32,11 @@ Counted counted_of(const PaddedBatch& batch, torch::Device device) {
   return {positions.to(device), flat.index_select(0, positions).to(device), batch.weights.flatten().index_select(0, positions).to(device)};
 }
 
-torch::Tensor counted_logits(const Decoder& decoder, const PaddedBatch& batch, const Counted& counted, torch::Device device) {
-  const torch::Tensor states = decoder.hidden(batch.inputs.to(device));
-  return decoder.head(states.flatten(0, 1).index_select(0, counted.positions));
+torch::Tensor counted_logits(const Decoder& decoder, const PaddedBatch& batch, const Counted& counted, torch::Device device, ProductType products) {
+  ForwardOptions options;
+  options.products = products;
+  const torch::Tensor states = decoder.hidden(batch.inputs.to(device), options);
+  return decoder.head(states.flatten(0, 1).index_select(0, counted.positions), products);
 }
 
 // Float32 operations per second of a large matrix product, the best of a few.
@@ -63,9 +65,9 @@ std::vector<torch::Tensor> matrix_gradients(const FlatModel& model) {
   return all;
 }
 
-Optimizers make_optimizers(const PretrainConfig& c, const FlatModel& model) {
+Optimizers make_optimizers(const PretrainConfig& c, const FlatModel& model, ProductType products) {
   const auto adamw = [&](FlatBuffer buffer, double decay) { return make_adamw(model.values[buffer], model.gradients[buffer], c.beta1, c.beta2, decay); };
-  return {c.optimizer == "muon" ? make_muon(model.matrices(), matrix_gradients(model), c.momentum, c.weight_decay) : adamw(kMatrixBuffer, c.weight_decay),
+  return {c.optimizer == "muon" ? make_muon(model.matrices(), matrix_gradients(model), c.momentum, c.weight_decay, products) : adamw(kMatrixBuffer, c.weight_decay),
           adamw(kEmbeddingBuffer, c.weight_decay), adamw(kNormBuffer, 0)};
 }
 
@@ -75,8 +77,9 @@ class Pretrainer {
       : job_(job),
         config_(job.config),
         device_(job.model.values[0].device()),
+        products_(parse_product_type(config_.products, device_)),
         decoder_(job.model.weights),
-        optimizers_(make_optimizers(config_, job.model)),
+        optimizers_(make_optimizers(config_, job.model, products_)),
         held_out_(job.corpus.held_out()) {
     schedule_.steps = config_.steps;
     schedule_.warmup_steps = std::max<std::int64_t>(1, std::min(config_.warmup_steps, config_.steps / 2));
@@ -148,7 +151,7 @@ class Pretrainer {
     const Counted counted = counted_of(batch, device_);
     const torch::Tensor weights = counted.weights / counted.weights.sum();
     for (auto& gradient : job_.model.gradients) gradient.zero_();
-    const torch::Tensor logits = counted_logits(decoder_, batch, counted, device_);
+    const torch::Tensor logits = counted_logits(decoder_, batch, counted, device_, products_);
     torch::Tensor loss;
     {
       // Softmax is computed once: the gradient is written out and autograd starts at the logits.
@@ -243,6 +246,7 @@ class Pretrainer {
   const PretrainJob& job_;
   const PretrainConfig& config_;
   torch::Device device_;
+  ProductType products_;
   Decoder decoder_;
   Optimizers optimizers_;
   std::vector<WeightedDocument> held_out_;

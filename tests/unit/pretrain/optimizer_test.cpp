@@ -24,7 +24,7 @@ TEST_CASE("orthogonalising keeps directions and brings their lengths near one", 
 TEST_CASE("a step of Muon is momentum, orthogonal, scaled, with decay", "[pretrain][unit]") {
   torch::manual_seed(6);
   const torch::Tensor value = torch::randn({4, 9}), gradient = torch::randn({4, 9}), before = value.clone();
-  const auto muon = make_muon({value}, {gradient}, 0.9, 0.1);
+  const auto muon = make_muon({value}, {gradient}, 0.9, 0.1, elastify::ProductType::kFloat32);
   muon->step(0.01);
   // First step: mean = 0.1 g, looking ahead 0.1 g + 0.9 x 0.1 g = 0.19 g; orthogonalising forgets the factor.
   const torch::Tensor expected = before * (1 - 0.01 * 0.1) - 0.01 * 0.2 * std::sqrt(9.0) * orthogonalise(gradient);
@@ -38,7 +38,7 @@ TEST_CASE("a restored optimizer goes on to the same bits", "[pretrain][unit]") {
   const torch::Tensor gradient = torch::randn({4, 3}), start = torch::randn({4, 3});
   for (const bool muon : {true, false}) {
     const auto make = [&](const torch::Tensor& value) {
-      return muon ? make_muon({value}, {gradient}, 0.9, 0.1) : make_adamw(value, gradient, 0.9, 0.98, 0.1);
+      return muon ? make_muon({value}, {gradient}, 0.9, 0.1, elastify::ProductType::kFloat32) : make_adamw(value, gradient, 0.9, 0.98, 0.1);
     };
     const torch::Tensor whole = start.clone(), first = start.clone();
     const auto straight = make(whole), early = make(first);
