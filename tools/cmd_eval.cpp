@@ -14,7 +14,7 @@ namespace {
 struct Options {
   elastify::TextLossRequest text;
   elastify::TaskAccuracyRequest tasks;
-  std::string file;
+  std::string file, plot;
   std::vector<std::int64_t> levels;
   std::int64_t threads = 0;
   bool json = false;
@@ -33,7 +33,9 @@ void measure_tasks(Options& options) {
   options.tasks.artifact = options.file;
   options.tasks.levels = options.levels;
   options.tasks.threads = options.threads;
+  options.tasks.generate = options.tasks.generate || options.tasks.show > 0;
   const nlohmann::json result = elastify::measure_task_accuracy(options.tasks);
+  if (!options.plot.empty()) elastify::draw_task_accuracy(options.plot, result);
   if (options.json) print_json(result);
   else std::cout << elastify::format_task_accuracy(result);
 }
@@ -55,13 +57,17 @@ void register_eval(CLI::App& app) {
   command->add_option("--few-shot", options->tasks.few_shot, "tasks: solved examples of the same family before each question")
       ->needs(tasks)->check(CLI::NonNegativeNumber)->capture_default_str();
   command->add_flag("--generate", options->tasks.generate, "tasks: also let the model write the answer, and count exact matches")->needs(tasks);
+  command->add_option("--show", options->tasks.show, "tasks: print so many of each family with what every level writes (implies --generate)")
+      ->needs(tasks)->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--plot", options->plot, "tasks: mean accuracy by level as a chart, an SVG file")->needs(tasks);
   command->add_option("--context", options->tasks.context, "tasks: a control: none (question alone), shuffled (another item's), half (of its words)")
       ->needs(tasks)->check(CLI::IsMember(elastify::kContextModes))->capture_default_str();
   command->add_option("--seed", options->tasks.seed, "tasks: of the examples and the controls")->needs(tasks)->capture_default_str();
   command->add_option("--threads", options->threads, "0: all cores; changes no result")->check(CLI::NonNegativeNumber)->capture_default_str();
   command->add_flag("--json", options->json, "print the result as one JSON object");
   command->footer("Examples:\n  elastify eval runs/mine/model.gguf --text stories.txt --limit-tokens 20000\n"
-                  "  elastify eval runs/mine/model.gguf --tasks test.jsonl --levels 20,50,100 --limit 200 --generate");
+                  "  elastify eval runs/mine/model.gguf --tasks test.jsonl --levels 20,50,100 --limit 200 --generate\n"
+                  "  elastify eval runs/mine/model.gguf --tasks test.jsonl --limit 200 --show 1 --plot accuracy.svg");
   command->callback([options] {
     if (!options->tasks.tasks.empty()) measure_tasks(*options);
     else if (!options->text.texts.empty()) measure_text(*options);

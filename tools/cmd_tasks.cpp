@@ -49,6 +49,7 @@ void run(Options& options) {
 
 constexpr char kExamples[] = R"(Examples:
   elastify tasks --out runs/tasks                        train.jsonl, validation.jsonl and test.jsonl
+  elastify tasks --out runs/tasks --train 6000 --questions 8   recovery data: every context is read once for 8 answers
   elastify tasks --show 1 --family recorder --split test what a reader sees, the right option marked
   elastify tasks --check --bank my/tasks                 every problem and warning of a bank of your own
 
@@ -72,6 +73,7 @@ void register_tasks(CLI::App& app) {
   command->add_option("--train", items[elastify::Split::kTrain], "items per family")->capture_default_str()->check(CLI::Range(0, 100'000'000));
   command->add_option("--validation", items[elastify::Split::kValidation], "items per family")->capture_default_str()->check(CLI::Range(0, 100'000'000));
   command->add_option("--test", items[elastify::Split::kTest], "items per family")->capture_default_str()->check(CLI::Range(0, 100'000'000));
+  command->add_option("--questions", options->request.questions, "at most, over one context of the training split")->capture_default_str()->check(CLI::Range(1, 64));
   command->add_flag("--json", options->json, "print the table as one JSON object");
   command->add_flag("--check", options->check, "only read the bank; print every problem and warning");
   command->add_option("--show", options->show, "only print so many items per family")->check(CLI::Range(0, 100'000));

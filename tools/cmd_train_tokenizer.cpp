@@ -22,7 +22,7 @@ struct Options {
 std::vector<std::string> read_texts(const std::vector<std::string>& files) {
   std::vector<std::string> texts;
   for (const std::string& file : files) {
-    for (elastify::TextDocument& document : elastify::read_documents(file)) texts.push_back(std::move(document.prompt) + document.text);
+    for (elastify::TextDocument& document : elastify::read_documents(file)) texts.push_back(elastify::whole_text(document));
   }
   return texts;
 }

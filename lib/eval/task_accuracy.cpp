@@ -11,9 +11,11 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/plot.h"
 #include "eval/context_mode.h"
 #include "eval/few_shot.h"
 #include "eval/runtime_result.h"
+#include "eval/task_examples.h"
 #include "eval/task_reader.h"
 #include "eval/task_score.h"
 
@@ -153,8 +155,12 @@ json summarize(const std::vector<PreparedTask>& tasks, const std::vector<TaskOut
   return summary;
 }
 
-json measure_level(Runner& runner, const std::vector<PreparedTask>& tasks, const elrt::LevelInfo& level) {
-  json result = summarize(tasks, runner.run(level.level, true));
+json measure_level(Runner& runner, const std::vector<PreparedTask>& tasks, const elrt::LevelInfo& level, TaskExamples& examples) {
+  const std::vector<TaskOutcome> outcomes = runner.run(level.level, true);
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    if (outcomes[i].written) examples.add(i, level.level, *outcomes[i].written);
+  }
+  json result = summarize(tasks, outcomes);
   result["level"] = level.level;
   result["adapter"] = level.adapter_rank > 0;
   if (level.adapter_rank == 0) return result;
@@ -179,7 +185,7 @@ std::vector<elrt::LevelInfo> choose_levels(const elrt::Artifact& artifact, const
 }  // namespace
 
 json measure_task_accuracy(const TaskAccuracyRequest& request) {
-  if (request.limit < 0 || request.few_shot < 0 || request.threads < 0) fail_usage("--limit, --few-shot and --threads must not be negative");
+  if (request.limit < 0 || request.few_shot < 0 || request.threads < 0 || request.show < 0) fail_usage("--limit, --few-shot, --show and --threads must not be negative");
   const ContextMode mode = context_mode(request.context);
   const elrt::Artifact artifact = take(elrt::Artifact::open(request.artifact));
   const auto tokenizer = take(artifact.tokenizer());
@@ -194,7 +200,11 @@ json measure_task_accuracy(const TaskAccuracyRequest& request) {
   for (const auto& level : levels) passes += level.adapter_rank > 0 ? 2 : 1;
   Runner runner(artifact, *tokenizer, tasks, request, passes);
   result["levels"] = json::array();
-  for (const auto& level : levels) result["levels"].push_back(measure_level(runner, tasks, level));
+  std::vector<const EvalItem*> asked;
+  for (const auto& task : tasks) asked.push_back(task.item);
+  TaskExamples shown(asked, request.generate ? request.show : 0);
+  for (const auto& level : levels) result["levels"].push_back(measure_level(runner, tasks, level, shown));
+  if (request.generate && request.show > 0) result["examples"] = shown.to_json();
   return result;
 }
 
@@ -230,7 +240,25 @@ std::string format_task_accuracy(const json& result) {
   std::string text = fmt::format("{} tasks, context {}, {} examples; shares in percent, loss of the right option in nats per token\n",
                                  result.at("items").get<std::size_t>(), result.at("context").get<std::string>(), result.at("few_shot").get<int>());
   for (const auto& level : result.at("levels")) text += level_table(level);
+  if (result.contains("examples")) text += format_examples(result.at("examples"));
   return text;
+}
+
+bool draw_task_accuracy(const fs::path& svg, const json& result) {
+  Series with{"with adapter", {}, {}}, without{"without adapter", {}, {}}, chance{"chance", {}, {}};
+  const auto add = [](Series& series, double level, double share) {
+    series.x.push_back(level);
+    series.y.push_back(100 * share);
+  };
+  for (const auto& level : result.at("levels")) {
+    const double name = level.at("level").get<double>();
+    double fair = 0;
+    for (const auto& family : level.at("families")) fair += family.at("chance").get<double>();
+    add(with, name, level.at("mean_accuracy"));
+    add(without, name, level.contains("mean_accuracy_without_adapter") ? level.at("mean_accuracy_without_adapter") : level.at("mean_accuracy"));
+    add(chance, name, fair / static_cast<double>(level.at("families").size()));
+  }
+  return draw_plot(svg, {"Accuracy on tasks", "level, percent of the blocks' weights", "mean accuracy over families, percent", false, false, {with, without, chance}});
 }
 
 }  // namespace elastify

@@ -5,6 +5,7 @@
 #include <elrt/tokenizer.hpp>
 
 #include <cmath>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -22,7 +23,7 @@ std::vector<TokenDocument> read_texts(const TextLossRequest& request, const elrt
   for (const auto& path : request.texts) {
     for (auto& document : tokenize_documents(read_documents(path), tokenizer)) {
       if (request.max_tokens > 0 && tokens >= request.max_tokens) return documents;
-      tokens += static_cast<std::int64_t>(document.ids.size()) - document.loss_from;
+      tokens += std::accumulate(document.counts.begin(), document.counts.end(), std::int64_t{0});
       documents.push_back(std::move(document));
     }
   }
@@ -40,7 +41,7 @@ Sum measure(elrt::Session& session, const std::vector<TokenDocument>& documents,
   for (const auto& document : documents) {
     const std::vector<elrt::TokenId> ids(document.ids.begin(), document.ids.end());
     const auto count = [&](std::size_t index, double nll) {
-      if (static_cast<std::int64_t>(index) < document.loss_from) return;
+      if (document.counts[index] == 0) return;
       sum.nll += nll;
       ++sum.tokens;
     };

@@ -36,6 +36,7 @@ Stepper::Stepper(const Decoder& decoder, const Adapter& initial, const FinetuneC
       config_(config),
       teacher_(config.loss == "distill" && config.distill_weight > 0 ? teacher : nullptr),
       seed_(seed),
+      products_(parse_product_type(config.products, decoder.weights().embedding.device())),
       flat_(flatten_adapter(initial)),
       optimizer_(flat_.values, flat_.gradients, config.beta1, config.beta2, config.weight_decay) {}
 
@@ -50,8 +51,9 @@ torch::Tensor Stepper::pass(const Batch& batch, double scale, std::uint64_t drop
   ForwardOptions options;
   options.adapter = &flat_.adapter;
   options.training = true;
+  options.products = products_;
   torch::manual_seed(dropout_seed);
-  const torch::Tensor logits = decoder_.head(counted_positions(decoder_.hidden(batch.inputs, options), batch));
+  const torch::Tensor logits = decoder_.head(counted_positions(decoder_.hidden(batch.inputs, options), batch), products_);
   const auto result = evaluate_objective(logits, teacher_logits, batch.targets, {config_.distill_weight, config_.temperature, scale});
   logits.backward(result.gradient);
   return result.loss;

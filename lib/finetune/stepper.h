@@ -38,6 +38,7 @@ class Stepper {
   const FinetuneConfig& config_;
   const Teacher* teacher_;
   std::uint64_t seed_;
+  ProductType products_;
   FlatAdapter flat_;
   FlatAdamW optimizer_;
 };

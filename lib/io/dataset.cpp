@@ -36,7 +36,7 @@ std::vector<TextDocument> read_plain(std::string_view text) {
   for (std::size_t begin = 0; begin <= text.size();) {
     const auto end = std::min(text.find(kSeparator, begin), text.size());
     const auto body = trim(text.substr(begin, end - begin));
-    if (!body.empty()) documents.push_back({"", std::string(body), false});
+    if (!body.empty()) documents.push_back({"", std::string(body)});
     begin = end + kSeparator.size();
   }
   return documents;
@@ -61,7 +61,7 @@ std::string alpaca_prompt(const std::string& instruction, const std::string& inp
 
 TextDocument read_record(const json& record, const std::string& where) {
   if (!record.is_object()) fail_data("{}: expected an object, found {}", where, record.type_name());
-  if (record.contains("text")) return {"", field(record, "text", where), false};
+  if (record.contains("text")) return {"", field(record, "text", where)};
   if (record.contains("response")) return {field(record, "prompt", where), field(record, "response", where), true};
   if (record.contains("instruction") && record.contains("output")) {
     return {alpaca_prompt(field(record, "instruction", where), field(record, "input", where)), field(record, "output", where), true};
@@ -70,8 +70,20 @@ TextDocument read_record(const json& record, const std::string& where) {
             record.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80));
 }
 
+// A task of the suite: its prompt is read, its right answer is learned. `last_context` is that of the task before it.
+void add_task(const TaskItem& item, std::vector<TextDocument>& documents, std::string& last_context) {
+  const std::string& answer = item.options[item.answer];
+  if (!item.context.empty() && item.context == last_context) {
+    documents.back().more.push_back({"\n" + item.question + "\n", answer});
+  } else {
+    documents.push_back({task_prompt(item), answer, true});
+  }
+  last_context = item.context;
+}
+
 std::vector<TextDocument> read_jsonl(std::string_view text, const std::string& name) {
   std::vector<TextDocument> documents;
+  std::string last_context;
   std::size_t line_number = 0;
   for (std::size_t begin = 0; begin < text.size();) {
     const auto end = std::min(text.find('\n', begin), text.size());
@@ -82,12 +94,11 @@ std::vector<TextDocument> read_jsonl(std::string_view text, const std::string& n
     const std::string where = fmt::format("{} line {}", name, line_number);
     const json record = json::parse(line, nullptr, false);
     if (record.is_discarded()) fail_data("{} is not valid JSON", where);
-    // A task of the suite: its prompt is read, its right answer is learned.
     if (record.is_object() && record.contains("options")) {
-      const TaskItem item = parse_task(line, where, "");
-      documents.push_back({task_prompt(item), item.options[item.answer], true});
+      add_task(parse_task(line, where, ""), documents, last_context);
       continue;
     }
+    last_context.clear();
     documents.push_back(read_record(record, where));
   }
   return documents;
@@ -103,14 +114,28 @@ std::vector<TextDocument> read_json_array(const fs::path& path) {
   return documents;
 }
 
-std::vector<std::int32_t> encode(const elrt::Tokenizer& tokenizer, const std::string& text) {
-  auto ids = tokenizer.encode(text);
+std::vector<std::int32_t> encode(const elrt::Tokenizer& tokenizer, const std::string& text, bool begins) {
+  auto ids = tokenizer.encode(text, {.add_bos = begins});
   if (!ids) fail_data("cannot tokenize a text of {} bytes: {}", text.size(), ids.failure().message);
   return std::move(ids).value();
 }
 
 std::size_t common_prefix(const std::vector<std::int32_t>& a, const std::vector<std::int32_t>& b) {
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
+// Appends a turn's tokens, the text's marked as counting.
+void append_turn(const elrt::Tokenizer& tokenizer, const TextTurn& turn, bool ends, TokenDocument& document) {
+  const bool begins = document.ids.empty();
+  auto ids = encode(tokenizer, turn.prompt + turn.text, begins);
+  // Tokens that differ from the prompt's own are already part of the answer.
+  const std::size_t learned_from = turn.prompt.empty() ? 0 : common_prefix(encode(tokenizer, turn.prompt, begins), ids);
+  const std::int32_t eos = tokenizer.eos_id();
+  if (ends && eos >= 0 && (ids.empty() || ids.back() != eos)) ids.push_back(eos);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    document.ids.push_back(ids[i]);
+    document.counts.push_back(i >= learned_from ? 1 : 0);
+  }
 }
 
 // A book is one document: too coarse to split or shuffle.
@@ -120,8 +145,9 @@ std::vector<TokenDocument> cut_long(const std::vector<TokenDocument>& documents,
     for (std::size_t begin = 0; begin < document.ids.size(); begin += piece_tokens) {
       const auto end = std::min(begin + piece_tokens, document.ids.size());
       if (end - begin < 2) continue;
-      const auto from = std::max<std::int64_t>(1, document.loss_from - static_cast<std::int64_t>(begin));
-      pieces.push_back({{document.ids.begin() + static_cast<std::ptrdiff_t>(begin), document.ids.begin() + static_cast<std::ptrdiff_t>(end)}, from});
+      const auto first = static_cast<std::ptrdiff_t>(begin), last = static_cast<std::ptrdiff_t>(end);
+      pieces.push_back({{document.ids.begin() + first, document.ids.begin() + last}, {document.counts.begin() + first, document.counts.begin() + last}});
+      pieces.back().counts[0] = 0;
     }
   }
   return pieces;
@@ -135,6 +161,12 @@ void shuffle(std::vector<TokenDocument>& documents, std::uint64_t seed) {
 }
 
 }  // namespace
+
+std::string whole_text(const TextDocument& document) {
+  std::string text = document.prompt + document.text;
+  for (const auto& turn : document.more) text += turn.prompt + turn.text;
+  return text;
+}
 
 std::vector<TextDocument> read_documents(const fs::path& path) {
   const MappedFile file(path);
@@ -151,18 +183,21 @@ std::vector<TextDocument> read_documents(const fs::path& path) {
   return documents;
 }
 
+TokenDocument plain_document(std::vector<std::int64_t> ids) {
+  std::vector<std::uint8_t> counts(ids.size(), 1);
+  if (!counts.empty()) counts[0] = 0;
+  return {std::move(ids), std::move(counts)};
+}
+
 std::vector<TokenDocument> tokenize_documents(const std::vector<TextDocument>& documents, const elrt::Tokenizer& tokenizer) {
   std::vector<TokenDocument> result;
   for (const auto& document : documents) {
-    auto ids = encode(tokenizer, document.prompt + document.text);
-    std::int64_t loss_from = 1;
-    if (!document.prompt.empty()) {
-      // Tokens that differ from the prompt's own are already part of the answer.
-      loss_from = std::max<std::int64_t>(1, static_cast<std::int64_t>(common_prefix(encode(tokenizer, document.prompt), ids)));
-    }
-    const std::int32_t eos = tokenizer.eos_id();
-    if (document.ends && eos >= 0 && (ids.empty() || ids.back() != eos)) ids.push_back(eos);
-    if (ids.size() >= 2) result.push_back({{ids.begin(), ids.end()}, loss_from});
+    TokenDocument tokens;
+    append_turn(tokenizer, {document.prompt, document.text}, document.ends, tokens);
+    for (const auto& turn : document.more) append_turn(tokenizer, turn, document.ends, tokens);
+    if (tokens.ids.size() < 2) continue;
+    tokens.counts[0] = 0;
+    result.push_back(std::move(tokens));
   }
   return result;
 }
@@ -194,7 +229,7 @@ TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std:
     if (max_tokens > 0 && static_cast<std::int64_t>(stream.size()) > max_tokens) break;
     for (std::size_t i = 0; i < document.ids.size(); ++i) {
       stream.push_back(document.ids[i]);
-      targets.push_back(static_cast<std::int64_t>(i) >= document.loss_from ? document.ids[i] : kIgnore);
+      targets.push_back(document.counts[i] != 0 ? document.ids[i] : kIgnore);
     }
   }
   if (stream.size() < 2) fail_data("the text is empty after tokenization");
@@ -219,7 +254,8 @@ TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, 
       for (std::int64_t i = begin; i < begin + seq; ++i) {
         const bool there = i + 1 < length;
         inputs.push_back(there ? document.ids[static_cast<std::size_t>(i)] : 0);
-        targets.push_back(there && i + 1 >= document.loss_from ? document.ids[static_cast<std::size_t>(i + 1)] : kIgnore);
+        const bool counts = there && document.counts[static_cast<std::size_t>(i + 1)] != 0;
+        targets.push_back(counts ? document.ids[static_cast<std::size_t>(i + 1)] : kIgnore);
       }
       tokens += std::min(seq, length - 1 - begin);
     }
@@ -230,34 +266,34 @@ TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, 
 }
 
 void save_documents(const fs::path& path, const std::vector<TokenDocument>& documents) {
-  std::vector<std::int64_t> ids, lengths, loss_from;
+  std::vector<std::int64_t> ids, lengths, counts;
   for (const auto& document : documents) {
     ids.insert(ids.end(), document.ids.begin(), document.ids.end());
     lengths.push_back(static_cast<std::int64_t>(document.ids.size()));
-    loss_from.push_back(document.loss_from);
+    counts.insert(counts.end(), document.counts.begin(), document.counts.end());
   }
   write_safetensors(path, {{"ids", torch::tensor(ids, torch::kInt64)},
                            {"lengths", torch::tensor(lengths, torch::kInt64)},
-                           {"loss_from", torch::tensor(loss_from, torch::kInt64)}});
+                           {"counts", torch::tensor(counts, torch::kInt64)}});
 }
 
 std::vector<TokenDocument> load_documents(const fs::path& path) {
   const StoredTensors stored = open_safetensors(path);
-  for (const char* name : {"ids", "lengths", "loss_from"}) {
+  for (const char* name : {"ids", "lengths", "counts"}) {
     const auto found = stored.find(name);
     if (found == stored.end() || found->second.dtype != torch::kInt64 || found->second.shape.size() != 1) {
       fail_data("{}: expected a one-dimensional I64 tensor {}", path.string(), name);
     }
   }
-  const torch::Tensor ids = stored.at("ids").view(), lengths = stored.at("lengths").view(), from = stored.at("loss_from").view();
-  if (from.numel() != lengths.numel()) fail_data("{}: lengths and loss_from differ in size", path.string());
+  const torch::Tensor ids = stored.at("ids").view(), lengths = stored.at("lengths").view(), counts = stored.at("counts").view();
+  if (counts.numel() != ids.numel()) fail_data("{}: counts and ids differ in size", path.string());
   std::vector<TokenDocument> documents;
   std::int64_t at = 0;
   for (std::int64_t i = 0; i < lengths.numel(); ++i) {
     const auto length = lengths.data_ptr<std::int64_t>()[i];
     if (length < 0 || length > ids.numel() - at) fail_data("{}: the length of document {} exceeds the ids", path.string(), i);
-    const auto* first = ids.data_ptr<std::int64_t>() + at;
-    documents.push_back({{first, first + length}, from.data_ptr<std::int64_t>()[i]});
+    const auto *first = ids.data_ptr<std::int64_t>() + at, *first_count = counts.data_ptr<std::int64_t>() + at;
+    documents.push_back({{first, first + length}, {first_count, first_count + length}});
     at += length;
   }
   return documents;

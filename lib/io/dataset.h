@@ -14,25 +14,35 @@ class Tokenizer;
 
 namespace elastify {
 
-// One text. `prompt` is context that is read but not learned (instruction data); `text` is what the loss counts.
-struct TextDocument {
-  std::string prompt;
-  std::string text;
-  bool ends = false;  // the text is complete: an end-of-sequence token follows it (answers do, cut prose may not)
+// What is read but not learned (instruction data), and the text behind it, which the loss counts.
+struct TextTurn {
+  std::string prompt, text;
 };
+
+// One text, perhaps with further turns behind it.
+struct TextDocument {
+  std::string prompt, text;
+  bool ends = false;  // every turn's text is complete: an end-of-sequence token follows it (answers do, cut prose may not)
+  std::vector<TextTurn> more{};
+};
+
+std::string whole_text(const TextDocument& document);  // all turns, one behind the other
 
 // .txt: documents separated by lines that hold only <|endoftext|>, or one document where there are none.
 // .jsonl: one object a line: {"text"}, {"prompt", "response"}, Alpaca's {"instruction", "input", "output"} or a task
-//         ({"context", "question", "options", "answer"}, see tasks/item.h): its right option is the response.
+//         ({"context", "question", "options", "answer"}, see tasks/item.h): its right option is the response;
+//         tasks in a row over one context become one document, a turn each, so that the context is read once.
 // .json: an array of such objects. Other extensions are read as .txt.
 // Throws Error(kBadData) with the file and line (or item) on malformed input, on text that is not UTF-8 and on no text.
 std::vector<TextDocument> read_documents(const fs::path& path);
 
-// A document as ids. Predictions of ids[i] count for i >= loss_from (never less than 1).
+// A document as ids. The prediction of ids[i] counts where counts[i] is 1; counts[0] is 0, for nothing predicts it.
 struct TokenDocument {
   std::vector<std::int64_t> ids;
-  std::int64_t loss_from = 1;
+  std::vector<std::uint8_t> counts;  // as long as ids
 };
+// All of it counts but the first token.
+TokenDocument plain_document(std::vector<std::int64_t> ids);
 
 // BOS first where the tokenizer adds one. Documents of fewer than two ids are dropped.
 std::vector<TokenDocument> tokenize_documents(const std::vector<TextDocument>& documents, const elrt::Tokenizer& tokenizer);

@@ -23,9 +23,11 @@ struct Bfloat16Linear : Function<Bfloat16Linear> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight) {
     const Tensor rows = x.flatten(0, -2).to(torch::kBFloat16), matrix = weight.to(torch::kBFloat16);
     context->save_for_backward({rows, matrix});
+    const Tensor y = torch::mm(rows, matrix.t()).to(torch::kFloat32);
+    if (x.dim() == 2) return y;  // no view, so that callers may add to it in place
     std::vector<std::int64_t> sizes = x.sizes().vec();
     sizes.back() = weight.size(0);
-    return torch::mm(rows, matrix.t()).to(torch::kFloat32).view(sizes);
+    return y.view(sizes);
   }
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();

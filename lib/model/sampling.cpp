@@ -36,7 +36,7 @@ TokenDocument cut_at_stop(const std::int64_t* ids, const SamplingRequest& reques
   const auto is_stop = [&](std::int64_t id) { return std::count(request.stop_ids.begin(), request.stop_ids.end(), id) != 0; };
   const auto stop = std::find_if(kept.begin() + 1, kept.end(), is_stop);
   if (stop != kept.end()) kept.erase(*stop == request.bos_id ? stop : stop + 1, kept.end());
-  return {kept, 1};
+  return plain_document(std::move(kept));
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ std::vector<std::int64_t> encode(const elrt::Tokenizer& tokenizer, const std::st
   return {ids->begin(), ids->end()};
 }
 
+bool chance(double share, std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53 < share; }
+
 // The texts of one file, at most `limit` bytes of them.
 std::vector<std::string> read_text_file(std::string name, std::int64_t limit) {
   if (name.starts_with('?')) {
@@ -31,10 +33,10 @@ std::vector<std::string> read_text_file(std::string name, std::int64_t limit) {
     }
   }
   std::vector<std::string> texts;
-  for (auto& document : read_documents(name)) {
+  for (const auto& document : read_documents(name)) {
     if (limit <= 0) break;
     limit -= static_cast<std::int64_t>(document.text.size());
-    texts.push_back(document.prompt + std::move(document.text));
+    texts.push_back(whole_text(document));
   }
   return texts;
 }
@@ -48,11 +50,16 @@ std::vector<std::string> read_texts(const PretrainDataConfig& config) {
   return texts;
 }
 
-// Contexts grow from two facts to their full length while progress goes from 0 to `share`.
-Difficulty difficulty_at(double progress, const PretrainDataConfig& config) {
+// Contexts grow from two facts to their full length while progress goes from 0 to `share`; afterwards some stay short.
+Difficulty difficulty_at(double progress, const PretrainDataConfig& config, std::mt19937_64& random) {
   Difficulty difficulty;
   difficulty.max_questions = static_cast<std::size_t>(config.questions);
-  if (progress >= config.curriculum_share) return difficulty;
+  if (progress >= config.curriculum_share) {
+    if (!chance(config.easy_share, random)) return difficulty;
+    difficulty.max_facts = 2 + static_cast<std::int64_t>(random() % 6);
+    difficulty.max_filler = static_cast<std::int64_t>(random() % 8);
+    return difficulty;
+  }
   const double done = progress / config.curriculum_share;
   difficulty.max_facts = 2 + static_cast<std::int64_t>(done * 8);
   difficulty.max_filler = static_cast<std::int64_t>(done * 8);
@@ -109,14 +116,14 @@ Corpus::Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elr
 
 WeightedDocument Corpus::training(std::uint64_t index, double progress) const {
   std::mt19937_64 random(derive_seed(seed_, "mix", index));
-  const auto chance = [&](double share) { return static_cast<double>(random() >> 11) * 0x1p-53 < share; };
-  if (tasks_ != nullptr && progress < config_.curriculum_share && chance(config_.recall_share * (1 - progress / config_.curriculum_share))) {
+  if (tasks_ != nullptr && progress < config_.curriculum_share && chance(config_.recall_share * (1 - progress / config_.curriculum_share), random)) {
     return recall_document(index);
   }
-  const bool text = tasks_ == nullptr || (!pieces_.empty() && chance(config_.text_share));
+  const bool text = tasks_ == nullptr || (!pieces_.empty() && chance(config_.text_share, random));
   if (text) return text_document(index);
   const std::string& family = families_[random() % families_.size()];
-  TaskContext context = tasks_->generate(Split::kTrain, family, seed_, index, difficulty_at(progress, config_));
+  const Difficulty difficulty = difficulty_at(progress, config_, random);
+  TaskContext context = tasks_->generate(Split::kTrain, family, seed_, index, difficulty);
   rename_values(context, tasks_->bank(), config_.rename_share, random);
   return task_document(context);
 }

@@ -2,6 +2,8 @@
 
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <fmt/ranges.h>
+
 #include <cmath>
 
 #include "base/error.h"
@@ -33,6 +35,10 @@ std::vector<std::string> slot_names(const ModelConfig& config) {
   }
   names.push_back(kFinalNormName);
   return names;
+}
+
+FlatBuffer buffer_of(const TensorShape& shape) {
+  return shape.shape.size() == 1 ? kNormBuffer : shape.name == kEmbeddingName ? kEmbeddingBuffer : kMatrixBuffer;
 }
 
 std::vector<std::int64_t> shape_of(const std::vector<TensorShape>& shapes, const std::string& name) {
@@ -73,23 +79,13 @@ std::int64_t FlatModel::weight_count() const {
   return count;
 }
 
-FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::Device device) {
-  require(config.tied_embeddings && !config.qkv_bias && !config.qk_norm, "only the plain Llama architecture with tied embeddings is trained");
-  torch::NoGradGuard no_grad;
-  FlatModel model;
-  model.weights.config = config;
-  model.weights.blocks.resize(static_cast<std::size_t>(config.num_layers));
+namespace {
+
+// Leaves that view the model's buffers, in the order of slots().
+void view_buffers(FlatModel& model) {
+  const ModelConfig& config = model.weights.config;
   const auto names = slot_names(config);
   const auto shapes = expected_tensors(config);
-  const auto buffer_of = [](const TensorShape& shape) {
-    return shape.shape.size() == 1 ? kNormBuffer : shape.name == kEmbeddingName ? kEmbeddingBuffer : kMatrixBuffer;
-  };
-  std::array<std::int64_t, 3> sizes{};
-  for (const auto& shape : shapes) sizes[buffer_of(shape)] += c10::multiply_integers(shape.shape);
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    model.values[i] = torch::zeros({sizes[i]}, torch::TensorOptions().device(device));
-    model.gradients[i] = torch::zeros_like(model.values[i]);
-  }
   std::array<std::int64_t, 3> used{};
   const auto tensors = slots(model.weights);
   for (std::size_t i = 0; i < names.size(); ++i) {
@@ -98,13 +94,60 @@ FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::
     const std::int64_t size = c10::multiply_integers(shape);
     torch::Tensor& tensor = *tensors[i];
     tensor = model.values[buffer].narrow(0, used[buffer], size).view(shape).detach();
-    initialise(tensor, names[i], seed);
     tensor.requires_grad_();
     tensor.mutable_grad() = model.gradients[buffer].narrow(0, used[buffer], size).view(shape).detach();
     used[buffer] += size;
   }
   model.weights.head = model.weights.embedding;
+}
+
+}  // namespace
+
+FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::Device device) {
+  require(config.tied_embeddings && !config.qkv_bias && !config.qk_norm, "only the plain Llama architecture with tied embeddings is trained");
+  torch::NoGradGuard no_grad;
+  FlatModel model;
+  model.weights.config = config;
+  model.weights.blocks.resize(static_cast<std::size_t>(config.num_layers));
+  std::array<std::int64_t, 3> sizes{};
+  for (const auto& shape : expected_tensors(config)) sizes[buffer_of(shape)] += c10::multiply_integers(shape.shape);
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    model.values[i] = torch::zeros({sizes[i]}, torch::TensorOptions().device(device));
+    model.gradients[i] = torch::zeros_like(model.values[i]);
+  }
+  view_buffers(model);
+  const auto names = slot_names(config);
+  const auto tensors = slots(model.weights);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    torch::Tensor values = tensors[i]->detach();
+    initialise(values, names[i], seed);
+  }
   return model;
+}
+
+FlatModel share_values(const FlatModel& model) {
+  torch::NoGradGuard no_grad;
+  FlatModel shared;
+  shared.weights.config = model.weights.config;
+  shared.weights.blocks.resize(model.weights.blocks.size());
+  shared.values = model.values;
+  for (std::size_t i = 0; i < shared.values.size(); ++i) shared.gradients[i] = torch::zeros_like(shared.values[i]);
+  view_buffers(shared);
+  return shared;
+}
+
+void copy_weights(const Checkpoint& checkpoint, FlatModel& model) {
+  torch::NoGradGuard no_grad;
+  ModelWeights source = load_weights(checkpoint, torch::kCPU, torch::kFloat32);
+  const auto names = slot_names(model.weights.config);
+  const auto from = slots(source), to = slots(model.weights);
+  if (from.size() != to.size()) fail_usage("init: expected {} layers, found {}", model.weights.blocks.size(), source.blocks.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (from[i]->sizes() != to[i]->sizes()) {
+      fail_usage("init: {}: expected shape [{}], as the settings say, found [{}]", names[i], fmt::join(to[i]->sizes().vec(), ", "), fmt::join(from[i]->sizes().vec(), ", "));
+    }
+    to[i]->detach().copy_(*from[i]);
+  }
 }
 
 void write_model(const FlatModel& model, const nlohmann::json& hf_config, const fs::path& directory) {

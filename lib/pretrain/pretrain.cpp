@@ -48,6 +48,7 @@ std::string training_key(const PretrainConfig& config) {
   PretrainConfig relevant = config;
   const PretrainConfig defaults;
   relevant.about.clear();
+  relevant.workers = defaults.workers;
   relevant.products = product_type_name(parse_product_type(config.products, parse_device(config.device)));
   relevant.log_every = defaults.log_every;
   relevant.eval_every = defaults.eval_every;
@@ -55,6 +56,10 @@ std::string training_key(const PretrainConfig& config) {
   relevant.data.held_out_contexts = defaults.data.held_out_contexts;
   json key = {{"version", ELASTIFY_VERSION}, {"settings", config_to_json(relevant)}, {"threads", torch::get_num_threads()}};
   if (!config.data.task_bank.empty()) key["bank"] = hash_directory(config.data.task_bank);
+  if (!config.init.empty()) {
+    const Checkpoint init = Checkpoint::open(config.init);
+    for (const auto& file : init.files()) key["init"].push_back(hash_file(file));
+  }
   for (std::string name : config.data.text) {
     if (name.starts_with('?')) name.erase(0, 1);
     if (fs::exists(name)) key["text"][name] = hash_file(name);
@@ -77,9 +82,10 @@ std::optional<json> finished(const fs::path& directory, const std::string& key) 
 // The files of a tokenizer that is given, or of one that is trained, in `directory`.
 void prepare_tokenizer(const PretrainConfig& config, const TaskBank* bank, const fs::path& directory) {
   if (fs::exists(directory / "tokenizer.json")) return;
-  if (!config.tokenizer.empty()) {
-    const fs::path source = fs::is_directory(config.tokenizer) ? fs::path(config.tokenizer) / "tokenizer.json" : fs::path(config.tokenizer);
-    if (!fs::exists(source)) fail_usage("tokenizer {}: expected a tokenizer.json", config.tokenizer);
+  const std::string& given = config.tokenizer.empty() ? config.init : config.tokenizer;
+  if (!given.empty()) {
+    const fs::path source = fs::is_directory(given) ? fs::path(given) / "tokenizer.json" : fs::path(given);
+    if (!fs::exists(source)) fail_usage("tokenizer {}: expected a tokenizer.json", given);
     write_file(directory / "tokenizer.json", read_file(source));
     const fs::path settings = source.parent_path() / "tokenizer_config.json";
     if (fs::exists(settings)) write_file(directory / "tokenizer_config.json", read_file(settings));
@@ -129,7 +135,7 @@ void draw_losses(const fs::path& directory) {
 
 json pretrain(const PretrainConfig& config, const fs::path& directory) {
   const torch::Device device = parse_device(config.device);
-  set_compute_threads(config.threads, model_config(config, config.model.vocab_size));
+  set_compute_threads(config.threads == 0 && config.workers > 1 ? 1 : config.threads, model_config(config, config.model.vocab_size));
   const std::string key = training_key(config);
   if (auto summary = finished(directory, key)) return *summary;
 
@@ -147,9 +153,10 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   const auto seed = static_cast<std::uint64_t>(config.seed);
   const Corpus corpus(config.data, tasks, tokenizer, static_cast<std::size_t>(shape.max_positions), seed);
   FlatModel model = make_flat_model(shape, seed, device);
-  if (config.model.recall_heads) plant_recall_heads(model, seed);
-  spdlog::info("pretrain: {} weights, {} steps of {} tokens, {} threads", model.weight_count(), config.steps,
-               config.batch_tokens, torch::get_num_threads());
+  if (!config.init.empty()) copy_weights(Checkpoint::open(config.init), model);
+  else if (config.model.recall_heads) plant_recall_heads(model, seed);
+  spdlog::info("pretrain: {} weights, {} steps of {} x {} tokens, {} workers of {} threads, {} products", model.weight_count(), config.steps,
+               config.passes, config.batch_tokens, config.workers, torch::get_num_threads(), product_type_name(parse_product_type(config.products, device)));
   const PretrainSummary figures = run_pretraining({config, corpus, model, work, key, {}});
 
   write_model(model, hf_config(shape, tokenizer), work);

@@ -44,6 +44,7 @@ struct PretrainDataConfig {
   double rename_share = 0.5;          // of a training context's named values that become invented names
   double context_weight = 0.25;       // loss weight of a context's and a question's tokens; an answer's weigh 1
   double curriculum_share = 0.5;      // share of the steps over which contexts grow from two facts to their full length
+  double easy_share = 0;              // behind the curriculum, share of the contexts that stay short: two to seven facts, as much filler
   double recall_share = 0.3;          // of the documents at the start that are pairs of random tokens to recall; none when the curriculum ends
   std::vector<std::string> text;      // files as elastify's data settings read them; "?" in front: left out where missing
   double text_share = 0.1;            // share of the documents that are pieces of text
@@ -59,6 +60,7 @@ struct PretrainDataConfig {
     v.integer("questions", questions, 1, 64);
     v.number("rename_share", rename_share, 0, 1);
     v.number("context_weight", context_weight, 0, 1);
+    v.number("easy_share", easy_share, 0, 1);
     v.number("recall_share", recall_share, 0, 1);
     v.number("curriculum_share", curriculum_share, 0, 1);
     v.texts("text", text);
@@ -79,8 +81,13 @@ struct PretrainConfig {
   std::string dtype = "bfloat16";  // of the checkpoint that is written; training keeps float32 weights
   std::string products = "auto";   // of matrices: "float32", "bfloat16", or bfloat16 where the device multiplies it natively
 
+  std::string init;  // a checkpoint's folder to go on from, with its tokenizer; empty: weights drawn from the seed
+
   std::int64_t steps = 1000;
-  std::int64_t batch_tokens = 4096;  // a step, padding included
+  std::int64_t stop_after = 0;         // ends before the schedule does, after so many steps; 0: never
+  std::int64_t batch_tokens = 4096;    // a pass, padding included
+  std::int64_t passes = 1;             // a step, each a batch of its own
+  std::int64_t workers = 1;            // passes at a time, each on `threads` threads: faster on a CPU than threads inside a pass
   std::string optimizer = "muon";  // of the blocks' matrices: "muon" or "adamw"; embedding and norms use AdamW
   double momentum = 0.95;          // of Muon
   double learning_rate = 2e-3;
@@ -104,10 +111,14 @@ struct PretrainConfig {
     v.integer("threads", threads, 0, 4096);
     v.text("device", device);
     v.choice("dtype", dtype, {"bfloat16", "float16", "float32"});
+    v.text("init", init);
     v.choice("products", products, {"auto", "float32", "bfloat16"});
 
     v.integer("steps", steps, 1, 1'000'000'000);
+    v.integer("stop_after", stop_after, 0, 1'000'000'000);
     v.integer("batch_tokens", batch_tokens, 16, 1 << 24);
+    v.integer("passes", passes, 1, 4096);
+    v.integer("workers", workers, 1, 1024);
     v.choice("optimizer", optimizer, {"muon", "adamw"});
     v.number("momentum", momentum, 0, 0.9999);
     v.number("learning_rate", learning_rate, 1e-9, 10);

@@ -1,8 +1,12 @@
 #include "pretrain/pretrainer.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
+#include <mutex>
+#include <numeric>
+#include <thread>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -71,16 +75,28 @@ Optimizers make_optimizers(const PretrainConfig& c, const FlatModel& model, Prod
           adamw(kEmbeddingBuffer, c.weight_decay), adamw(kNormBuffer, 0)};
 }
 
+// A pass's own gradients, over the one set of weights.
+struct Slot {
+  FlatModel model;
+  Decoder decoder;
+};
+
 class Pretrainer {
  public:
   explicit Pretrainer(const PretrainJob& job)
       : job_(job),
         config_(job.config),
         device_(job.model.values[0].device()),
+        last_step_(config_.stop_after > 0 ? std::min(config_.stop_after, config_.steps) : config_.steps),
         products_(parse_product_type(config_.products, device_)),
         decoder_(job.model.weights),
         optimizers_(make_optimizers(config_, job.model, products_)),
         held_out_(job.corpus.held_out()) {
+    for (std::int64_t i = 0; i < config_.passes; ++i) {
+      FlatModel shared = share_values(job.model);
+      Decoder decoder(shared.weights);
+      slots_.push_back({std::move(shared), std::move(decoder)});
+    }
     schedule_.steps = config_.steps;
     schedule_.warmup_steps = std::max<std::int64_t>(1, std::min(config_.warmup_steps, config_.steps / 2));
     schedule_.peak = config_.learning_rate;
@@ -94,18 +110,18 @@ class Pretrainer {
       spdlog::info("pretrain: going on after step {}", state_.step);
     }
     MetricsLog metrics(job_.directory / "metrics.jsonl", state_.metrics_bytes);
-    Progress progress("pretrain", config_.steps, "steps");
+    Progress progress("pretrain", last_step_, "steps");
     progress.resume_at(state_.step);
     if (state_.step > 0) make_pool();
     summary_.peak_gflops = measure_peak_gflops(device_);
     if (state_.step == 0) evaluate(metrics);  // what the initial weights can do
     auto saved = Clock::now();
-    while (state_.step < config_.steps) {
+    while (state_.step < last_step_) {
       const auto started = Clock::now();  // evaluations and checkpoints are not counted
       one_step();
       state_.seconds += seconds_since(started);
-      if (state_.step % config_.log_every == 0 || state_.step == config_.steps) write_line(metrics, progress);
-      if (state_.step % schedule_.eval_every == 0 || state_.step == config_.steps) evaluate(metrics);
+      if (state_.step % config_.log_every == 0 || state_.step == last_step_) write_line(metrics, progress);
+      if (state_.step % schedule_.eval_every == 0 || state_.step == last_step_) evaluate(metrics);
       if (seconds_since(saved) >= config_.checkpoint_seconds) {
         state_.metrics_bytes = metrics.sync();
         save_train_state(checkpoint_path(), state_, job_.key, job_.model, optimizers_);
@@ -145,32 +161,27 @@ class Pretrainer {
     return batches_[static_cast<std::size_t>(state_.next_batch++)];
   }
 
+  // The step's passes run side by side, each into gradients of its own; they are added in their order, so that no result
+  // depends on who ran which.
   void one_step() {
-    const PaddedBatch& batch = next_batch();
     ++state_.step;
-    const Counted counted = counted_of(batch, device_);
-    const torch::Tensor weights = counted.weights / counted.weights.sum();
-    for (auto& gradient : job_.model.gradients) gradient.zero_();
-    const torch::Tensor logits = counted_logits(decoder_, batch, counted, device_, products_);
-    torch::Tensor loss;
-    {
-      // Softmax is computed once: the gradient is written out and autograd starts at the logits.
-      torch::NoGradGuard no_grad;
-      torch::Tensor log = torch::log_softmax(logits.detach(), -1);
-      const torch::Tensor index = counted.targets.unsqueeze(-1);
-      loss = -(log.gather(-1, index).squeeze(-1) * weights).sum();
-      torch::Tensor gradient = log.exp_();
-      gradient.scatter_add_(-1, index, torch::full_like(index, -1, gradient.options()));
-      gradient.mul_(weights.unsqueeze(-1));
-      loss_gradient_ = gradient;
+    std::vector<PaddedBatch> batches;  // copies: a pool may end inside a step
+    std::int64_t tokens = 0;
+    for (std::int64_t i = 0; i < config_.passes; ++i) {
+      batches.push_back(next_batch());
+      tokens += batch_tokens(batches.back());
     }
-    logits.backward(loss_gradient_);
+    double total_weight = 0;
+    for (const auto& batch : batches) total_weight += batch.weights.sum().item<double>();
+    const std::vector<double> losses = run_passes(batches, total_weight);
     torch::NoGradGuard no_grad;
-    const torch::Tensor norm = gradient_length();
-    const torch::Tensor figures = torch::stack({loss, norm}).cpu();  // the step's only wait for the device
-    const double value = figures[0].item<double>();
-    gradient_norm_ = figures[1].item<double>();
-    state_.tokens += batch_tokens(batch);
+    for (std::size_t buffer = 0; buffer < job_.model.gradients.size(); ++buffer) {
+      job_.model.gradients[buffer].copy_(slots_[0].model.gradients[buffer]);
+      for (std::size_t i = 1; i < batches.size(); ++i) job_.model.gradients[buffer].add_(slots_[i].model.gradients[buffer]);
+    }
+    const double value = std::accumulate(losses.begin(), losses.end(), 0.0);
+    gradient_norm_ = gradient_length().item<double>();
+    state_.tokens += tokens;
     if (!std::isfinite(value) || !std::isfinite(gradient_norm_)) return note_bad_step(value);
     state_.bad_steps = 0;
     line_loss_ += value;
@@ -179,6 +190,49 @@ class Pretrainer {
       for (auto& gradient : job_.model.gradients) gradient.mul_(config_.clip_norm / gradient_norm_);
     }
     for (auto& optimizer : optimizers_) optimizer->step(schedule_.rate(state_.step));
+  }
+
+  std::vector<double> run_passes(const std::vector<PaddedBatch>& batches, double total_weight) {
+    std::vector<double> losses(batches.size());
+    std::atomic<std::size_t> next{0};
+    std::exception_ptr failure;
+    std::mutex mutex;
+    const int threads = torch::get_num_threads();
+    const auto work = [&] {
+      torch::set_num_threads(threads);  // a setting of each thread
+      try {
+        for (std::size_t i = next++; i < batches.size(); i = next++) losses[i] = one_pass(slots_[i], batches[i], total_weight);
+      } catch (...) {
+        const std::scoped_lock lock(mutex);
+        failure = std::current_exception();
+      }
+    };
+    std::vector<std::thread> others;
+    for (std::int64_t i = 1; i < std::min(config_.workers, config_.passes); ++i) others.emplace_back(work);
+    work();
+    for (auto& other : others) other.join();
+    if (failure) std::rethrow_exception(failure);
+    return losses;
+  }
+
+  double one_pass(Slot& slot, const PaddedBatch& batch, double total_weight) {
+    const Counted counted = counted_of(batch, device_);
+    const torch::Tensor weights = counted.weights / total_weight;
+    for (auto& gradient : slot.model.gradients) gradient.zero_();
+    const torch::Tensor logits = counted_logits(slot.decoder, batch, counted, device_, products_);
+    torch::Tensor loss, gradient;
+    {
+      // Softmax is computed once: the gradient is written out and autograd starts at the logits.
+      torch::NoGradGuard no_grad;
+      torch::Tensor log = torch::log_softmax(logits.detach(), -1);
+      const torch::Tensor index = counted.targets.unsqueeze(-1);
+      loss = -(log.gather(-1, index).squeeze(-1) * weights).sum();
+      gradient = log.exp_();
+      gradient.scatter_add_(-1, index, torch::full_like(index, -1, gradient.options()));
+      gradient.mul_(weights.unsqueeze(-1));
+    }
+    logits.backward(gradient);
+    return loss.item<double>();
   }
 
   torch::Tensor gradient_length() const {
@@ -246,8 +300,10 @@ class Pretrainer {
   const PretrainJob& job_;
   const PretrainConfig& config_;
   torch::Device device_;
+  std::int64_t last_step_;
   ProductType products_;
   Decoder decoder_;
+  std::vector<Slot> slots_;
   Optimizers optimizers_;
   std::vector<WeightedDocument> held_out_;
   Schedule schedule_;
@@ -255,7 +311,6 @@ class Pretrainer {
   PretrainSummary summary_;
   std::vector<WeightedDocument> documents_;
   std::vector<PaddedBatch> batches_;
-  torch::Tensor loss_gradient_;
   double line_loss_ = 0, gradient_norm_ = 0;
   std::int64_t line_steps_ = 0;
 };

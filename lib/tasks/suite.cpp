@@ -109,16 +109,26 @@ json make_suite(const SuiteRequest& request) {
     }
     std::vector<Sums> sums(families);
     Progress progress(fmt::format("tasks: {}", split_name(split)), request.items[split] * static_cast<std::int64_t>(families), "items");
-    for (std::int64_t i = 0; i < request.items[split]; ++i) {
+    Difficulty difficulty;
+    if (split == Split::kTrain) difficulty.max_questions = static_cast<std::size_t>(request.questions);
+    std::int64_t written = 0;
+    const auto add = [&](Sums& sum, const TaskItem& item) {
+      check_item(item);
+      watch.add(split, item);
+      sum.add(item);
+      const std::string line = format_task(item) + "\n";
+      if (file) file->write(line.data(), line.size());
+      progress.update(++written);
+    };
+    const std::int64_t wanted = request.items[split];
+    const auto short_of_items = [&](const Sums& sum) { return sum.items < wanted; };
+    for (std::uint64_t i = 0; std::any_of(sums.begin(), sums.end(), short_of_items); ++i) {
       for (std::size_t f = 0; f < families; ++f) {
-        const auto context = generator.generate(split, generator.bank().families[f].name, request.seed, static_cast<std::uint64_t>(i));
-        const TaskItem& item = context.items.front();
-        check_item(item);
-        watch.add(split, item);
-        sums[f].add(item);
-        const std::string line = format_task(item) + "\n";
-        if (file) file->write(line.data(), line.size());
-        progress.update(i * static_cast<std::int64_t>(families) + static_cast<std::int64_t>(f) + 1);
+        if (!short_of_items(sums[f])) continue;
+        const auto context = generator.generate(split, generator.bank().families[f].name, request.seed, i, difficulty);
+        for (const TaskItem& item : context.items) {
+          if (short_of_items(sums[f])) add(sums[f], item);
+        }
       }
     }
     if (file) file->commit();

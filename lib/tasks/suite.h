@@ -18,9 +18,10 @@ struct SuiteRequest {
   fs::path out;                        // folder for train.jsonl, validation.jsonl and test.jsonl; empty: none is written
   std::uint64_t seed = 1;
   BySplit<std::int64_t> items{{2000, 300, 500}};  // per family
+  std::int64_t questions = 1;          // at most, over each context of the training split; the others have one
 };
 
-// Draws, checks and writes. Each item has a context of its own; families follow each other in turn. Returns {bank, seed,
+// Draws, checks and writes. Families follow each other in turn, items over one context directly. Returns {bank, seed,
 // items, families: [{family, split, items, words, options, chance, overlap, mentions, fewest, lookup, two_hops, answer_places}],
 // shared_values, shared_sentences}: words is the mean number in a context, chance that of a fair draw, the four baselines are
 // those of shortcuts.h, answer_places the share of right options at each place. shared_values counts values of named

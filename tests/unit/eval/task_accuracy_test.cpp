@@ -141,6 +141,36 @@ TEST_CASE("every level's figures equal those of fresh sessions, text by text", "
   for (const char* word : {"level 20", "three", "95 %", "exact match", "mean of families"}) CHECK_THAT(table, Catch::Matchers::Contains(word));
 }
 
+TEST_CASE("examples show what every level writes for the first items of each family", "[eval][unit]") {
+  Setup setup;
+  setup.request.generate = true;
+  setup.request.show = 2;
+  const json result = elastify::measure_task_accuracy(setup.request);
+  const json& examples = result.at("examples");
+  REQUIRE(examples.size() == 4);
+  CHECK(examples[0].at("id") == "i0");
+  CHECK(examples[1].at("id") == "i1");
+  CHECK(examples[2].at("id") == "i2");
+  CHECK(examples[3].at("id") == "i3");
+  const elrt::Artifact artifact = std::move(elrt::Artifact::open(setup.model.path())).value();
+  const auto tokenizer = artifact.tokenizer().value();
+  for (std::size_t i = 0; i < 4; ++i) {
+    REQUIRE(examples[i].at("written").size() == 3);
+    for (const auto& written : examples[i].at("written")) {
+      elrt::Session session = open_session(artifact, written.at("level").get<std::uint32_t>(), true);
+      elrt::GenerateOptions options;
+      options.max_tokens = 12;
+      options.stop = {"\n"};
+      const auto fresh = elrt::generate(session, *tokenizer, elastify::task_prompt(setup.items[i]), options);
+      REQUIRE(fresh);
+      const std::string text = written.at("text");
+      CHECK(elastify::same_answer(text, fresh->text));
+      CHECK(written.at("right") == elastify::same_answer(text, setup.items[i].options[setup.items[i].answer]));
+    }
+  }
+  CHECK_THAT(elastify::format_task_accuracy(result), Catch::Matchers::Contains("--- i3"));
+}
+
 TEST_CASE("results depend neither on threads nor on the items' order", "[eval][unit]") {
   Setup setup;
   setup.request.generate = true;

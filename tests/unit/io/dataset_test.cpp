@@ -48,9 +48,9 @@ std::vector<TextDocument> read_text(const std::string& name, const std::string& 
 std::vector<TokenDocument> numbered_documents(std::int64_t count, std::int64_t tokens) {
   std::vector<TokenDocument> documents;
   for (std::int64_t i = 0; i < count; ++i) {
-    TokenDocument document;
-    for (std::int64_t t = 0; t < tokens; ++t) document.ids.push_back(1000 * i + t);
-    documents.push_back(document);
+    std::vector<std::int64_t> ids;
+    for (std::int64_t t = 0; t < tokens; ++t) ids.push_back(1000 * i + t);
+    documents.push_back(elastify::plain_document(std::move(ids)));
   }
   return documents;
 }
@@ -72,6 +72,20 @@ TEST_CASE("a task's prompt is read, its right option learned", "[io][unit]") {
   CHECK(tasks[0].ends);
   expect_error(ErrorCode::kBadData, {"t.jsonl line 1", "answer"},
                [] { read_text("t.jsonl", R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 2})"); });
+}
+
+TEST_CASE("tasks in a row over one context are turns of one document", "[io][unit]") {
+  const std::string maya = R"({"context": "Maya has it.", "question": "Who has it?", "options": ["Leo", "Maya"], "answer": 1})";
+  const std::string what = R"({"context": "Maya has it.", "question": "Has she?", "options": ["yes", "no"], "answer": 0})";
+  const std::string other = R"({"context": "Leo has it.", "question": "Who?", "options": ["Leo", "Maya"], "answer": 0})";
+  const auto tasks = read_text("t.jsonl", maya + "\n" + what + "\n" + other + "\n" + maya + "\n");
+  REQUIRE(tasks.size() == 3);
+  REQUIRE(tasks[0].more.size() == 1);
+  CHECK(elastify::whole_text(tasks[0]) == "Maya has it.\nWho has it?\nMaya\nHas she?\nyes");
+  const auto documents = tokenize_documents({{"A:", "x", true, {{"\nB:", "y"}}}}, byte_tokenizer());
+  CHECK(documents[0].ids == std::vector<std::int64_t>{256, 'A', ':', 'x', 257, '\n', 'B', ':', 'y', 257});
+  CHECK(documents[0].counts == std::vector<std::uint8_t>{0, 0, 0, 1, 1, 0, 0, 0, 1, 1});
+  CHECK(read_text("q.jsonl", R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 0})" "\n" R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 0})").size() == 2);
 }
 
 TEST_CASE("instruction records keep prompt and answer apart", "[io][unit]") {
@@ -99,7 +113,7 @@ TEST_CASE("the loss counts the answer and its end, not the prompt", "[io][unit]"
   REQUIRE(documents.size() == 1);
   const std::vector<std::int64_t> expected = {256, 'S', 'a', 'y', ':', ' ', 'h', 'i', 257};
   REQUIRE(documents[0].ids == expected);
-  REQUIRE(documents[0].loss_from == 6);
+  REQUIRE(documents[0].counts == std::vector<std::uint8_t>{0, 0, 0, 0, 0, 0, 1, 1, 1});
   const TokenRows rows = pack_rows(documents, 8, 0, 0);
   const auto targets = torch::tensor({kIgnore, kIgnore, kIgnore, kIgnore, kIgnore, std::int64_t{'h'}, std::int64_t{'i'}, std::int64_t{257}});
   REQUIRE(torch::equal(rows.targets[0], targets));
@@ -125,7 +139,7 @@ TEST_CASE("packing predicts every token after a document's first exactly once", 
 }
 
 TEST_CASE("separate rows hold one document each", "[io][unit]") {
-  std::vector<TokenDocument> documents = {{{1, 2, 3}, 1}, {{4, 5, 6, 7, 8, 9}, 4}, {{10, 11}, 1}};
+  std::vector<TokenDocument> documents = {elastify::plain_document({1, 2, 3}), {{4, 5, 6, 7, 8, 9}, {0, 0, 0, 0, 1, 1}}, elastify::plain_document({10, 11})};
   const TokenRows rows = separate_rows(documents, 4, 0, 0);
   const auto expected = torch::tensor({{1, 2, 0, 0}, {4, 5, 6, 7}, {8, 0, 0, 0}, {10, 0, 0, 0}}, torch::kInt64);
   const std::int64_t no = kIgnore;
@@ -154,13 +168,13 @@ TEST_CASE("equal documents never land on both sides of a split", "[io][unit]") {
 TEST_CASE("saved documents come back, and damaged files are refused", "[io][unit]") {
   const TempDir dir;
   auto documents = numbered_documents(3, 4);
-  documents[1].loss_from = 2;
+  documents[1].counts[1] = 0;
   save_documents(dir / "d.safetensors", documents);
   const auto loaded = load_documents(dir / "d.safetensors");
   REQUIRE(loaded.size() == 3);
   REQUIRE(loaded[1].ids == documents[1].ids);
-  REQUIRE(loaded[1].loss_from == 2);
-  write_safetensors(dir / "bad.safetensors", {{"ids", torch::ones({3}, torch::kInt64)}, {"lengths", torch::tensor({5}, torch::kInt64)}, {"loss_from", torch::ones({1}, torch::kInt64)}});
+  REQUIRE(loaded[1].counts == documents[1].counts);
+  write_safetensors(dir / "bad.safetensors", {{"ids", torch::ones({3}, torch::kInt64)}, {"lengths", torch::tensor({5}, torch::kInt64)}, {"counts", torch::ones({3}, torch::kInt64)}});
   expect_error(ErrorCode::kBadData, {"length of document 0"}, [&] { load_documents(dir / "bad.safetensors"); });
   write_safetensors(dir / "bad.safetensors", {{"ids", torch::ones({3})}});
   expect_error(ErrorCode::kBadData, {"I64 tensor"}, [&] { load_documents(dir / "bad.safetensors"); });

@@ -1,6 +1,7 @@
 // Fused float32 operations against the step-by-step ones in float64: values and every gradient.
 #include <catch2/catch.hpp>
 
+#include "base/error.h"
 #include "model/fused.h"
 #include "model/decoder.h"
 
@@ -92,9 +93,61 @@ TEST_CASE("splitting heads turns and transposes, and back in the gradient", "[mo
 
 TEST_CASE("fused attention is causal attention with shared groups, with its gradients", "[model][unit]") {
   torch::manual_seed(4);
-  for (const std::int64_t seq : {1, 2, 17, 40}) {
+  for (const std::int64_t seq : {1, 2, 17, 40, 128, 129, 300}) {
     compare({2 * torch::randn({2, 6, seq, 8}), torch::randn({2, 3, seq, 8}), torch::randn({2, 3, seq, 8})}, [](const std::vector<Tensor>& t) {
       return elastify::may_fuse(t[0]) ? elastify::fused_attention(t[0], t[1], t[2]) : plain_attention(t[0], t[1], t[2]);
     });
   }
+}
+
+namespace {
+
+// bfloat16 keeps 8 bits: every operand is off by up to 2^-9, sums of many terms by less. Relative to the tensor's largest value.
+constexpr double kHalfTolerance = 1e-2;
+
+// As compare(), bfloat16 products against float64 ones.
+template <typename F>
+void compare_products(const std::vector<Tensor>& inputs, F f) {
+  std::vector<Tensor> half, exact;
+  for (const Tensor& input : inputs) {
+    half.push_back(input.clone().requires_grad_());
+    exact.push_back(input.to(torch::kFloat64).requires_grad_());
+  }
+  const Tensor y = f(half), z = f(exact);
+  const Tensor cotangent = torch::randn(z.sizes());
+  y.backward(cotangent);
+  z.backward(cotangent.to(torch::kFloat64));
+  const auto close = [](const Tensor& a, const Tensor& b) {
+    REQUIRE(a.scalar_type() == torch::kFloat32);
+    CHECK((a.to(torch::kFloat64) - b).abs().max().item<double>() <= kHalfTolerance * b.abs().max().item<double>());
+  };
+  close(y.detach(), z.detach());
+  for (std::size_t i = 0; i < half.size(); ++i) close(half[i].grad(), exact[i].grad());
+}
+
+}  // namespace
+
+TEST_CASE("bfloat16 products are the product to bfloat16's precision, with their gradients", "[model][unit]") {
+  torch::manual_seed(5);
+  const auto product = [](const std::vector<Tensor>& t) { return elastify::linear_product(t[0], t[1], elastify::ProductType::kBfloat16); };
+  compare_products({torch::randn({3, 5, 32}), torch::randn({24, 32})}, product);
+  compare_products({torch::randn({7, 1}), torch::randn({1, 1})}, product);
+  const Tensor y = product({torch::randn({4, 8}), torch::randn({6, 8}).requires_grad_()});
+  REQUIRE_NOTHROW(y.add(1).sum().backward());
+  CHECK(elastify::linear_product(torch::ones({2, 2}, torch::kFloat64), torch::ones({2, 2}, torch::kFloat64), elastify::ProductType::kBfloat16).scalar_type() == torch::kFloat64);
+}
+
+TEST_CASE("fused attention with bfloat16 products is causal attention, also over several pieces", "[model][unit]") {
+  torch::manual_seed(6);
+  for (const std::int64_t seq : {1, 40, 300}) {
+    compare_products({torch::randn({2, 4, seq, 8}), torch::randn({2, 2, seq, 8}), torch::randn({2, 2, seq, 8})}, [](const std::vector<Tensor>& t) {
+      return elastify::may_fuse(t[0]) ? elastify::fused_attention(t[0], t[1], t[2], elastify::ProductType::kBfloat16) : plain_attention(t[0], t[1], t[2]);
+    });
+  }
+}
+
+TEST_CASE("product types are known by name", "[model][unit]") {
+  CHECK(elastify::parse_product_type("float32", torch::kCPU) == elastify::ProductType::kFloat32);
+  CHECK(elastify::parse_product_type("bfloat16", torch::kCPU) == elastify::ProductType::kBfloat16);
+  CHECK_THROWS_AS(elastify::parse_product_type("int3", torch::kCPU), elastify::Error);
 }
