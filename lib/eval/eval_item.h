@@ -19,7 +19,7 @@ struct OptionText {
   std::string prompt, text;
 };
 inline OptionText option_text(const EvalItem& item, std::size_t option) {
-  if (item.leads.empty()) return {task_prompt(item.task), item.task.options[option]};
+  if (item.leads.empty()) return {task_prompt(item.task), option_behind_prompt(item.task.options[option])};
   return {item.leads[option], " " + item.task.options[option]};
 }
 

@@ -31,7 +31,7 @@ void TaskExamples::add(std::size_t index, std::int64_t level, const std::string&
 std::string format_examples(const json& examples) {
   std::string text;
   for (const auto& example : examples) {
-    text += fmt::format("\n--- {}\n{}", example.at("id").get<std::string>(), example.at("prompt").get<std::string>());
+    text += fmt::format("\n--- {}\n{}\n", example.at("id").get<std::string>(), example.at("prompt").get<std::string>());
     text += fmt::format("{:<10} {}\n", "answer", example.at("answer").get<std::string>());
     for (const auto& written : example.at("written")) {
       text += fmt::format("level {:<4} {}{}\n", written.at("level").get<int>(), written.at("text").get<std::string>(), written.at("right").get<bool>() ? "" : "   (wrong)");

@@ -72,9 +72,9 @@ TextDocument read_record(const json& record, const std::string& where) {
 
 // A task of the suite: its prompt is read, its right answer is learned. `last_context` is that of the task before it.
 void add_task(const TaskItem& item, std::vector<TextDocument>& documents, std::string& last_context) {
-  const std::string& answer = item.options[item.answer];
+  const std::string answer = option_behind_prompt(item.options[item.answer]);
   if (!item.context.empty() && item.context == last_context) {
-    documents.back().more.push_back({"\n" + item.question + "\n", answer});
+    documents.back().more.push_back({further_prompt(item), answer});
   } else {
     documents.push_back({task_prompt(item), answer, true});
   }

@@ -50,7 +50,10 @@ std::vector<std::string> read_texts(const PretrainDataConfig& config) {
   return texts;
 }
 
-// Contexts grow from two facts to their full length while progress goes from 0 to `share`; afterwards some stay short.
+constexpr double kMostWordings = 14;  // as many as the banks' training splits hold of most statements
+
+// Contexts grow from two facts to their full length, and from one wording of everything to all, while progress goes from 0
+// to `share`; afterwards some stay short.
 Difficulty difficulty_at(double progress, const PretrainDataConfig& config, std::mt19937_64& random) {
   Difficulty difficulty;
   difficulty.max_questions = static_cast<std::size_t>(config.questions);
@@ -63,6 +66,7 @@ Difficulty difficulty_at(double progress, const PretrainDataConfig& config, std:
   const double done = progress / config.curriculum_share;
   difficulty.max_facts = 2 + static_cast<std::int64_t>(done * 8);
   difficulty.max_filler = static_cast<std::int64_t>(done * 8);
+  difficulty.max_wordings = 1 + static_cast<std::size_t>(done * kMostWordings);
   if (done < 0.5) difficulty.max_hops = 1;
   return difficulty;
 }
@@ -89,7 +93,7 @@ std::vector<std::string> tokenizer_texts(const PretrainDataConfig& config, const
       std::mt19937_64 random(derive_seed(seed, "tokenizer names", i));
       rename_values(context, *bank, config.rename_share, random);
       std::string text = context.text;
-      for (const auto& item : context.items) text += "\n" + item.question + "\n" + item.options[item.answer];
+      for (const auto& item : context.items) text += further_prompt(item) + option_behind_prompt(item.options[item.answer]);
       texts.push_back(std::move(text));
     }
   }
@@ -144,14 +148,14 @@ std::vector<WeightedDocument> Corpus::held_out() const {
   return documents;
 }
 
-// BOS context \n question \n answer EOS \n question \n answer EOS ...: the first question stands as in evaluation.
+// BOS context \n question \nA: answer EOS \n question \nA: answer EOS ...: the first question stands as in evaluation.
 WeightedDocument Corpus::task_document(const TaskContext& context) const {
   WeightedDocument document;
   document.family = context.family;
   for (const auto& item : context.items) {
     const bool first = document.ids.empty();
-    const auto prompt = encode(tokenizer_, (first ? context.text : "") + "\n" + item.question + "\n", first);
-    auto answer = encode(tokenizer_, item.options[item.answer], false);
+    const auto prompt = encode(tokenizer_, first ? task_prompt(item) : further_prompt(item), first);
+    auto answer = encode(tokenizer_, option_behind_prompt(item.options[item.answer]), false);
     if (tokenizer_.eos_id() >= 0) answer.push_back(tokenizer_.eos_id());
     if (!first && document.ids.size() + prompt.size() + answer.size() > max_tokens_) break;
     document.ids.insert(document.ids.end(), prompt.begin(), prompt.end());

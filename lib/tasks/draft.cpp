@@ -8,8 +8,8 @@
 
 namespace elastify {
 
-Draft::Draft(const TaskBank& bank, const Family& family, Split split, Draws& draws)
-    : bank_(bank), family_(family), split_(split), draws_(draws), values_(bank.pools.size()), used_statements_(family.relations.size()) {}
+Draft::Draft(const TaskBank& bank, const Family& family, Split split, Draws& draws, std::size_t max_wordings)
+    : bank_(bank), family_(family), split_(split), draws_(draws), max_wordings_(max_wordings), values_(bank.pools.size()), used_statements_(family.relations.size()) {}
 
 std::string Draft::expand(int pool) {
   const TextTemplate& value = draws_.pick(bank_.pools[static_cast<std::size_t>(pool)].values[split_]);
@@ -42,8 +42,8 @@ void Draft::add_fact(std::size_t relation, std::vector<std::string> values) {
   }
   const auto& statements = kind.statements[split_];
   auto& used = used_statements_[relation];
-  std::size_t wording = draws_.below(statements.size());
-  for (int i = 0; i < 3 && std::find(used.begin(), used.end(), wording) != used.end(); ++i) wording = draws_.below(statements.size());
+  std::size_t wording = draw_wording(statements.size());
+  for (int i = 0; i < 3 && std::find(used.begin(), used.end(), wording) != used.end(); ++i) wording = draw_wording(statements.size());
   used.push_back(wording);
   std::string sentence = with_capital(fill_template(statements[wording], [&](int slot) { return values[static_cast<std::size_t>(slot)]; }));
   facts_.push_back({relation, std::move(values), std::move(sentence)});
@@ -103,7 +103,7 @@ std::string Draft::arrange(std::vector<ByteSpan>& spans) {
   spans.assign(facts_.size(), {});
   std::string text = opening_;
   for (const std::size_t index : order) {
-    if (!text.empty()) text += family_.lines ? '\n' : ' ';
+    text += text.empty() ? "" : family_.lines ? "\n- " : " ";
     const bool fact = index < facts_.size();
     const std::size_t begin = text.size();
     text += fact ? facts_[index].sentence : filler_[index - facts_.size()];

@@ -1,6 +1,7 @@
 // A context while it is drawn: its facts, its sentences and the values that stand in it.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -19,7 +20,11 @@ struct DraftFact {
 
 class Draft {
  public:
-  Draft(const TaskBank& bank, const Family& family, Split split, Draws& draws);
+  // Of wordings of facts and questions, the first `max_wordings` are drawn.
+  Draft(const TaskBank& bank, const Family& family, Split split, Draws& draws, std::size_t max_wordings);
+
+  // Index of one of `count` wordings.
+  std::size_t draw_wording(std::size_t count) const { return draws_.below(std::min(count, max_wordings_)); }
 
   // A new value of the pool, which neither contains nor is contained in one that the context holds. A pool that is used
   // up lends a value again.
@@ -56,6 +61,7 @@ class Draft {
   const Family& family_;
   Split split_;
   Draws& draws_;
+  std::size_t max_wordings_;
   std::vector<std::vector<std::string>> values_;  // per pool, in order of appearance
   std::vector<DraftFact> facts_;
   std::vector<std::vector<std::size_t>> used_statements_;  // per relation

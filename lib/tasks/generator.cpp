@@ -53,7 +53,7 @@ std::vector<Link> links_of(const Family& family) {
 class Composer {
  public:
   Composer(const TaskBank& bank, const Family& family, Split split, Draws& draws, const Difficulty& difficulty)
-      : family_(family), draws_(draws), difficulty_(difficulty), bank_(bank), draft_(bank, family, split, draws) {}
+      : family_(family), draws_(draws), difficulty_(difficulty), bank_(bank), draft_(bank, family, split, draws, difficulty.max_wordings.value_or(SIZE_MAX)) {}
 
   // False where the drawn context has no question, or its first one fewer than `options` options.
   bool compose(bool two_hops, std::size_t options, TaskContext& context) {
@@ -239,6 +239,7 @@ void check(const Difficulty& difficulty) {
   if (difficulty.max_questions < 1) fail_usage("max_questions: expected at least 1, found 0");
   if (difficulty.max_facts.value_or(2) < 2) fail_usage("max_facts: expected at least 2, found {}", *difficulty.max_facts);
   if (difficulty.max_filler.value_or(0) < 0) fail_usage("max_filler: expected at least 0, found {}", *difficulty.max_filler);
+  if (difficulty.max_wordings.value_or(1) < 1) fail_usage("max_wordings: expected at least 1, found 0");
   if (difficulty.max_hops.value_or(1) < 1 || difficulty.max_hops.value_or(1) > 2) fail_usage("max_hops: expected 1 or 2, found {}", *difficulty.max_hops);
 }
 

@@ -23,6 +23,7 @@ struct Difficulty {
   std::optional<std::int64_t> max_facts{};   // at least 2
   std::optional<std::int64_t> max_filler{};
   std::optional<int> max_hops{};             // 1 or 2
+  std::optional<std::size_t> max_wordings{};  // of every statement, question, answer and reference: the first so many; at least 1
 };
 
 // `text` and `facts` equal those of every item. At least one item, at most max_questions.

@@ -152,8 +152,12 @@ std::string_view trim(std::string_view text) {
 }  // namespace
 
 std::string task_prompt(const TaskItem& item) {
-  return item.context.empty() ? item.question + "\n" : item.context + "\n" + item.question + "\n";
+  return (item.context.empty() ? "" : item.context + "\n") + item.question + "\nA:";
 }
+
+std::string further_prompt(const TaskItem& item) { return "\n" + item.question + "\nA:"; }
+
+std::string option_behind_prompt(const std::string& option) { return " " + option; }
 
 std::string format_task(const TaskItem& item) {
   ordered_json object{{"id", item.id}, {"family", item.family}, {"slo", item.slo}, {"context", item.context},

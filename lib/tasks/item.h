@@ -74,8 +74,13 @@ struct TaskItem {
   std::optional<TaskQuery> query;
 };
 
-// What a model reads before the option's text: context, newline, question, newline. No context, no first line.
+// What a model reads before an option: context, newline, question, newline, "A:". No context, no first line.
 std::string task_prompt(const TaskItem& item);
+// The same without the context: a further question behind an answer.
+std::string further_prompt(const TaskItem& item);
+// An option as a model reads it behind the prompt: a space comes first, so that its words have the tokens that they have
+// inside a sentence, where tokenizers join a word with the space before it.
+std::string option_behind_prompt(const std::string& option);
 
 // One line of JSON without its newline. parse_task gives the same item back.
 std::string format_task(const TaskItem& item);

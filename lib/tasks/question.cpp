@@ -32,8 +32,9 @@ bool answers_itself(const Draft& draft, const Question& question) {
 void choose_words(const Draft& draft, Question& question) {
   const DraftFact& asked = draft.facts()[question.fact];
   const Ask& ask = ask_of(draft, question);
-  question.answer_wording = draft.draws().below(ask.answers[draft.split()].size());
-  question.text = with_capital(fill_template(draft.draws().pick(ask.questions[draft.split()]), [&](int slot) {
+  question.answer_wording = draft.draw_wording(ask.answers[draft.split()].size());
+  const auto& wordings = ask.questions[draft.split()];
+  question.text = with_capital(fill_template(wordings[draft.draw_wording(wordings.size())], [&](int slot) {
     if (!question.hop || question.hop->slot != slot) return asked.values[static_cast<std::size_t>(slot)];
     const DraftFact& by = draft.facts()[question.hop->fact];
     return fill_template(phrase_of(draft, *question.hop), [&](int inner) { return by.values[static_cast<std::size_t>(inner)]; });
@@ -67,7 +68,7 @@ std::vector<Hop> hops_to(const Draft& draft, const Question& about) {
       for (const auto& [slot, phrases] : draft.relation_of(by).refer) {
         const bool linked = draft.relation_of(by).slots[static_cast<std::size_t>(slot)].pool == pool &&
                             by.values[static_cast<std::size_t>(slot)] == asked.values[static_cast<std::size_t>(given)];
-        if (linked) hops.push_back({other, given, slot, draft.draws().below(phrases[draft.split()].size())});
+        if (linked) hops.push_back({other, given, slot, draft.draw_wording(phrases[draft.split()].size())});
       }
     }
   }

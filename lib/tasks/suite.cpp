@@ -163,7 +163,7 @@ std::string show_tasks(const TaskGenerator& generator, const std::vector<std::st
     for (std::int64_t i = 0; i < count; ++i) {
       const auto context = generator.generate(split, name, seed, static_cast<std::uint64_t>(i));
       const TaskItem& item = context.items.front();
-      text += fmt::format("--- {} ({} facts, {} hop{})\n{}", item.id, item.fact_count, item.hops, item.hops == 1 ? "" : "s", task_prompt(item));
+      text += fmt::format("--- {} ({} facts, {} hop{})\n{}\n", item.id, item.fact_count, item.hops, item.hops == 1 ? "" : "s", task_prompt(item));
       for (std::size_t o = 0; o < item.options.size(); ++o) text += fmt::format("  {} {}\n", o == item.answer ? "*" : "-", item.options[o]);
       for (const auto& problem : check_task(item)) text += fmt::format("WRONG: {}\n", problem);
     }

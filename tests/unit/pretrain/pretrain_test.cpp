@@ -104,6 +104,49 @@ TEST_CASE("a stopped run goes on to the same bits", "[pretrain][unit]") {
   CHECK((read_bytes(dir / "work/model.safetensors") == read_bytes(dir / "whole/model.safetensors")));
 }
 
+TEST_CASE("passes side by side give the bits of passes in turn, and of one large pass but for rounding", "[pretrain][unit]") {
+  const TempDir dir;
+  PretrainConfig config = quick_config(dir);
+  config.data.task_bank = ELASTIFY_SOURCE_DIR "/tests/golden/tasks";
+  config.data.held_out_contexts = 2;
+  config.batch_tokens = 512;
+  config.passes = 4;
+  pretrain(config, dir / "turns");
+  config.workers = 3;
+  pretrain(config, dir / "side");
+  CHECK((read_bytes(dir / "turns/model.safetensors") == read_bytes(dir / "side/model.safetensors")));
+}
+
+TEST_CASE("a step's gradient is that of all its passes' tokens, each by its weight", "[pretrain][unit]") {
+  // Four texts that are all alike make every batch the same: one pass or four, the mean is the same.
+  const TempDir dir;
+  PretrainConfig config = quick_config(dir);
+  write_bytes(dir / "same.jsonl", "{\"text\": \"xa\"}\n{\"text\": \"xa\"}\n");
+  config.data.text = {(dir / "same.jsonl").string()};
+  config.steps = 4;
+  pretrain(config, dir / "one");
+  config.passes = 4;
+  pretrain(config, dir / "four");
+  const auto weights = [&](const char* name) { return load_weights(Checkpoint::open(dir / name), torch::kCPU, torch::kFloat32).embedding; };
+  CHECK(torch::allclose(weights("one"), weights("four"), 1e-4, 1e-6));
+}
+
+TEST_CASE("training goes on from a checkpoint, and may end before its schedule", "[pretrain][unit]") {
+  const TempDir dir;
+  PretrainConfig config = quick_config(dir);
+  config.steps = 300;
+  config.stop_after = 100;
+  CHECK(pretrain(config, dir / "early").at("steps") == 100);
+  config.init = (dir / "early").string();
+  config.tokenizer.clear();  // that of the checkpoint
+  config.stop_after = 1;
+  config.learning_rate = 1e-9;
+  pretrain(config, dir / "again");
+  CHECK(known_text_loss(dir / "again") == Approx(known_text_loss(dir / "early")).epsilon(1e-4));
+  config.model.hidden_size = 32;
+  expect_error(ErrorCode::kUsage, {"init", "shape"}, [&] { pretrain(config, dir / "wider"); });
+}
+
 TEST_CASE("a finished folder is left alone, a foreign one is not touched", "[pretrain][unit]") {
   const TempDir dir;
   const PretrainConfig config = quick_config(dir);

@@ -237,4 +237,36 @@ TEST_CASE("unknown families and caps out of range are refused", "[tasks][unit]")
   Difficulty one;
   one.max_facts = 1;
   CHECK_THROWS_AS(generator.generate(Split::kTrain, "notes", 1, 0, one), Error);
+  Difficulty mute;
+  mute.max_wordings = 0;
+  CHECK_THROWS_AS(generator.generate(Split::kTrain, "notes", 1, 0, mute), Error);
+}
+
+TEST_CASE("a cap on wordings leaves the first ones only", "[tasks][unit]") {
+  const TaskGenerator generator(load_task_bank(elastify_test::golden_bank()));
+  Difficulty one;
+  one.max_wordings = 1;
+  const auto sentences = [&](const Difficulty& difficulty) {
+    std::map<std::string, std::set<std::string>> found;  // relation to sentences without values
+    for (std::uint64_t i = 0; i < 60; ++i) {
+      const auto context = generator.generate(Split::kTrain, "notes", 1, i, difficulty);
+      for (const auto& fact : context.facts) {
+        std::string sentence = elastify::fold_text(context.text.substr(fact.span.begin, fact.span.end - fact.span.begin));
+        for (const auto& [slot, value] : fact.slots) {
+          const std::string folded = elastify::fold_text(value);
+          for (std::size_t at = sentence.find(folded); at != std::string::npos; at = sentence.find(folded)) sentence.replace(at, folded.size(), "<" + slot + ">");
+        }
+        found[fact.relation].insert(sentence);
+      }
+      for (const auto& item : context.items) CHECK(check_task(item).empty());
+    }
+    return found;
+  };
+  for (const auto& [relation, wordings] : sentences(one)) {
+    INFO(relation);
+    CHECK(wordings.size() == 1);
+  }
+  std::size_t most = 0;
+  for (const auto& [relation, wordings] : sentences({})) most = std::max(most, wordings.size());
+  CHECK(most > 1);
 }
