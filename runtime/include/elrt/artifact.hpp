@@ -68,6 +68,8 @@ class Artifact {
 
   const std::filesystem::path& path() const;
   std::uint64_t file_bytes() const;
+  // A hash of the header: key-values, checksums and the tensors' places. Equal for copies, different for other artifacts.
+  std::uint64_t identity() const;
   const gguf::Metadata& metadata() const;
   const std::vector<TensorInfo>& tensors() const;
   const TensorInfo* find_tensor(std::string_view name) const;  // nullptr if missing
