@@ -54,8 +54,8 @@ struct Calibrated {
     edit(content);
     std::ofstream(table) << content.dump();
   }
-  Outcome generate(const std::string& options, const std::string& redirect = "2>/dev/null") const {
-    return run("generate " + file + " --prompt 'ab cab c' --max-tokens 4 --ignore-eos --threads 1 " + options, redirect);
+  Outcome generate(const std::string& options, const std::string& redirect = "2>/dev/null", int threads = 1) const {
+    return run("generate " + file + " --prompt 'ab cab c' --max-tokens 4 --ignore-eos --threads " + std::to_string(threads) + " " + options, redirect);
   }
 };
 
@@ -158,14 +158,14 @@ TEST_CASE("generate chooses the level that the objective and the table ask for",
 
 TEST_CASE("an objective without a table that holds says what to do", "[runtime][cli]") {
   const Calibrated setup;
-  const auto refused = [&](int status, const std::string& message, const std::string& options = "--ttft 1 --tpot 1") {
-    const Outcome outcome = setup.generate(options, "2>&1");
+  const auto refused = [&](int status, const std::string& message, int threads = 1) {
+    const Outcome outcome = setup.generate("--ttft 1 --tpot 1", "2>&1", threads);
     INFO(outcome.out);
     CHECK(outcome.status == status);
     CHECK(outcome.out.find(message) != std::string::npos);
     CHECK(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 1);
   };
-  refused(2, "measured with 1 threads, 2 are used", "--ttft 1 --tpot 1 --threads 2");
+  refused(2, "measured with 1 threads, 2 are used", 2);
   setup.change([](json& t) { t["device"] = "another"; });
   refused(3, "another device");
   setup.change([](json& t) { t["artifact"] = "0123456789abcdef"; });

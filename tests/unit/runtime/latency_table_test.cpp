@@ -29,8 +29,11 @@ struct TableFile {
   }
 };
 
+// With a stand-in for the checksums that a packed artifact has.
 elrt::Artifact tiny_artifact(std::uint64_t seed) {
-  const TemporaryFile file(elastify_test::tiny_artifact_with_tokenizer(seed).build());
+  auto builder = elastify_test::tiny_artifact_with_tokenizer(seed);
+  builder.metadata["elastic.checksum.values"] = std::vector<std::uint64_t>{seed};
+  const TemporaryFile file(builder.build());
   return std::move(elrt::Artifact::open(file.path())).value();
 }
 
