@@ -32,6 +32,12 @@ std::vector<double> best_by_trying(const std::vector<double>& values) {
   return best;
 }
 
+double sum_of_chain(const std::vector<std::vector<double>>& rows, const std::vector<int>& chain, int which) {
+  double sum = 0;
+  for (std::size_t i = 0; i < rows.size(); ++i) sum += chain[i] == which ? std::accumulate(rows[i].begin(), rows[i].end(), 0.0) : 0;
+  return sum;
+}
+
 std::vector<double> random_values(std::mt19937& random, std::size_t count) {
   std::vector<double> values(count);
   for (double& value : values) value = std::uniform_real_distribution<double>(0, 10)(random);
@@ -69,7 +75,9 @@ TEST_CASE("tables become monotone in length and along each chain, and sorted one
       rows.push_back(random_values(random, 5));
       chain.push_back(static_cast<int>(random() % 2));
     }
+    const auto raw = rows;
     elrt::fit_rows_and_chains(rows, chain);
+    for (const int which : {0, 1}) CHECK(sum_of_chain(rows, chain, which) == Approx(sum_of_chain(raw, chain, which)));  // fits keep means
     for (std::size_t i = 0; i < rows.size(); ++i) {
       CHECK(std::is_sorted(rows[i].begin(), rows[i].end()));
       for (std::size_t k = i + 1; k < rows.size(); ++k) {
