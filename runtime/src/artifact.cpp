@@ -90,6 +90,14 @@ Result<Artifact> Artifact::open(const std::filesystem::path& path) {
 
 const std::filesystem::path& Artifact::path() const { return impl_->path; }
 std::uint64_t Artifact::file_bytes() const { return impl_->model->file.bytes().size(); }
+
+std::uint64_t Artifact::identity() const {
+  const auto bytes = impl_->model->file.bytes();
+  std::uint64_t header = bytes.size();
+  for (const TensorInfo& tensor : tensors()) header = std::min(header, tensor.file_offset);
+  return XXH3_64bits(bytes.data(), header);
+}
+
 const gguf::Metadata& Artifact::metadata() const { return impl_->model->header.metadata; }
 const std::vector<TensorInfo>& Artifact::tensors() const { return impl_->model->header.tensors; }
 const ModelShape& Artifact::shape() const { return impl_->model->shape; }

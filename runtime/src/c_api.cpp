@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string>
 
 #include "elrt/elrt.h"
@@ -16,6 +17,10 @@ struct elrt_engine {
 struct elrt_session {
   elrt::Session session;
   std::shared_ptr<const elrt::Tokenizer> tokenizer;
+};
+
+struct elrt_scheduler {
+  elrt::Scheduler scheduler;
 };
 
 namespace {
@@ -50,6 +55,26 @@ elrt::GenerateOptions convert(const elrt_generate_options& in) {
   out.sampler = {in.temperature, in.top_k, in.top_p == 0 ? 1.0f : in.top_p, in.min_p, in.seed};
   for (size_t i = 0; in.stop != nullptr && i < in.stop_count; ++i) out.stop.emplace_back(in.stop[i] == nullptr ? "" : in.stop[i]);
   return out;
+}
+
+std::filesystem::path table_of(const elrt_engine& engine, const char* path) {
+  return path != nullptr ? std::filesystem::path(path) : elrt::LatencyTable::default_path(engine.artifact.path());
+}
+
+Result<elrt::Scheduler> open_scheduler(const elrt_engine& engine, std::uint32_t threads, const char* path, const elrt_scheduler_options& options) {
+  auto table = elrt::LatencyTable::read(table_of(engine, path));
+  if (!table) return table.take_failure();
+  if (auto done = table->check(engine.artifact, threads); !done) return done.take_failure();
+  elrt::SchedulerOptions chosen;
+  chosen.fallback = options.fallback == ELRT_FALLBACK_RANDOM ? elrt::Fallback::kRandom : elrt::Fallback::kBest;
+  chosen.seed = options.seed;
+  chosen.margin = options.margin;
+  return elrt::Scheduler::create(std::move(table).value(), std::move(chosen));
+}
+
+elrt::Request convert(const elrt_request& in) {
+  const auto unit = in.unit == ELRT_SLO_MILLISECONDS ? elrt::Slo::Unit::kMilliseconds : elrt::Slo::Unit::kRatio;
+  return {in.prompt_tokens, in.output_tokens, {unit, in.ttft, in.tpot}};
 }
 
 Result<void> tokenize(const elrt_engine& engine, std::string_view text, int32_t** tokens, size_t* count) {
@@ -170,6 +195,45 @@ elrt_status elrt_score(elrt_session* session, const char* text, size_t bytes, do
     if (!scored) return scored.take_failure();
     *nll = scored->nll;
     if (predictions != nullptr) *predictions = scored->tokens;
+    return {};
+  });
+}
+
+elrt_status elrt_calibrate(const elrt_engine* engine, uint32_t threads, const char* table_path, elrt_progress_callback on_progress, void* user_data) {
+  return call("calibrate", [&]() -> Result<void> {
+    if (engine == nullptr) return invalid_argument("elrt_calibrate: engine is NULL");
+    elrt::CalibrateOptions options;
+    options.threads = threads;
+    elrt::CalibrateProgress progress;
+    if (on_progress != nullptr) progress = [&](double done) { return on_progress(done, user_data) != 0; };
+    auto table = elrt::calibrate(engine->artifact, options, progress);
+    if (!table) return table.take_failure();
+    return table->write(table_of(*engine, table_path));
+  });
+}
+
+elrt_status elrt_scheduler_open(const elrt_engine* engine, const elrt_session* session, const char* table_path,
+                                const elrt_scheduler_options* options, elrt_scheduler** scheduler) {
+  return call("open a scheduler", [&]() -> Result<void> {
+    if (engine == nullptr || session == nullptr || scheduler == nullptr) {
+      return invalid_argument("elrt_scheduler_open: engine, session or scheduler is NULL");
+    }
+    auto opened = open_scheduler(*engine, session->session.threads(), table_path, options == nullptr ? elrt_scheduler_options{} : *options);
+    if (!opened) return opened.take_failure();
+    *scheduler = new elrt_scheduler{std::move(opened).value()};
+    return {};
+  });
+}
+
+void elrt_scheduler_close(elrt_scheduler* scheduler) { delete scheduler; }
+
+elrt_status elrt_decide(elrt_scheduler* scheduler, const elrt_request* request, elrt_choice* choice) {
+  return call("decide", [&]() -> Result<void> {
+    if (scheduler == nullptr || request == nullptr || choice == nullptr) return invalid_argument("elrt_decide: an argument is NULL");
+    auto made = scheduler->scheduler.decide(convert(*request));
+    if (!made) return made.take_failure();
+    *choice = {made->decision.model_level, made->decision.prompt_level, made->feasible() ? 1 : 0,
+               made->predicted.ttft_ms,    made->predicted.tpot_ms,     made->limits.ttft_ms, made->limits.tpot_ms};
     return {};
   });
 }

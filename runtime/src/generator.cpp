@@ -56,18 +56,14 @@ class TextOutput {
   std::string text_;
 };
 
-Result<std::vector<TokenId>> checked_prompt(const Session& session, const Tokenizer& tokenizer, std::string_view prompt,
-                                            bool keep_context) {
-  if (prompt.empty()) return invalid_argument("the prompt is empty; give at least one character");
-  auto tokens = prompt_tokens(tokenizer, prompt);
-  if (!tokens) return tokens.take_failure();
-  if (tokens->empty()) return invalid_argument("the prompt has no tokens");
+Result<void> check_prompt(const Session& session, std::span<const TokenId> prompt, bool keep_context) {
+  if (prompt.empty()) return invalid_argument("the prompt has no tokens");
   const std::size_t before = keep_context ? session.tokens().size() : 0;
-  if (tokens->size() > session.context_tokens() - before) {
-    return invalid_argument("the prompt has " + std::to_string(tokens->size()) + " tokens" +
+  if (prompt.size() > session.context_tokens() - before) {
+    return invalid_argument("the prompt has " + std::to_string(prompt.size()) + " tokens" +
                             (before > 0 ? " behind " + std::to_string(before) : "") + ", the context holds " + std::to_string(session.context_tokens()) + "; shorten it");
   }
-  return tokens;
+  return {};
 }
 
 // Samples until something ends the text; `logits` are those behind the prompt.
@@ -105,29 +101,46 @@ const char* finish_reason_name(FinishReason reason) {
   return "unknown";
 }
 
+namespace {
+
+// `start` is when the caller asked: tokenising is part of the time to the first token.
+Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, std::span<const TokenId> prompt,
+                                 const GenerateOptions& options, const TextCallback& on_text, Clock::time_point start) {
+  auto sampler = Sampler::create(options.sampler);
+  if (!sampler) return sampler.take_failure();
+  if (auto done = check_prompt(session, prompt, options.keep_context); !done) return done.take_failure();
+  if (!options.keep_context) session.reset();
+  Generation result;
+  result.prompt_tokens = static_cast<std::uint32_t>(prompt.size());
+  auto logits = session.forward(prompt);
+  if (!logits) return logits.take_failure();
+  TextOutput output(tokenizer, options, on_text);
+  auto finish = decode(session, tokenizer, options, sampler.value(), logits.value(), output, result, start);
+  if (!finish) return finish.take_failure();
+  result.finish = finish.value();
+  if (result.finish != FinishReason::kCancelled) {
+    if (const auto ended = output.finish()) result.finish = *ended;
+  }
+  result.text = output.take_text();
+  return result;
+}
+
+}  // namespace
+
 Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
                             const GenerateOptions& options, const TextCallback& on_text) {
   return guarded("generate", [&]() -> Result<Generation> {
     const Clock::time_point start = Clock::now();
-    auto sampler = Sampler::create(options.sampler);
-    if (!sampler) return sampler.take_failure();
-    auto tokens = checked_prompt(session, tokenizer, prompt, options.keep_context);
+    if (prompt.empty()) return invalid_argument("the prompt is empty; give at least one character");
+    auto tokens = prompt_tokens(tokenizer, prompt);
     if (!tokens) return tokens.take_failure();
-    if (!options.keep_context) session.reset();
-    Generation result;
-    result.prompt_tokens = static_cast<std::uint32_t>(tokens->size());
-    auto logits = session.forward(tokens.value());
-    if (!logits) return logits.take_failure();
-    TextOutput output(tokenizer, options, on_text);
-    auto finish = decode(session, tokenizer, options, *sampler.operator->(), logits.value(), output, result, start);
-    if (!finish) return finish.take_failure();
-    result.finish = finish.value();
-    if (result.finish != FinishReason::kCancelled) {
-      if (const auto ended = output.finish()) result.finish = *ended;
-    }
-    result.text = output.take_text();
-    return result;
+    return generate_from(session, tokenizer, tokens.value(), options, on_text, start);
   });
+}
+
+Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::span<const TokenId> prompt,
+                            const GenerateOptions& options, const TextCallback& on_text) {
+  return guarded("generate", [&] { return generate_from(session, tokenizer, prompt, options, on_text, Clock::now()); });
 }
 
 }  // namespace elrt

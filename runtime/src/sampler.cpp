@@ -5,6 +5,8 @@
 #include <numeric>
 #include <string>
 
+#include "random.hpp"
+
 namespace elrt {
 
 Result<Sampler> Sampler::create(const SamplerOptions& options) {
@@ -20,13 +22,7 @@ Result<Sampler> Sampler::create(const SamplerOptions& options) {
   return Sampler(options);
 }
 
-// SplitMix64 (Steele, Lea, Flood 2014): ours, so that a seed means the same on every platform.
-double Sampler::uniform() {
-  std::uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
+double Sampler::uniform() { return next_uniform(state_); }
 
 void Sampler::keep_top_k() {
   const auto better = [](const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; };

@@ -10,6 +10,8 @@ namespace {
 constexpr char kExamples[] = R"(Examples:
   elastic-run generate model.gguf --prompt "Once upon a time" --level 50
   elastic-run generate model.gguf --prompt "Hello" --temperature 0.8 --top-p 0.95 --seed 7 --json
+  elastic-run calibrate model.gguf
+  elastic-run generate model.gguf --prompt "Hello" --ttft 0.4 --tpot 0.7 --json
   elastic-run score model.gguf --level 50 --text-file story.txt --json
   elastic-run bench model.gguf --levels 20,50,100 --threads 2
 
@@ -27,6 +29,7 @@ int main(int argc, char** argv) {
     elastic_run::register_generate(app);
     elastic_run::register_score(app);
     elastic_run::register_bench(app);
+    elastic_run::register_calibrate(app);
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {

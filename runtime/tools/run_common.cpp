@@ -10,9 +10,9 @@ void add_run_options(CLI::App& command, RunOptions& options) {
   command.add_flag("--json", options.json, "print one JSON object to stdout");
 }
 
-void add_level_options(CLI::App& command, LevelOptions& options) {
+CLI::Option* add_level_options(CLI::App& command, LevelOptions& options) {
   add_run_options(command, options);
-  command.add_option("--level", options.level, "percent, one of the artifact's levels")->capture_default_str();
+  return command.add_option("--level", options.level, "percent, one of the artifact's levels")->capture_default_str();
 }
 
 OpenModel open_model(const LevelOptions& options) {

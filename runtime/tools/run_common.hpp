@@ -38,7 +38,7 @@ void add_run_options(CLI::App& command, RunOptions& options);
 struct LevelOptions : RunOptions {
   std::uint32_t level = 100;
 };
-void add_level_options(CLI::App& command, LevelOptions& options);
+CLI::Option* add_level_options(CLI::App& command, LevelOptions& options);  // the option --level
 
 // An artifact's tokenizer and a session at the asked level.
 struct OpenModel {
@@ -55,5 +55,6 @@ void print_json(const nlohmann::json& object);
 void register_generate(CLI::App& app);
 void register_score(CLI::App& app);
 void register_bench(CLI::App& app);
+void register_calibrate(CLI::App& app);
 
 }  // namespace elastic_run

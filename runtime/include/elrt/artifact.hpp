@@ -68,6 +68,9 @@ class Artifact {
 
   const std::filesystem::path& path() const;
   std::uint64_t file_bytes() const;
+  // A hash of the header: key-values with the tensors' checksums, and the tensors' places. Equal for copies of a file,
+  // different for other artifacts; pages in no weight.
+  std::uint64_t identity() const;
   const gguf::Metadata& metadata() const;
   const std::vector<TensorInfo>& tensors() const;
   const TensorInfo* find_tensor(std::string_view name) const;  // nullptr if missing

@@ -1,14 +1,15 @@
 /* The C API of elrt. Stable: functions and fields are only added.
  *
- * Ownership. elrt_engine_open, elrt_session_create and elrt_tokenize give objects that the caller releases with the
- * matching elrt_engine_close, elrt_session_destroy and elrt_tokens_free; releasing NULL does nothing. A session keeps what
+ * Ownership. elrt_engine_open, elrt_session_create, elrt_scheduler_open and elrt_tokenize give objects that the caller
+ * releases with the matching elrt_engine_close, elrt_session_destroy, elrt_scheduler_close and elrt_tokens_free; releasing
+ * NULL does nothing. A session keeps what
  * it needs of its engine alive, so the two may be released in any order. Text that functions give out belongs to the
  * library unless said otherwise; text and arrays that they take are read before they return.
  *
  * Errors. Functions return a status; for anything but ELRT_OK, elrt_last_error() says what failed, in one line, until
  * the same thread's next failing call. Output arguments are then unchanged.
  *
- * Threads. An engine may be used from several threads; a session from one at a time.
+ * Threads. An engine may be used from several threads; a session or scheduler from one at a time.
  */
 #ifndef ELRT_ELRT_H_
 #define ELRT_ELRT_H_
@@ -31,6 +32,8 @@ typedef enum elrt_status {
 
 typedef struct elrt_engine elrt_engine;    /* a mapped artifact with its tokenizer */
 typedef struct elrt_session elrt_session;  /* a text being read and written at one level */
+
+typedef struct elrt_scheduler elrt_scheduler; /* this device's latency table, from which decisions follow */
 
 typedef enum elrt_cache_policy {
   ELRT_CACHE_RECOMPUTE = 0,  /* the text is read again at the new level: exact */
@@ -62,6 +65,43 @@ typedef struct elrt_generate_result {
   double ttft_ms; /* time to the first token */
   double tpot_ms; /* mean time of each further token */
 } elrt_generate_result;
+
+typedef enum elrt_slo_unit {
+  ELRT_SLO_RATIO = 0,       /* of the full model's latency: above 0, at most 1 */
+  ELRT_SLO_MILLISECONDS = 1
+} elrt_slo_unit;
+
+typedef enum elrt_fallback {
+  ELRT_FALLBACK_BEST = 0,   /* the largest feasible decision */
+  ELRT_FALLBACK_RANDOM = 1  /* any feasible decision */
+} elrt_fallback;
+
+/* Zero in a field means its default. */
+typedef struct elrt_scheduler_options {
+  elrt_fallback fallback;
+  uint64_t seed;  /* of ELRT_FALLBACK_RANDOM */
+  double margin;  /* predictions grow by this share before they are held against an objective: 0..1 */
+} elrt_scheduler_options;
+
+/* A request and its service-level objective. */
+typedef struct elrt_request {
+  uint32_t prompt_tokens; /* as elrt_tokenize counts */
+  uint32_t output_tokens; /* at most so many will be generated */
+  elrt_slo_unit unit;     /* of ttft and tpot */
+  double ttft;            /* time to the first token */
+  double tpot;            /* time of each further token */
+} elrt_request;
+
+typedef struct elrt_choice {
+  uint32_t level;        /* for elrt_session_set_level */
+  uint32_t prompt_level; /* percent of the prompt's words to keep; 100 without a compressor */
+  int feasible;          /* 0: no decision meets the objective, this one comes closest */
+  double predicted_ttft_ms, predicted_tpot_ms;
+  double limit_ttft_ms, limit_tpot_ms; /* the objective in milliseconds */
+} elrt_choice;
+
+/* `done` grows to 1; zero stops. */
+typedef int (*elrt_progress_callback)(double done, void* user_data);
 
 /* Receives `bytes` bytes of whole UTF-8 characters, not NUL-terminated; zero ends the generation. */
 typedef int (*elrt_text_callback)(const char* text, size_t bytes, void* user_data);
@@ -97,6 +137,18 @@ elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prom
 
 /* Mean loss in nats per token over `predictions` tokens; see elastic-run score. */
 elrt_status elrt_score(elrt_session* session, const char* text, size_t bytes, double* nll, uint64_t* predictions);
+
+/* Measures this device and writes the table to `table_path`; NULL: beside the artifact, NAME.latency.json. Takes seconds to
+ * minutes. `threads` 0: one per core. `on_progress` may be NULL. */
+elrt_status elrt_calibrate(const elrt_engine* engine, uint32_t threads, const char* table_path,
+                           elrt_progress_callback on_progress, void* user_data);
+
+/* Reads the table of `engine`'s artifact, which must have been measured on this device with the session's threads.
+ * `table_path` as above; `options` may be NULL. The scheduler needs neither engine nor session afterwards. */
+elrt_status elrt_scheduler_open(const elrt_engine* engine, const elrt_session* session, const char* table_path,
+                                const elrt_scheduler_options* options, elrt_scheduler** scheduler);
+void elrt_scheduler_close(elrt_scheduler* scheduler);
+elrt_status elrt_decide(elrt_scheduler* scheduler, const elrt_request* request, elrt_choice* choice);
 
 #ifdef __cplusplus
 }

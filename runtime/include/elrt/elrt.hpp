@@ -1,13 +1,16 @@
-// The C++ API of elrt: open an Artifact, create a Session, generate or score.
+// The C++ API of elrt: open an Artifact, create a Session, generate or score; calibrate a device, let a Scheduler choose levels.
 // Types are move-only handles; failures are values (result.hpp); nothing throws across this API.
 #pragma once
 
 #include "elrt/artifact.hpp"
+#include "elrt/calibrate.hpp"
 #include "elrt/format.h"
 #include "elrt/generator.hpp"
 #include "elrt/gguf.hpp"
+#include "elrt/latency_table.hpp"
 #include "elrt/result.hpp"
 #include "elrt/sampler.hpp"
+#include "elrt/scheduler.hpp"
 #include "elrt/scorer.hpp"
 #include "elrt/session.hpp"
 #include "elrt/tokenizer.hpp"

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,9 @@ using TextCallback = std::function<bool(std::string_view piece)>;
 // Generates at the session's level. Fails with kInvalidArgument for an empty prompt and for one that does not fit
 // the context; the session then holds what it held.
 Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
+                            const GenerateOptions& options, const TextCallback& on_text = {});
+// The same for a prompt that is tokens already, as prompt_tokens() gives them.
+Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::span<const TokenId> prompt,
                             const GenerateOptions& options, const TextCallback& on_text = {});
 
 }  // namespace elrt

@@ -31,6 +31,34 @@ Outcome run(const std::string& arguments, const std::string& redirect = "2>/dev/
   return outcome;
 }
 
+// An artifact with its latency table, whose times are set by hand: level 50 takes half of level 100, level 20 a quarter.
+struct Calibrated {
+  TemporaryFile model{elastify_test::tiny_artifact_with_tokenizer().build()};
+  std::string file = model.path().string(), table = file + ".latency.json";
+
+  Calibrated() {
+    REQUIRE(run("calibrate " + file + " --threads 1 --repeats 1").status == 0);
+    change([](json& t) {
+      t["tokens"] = {10, 20};
+      for (std::size_t i = 0; i < 3; ++i) {
+        const double full = i == 0 ? 1000 : i == 1 ? 2000 : 4000;
+        t["levels"][i]["ttft_ms"] = {full, full};
+        t["levels"][i]["tpot_ms"] = {full / 10, full / 10};
+      }
+    });
+  }
+  ~Calibrated() { std::remove(table.c_str()); }
+  template <typename Edit>
+  void change(Edit edit) const {
+    json content = json::parse(std::ifstream(table));
+    edit(content);
+    std::ofstream(table) << content.dump();
+  }
+  Outcome generate(const std::string& options, const std::string& redirect = "2>/dev/null", int threads = 1) const {
+    return run("generate " + file + " --prompt 'ab cab c' --max-tokens 4 --ignore-eos --threads " + std::to_string(threads) + " " + options, redirect);
+  }
+};
+
 std::vector<unsigned char> bytes_of(const std::string& text) { return {text.begin(), text.end()}; }
 
 }  // namespace
@@ -72,6 +100,82 @@ TEST_CASE("score and bench print the contract's fields", "[runtime][cli]") {
   }
 }
 
+TEST_CASE("calibrate writes a table beside the artifact and can be run again", "[runtime][cli]") {
+  const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
+  const std::string file = model.path().string(), table = file + ".latency.json";
+  for (int again = 0; again < 2; ++again) {
+    const Outcome made = run("calibrate " + file + " --threads 1 --repeats 2 --json");
+    REQUIRE(made.status == 0);
+    const json result = json::parse(made.out);
+    CHECK(result["file"] == table);
+    CHECK(result["run_time_s"].get<double>() > 0);
+    CHECK(result["threads"] == 1);
+    CHECK(result["tokens"] == json({16, 32, 64}));
+    CHECK(result["levels"].size() == 3);
+    CHECK(json::parse(std::ifstream(table))["levels"].size() == 3);
+    std::ofstream(table) << "damaged";
+  }
+  std::remove(table.c_str());
+  const Outcome shown = run("calibrate " + file + " --threads 1 --repeats 1 --lengths 4,8 --out " + table);
+  CHECK(shown.status == 0);
+  CHECK(shown.out.find("1 threads") != std::string::npos);
+  CHECK(json::parse(std::ifstream(table))["tokens"] == json({4, 8}));
+  std::remove(table.c_str());
+}
+
+TEST_CASE("generate chooses the level that the objective and the table ask for", "[runtime][cli]") {
+  const Calibrated setup;
+  const Outcome made = setup.generate("--ttft 0.5 --tpot 0.6 --json");
+  REQUIRE(made.status == 0);
+  const json result = json::parse(made.out);
+  CHECK(result["level"] == 50);
+  CHECK(result["prompt_level"] == 100);
+  CHECK(result["prompt_words"] == 3);
+  CHECK(result["prompt_words_kept"] == 3);
+  CHECK(result["predicted_ttft_ms"] == 2000);
+  CHECK(result["predicted_tpot_ms"] == 200);
+  CHECK(result["slo"] == json({{"unit", "ratio"}, {"ttft", 0.5}, {"tpot", 0.6}, {"ttft_ms", 2000}, {"tpot_ms", 240}}));
+  CHECK(result["feasible"] == true);
+  CHECK(result["fallback"] == "best");
+  CHECK(result["slo_met"].is_boolean());
+  CHECK(result["ttft_ms"].get<double>() > 0);
+  CHECK(result["tokens"] == json::parse(setup.generate("--level 50 --json").out)["tokens"]);
+  const auto level = [&](const std::string& options) { return json::parse(setup.generate(options + " --json").out)["level"]; };
+  CHECK(level("--ttft 1 --tpot 1") == 100);
+  CHECK(level("--ttft 0.4 --tpot 1") == 20);
+  CHECK(level("--ttft 1 --tpot 0.3") == 20);
+  CHECK(level("--ttft-ms 2000 --tpot-ms 200") == 50);
+  CHECK(level("--ttft-ms 2000 --tpot-ms 200 --margin 0.1") == 20);
+  CHECK(level("--ttft-ms 4000 --tpot-ms 400 --fallback random --seed 1") != level("--ttft-ms 4000 --tpot-ms 400 --fallback random --seed 0"));
+  CHECK(level("--ttft 1 --tpot 1 --latency " + setup.table) == 100);
+  const json missed = json::parse(setup.generate("--ttft-ms 0.000001 --tpot-ms 1000 --json").out);
+  CHECK(missed["level"] == 20);
+  CHECK(missed["feasible"] == false);
+  CHECK(missed["slo_met"] == false);
+  const Outcome shown = setup.generate("--ttft-ms 0.000001 --tpot-ms 1000", "2>&1");
+  CHECK(shown.out.find("no decision can meet it") != std::string::npos);
+}
+
+TEST_CASE("an objective without a table that holds says what to do", "[runtime][cli]") {
+  const Calibrated setup;
+  const auto refused = [&](int status, const std::string& message, int threads = 1) {
+    const Outcome outcome = setup.generate("--ttft 1 --tpot 1", "2>&1", threads);
+    INFO(outcome.out);
+    CHECK(outcome.status == status);
+    CHECK(outcome.out.find(message) != std::string::npos);
+    CHECK(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 1);
+  };
+  refused(2, "measured with 1 threads, 2 are used", 2);
+  setup.change([](json& t) { t["device"] = "another"; });
+  refused(3, "another device");
+  setup.change([](json& t) { t["artifact"] = "0123456789abcdef"; });
+  refused(3, "another artifact");
+  setup.change([](json& t) { t["levels"][0]["ttft_ms"][0] = -1; });
+  refused(3, "calibrate");
+  std::remove(setup.table.c_str());
+  refused(2, "elastic-run calibrate");
+}
+
 TEST_CASE("bad input gives one line and the right status", "[runtime][cli]") {
   const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
   const TemporaryFile foreign(bytes_of("this is no artifact"));
@@ -97,6 +201,23 @@ TEST_CASE("bad input gives one line and the right status", "[runtime][cli]") {
       {"bench " + file + " --prompt-tokens 100", 2},
       {"bench " + file + " --prompt-tokens 60 --gen-tokens 60", 2},
       {"bench " + foreign.path().string(), 3},
+      {"generate " + file + " --prompt a --ttft 0.5", 2},
+      {"generate " + file + " --prompt a --tpot-ms 5", 2},
+      {"generate " + file + " --prompt a --ttft 0.5 --tpot-ms 5", 2},
+      {"generate " + file + " --prompt a --ttft 0.5 --tpot 0.5 --level 50", 2},
+      {"generate " + file + " --prompt a --ttft-ms 5 --tpot-ms 5 --level 50", 2},
+      {"generate " + file + " --prompt a --ttft 0.5 --tpot 0.5 --ttft-ms 5 --tpot-ms 5", 2},
+      {"generate " + file + " --prompt a --ttft nan --tpot 0.5", 2},
+      {"generate " + file + " --prompt a --ttft 0.5 --tpot 0.5 --fallback worst", 2},
+      {"generate " + file + " --prompt a --margin 0.5", 2},
+      {"calibrate /nonexistent", 3},
+      {"calibrate " + foreign.path().string(), 3},
+      {"calibrate " + file + " --out /nonexistent/table.json", 2},
+      {"calibrate " + file + " --out /", 2},
+      {"calibrate " + file + " --repeats 0", 2},
+      {"calibrate " + file + " --lengths 8,4", 2},
+      {"calibrate " + file + " --lengths 65", 2},
+      {"calibrate --help", 0},
   };
   for (const auto& [arguments, status] : cases) {
     INFO(arguments);

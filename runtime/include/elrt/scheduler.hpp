@@ -1,0 +1,119 @@
+// From a latency objective to a decision: how much of the model and how much of the prompt a request uses.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "elrt/latency_table.hpp"
+#include "elrt/result.hpp"
+
+namespace elrt {
+
+// Shares of prompt words that a compressor can keep, percent. Decisions range over levels x prompt levels.
+inline constexpr std::uint32_t kPromptLevels[] = {10, 20, 30, 40, 50, 60, 70, 80, 90, 100};
+
+// A request's service-level objective: time to first token and time per output token, not to be exceeded.
+struct Slo {
+  enum class Unit {
+    kRatio,         // of the full model's latency (level 100, whole prompt, no TLM), above 0 and at most 1
+    kMilliseconds,  // above 0
+  };
+  Unit unit = Unit::kRatio;
+  double ttft = 1, tpot = 1;
+};
+
+struct Decision {
+  std::uint32_t model_level = 100;   // percent, one of the artifact's levels
+  std::uint32_t prompt_level = 100;  // percent of the prompt's words
+  friend bool operator==(const Decision&, const Decision&) = default;
+};
+
+struct Latency {
+  double ttft_ms = 0, tpot_ms = 0;
+};
+
+struct Request {
+  std::uint32_t prompt_tokens = 0;  // of the whole prompt, at least 1
+  std::uint32_t output_tokens = 0;  // at most so many will be generated
+  Slo slo;
+};
+
+// A share of answers expected to be right. Decisions that are not listed count as worse than those that are.
+struct ExpectedAccuracy {
+  Decision decision;
+  double accuracy = 0;
+};
+
+enum class Fallback {
+  kBest,    // the feasible decision with the highest expected accuracy; of equals, and where nothing is known: the largest
+            // prompt level, then the largest model level (without a compressor: the largest feasible level)
+  kRandom,  // any feasible decision, each as likely
+};
+
+struct SchedulerOptions {
+  // What decisions may do to the prompt: {100} without a compressor, kPromptLevels with one. Ascending, the last is 100.
+  std::vector<std::uint32_t> prompt_levels{100};
+  bool decision_head = false;  // a TLM proposes decisions: its time is part of every TTFT
+  Fallback fallback = Fallback::kBest;
+  std::uint64_t seed = 0;      // of kRandom
+  double margin = 0;           // predictions grow by this share before they are held against the objective; 0..1
+  std::vector<ExpectedAccuracy> accuracy;
+};
+
+struct Choice {
+  enum class Source {
+    kProposed,  // the proposed decision, which is feasible
+    kFallback,  // another feasible decision, by SchedulerOptions::fallback
+    kFastest,   // nothing is feasible: the decision that misses the objective least
+  };
+  Decision decision;
+  Source source = Source::kFallback;
+  Latency predicted;
+  Latency limits;  // the objective in milliseconds
+
+  bool feasible() const { return source != Source::kFastest; }
+};
+
+// Chooses decisions by a device's latency table. Copyable; one thread at a time.
+//
+// A decision (m, p) for a prompt of n tokens keeps k = ceil(n p / 100) of them and is predicted to take
+//   TTFT = table.ttft(m, k) + decision_ms(n) if there is a decision-head + score_ms(n) if p < 100
+//   TPOT = table.tpot(m, k + output/2): the mean over a text that grows from k to k + output.
+// It is feasible if neither, grown by the margin, exceeds the objective.
+class Scheduler {
+ public:
+  // kInvalidArgument for options out of range.
+  static Result<Scheduler> create(LatencyTable table, SchedulerOptions options = {});
+
+  // `proposed`, by the decision-head, is taken if it is feasible. kInvalidArgument for an empty prompt and for an
+  // objective that is not finite and above zero, or a ratio above 1.
+  Result<Choice> decide(const Request& request, std::optional<Decision> proposed = std::nullopt);
+
+  // The request's objective in milliseconds. Ratios are of what predict() gives for the full decision without a TLM.
+  Latency limits(const Request& request) const;
+  // Infinite for a level that the table lacks.
+  Latency predict(const Request& request, Decision decision) const;
+  bool feasible(const Request& request, Decision decision) const;
+
+  // Every decision there is, by model level, then prompt level, ascending.
+  const std::vector<Decision>& decisions() const { return decisions_; }
+  const LatencyTable& table() const { return table_; }
+
+ private:
+  Scheduler(LatencyTable table, SchedulerOptions options);
+  Decision best_of(const std::vector<Decision>& feasible) const;
+  Decision fastest(const Request& request) const;
+  double expected_accuracy(Decision decision) const;
+
+  LatencyTable table_;
+  SchedulerOptions options_;
+  std::vector<Decision> decisions_;
+  std::uint64_t random_state_;
+};
+
+// Whether measured times keep to the limits; `tpot_ms` counts only where more than one token was generated.
+bool slo_met(const Latency& limits, const Latency& measured, std::size_t generated_tokens);
+
+}  // namespace elrt

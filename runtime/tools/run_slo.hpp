@@ -1,0 +1,38 @@
+// Latency objectives on the command line: their options, and what is reported of a request served under one.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "run_common.hpp"
+
+namespace elastic_run {
+
+struct SloOptions {
+  double ttft = 0, tpot = 0, ttft_ms = 0, tpot_ms = 0;
+  std::string table;               // empty: beside the artifact
+  std::string fallback = "best";   // or "random"
+  double margin = 0;
+  CLI::Option *ratio = nullptr, *milliseconds = nullptr;
+  std::vector<CLI::Option*> details;  // those that mean nothing without an objective
+
+  // Nothing where none was given. Throws for a detail without an objective.
+  std::optional<elrt::Slo> slo() const;
+};
+
+// --ttft with --tpot, or --ttft-ms with --tpot-ms, either instead of `level`; --latency, --fallback and --margin with them.
+void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level);
+
+// The scheduler for a session of `artifact`; `seed` is the random fallback's.
+elrt::Scheduler open_scheduler(const SloOptions& options, const elrt::Artifact& artifact, const elrt::Session& session, std::uint64_t seed);
+
+// Adds the fields of a request that was served under `slo` to generate's.
+void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::Slo& slo, const elrt::Choice& choice,
+                const elrt::Latency& measured, std::size_t generated_tokens);
+
+std::size_t count_words(std::string_view text);  // runs without white space
+
+}  // namespace elastic_run

@@ -1,0 +1,312 @@
+#include "elrt/scheduler.hpp"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <map>
+#include <random>
+
+#include "elrt/elrt.h"
+#include "elrt/elrt.hpp"
+#include "unit/runtime/latency_tables.h"
+#include "unit/runtime/tiny_tokenizer.h"
+
+using elastify_test::random_table;
+using elastify_test::small_table;
+using elastify_test::TemporaryFile;
+using elrt::Choice;
+using elrt::Decision;
+using elrt::Fallback;
+using elrt::LatencyData;
+using elrt::LatencyTable;
+using elrt::Request;
+using elrt::Scheduler;
+using elrt::SchedulerOptions;
+using elrt::Slo;
+
+namespace {
+
+const std::vector<std::uint32_t> kAllPromptLevels(std::begin(elrt::kPromptLevels), std::end(elrt::kPromptLevels));
+
+Scheduler scheduler(LatencyData data, SchedulerOptions options = {}) {
+  auto made = Scheduler::create(LatencyTable::create(std::move(data)).value(), std::move(options));
+  if (!made) FAIL(made.failure().message);
+  return std::move(made).value();
+}
+
+Slo ratio(double ttft, double tpot) { return {Slo::Unit::kRatio, ttft, tpot}; }
+Slo ms(double ttft, double tpot) { return {Slo::Unit::kMilliseconds, ttft, tpot}; }
+
+// The same arithmetic, written again: a curve's value by walking its pieces.
+double walk(const LatencyData& data, const std::vector<double>& curve, double n, int growth) {
+  if (n <= data.tokens[0]) return curve[0];
+  for (std::size_t i = 1; i < curve.size(); ++i) {
+    const double left = data.tokens[i - 1], right = data.tokens[i];
+    if (n <= right) return (curve[i - 1] * (right - n) + curve[i] * (n - left)) / (right - left);
+  }
+  return curve.back() * std::pow(n / data.tokens.back(), growth);
+}
+
+struct Expected {
+  Decision decision;
+  double ttft = 0, tpot = 0, use = 0;
+};
+
+// Every decision with its latency and its share of the objective, in milliseconds, by brute force.
+std::vector<Expected> brute_force(const LatencyData& data, const SchedulerOptions& options, const Request& request, double* ttft_limit, double* tpot_limit) {
+  const double n = request.prompt_tokens, half = request.output_tokens / 2;
+  const auto& full = data.levels.back();
+  const bool relative = request.slo.unit == Slo::Unit::kRatio;
+  *ttft_limit = request.slo.ttft * (relative ? walk(data, full.ttft_ms, n, 2) : 1);
+  *tpot_limit = request.slo.tpot * (relative ? walk(data, full.tpot_ms, n + half, 1) : 1);
+  std::vector<Expected> all;
+  for (const auto& level : data.levels) {
+    for (const std::uint32_t p : options.prompt_levels) {
+      const double kept = std::ceil(n * p / 100 - 1e-9);
+      Expected e{{level.level, p}, walk(data, level.ttft_ms, kept, 2), walk(data, level.tpot_ms, kept + half, 1)};
+      if (options.decision_head) e.ttft += walk(data, data.tlm.decision_ms, n, 2);
+      if (p < 100) e.ttft += walk(data, data.tlm.score_ms, n, 2);
+      e.use = std::max(e.ttft / *ttft_limit, e.tpot / *tpot_limit);
+      all.push_back(e);
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("decisions on a hand-worked table", "[runtime][unit]") {
+  Scheduler chooser = scheduler(small_table());
+  // 20 prompt tokens, 20 output tokens: TTFT 10 or 20, TPOT at 30 tokens 1.75 or 3.5.
+  const auto half = chooser.decide({20, 20, ratio(0.5, 0.5)}).value();
+  CHECK(half.decision == Decision{50, 100});
+  CHECK(half.source == Choice::Source::kFallback);
+  CHECK(half.predicted.ttft_ms == 10);
+  CHECK(half.predicted.tpot_ms == 1.75);
+  CHECK(half.limits.ttft_ms == 10);
+  CHECK(half.limits.tpot_ms == 1.75);
+  CHECK(chooser.decide({20, 20, ratio(1, 1)})->decision == Decision{100, 100});
+  CHECK(chooser.decide({20, 20, ratio(1, 0.99)})->decision == Decision{50, 100});
+  CHECK(chooser.decide({20, 20, ratio(0.99, 1)})->decision == Decision{50, 100});
+  const auto none = chooser.decide({20, 20, ratio(0.49, 1)}).value();
+  CHECK(none.decision == Decision{50, 100});
+  CHECK(none.source == Choice::Source::kFastest);
+  CHECK_FALSE(none.feasible());
+  CHECK(chooser.decide({20, 20, ms(20, 3.5)})->decision == Decision{100, 100});
+  CHECK(chooser.decide({20, 20, ms(19.9, 3.5)})->decision == Decision{50, 100});
+}
+
+TEST_CASE("without a compressor prompts stay whole; with one, TLM time counts", "[runtime][unit]") {
+  LatencyData data = small_table();
+  data.tlm = {{1, 1, 1}, {2, 2, 2}};
+  SchedulerOptions options;
+  CHECK(scheduler(data).decisions() == std::vector<Decision>{{50, 100}, {100, 100}});
+  options.prompt_levels = {50, 100};
+  options.decision_head = true;
+  Scheduler chooser = scheduler(data, options);
+  const Request request{20, 0, ms(14, 10)};
+  CHECK(chooser.predict(request, {100, 100}).ttft_ms == 20 + 1);
+  CHECK(chooser.predict(request, {100, 50}).ttft_ms == 10 + 1 + 2);
+  CHECK(chooser.predict(request, {100, 50}).tpot_ms == 2);
+  CHECK(chooser.decide(request)->decision == Decision{50, 100});  // whole prompts first
+  CHECK(chooser.decide({20, 0, ms(13, 10)})->decision == Decision{50, 100});
+  options.accuracy = {{{50, 100}, 0.5}, {{100, 50}, 0.6}};
+  Scheduler informed = scheduler(data, options);
+  CHECK(informed.decide(request)->decision == Decision{100, 50});
+  CHECK(informed.decide({20, 0, ms(12.9, 10)})->decision == Decision{50, 100});
+}
+
+TEST_CASE("a proposed decision is taken if it is feasible and replaced if not", "[runtime][unit]") {
+  Scheduler chooser = scheduler(small_table());
+  const Request request{20, 0, ratio(0.6, 0.6)};
+  CHECK(chooser.decide({20, 0, ratio(1, 1)}, Decision{50, 100})->decision == Decision{50, 100});
+  CHECK(chooser.decide({20, 0, ratio(1, 1)}, Decision{50, 100})->source == Choice::Source::kProposed);
+  const auto replaced = chooser.decide(request, Decision{100, 100}).value();
+  CHECK(replaced.decision == Decision{50, 100});
+  CHECK(replaced.source == Choice::Source::kFallback);
+  CHECK(chooser.decide(request, Decision{50, 50})->source == Choice::Source::kFallback);  // not offered
+  CHECK(chooser.decide(request, Decision{70, 100})->source == Choice::Source::kFallback);  // no such level
+}
+
+TEST_CASE("what is chosen meets the objective wherever anything does, over the whole lattice", "[runtime][unit]") {
+  std::mt19937 random(5);
+  int met = 0, missed = 0;
+  for (int trial = 0; trial < 300; ++trial) {
+    const LatencyData data = random_table(random);
+    SchedulerOptions options;
+    if (trial % 3 != 0) options.prompt_levels = kAllPromptLevels;
+    options.decision_head = trial % 2 == 0;
+    options.fallback = trial % 5 == 0 ? Fallback::kRandom : Fallback::kBest;
+    options.seed = random();
+    Scheduler chooser = scheduler(data, options);
+    for (int ttft = 2; ttft <= 10; ++ttft) {
+      for (int tpot = 5; tpot <= 10; ++tpot) {
+        const Request request{1 + static_cast<std::uint32_t>(random() % 400), static_cast<std::uint32_t>(random() % 200), ratio(ttft / 10.0, tpot / 10.0)};
+        double ttft_limit = 0, tpot_limit = 0;
+        const auto all = brute_force(data, options, request, &ttft_limit, &tpot_limit);
+        const Choice choice = chooser.decide(request).value();
+        const Expected* chosen = nullptr;
+        double least = std::numeric_limits<double>::infinity();
+        std::vector<Decision> feasible;
+        for (const Expected& e : all) {
+          if (e.decision == choice.decision) chosen = &e;
+          least = std::min(least, e.use);
+          if (e.use <= 1 + 1e-12) feasible.push_back(e.decision);
+        }
+        REQUIRE(chosen != nullptr);
+        if (std::abs(least - 1) < 1e-9) continue;  // on the edge, the two sums may round apart
+        CHECK(choice.predicted.ttft_ms == Approx(chosen->ttft));
+        CHECK(choice.predicted.tpot_ms == Approx(chosen->tpot));
+        CHECK(choice.limits.ttft_ms == Approx(ttft_limit));
+        CHECK(choice.limits.tpot_ms == Approx(tpot_limit));
+        REQUIRE(choice.feasible() == !feasible.empty());
+        (choice.feasible() ? met : missed) += 1;
+        if (!choice.feasible()) {
+          CHECK(chosen->use == Approx(least));  // nothing feasible: the one that misses least
+          continue;
+        }
+        CHECK(choice.predicted.ttft_ms <= choice.limits.ttft_ms);
+        CHECK(choice.predicted.tpot_ms <= choice.limits.tpot_ms);
+        if (options.fallback == Fallback::kRandom) continue;
+        for (const Decision other : feasible) {  // the best: the longest prompt, then the largest model
+          if (chosen->use > 1 - 1e-9) break;
+          CHECK((other.prompt_level < choice.decision.prompt_level ||
+                 (other.prompt_level == choice.decision.prompt_level && other.model_level <= choice.decision.model_level)));
+        }
+      }
+    }
+  }
+  CHECK(met > 1000);
+  CHECK(missed > 1000);
+}
+
+TEST_CASE("a ratio and the milliseconds it stands for lead to one decision", "[runtime][unit]") {
+  std::mt19937 random(6);
+  for (int trial = 0; trial < 300; ++trial) {
+    SchedulerOptions options;
+    options.prompt_levels = kAllPromptLevels;
+    Scheduler chooser = scheduler(random_table(random), options);
+    Request request{1 + static_cast<std::uint32_t>(random() % 400), static_cast<std::uint32_t>(random() % 200),
+                    ratio(static_cast<double>(2 + random() % 9) / 10, static_cast<double>(5 + random() % 6) / 10)};
+    const Choice relative = chooser.decide(request).value();
+    request.slo = ms(relative.limits.ttft_ms, relative.limits.tpot_ms);
+    const Choice absolute = chooser.decide(request).value();
+    CHECK(absolute.decision == relative.decision);
+    CHECK(absolute.source == relative.source);
+    CHECK(absolute.limits.ttft_ms == relative.limits.ttft_ms);
+  }
+}
+
+TEST_CASE("the random fallback draws every feasible decision and no other, by its seed", "[runtime][unit]") {
+  SchedulerOptions options;
+  options.prompt_levels = kAllPromptLevels;
+  options.fallback = Fallback::kRandom;
+  options.seed = 7;
+  const Request request{100, 0, ratio(0.4, 1)};
+  Scheduler chooser = scheduler(small_table(), options), same = scheduler(small_table(), options);
+  std::map<std::pair<std::uint32_t, std::uint32_t>, int> counts;
+  for (int i = 0; i < 8000; ++i) {
+    const Choice choice = chooser.decide(request).value();
+    CHECK(choice.decision == same.decide(request)->decision);
+    CHECK(chooser.feasible(request, choice.decision));
+    ++counts[{choice.decision.model_level, choice.decision.prompt_level}];
+  }
+  std::size_t feasible = 0;
+  for (const Decision decision : chooser.decisions()) feasible += chooser.feasible(request, decision) ? 1 : 0;
+  CHECK(feasible > 5);
+  REQUIRE(counts.size() == feasible);
+  const double even = 8000.0 / static_cast<double>(feasible);
+  for (const auto& [decision, count] : counts) CHECK(count == Approx(even).epsilon(0.2));
+}
+
+TEST_CASE("expected accuracy ranks first; what is unknown comes last", "[runtime][unit]") {
+  SchedulerOptions options;
+  options.prompt_levels = {50, 100};
+  options.accuracy = {{{50, 50}, 0.1}};
+  CHECK(scheduler(small_table(), options).decide({20, 0, ratio(1, 1)})->decision == Decision{50, 50});
+  options.accuracy = {{{50, 50}, 0.7}, {{100, 50}, 0.7}, {{50, 100}, 0.7}};
+  CHECK(scheduler(small_table(), options).decide({20, 0, ratio(1, 1)})->decision == Decision{50, 100});
+}
+
+TEST_CASE("a margin keeps predictions that far away from the objective", "[runtime][unit]") {
+  SchedulerOptions options;
+  options.margin = 0.1;
+  Scheduler careful = scheduler(small_table(), options);
+  CHECK(careful.decide({20, 0, ms(22.1, 10)})->decision == Decision{100, 100});
+  CHECK(careful.decide({20, 0, ms(21.9, 10)})->decision == Decision{50, 100});
+}
+
+TEST_CASE("impossible objectives, prompts and options are refused", "[runtime][unit]") {
+  constexpr double kNaN = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
+  Scheduler chooser = scheduler(small_table());
+  for (const double bad : {0.0, -0.5, kNaN, kInf, 1.01}) {
+    CHECK_FALSE(chooser.decide({20, 0, ratio(bad, 1)}));
+    CHECK_FALSE(chooser.decide({20, 0, ratio(1, bad)}));
+  }
+  for (const double bad : {0.0, -1.0, kNaN, kInf}) {
+    CHECK_FALSE(chooser.decide({20, 0, ms(bad, 1)}));
+    CHECK_FALSE(chooser.decide({20, 0, ms(1, bad)}));
+  }
+  CHECK_FALSE(chooser.decide({0, 0, ratio(1, 1)}));
+  CHECK(chooser.decide({0xFFFFFFFFu, 0xFFFFFFFFu, ms(5e-324, 5e-324)})->source == Choice::Source::kFastest);
+  const auto table = LatencyTable::create(small_table()).value();
+  const auto refused = [&](auto change) {
+    SchedulerOptions options;
+    change(options);
+    return !Scheduler::create(table, options).ok();
+  };
+  CHECK(refused([](SchedulerOptions& o) { o.prompt_levels = {}; }));
+  CHECK(refused([](SchedulerOptions& o) { o.prompt_levels = {50}; }));
+  CHECK(refused([](SchedulerOptions& o) { o.prompt_levels = {0, 100}; }));
+  CHECK(refused([](SchedulerOptions& o) { o.prompt_levels = {100, 50, 100}; }));
+  CHECK(refused([](SchedulerOptions& o) { o.margin = -0.1; }));
+  CHECK(refused([&](SchedulerOptions& o) { o.margin = kNaN; }));
+  CHECK(refused([&](SchedulerOptions& o) { o.accuracy = {{{50, 100}, kNaN}}; }));
+}
+
+TEST_CASE("an objective is met by times up to it; one token has no time per further token", "[runtime][unit]") {
+  CHECK(elrt::slo_met({10, 2}, {10, 2}, 5));
+  CHECK_FALSE(elrt::slo_met({10, 2}, {10.1, 2}, 5));
+  CHECK_FALSE(elrt::slo_met({10, 2}, {10, 2.1}, 5));
+  CHECK(elrt::slo_met({10, 2}, {10, 99}, 1));
+}
+
+TEST_CASE("the C API calibrates and decides", "[runtime][unit]") {
+  const TemporaryFile file(elastify_test::tiny_artifact_with_tokenizer().build());
+  const TemporaryFile table(std::vector<unsigned char>{'x'});
+  elrt_engine* engine = nullptr;
+  elrt_session* session = nullptr;
+  elrt_scheduler* chooser = nullptr;
+  const elrt_session_options threads{100, 1, 0};
+  REQUIRE(elrt_engine_open(file.path().c_str(), &engine) == ELRT_OK);
+  REQUIRE(elrt_session_create(engine, &threads, &session) == ELRT_OK);
+  CHECK(elrt_scheduler_open(engine, session, nullptr, nullptr, &chooser) == ELRT_INVALID_ARGUMENT);
+  CHECK(std::strstr(elrt_last_error(), "calibrate") != nullptr);
+  CHECK(elrt_scheduler_open(engine, session, table.path().c_str(), nullptr, &chooser) == ELRT_BAD_DATA);
+  double done = 0;
+  const auto keep = [](double share, void* user) {
+    *static_cast<double*>(user) = share;
+    return 1;
+  };
+  REQUIRE(elrt_calibrate(engine, 1, table.path().c_str(), keep, &done) == ELRT_OK);
+  CHECK(done == Approx(1));
+  REQUIRE(elrt_scheduler_open(engine, session, table.path().c_str(), nullptr, &chooser) == ELRT_OK);
+  elrt_engine_close(engine);
+  elrt_request request{12, 4, ELRT_SLO_RATIO, 1, 1};
+  elrt_choice choice{};
+  REQUIRE(elrt_decide(chooser, &request, &choice) == ELRT_OK);
+  CHECK(choice.level == 100);
+  CHECK(choice.prompt_level == 100);
+  CHECK(choice.feasible == 1);
+  CHECK(choice.predicted_ttft_ms == choice.limit_ttft_ms);
+  request.unit = ELRT_SLO_MILLISECONDS;
+  request.ttft = 1e-9;
+  REQUIRE(elrt_decide(chooser, &request, &choice) == ELRT_OK);
+  CHECK(choice.feasible == 0);
+  request.ttft = -1;
+  CHECK(elrt_decide(chooser, &request, &choice) == ELRT_INVALID_ARGUMENT);
+  elrt_scheduler_close(chooser);
+  elrt_scheduler_close(nullptr);
+  elrt_session_destroy(session);
+}
