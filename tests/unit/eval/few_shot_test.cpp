@@ -33,8 +33,8 @@ std::size_t count(const std::string& text, const std::string& part) {
 
 TEST_CASE("examples have the prompts' own layout and the right answer", "[eval][unit]") {
   const std::vector<EvalItem> items{item("a", "", "first?"), item("b", "c", "second?")};
-  CHECK(FewShot(items, 1, 1).examples_for(items[0]) == "c\nsecond?\nyes b\n\n");
-  CHECK(FewShot(items, 1, 1).examples_for(items[1]) == "first?\nyes a\n\n");
+  CHECK(FewShot(items, 1, 1).examples_for(items[0]) == "c\nsecond?\nA: yes b\n\n");
+  CHECK(FewShot(items, 1, 1).examples_for(items[1]) == "first?\nA: yes a\n\n");
   CHECK(FewShot(items, 0, 1).examples_for(items[1]).empty());
 }
 

@@ -79,12 +79,12 @@ Expected brute_force(const elrt::Artifact& artifact, const std::vector<TaskItem>
   for (const auto& item : items) {
     if (item.family != family) continue;
     const std::string prompt = elastify::task_prompt(item);
-    const std::size_t from = elrt::prompt_tokens(*tokenizer, prompt)->size();  // no token of this tokenizer crosses a newline
+    const std::size_t from = elrt::prompt_tokens(*tokenizer, prompt)->size();  // no token of this tokenizer crosses the border
     std::size_t best = 0;
     double lowest = INFINITY;
     for (std::size_t i = 0; i < item.options.size(); ++i) {
       elrt::Session session = open_session(artifact, level, use_adapter);
-      const auto ids = elrt::prompt_tokens(*tokenizer, prompt + item.options[i]).value();
+      const auto ids = elrt::prompt_tokens(*tokenizer, prompt + elastify::option_behind_prompt(item.options[i])).value();
       double sum = 0, tokens = 0;
       REQUIRE(elrt::score(session, ids, 0, [&](std::size_t index, double loss) { if (index >= from) sum += loss, ++tokens; }));
       if (sum / tokens < lowest) lowest = sum / tokens, best = i;
@@ -93,7 +93,7 @@ Expected brute_force(const elrt::Artifact& artifact, const std::vector<TaskItem>
     expected.accuracy += best == item.answer ? 1 : 0;
     elrt::Session session = open_session(artifact, level, use_adapter);
     elrt::GenerateOptions options;
-    options.max_tokens = 12;
+    options.max_tokens = 13;  // the longest option and spare tokens
     options.stop = {"\n"};
     const auto written = elrt::generate(session, *tokenizer, prompt, options);
     REQUIRE(written);
@@ -159,7 +159,7 @@ TEST_CASE("examples show what every level writes for the first items of each fam
     for (const auto& written : examples[i].at("written")) {
       elrt::Session session = open_session(artifact, written.at("level").get<std::uint32_t>(), true);
       elrt::GenerateOptions options;
-      options.max_tokens = 12;
+      options.max_tokens = 13;  // the longest option and spare tokens
       options.stop = {"\n"};
       const auto fresh = elrt::generate(session, *tokenizer, elastify::task_prompt(setup.items[i]), options);
       REQUIRE(fresh);

@@ -31,7 +31,7 @@ const std::string kChoice = R"({"query": "q", "choices": ["a", "b"], "gold": 1})
 TEST_CASE("each layout is told from its extension and fields", "[eval][unit]") {
   const auto own = read("t.jsonl", "\xef\xbb\xbf{\"question\": \"q\", \"options\": [\"a\", \"b\"], \"answer\": 1, \"family\": \"f\", \"context\": \"c\"}\n");
   CHECK(own.items.at(0).task.family == "f");
-  CHECK(option_text(own.items[0], 1).prompt == "c\nq\n");
+  CHECK(option_text(own.items[0], 1).prompt == "c\nq\nA:");
   CHECK(option_text(own.items[0], 1).text == "b");
 
   const auto choices = read("arc.jsonl", "\n" + kChoice + "\n");
@@ -39,7 +39,7 @@ TEST_CASE("each layout is told from its extension and fields", "[eval][unit]") {
   CHECK(choices.items[0].task.id == "arc.jsonl:2");
   CHECK(choices.items[0].task.answer == 1);
   CHECK(choices.items[0].task.context.empty());
-  CHECK(option_text(choices.items[0], 0).prompt == "q\n");
+  CHECK(option_text(choices.items[0], 0).prompt == "q\nA:");
 
   const auto passage = read("boolq.jsonl", R"({"query": "Passage: p\nQuestion: x\nQuestion: y?", "choices": ["no", "yes"], "gold": 0})");
   CHECK(passage.items.at(0).task.context == "Passage: p\nQuestion: x");

@@ -28,7 +28,7 @@ EvalItem item(const std::string& context, const std::string& question, std::vect
 }
 
 // Tokens of the tiny tokenizer: begin of text, bytes from 3, then letters and pairs.
-constexpr std::int32_t kBegin = 1, kA = 259, kB = 260, kC = 261, kPairAb = 263, kPairC = 264;
+constexpr std::int32_t kBegin = 1, kA = 259, kB = 260, kC = 261, kSpace = 262, kPairAb = 263, kPairC = 264;
 std::int32_t byte(char c) { return 3 + static_cast<unsigned char>(c); }
 
 }  // namespace
@@ -36,28 +36,27 @@ std::int32_t byte(char c) { return 3 + static_cast<unsigned char>(c); }
 TEST_CASE("an option's tokens are those behind its prompt", "[eval][unit]") {
   const auto tokens = tokenize_task(make(tiny_tokenizer()), "", item("b", "c", {"ab", "a c"}), 64);
   REQUIRE(tokens.options.size() == 2);
-  CHECK(tokens.options[0].ids == Ids{kBegin, kB, byte('\n'), kC, byte('\n'), kPairAb});
-  CHECK(tokens.options[0].from == 5);
-  CHECK(tokens.options[1].ids == Ids{kBegin, kB, byte('\n'), kC, byte('\n'), kA, kPairC});
-  CHECK(tokens.options[1].from == 5);
-  CHECK(tokens.prompt == Ids{kBegin, kB, byte('\n'), kC, byte('\n')});
-  CHECK(tokens.answer_room == 2 + elastify::kSpareTokens);
+  CHECK(tokens.options[0].ids == Ids{kBegin, kB, byte('\n'), kC, byte('\n'), byte('A'), byte(':'), kSpace, kPairAb});
+  CHECK(tokens.options[0].from == 7);
+  CHECK(tokens.options[1].ids == Ids{kBegin, kB, byte('\n'), kC, byte('\n'), byte('A'), byte(':'), kSpace, kA, kPairC});
+  CHECK(tokens.options[1].from == 7);
+  CHECK(tokens.prompt == Ids{kBegin, kB, byte('\n'), kC, byte('\n'), byte('A'), byte(':')});
+  CHECK(tokens.answer_room == 3 + elastify::kSpareTokens);
   CHECK_FALSE(tokens.shortened);
 }
 
 TEST_CASE("a token across the border belongs to the option", "[eval][unit]") {
   auto spec = tiny_tokenizer();
-  spec.tokens.push_back("\na");
+  spec.tokens.push_back(": ");
   spec.types.push_back(elrt::TokenType::kNormal);
   spec.scores.push_back(-1);
-  spec.tokens.push_back("\n");
+  spec.tokens.push_back(":");
   spec.types.push_back(elrt::TokenType::kNormal);
   spec.scores.push_back(-2);
   const auto tokens = tokenize_task(make(spec), "", item("", "c", {"a", "b"}), 64);
-  CHECK(tokens.options[0].ids == Ids{kBegin, kC, 265});
-  CHECK(tokens.options[0].from == 2);
-  CHECK(tokens.options[1].ids == Ids{kBegin, kC, 266, kB});
-  CHECK(tokens.options[1].from == 3);
+  CHECK(tokens.prompt == Ids{kBegin, kC, byte('\n'), byte('A'), 266});
+  CHECK(tokens.options[0].ids == Ids{kBegin, kC, byte('\n'), byte('A'), 265, kA});
+  CHECK(tokens.options[0].from == 4);
 }
 
 TEST_CASE("a schema's option is read behind its own lead and cannot be written", "[eval][unit]") {
@@ -74,9 +73,9 @@ TEST_CASE("long prompts lose their beginning, equally for all options", "[eval][
   const elrt::Tokenizer tokenizer = make(tiny_tokenizer());
   const EvalItem asked = item("cccccccc", "b", {"a", "bbb"});
   const auto whole = tokenize_task(tokenizer, "", asked, 64);
-  REQUIRE(whole.options[1].ids.size() == 15);
-  CHECK_FALSE(tokenize_task(tokenizer, "", asked, 15).shortened);
-  const auto cut = tokenize_task(tokenizer, "", asked, 12);
+  REQUIRE(whole.options[1].ids.size() == 18);
+  CHECK_FALSE(tokenize_task(tokenizer, "", asked, 18).shortened);
+  const auto cut = tokenize_task(tokenizer, "", asked, 15);
   CHECK(cut.shortened);
   for (std::size_t i = 0; i < 2; ++i) {
     const auto &full = whole.options[i].ids, &kept = cut.options[i].ids;
@@ -85,10 +84,10 @@ TEST_CASE("long prompts lose their beginning, equally for all options", "[eval][
     CHECK(std::equal(kept.begin() + 1, kept.end(), full.begin() + 4));
     CHECK(cut.options[i].from == whole.options[i].from - 3);
   }
-  CHECK(cut.prompt.size() + cut.answer_room <= 12);
+  CHECK(cut.prompt.size() + cut.answer_room <= 15);
   CHECK(cut.prompt.front() == kBegin);
   // Examples go first.
-  const auto shown = tokenize_task(tokenizer, "aaaa\n\n", asked, 15);
+  const auto shown = tokenize_task(tokenizer, "aaaa\n\n", asked, 18);
   CHECK(shown.shortened);
   CHECK(shown.options[1].ids == whole.options[1].ids);
 }
@@ -96,15 +95,15 @@ TEST_CASE("long prompts lose their beginning, equally for all options", "[eval][
 TEST_CASE("options that alone exceed the context do not fit", "[eval][unit]") {
   const elrt::Tokenizer tokenizer = make(tiny_tokenizer());
   const EvalItem asked = item("", "b", {"a", "bbbbbbb"});
-  const auto fits = tokenize_task(tokenizer, "", asked, 8);  // begin of text and the option
+  const auto fits = tokenize_task(tokenizer, "", asked, 9);  // begin of text, a space and the option
   CHECK(fits.fits);
   CHECK(fits.options[1].from == 1);
-  CHECK_FALSE(tokenize_task(tokenizer, "", asked, 7).fits);
+  CHECK_FALSE(tokenize_task(tokenizer, "", asked, 8).fits);
 }
 
 TEST_CASE("an option without tokens of its own is refused by name", "[eval][unit]") {
   auto spec = tiny_tokenizer();
-  spec.normalizer = {{elrt::NormalizerStep::Kind::kReplace, "a", ""}};
+  spec.normalizer = {{elrt::NormalizerStep::Kind::kReplace, " a", ""}};
   const elrt::Tokenizer tokenizer = make(spec);
   elastify_test::expect_error(elastify::ErrorCode::kBadData, {"item", "option 1", "adds no token"},
                               [&] { tokenize_task(tokenizer, "", item("", "b", {"c", "a"}), 64); });

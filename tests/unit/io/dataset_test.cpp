@@ -67,8 +67,8 @@ TEST_CASE("plain text splits at separators", "[io][unit]") {
 TEST_CASE("a task's prompt is read, its right option learned", "[io][unit]") {
   const auto tasks = read_text("t.jsonl", R"({"context": "Maya has it.", "question": "Who has it?", "options": ["Leo", "Maya"], "answer": 1})");
   REQUIRE(tasks.size() == 1);
-  CHECK(tasks[0].prompt == "Maya has it.\nWho has it?\n");
-  CHECK(tasks[0].text == "Maya");
+  CHECK(tasks[0].prompt == "Maya has it.\nWho has it?\nA:");
+  CHECK(tasks[0].text == " Maya");
   CHECK(tasks[0].ends);
   expect_error(ErrorCode::kBadData, {"t.jsonl line 1", "answer"},
                [] { read_text("t.jsonl", R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 2})"); });
@@ -81,7 +81,7 @@ TEST_CASE("tasks in a row over one context are turns of one document", "[io][uni
   const auto tasks = read_text("t.jsonl", maya + "\n" + what + "\n" + other + "\n" + maya + "\n");
   REQUIRE(tasks.size() == 3);
   REQUIRE(tasks[0].more.size() == 1);
-  CHECK(elastify::whole_text(tasks[0]) == "Maya has it.\nWho has it?\nMaya\nHas she?\nyes");
+  CHECK(elastify::whole_text(tasks[0]) == "Maya has it.\nWho has it?\nA: Maya\nHas she?\nA: yes");
   const auto documents = tokenize_documents({{"A:", "x", true, {{"\nB:", "y"}}}}, byte_tokenizer());
   CHECK(documents[0].ids == std::vector<std::int64_t>{256, 'A', ':', 'x', 257, '\n', 'B', ':', 'y', 257});
   CHECK(documents[0].counts == std::vector<std::uint8_t>{0, 0, 0, 1, 1, 0, 0, 0, 1, 1});

@@ -43,7 +43,7 @@ TEST_CASE("a task document is its context, then questions with answers that end"
     CHECK(document.ids.back() == setup.tokenizer.eos_id());
     CHECK(answer.end == document.ids.size());
     const std::string prompt = text_of(setup.tokenizer, document, 0, answer.begin);
-    CHECK(prompt.back() == '\n');
+    CHECK(prompt.ends_with("\nA:"));
     CHECK(prompt.find('\n') < prompt.size() - 1);
     for (std::size_t i = 1; i < document.ids.size(); ++i) CHECK(document.weights[i] == (i < answer.begin ? 0.25f : 1.0f));
     ++checked;
@@ -60,7 +60,7 @@ TEST_CASE("the first question stands as evaluation asks it", "[pretrain][unit]")
   const TaskItem item = tasks.generate(Split::kValidation, family, derive_seed(7, "held out"), 0, one).items.front();
   const WeightedDocument document = corpus.held_out().front();
   CHECK(text_of(setup.tokenizer, document, 0, document.answers[0].begin) == task_prompt(item));
-  CHECK(text_of(setup.tokenizer, document, document.answers[0].begin, document.ids.size()) == item.options[item.answer]);
+  CHECK(text_of(setup.tokenizer, document, document.answers[0].begin, document.ids.size()) == option_behind_prompt(item.options[item.answer]));
 }
 
 TEST_CASE("document N is a pure function of the seed and N", "[pretrain][unit]") {

@@ -28,10 +28,10 @@ TEST_CASE("question, options and answer are enough", "[tasks][unit]") {
   CHECK(items[0].family == "tasks");
   CHECK(items[0].slo == std::array<double, 2>{1, 1});
   CHECK(items[0].answer == 1);
-  CHECK(task_prompt(items[0]) == "Who?\n");
+  CHECK(task_prompt(items[0]) == "Who?\nA:");
   CHECK(items[1].id == "x");
   CHECK(items[1].slo[0] == 0.5);
-  CHECK(task_prompt(items[1]) == "Zoë.\nQ\n");
+  CHECK(task_prompt(items[1]) == "Zoë.\nQ\nA:");
 }
 
 TEST_CASE("a broken line is named with its number", "[tasks][unit]") {
