@@ -27,7 +27,7 @@ namespace {
 // Runs body(name, fused) once per instruction set; `fused`: its multiply-add rounds once.
 template <typename Body>
 void for_each_target(const Body& body) {
-  const std::int64_t all = hwy::SupportedTargets();
+  const std::int64_t all = hwy::SupportedTargets() & HWY_TARGETS;
   const auto run = [&](std::int64_t target, bool extension) {
     hwy::SetSupportedTargetsForTest(target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
