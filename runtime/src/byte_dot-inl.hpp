@@ -23,12 +23,17 @@ struct ByteDot {
   static HWY_INLINE Sum begin(VI) { return hn::Zero(DS()); }
   static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) {
 #if HWY_TARGET <= HWY_AVX3
-    return hn::Add(sum, Sum{_mm512_maddubs_epi16(weights.raw, inputs.raw)});
+    sum = hn::Add(sum, Sum{_mm512_maddubs_epi16(weights.raw, inputs.raw)});
 #elif HWY_TARGET == HWY_AVX2
-    return hn::Add(sum, Sum{_mm256_maddubs_epi16(weights.raw, inputs.raw)});
+    sum = hn::Add(sum, Sum{_mm256_maddubs_epi16(weights.raw, inputs.raw)});
 #else
-    return hn::Add(sum, Sum{_mm_maddubs_epi16(weights.raw, inputs.raw)});
+    sum = hn::Add(sum, Sum{_mm_maddubs_epi16(weights.raw, inputs.raw)});
 #endif
+    // GCC would multiply first, keep all products in memory and add them later: three times the work.
+#if HWY_COMPILER_GCC_ACTUAL
+    asm("" : "+v"(sum.raw));
+#endif
+    return sum;
   }
   static HWY_INLINE VI end(Sum sum, VI start) {
     const Sum one = hn::Set(DS(), 1);

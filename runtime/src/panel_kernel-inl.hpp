@@ -166,7 +166,7 @@ HWY_INLINE void add_stretch(Strip<File>& strip, std::size_t token, const Inputs&
 template <typename File>
 HWY_NOINLINE void add_stretch_to_strip(const Matmul& job, Strip<File>& strip, std::size_t token, std::size_t tokens, std::size_t first,
                                        std::size_t blocks) {
-  constexpr int kTokens = kRegisters == 32 ? 6 : 4;
+  constexpr int kTokens = kRegisters == 32 || File::kPlanes == 2 ? 6 : 4;
   std::size_t t = 0;
   for (; t + kTokens <= tokens; t += kTokens) add_stretch<kTokens>(strip, t, inputs_from(job, token + t), first, blocks);
   for (; t + 2 <= tokens; t += 2) add_stretch<2>(strip, t, inputs_from(job, token + t), first, blocks);
