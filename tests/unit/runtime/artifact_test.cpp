@@ -213,7 +213,7 @@ TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtim
   using elastify_test::kQ8;
   const std::string gate = "blk.0.ffn_gate.weight", down = "blk.1.ffn_down.weight", norm = "output_norm.weight";
   const Broken cases[] = {
-      {"dimensions [32, 32, 1, 2], expected [32, 32, 2, 1]", [&](auto& f) { std::swap(f.tensor(down).dims[2], f.tensor(down).dims[3]); }},
+      {"dimensions [32, 32, 2, 1], expected [32, 32, 1, 2]", [&](auto& f) { std::swap(f.tensor(down).dims[2], f.tensor(down).dims[3]); }},
       {"dimensions [32, 64, 1, 1], expected [32, 32, 1, 2]", [&](auto& f) { f.tensor(gate).dims = {32, 64, 1, 1}; }},
       {"no multiple of", [&](auto& f) { f.tensor(gate).dims = {48, 32, 1, 2}; }},
       {"no multiple of", [&](auto& f) { f.tensor(gate).dims[0] = 33; }},
@@ -221,8 +221,11 @@ TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtim
       {"zero or overflow", [&](auto& f) { f.tensor(gate).dims = {1ull << 40, 1ull << 40, 1, 2}; }},
       {"dimensions [32, 32, 1, 3], expected [32, 32, 1, 2]", [&](auto& f) { f.tensor(gate).dims[3] = 3; f.tensor(gate).bytes.resize(3 * 1088); }},
       {"data section", [&](auto& f) { f.tensors.back().type = kQ8, f.tensors.back().dims = {32, 1u << 20}; }},
-      {"tensor 'blk.0.attn_k.weight' has dimensions", [&](auto& f) { f.tensor("blk.0.attn_k.weight").type = 1; }},
-      {"is not F32", [&](auto& f) { f.tensor(norm).type = kQ4, f.tensor(norm).dims = {32}, f.tensor(norm).bytes.resize(18); }},
+      {"tensor 'blk.0.attn_k.weight' has dimensions [32, 32, 1, 1], expected [16, 16]", [&](auto& f) {
+         auto& t = f.tensor("blk.0.attn_k.weight");
+         t.type = 1, t.bytes.resize(2 * 1024);
+       }},
+      {"dimensions [32], expected [16]", [&](auto& f) { f.tensor(norm).type = kQ4, f.tensor(norm).dims = {32}, f.tensor(norm).bytes.resize(18); }},
       {"is not F16", [&](auto& f) {
          auto& t = f.tensor("adapter.50.blk.0.attn_q.lora_b");
          t.type = kQ8, t.dims = {32, 32, 1, 1}, t.bytes.assign(1088, 0);
@@ -260,7 +263,9 @@ TEST_CASE("a quantised artifact describes itself", "[runtime][unit]") {
     CHECK(std::string(elrt::type_name(down->type)) == (type == elastify_test::kQ8 ? "Q8_0" : "Q4_0"));
     CHECK(down->bytes == 2 * (type == elastify_test::kQ8 ? 1088u : 576u));  // 40 inputs in two tiles of 16 outputs
     CHECK(reinterpret_cast<std::uintptr_t>(down->data) % 64 == 0);
-    CHECK(artifact->levels()[0].bytes_per_token < artifact->levels()[2].bytes_per_token);
+    // Ten panels in each of two blocks, one of the head, one row of the embedding's, five norms of 16 floats.
+    const std::uint64_t panel = type == elastify_test::kQ8 ? 1088 : 576;
+    CHECK(artifact->levels()[2].bytes_per_token == 21 * panel + panel / 32 + 5 * 16 * 4);
   }
 }
 

@@ -132,7 +132,7 @@ TEST_CASE("a quantised model's logits equal a plain double forward pass over the
 TEST_CASE("a level of a file equals that level packed alone, bit for bit, at every type", "[runtime][unit]") {
   for (const std::uint32_t type : {0u, 1u, elastify_test::kQ8, elastify_test::kQ4}) {
     TinyElasticShape shape;
-    shape.f16 = type == 1, shape.quantised = type > 1 ? type : 0, shape.kv_heads = 4, shape.biases = true;
+    shape.f16 = type == 1, shape.quantised = type > 1 ? type : 0, shape.kv_heads = 4;
     shape.kv_groups = {1, 1, 1, 3, 3, 3, 4, 4, 4}, shape.neurons = {40, 40, 40, 100, 100, 100, 172, 172, 172};
     const TinyElastic model(shape);
     const Artifact artifact = open(model);
