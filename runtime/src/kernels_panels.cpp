@@ -21,7 +21,8 @@
 #undef ELRT_EXTENSION_ATTRIBUTE
 #if HWY_TARGET == HWY_AVX3
 #define ELRT_EXTENSION_ATTRIBUTE HWY_TARGET_STR ",avx512vnni"
-#elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64
+#elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64 && (HWY_COMPILER_GCC_ACTUAL || HWY_COMPILER_CLANG >= 1600)
+// (Older clang declares the instruction only where the whole file is compiled for it.)
 #define ELRT_EXTENSION_ATTRIBUTE "+dotprod"
 #endif
 

@@ -195,6 +195,8 @@ void multiply_panels(const Matmul& job, std::uint32_t begin, std::uint32_t end) 
     case 2: return stream_tokens<2, File>(job, begin, end);
     case 3: return stream_tokens<3, File>(job, begin, end);
     case 4: return stream_tokens<4, File>(job, begin, end);
+    case 5: return stream_tokens<5, File>(job, begin, end);
+    case 6: return stream_tokens<6, File>(job, begin, end);
     default: break;
   }
   for (std::uint32_t output = begin; output < end; output += kPanelSide) {
