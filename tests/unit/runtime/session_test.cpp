@@ -61,6 +61,19 @@ double worst_error(const std::vector<float>& found, const std::vector<std::vecto
   return worst / scale;
 }
 
+// Root of the mean squared difference over that of the reference.
+double rms_error(const std::vector<float>& found, const std::vector<std::vector<double>>& expected) {
+  double difference = 0, total = 0;
+  std::size_t at = 0;
+  for (const auto& row : expected) {
+    for (const double value : row) {
+      const double change = found[at++] - value;
+      difference += change * change, total += value * value;
+    }
+  }
+  return std::sqrt(difference / total);
+}
+
 std::vector<TinyElasticShape> shapes() {
   std::vector<TinyElasticShape> all(9);
   all[1].f16 = true;
@@ -114,6 +127,7 @@ TEST_CASE("session logits equal a plain double forward pass at every level", "[r
 
 TEST_CASE("a quantised model's logits equal a plain double forward pass over the same quantised weights", "[runtime][unit]") {
   int index = 0;
+  std::vector<double> errors;
   for (const TinyElasticShape& shape : quantised_shapes()) {
     const TinyElastic model(shape, 7 + static_cast<std::uint64_t>(index));
     const Artifact artifact = open(model);
@@ -122,11 +136,14 @@ TEST_CASE("a quantised model's logits equal a plain double forward pass over the
       Session s = session(artifact, options(level));
       INFO("shape " << index << ", level " << level);
       // Where float32 and double disagree on the nearest integer an activation moves by a 127th of its block's largest: rare, and worth
-      // more than all other rounding. An error of the layout or of the arithmetic is worth 1.
-      CHECK(worst_error(all_logits(s, tokens), model.reference(tokens, level)) < 2e-2);
+      // more than all other rounding.
+      errors.push_back(rms_error(all_logits(s, tokens), model.reference(tokens, level)));
+      CHECK(errors.back() < 5e-2);
     }
     ++index;
   }
+  std::sort(errors.begin(), errors.end());
+  CHECK(errors[errors.size() / 2] < 2e-6);  // most models meet no such tie: float rounding alone
 }
 
 TEST_CASE("a level of a file equals that level packed alone, bit for bit, at every type", "[runtime][unit]") {
