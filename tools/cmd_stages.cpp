@@ -12,6 +12,7 @@ namespace {
 struct Options {
   std::string config, run_dir;
   std::vector<std::string> overrides;
+  std::string dtype;  // pack alone
   bool json = false;
 };
 
@@ -29,7 +30,9 @@ void register_stage(CLI::App& app, const std::string& stage, const std::string& 
   CLI::App* command = app.add_subcommand(stage, help);
   auto options = add_options(*command);
   command->footer("Example:\n  elastify " + stage + " configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint");
+  if (stage == "pack") command->add_option("--dtype", options->dtype, "of the blocks' matrices: f32, f16, q8_0 or q4_0; short for --set pack.dtype=");
   command->callback([options, stage] {
+    if (!options->dtype.empty()) options->overrides.push_back("pack.dtype=" + options->dtype);
     elastify::Pipeline pipeline(elastify::load_pipeline_config(options->config, options->overrides), options->run_dir);
     const nlohmann::json summary = pipeline.run(stage);
     if (options->json) print_json(summary);

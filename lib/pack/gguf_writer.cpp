@@ -2,6 +2,8 @@
 
 #include <elrt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/hash.h"
 
@@ -71,12 +73,6 @@ struct ValueWriter {
   }
 };
 
-std::uint64_t tensor_bytes(const GgufTensor& tensor) {
-  std::uint64_t bytes = torch::elementSize(tensor.dtype);
-  for (const std::int64_t extent : tensor.shape) bytes *= static_cast<std::uint64_t>(extent);
-  return bytes;
-}
-
 std::uint64_t aligned(std::uint64_t offset) { return (offset + elrt::format::kAlignment - 1) / elrt::format::kAlignment * elrt::format::kAlignment; }
 
 Bytes make_header(const gguf::Metadata& metadata, const std::vector<GgufTensor>& tensors) {
@@ -94,29 +90,55 @@ Bytes make_header(const gguf::Metadata& metadata, const std::vector<GgufTensor>&
     header.text(tensor.name);
     header.number(static_cast<std::uint32_t>(tensor.shape.size()));
     for (auto extent = tensor.shape.rbegin(); extent != tensor.shape.rend(); ++extent) header.number(static_cast<std::uint64_t>(*extent));
-    header.number(tensor.dtype == torch::kFloat16 ? elrt::format::kTypeF16 : elrt::format::kTypeF32);
+    header.number(static_cast<std::uint32_t>(tensor.type));
     header.number(offset);
-    offset = aligned(offset + tensor_bytes(tensor));
+    offset = aligned(offset + static_cast<std::uint64_t>(stored_bytes(tensor)));
   }
   header.pad(elrt::format::kAlignment);
   return header;
 }
 
+bool quantised(const GgufTensor& tensor) { return tensor.type == elrt::TensorType::kQ8_0 || tensor.type == elrt::TensorType::kQ4_0; }
+
+bool as_announced(const GgufTensor& tensor, const torch::Tensor& made) {
+  const bool bytes_fit = static_cast<std::int64_t>(made.nbytes()) == stored_bytes(tensor);
+  if (quantised(tensor)) return made.is_cpu() && made.scalar_type() == torch::kUInt8 && bytes_fit;
+  const auto dtype = tensor.type == elrt::TensorType::kF16 ? torch::kFloat16 : torch::kFloat32;
+  return made.is_cpu() && made.scalar_type() == dtype && made.sizes().vec() == tensor.shape && bytes_fit;
+}
+
 }  // namespace
 
-void write_gguf(const fs::path& path, gguf::Metadata metadata, const std::vector<GgufTensor>& tensors,
+std::int64_t stored_bytes(const GgufTensor& tensor) {
+  std::int64_t weights = 1;
+  for (const std::int64_t extent : tensor.shape) weights *= extent;
+  switch (tensor.type) {
+    case elrt::TensorType::kF32: return weights * 4;
+    case elrt::TensorType::kF16: return weights * 2;
+    case elrt::TensorType::kQ8_0: return weights / 32 * 34;
+    case elrt::TensorType::kQ4_0: return weights / 32 * 18;
+  }
+  fail(ErrorCode::kInternal, "unknown tensor type");
+}
+
+std::vector<float> write_gguf(const fs::path& path, gguf::Metadata metadata, const std::vector<GgufTensor>& tensors,
                 const std::function<void(std::int64_t)>& progress) {
   metadata[elrt::format::key::kAlignmentBytes] = static_cast<std::uint32_t>(elrt::format::kAlignment);
   std::vector<std::uint64_t> checksums(tensors.size(), 0);
   metadata[elrt::format::key::kChecksumValues] = checksums;  // holds the place: filled in once the tensors are known
+  std::vector<float> errors(tensors.size(), NAN);
+  const bool any_quantised = std::any_of(tensors.begin(), tensors.end(), quantised);
+  if (any_quantised) metadata[elrt::format::key::kQuantisationError] = errors;  // likewise
 
   AtomicFile file(path);
   const std::size_t header_bytes = make_header(metadata, tensors).size();
   std::uint64_t offset = header_bytes;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    const torch::Tensor made = tensors[i].make().contiguous();
-    require(made.scalar_type() == tensors[i].dtype && made.sizes().vec() == tensors[i].shape && made.is_cpu(),
-            "artifact writer: tensor {} differs from what was announced", tensors[i].name);
+    MadeTensor result = tensors[i].make();
+    const torch::Tensor made = result.values.contiguous();
+    result.values.reset();
+    require(as_announced(tensors[i], made), "artifact writer: tensor {} differs from what was announced", tensors[i].name);
+    errors[i] = result.quantisation_error;
     checksums[i] = checksum64(made.data_ptr(), made.nbytes());
     file.write_at(offset, made.data_ptr(), made.nbytes());
     const std::uint64_t end = offset + made.nbytes();
@@ -126,9 +148,11 @@ void write_gguf(const fs::path& path, gguf::Metadata metadata, const std::vector
     if (progress) progress(static_cast<std::int64_t>(offset - header_bytes));
   }
   metadata[elrt::format::key::kChecksumValues] = checksums;
+  if (any_quantised) metadata[elrt::format::key::kQuantisationError] = errors;
   const Bytes header = make_header(metadata, tensors);
   file.write_at(0, header.all().data(), header.size());
   file.commit();
+  return errors;
 }
 
 }  // namespace elastify

@@ -39,6 +39,31 @@ T value_or(const elrt::gguf::Metadata& metadata, const char* key, T otherwise) {
   return found == nullptr ? otherwise : *found;
 }
 
+// Every quantised tensor with what quantising cost it.
+json quantised_json(const elrt::Artifact& artifact) {
+  const auto errors = value_or<std::vector<float>>(artifact.metadata(), elrt::format::key::kQuantisationError, {});
+  json found = json::array();
+  for (std::size_t i = 0; i < artifact.tensors().size(); ++i) {
+    const auto& tensor = artifact.tensors()[i];
+    if (tensor.type == elrt::TensorType::kF32 || tensor.type == elrt::TensorType::kF16) continue;
+    found.push_back({{"tensor", tensor.name}, {"type", elrt::type_name(tensor.type)}, {"bytes", tensor.bytes},
+                     {"relative_rms_error", i < errors.size() ? number(errors[i]) : json(nullptr)}});
+  }
+  return found;
+}
+
+std::string format_quantised(const json& tensors) {
+  if (tensors.empty()) return "";
+  double worst = -1;
+  std::string where = "?";
+  for (const auto& tensor : tensors) {
+    const json& error = tensor.at("relative_rms_error");
+    if (error.is_number() && error.get<double>() > worst) worst = error.get<double>(), where = tensor.at("tensor").get<std::string>();
+  }
+  return fmt::format("{} tensors are quantised; the largest relative RMS error is {} ({})\n", tensors.size(),
+                     worst < 0 ? "unknown" : fmt::format("{:.4f}", worst), where);
+}
+
 }  // namespace
 
 json inspect_artifact(const fs::path& path, bool verify) {
@@ -66,6 +91,7 @@ json inspect_artifact(const fs::path& path, bool verify) {
           {"shape", {{"layers", shape.blocks}, {"hidden", shape.hidden}, {"neurons", shape.ffn}, {"heads", shape.heads},
                      {"kv_groups", shape.kv_heads}, {"head_dim", shape.head_dim}, {"vocab", shape.vocab}, {"context", shape.context}}},
           {"tensors", artifact->tensors().size()},
+          {"quantised", quantised_json(artifact.value())},
           {"tokens", tokenizer.value()->vocab_size()},
           {"anchors", value_or<std::vector<std::uint32_t>>(metadata, elrt::format::key::kAnchors, {})},
           {"source", sources},
@@ -79,11 +105,12 @@ std::string format_inspection(const json& summary) {
                                  summary.at("name").get<std::string>(), format_bytes(summary.at("bytes").get<double>()),
                                  summary.at("format_version").get<int>(), summary.at("tensors").get<int>(),
                                  summary.at("verified").get<bool>() ? ", all checksums right" : "");
-  text += fmt::format("{} layers, hidden {}, {} neurons, {} heads in {} KV groups, vocabulary {}, context {}, anchors {}\n\n",
+  text += fmt::format("{} layers, hidden {}, {} neurons, {} heads in {} KV groups, vocabulary {}, context {}, anchors {}\n",
                       shape.at("layers").get<int>(), shape.at("hidden").get<int>(), shape.at("neurons").get<int>(),
                       shape.at("heads").get<int>(), shape.at("kv_groups").get<int>(), shape.at("vocab").get<int>(),
                       shape.at("context").get<int>(), summary.at("anchors").dump());
-  text += "level  block ratio  total ratio  adapter     read per token  KV groups / neurons by layer\n";
+  text += format_quantised(summary.at("quantised"));
+  text += "\nlevel  block ratio  total ratio  adapter     read per token  KV groups / neurons by layer\n";
   for (const auto& level : summary.at("levels")) {
     const auto ratio = [&](const char* key) { return level.at(key).is_number() ? fmt::format("{:.3f}", level.at(key).get<double>()) : "-"; };
     text += fmt::format("{:>5}  {:>11}  {:>11}  {:>10}  {:>14}  {} / {}\n", level.at("level").get<int>(), ratio("block_ratio"),

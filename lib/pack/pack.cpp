@@ -2,6 +2,7 @@
 
 #include <elrt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -9,12 +10,14 @@
 #include "base/log.h"
 #include "model/decoder.h"
 #include "pack/gguf_writer.h"
+#include "pack/quantise.h"
 
 namespace elastify {
 namespace {
 
 namespace key = elrt::format::key;
 namespace name = elrt::format::tensor;
+using elrt::TensorType;
 using elrt::gguf::Metadata;
 
 template <typename T, typename Source>
@@ -24,16 +27,26 @@ std::vector<T> convert(const std::vector<Source>& values) {
 
 std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
 
-torch::ScalarType parse_dtype(const std::string& word, const std::string& same) {
-  return (word == "same" ? same : word) == "f16" ? torch::kFloat16 : torch::kFloat32;
+TensorType parse_dtype(const std::string& word, const std::string& same) {
+  const std::string& dtype = word == "same" ? same : word;
+  if (dtype == "f16") return TensorType::kF16;
+  if (dtype == "q8_0") return TensorType::kQ8_0;
+  return dtype == "q4_0" ? TensorType::kQ4_0 : TensorType::kF32;
 }
 
-torch::Tensor to_dtype(const torch::Tensor& tensor, torch::ScalarType dtype, const std::string& tensor_name) {
-  const torch::Tensor converted = tensor.to(dtype);
-  if (dtype == torch::kFloat16 && !torch::isfinite(converted).all().item<bool>()) {
+bool quantised(TensorType type) { return type == TensorType::kQ8_0 || type == TensorType::kQ4_0; }
+
+torch::Tensor to_float(const torch::Tensor& tensor, TensorType type, const std::string& tensor_name) {
+  const torch::Tensor converted = tensor.to(type == TensorType::kF16 ? torch::kFloat16 : torch::kFloat32);
+  if (type == TensorType::kF16 && !torch::isfinite(converted).all().item<bool>()) {
     fail_data("tensor {} holds values beyond float16's range of 65504: pack with dtype f32", tensor_name);
   }
   return converted;
+}
+
+MadeTensor to_panels(const torch::Tensor& matrix, TensorType type, PanelOrder order, const std::string& tensor_name) {
+  const QuantisedMatrix made = quantise_matrix(matrix.to(torch::kFloat32).contiguous(), type, order, tensor_name);
+  return {made.bytes, static_cast<float>(made.relative_rms_error)};
 }
 
 Metadata shape_metadata(const ModelConfig& c) {
@@ -92,7 +105,6 @@ Metadata make_metadata(const PackInputs& inputs) {
   m[key::kFormatVersionNumber] = elrt::format::kFormatVersion;
   m[key::kRopePairing] = std::string(elrt::format::kRopePairingHalves);
   m[key::kTileInputCount] = elrt::format::kTileInputs;
-  m[key::kTiledTensors] = std::vector<std::string>(std::begin(elrt::format::kTiledSuffixes), std::end(elrt::format::kTiledSuffixes));
   m[key::kChecksumAlgorithm] = std::string(elrt::format::kChecksumXxh3);
   add_plan(m, inputs);
   for (const auto& [what, hash] : inputs.sources) m["elastic.source." + what] = hash;
@@ -105,25 +117,35 @@ class TensorList {
  public:
   TensorList(const Checkpoint& checkpoint, const PackConfig& settings) : checkpoint_(checkpoint), settings_(settings) {}
 
-  void add(const std::string& target, const std::string& source, torch::ScalarType dtype) {
-    add_made(target, dtype, checkpoint_.tensor(source).sizes().vec(), [this, target, source, dtype] {
-      torch::Tensor made = to_dtype(checkpoint_.finite_tensor(source), dtype, target);
+  void add(const std::string& target, const std::string& source, TensorType type) {
+    if (quantised(type)) return add_panels(target, source, type, PanelOrder::kRows);
+    add_made(target, type, checkpoint_.tensor(source).sizes().vec(), [this, target, source, type] {
+      torch::Tensor made = to_float(checkpoint_.finite_tensor(source), type, target);
       // A view keeps its pages; a converted copy no longer needs them.
       if (made.scalar_type() != checkpoint_.tensor(source).scalar_type()) checkpoint_.release(source);
-      return made;
+      return MadeTensor{made};
     });
   }
-  void add_tiled(const std::string& target, const std::string& source, torch::ScalarType dtype) {
+  void add_tiled(const std::string& target, const std::string& source, TensorType type) {
+    if (quantised(type)) return add_panels(target, source, type, PanelOrder::kTiles);
     const auto sizes = checkpoint_.tensor(source).sizes().vec();  // a copy: the tensor is gone after this line
     const std::int64_t tile = elrt::format::kTileInputs;
-    add_made(target, dtype, {(sizes[1] + tile - 1) / tile, sizes[0], tile}, [this, target, source, dtype] {
-      torch::Tensor made = tile_inputs(to_dtype(checkpoint_.finite_tensor(source), dtype, target));
+    add_made(target, type, {(sizes[1] + tile - 1) / tile, sizes[0], tile}, [this, target, source, type] {
+      torch::Tensor made = tile_inputs(to_float(checkpoint_.finite_tensor(source), type, target));
+      checkpoint_.release(source);
+      return MadeTensor{made};
+    });
+  }
+  void add_panels(const std::string& target, const std::string& source, TensorType type, PanelOrder order) {
+    const auto sizes = checkpoint_.tensor(source).sizes().vec();
+    add_made(target, type, panel_shape(sizes[0], sizes[1], order), [this, target, source, type, order] {
+      MadeTensor made = to_panels(checkpoint_.finite_tensor(source), type, order, target);
       checkpoint_.release(source);
       return made;
     });
   }
-  void add_made(const std::string& target, torch::ScalarType dtype, std::vector<std::int64_t> shape, std::function<torch::Tensor()> make) {
-    tensors_.push_back({target, dtype, std::move(shape), std::move(make)});
+  void add_made(const std::string& target, TensorType type, std::vector<std::int64_t> shape, std::function<MadeTensor()> make) {
+    tensors_.push_back({target, type, std::move(shape), std::move(make)});
   }
 
   void add_model() {
@@ -131,7 +153,7 @@ class TensorList {
     add(name::kTokenEmbedding, kEmbeddingName, parse_dtype(settings_.embedding_dtype, settings_.dtype));
     if (c.rope_scaling.kind != RopeScaling::Kind::kNone) add_rope_factors(c);
     for (std::int64_t layer = 0; layer < c.num_layers; ++layer) add_block(layer);
-    add(name::kOutputNorm, kFinalNormName, torch::kFloat32);
+    add(name::kOutputNorm, kFinalNormName, TensorType::kF32);
     if (!c.tied_embeddings) add(name::kOutput, kHeadName, parse_dtype(settings_.head_dtype, settings_.dtype));
   }
 
@@ -142,30 +164,30 @@ class TensorList {
     ModelConfig plain = c;
     plain.rope_scaling = {};
     const torch::Tensor factors = (rotary_frequencies(plain) / rotary_frequencies(c)).to(torch::kFloat32);
-    add_made(name::kRopeFreqs, torch::kFloat32, {c.head_dim / 2}, [factors] { return factors; });
+    add_made(name::kRopeFreqs, TensorType::kF32, {c.head_dim / 2}, [factors] { return MadeTensor{factors}; });
   }
 
   void add_block(std::int64_t layer) {
     const ModelConfig& c = checkpoint_.config();
-    const torch::ScalarType dtype = parse_dtype(settings_.dtype, settings_.dtype);
+    const TensorType dtype = parse_dtype(settings_.dtype, settings_.dtype);
     const auto to = [&](const char* part) { return fmt::format("blk.{}.{}", layer, part); };
     const auto from = [&](const char* part) { return block_tensor_name(layer, part); };
-    add(to(name::kAttnNorm), from("input_layernorm.weight"), torch::kFloat32);
+    add(to(name::kAttnNorm), from("input_layernorm.weight"), TensorType::kF32);
     add(to(name::kAttnQ), from("self_attn.q_proj.weight"), dtype);
     add(to(name::kAttnK), from("self_attn.k_proj.weight"), dtype);
     add(to(name::kAttnV), from("self_attn.v_proj.weight"), dtype);
     if (c.qkv_bias) {
-      add(to(name::kAttnQBias), from("self_attn.q_proj.bias"), torch::kFloat32);
-      add(to(name::kAttnKBias), from("self_attn.k_proj.bias"), torch::kFloat32);
-      add(to(name::kAttnVBias), from("self_attn.v_proj.bias"), torch::kFloat32);
+      add(to(name::kAttnQBias), from("self_attn.q_proj.bias"), TensorType::kF32);
+      add(to(name::kAttnKBias), from("self_attn.k_proj.bias"), TensorType::kF32);
+      add(to(name::kAttnVBias), from("self_attn.v_proj.bias"), TensorType::kF32);
     }
     if (c.qk_norm) {
-      add(to(name::kAttnQNorm), from("self_attn.q_norm.weight"), torch::kFloat32);
-      add(to(name::kAttnKNorm), from("self_attn.k_norm.weight"), torch::kFloat32);
+      add(to(name::kAttnQNorm), from("self_attn.q_norm.weight"), TensorType::kF32);
+      add(to(name::kAttnKNorm), from("self_attn.k_norm.weight"), TensorType::kF32);
     }
     add_tiled(to(name::kAttnOutput), from("self_attn.o_proj.weight"), dtype);
-    if (c.output_bias) add(to(name::kAttnOutputBias), from("self_attn.o_proj.bias"), torch::kFloat32);
-    add(to(name::kFfnNorm), from("post_attention_layernorm.weight"), torch::kFloat32);
+    if (c.output_bias) add(to(name::kAttnOutputBias), from("self_attn.o_proj.bias"), TensorType::kF32);
+    add(to(name::kFfnNorm), from("post_attention_layernorm.weight"), TensorType::kF32);
     add(to(name::kFfnGate), from("mlp.gate_proj.weight"), dtype);
     add(to(name::kFfnUp), from("mlp.up_proj.weight"), dtype);
     add_tiled(to(name::kFfnDown), from("mlp.down_proj.weight"), dtype);
@@ -175,6 +197,18 @@ class TensorList {
   const PackConfig& settings_;
   std::vector<GgufTensor> tensors_;
 };
+
+// The value of elastic.tiled_tensors: what is always tiled, then the suffixes of what else is stored in panels.
+std::vector<std::string> permuted_suffixes(const std::vector<GgufTensor>& tensors) {
+  std::vector<std::string> suffixes(std::begin(elrt::format::kTiledSuffixes), std::end(elrt::format::kTiledSuffixes));
+  for (const auto& tensor : tensors) {
+    if (!quantised(tensor.type)) continue;
+    // "blk.N.attn_q.weight" ends in "attn_q.weight".
+    const std::string suffix = tensor.name.substr(tensor.name.rfind("blk.", 0) == 0 ? tensor.name.find('.', 4) + 1 : 0);
+    if (std::find(suffixes.begin(), suffixes.end(), suffix) == suffixes.end()) suffixes.push_back(suffix);
+  }
+  return suffixes;
+}
 
 struct Extents {
   std::int64_t inputs, outputs;
@@ -207,10 +241,10 @@ void add_adapter(TensorList& list, const ModelConfig& config, const LevelPlan& l
       }
       const std::string base = fmt::format("adapter.{}.blk.{}.{}", level.level, layer, name::kAdapterTargets[target]);
       const auto half = [](const torch::Tensor& tensor, const std::string& where) {
-        return [tensor, where] { return to_dtype(tensor, torch::kFloat16, where); };
+        return [tensor, where] { return MadeTensor{to_float(tensor, TensorType::kF16, where)}; };
       };
-      list.add_made(base + name::kLoraA, torch::kFloat16, a_shape, half(pair.a, base));
-      list.add_made(base + name::kLoraB, torch::kFloat16, b_shape, half(pair.b, base));
+      list.add_made(base + name::kLoraA, TensorType::kF16, a_shape, half(pair.a, base));
+      list.add_made(base + name::kLoraB, TensorType::kF16, b_shape, half(pair.b, base));
     }
   }
 }
@@ -224,7 +258,7 @@ torch::Tensor tile_inputs(const torch::Tensor& matrix) {
   return padded.view({outputs, tiles, tile}).transpose(0, 1).contiguous();
 }
 
-void write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings) {
+QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings) {
   torch::NoGradGuard no_grad;
   const ModelConfig& config = inputs.reordered.config();
   const auto tokens = static_cast<std::int64_t>(inputs.tokenizer.tokens.size());
@@ -235,13 +269,16 @@ void write_artifact(const fs::path& path, const PackInputs& inputs, const PackCo
   list.add_model();
   for (const auto& [level, adapter] : inputs.adapters) add_adapter(list, config, inputs.plan.at(level), adapter);
   std::int64_t total_bytes = 0;
-  for (const auto& tensor : list.all()) {
-    std::int64_t bytes = static_cast<std::int64_t>(torch::elementSize(tensor.dtype));
-    for (const auto extent : tensor.shape) bytes *= extent;
-    total_bytes += bytes;
-  }
+  for (const auto& tensor : list.all()) total_bytes += stored_bytes(tensor);
   Progress progress("pack", total_bytes, "bytes");
-  write_gguf(path, make_metadata(inputs), list.all(), [&](std::int64_t done) { progress.update(done); });
+  Metadata metadata = make_metadata(inputs);
+  metadata[key::kTiledTensors] = permuted_suffixes(list.all());
+  const auto errors = write_gguf(path, std::move(metadata), list.all(), [&](std::int64_t done) { progress.update(done); });
+  QuantisationErrors found;
+  for (std::size_t i = 0; i < errors.size(); ++i) {
+    if (!std::isnan(errors[i])) found[list.all()[i].name] = errors[i];
+  }
+  return found;
 }
 
 }  // namespace elastify

@@ -13,16 +13,16 @@
 namespace elastify {
 
 struct PackConfig {
-  std::string dtype = "f32";           // of the blocks' matrices
+  std::string dtype = "f32";             // of the blocks' matrices: f32, f16, q8_0 (8 bits) or q4_0 (4 bits)
   std::string embedding_dtype = "same";  // same: as dtype
   std::string head_dtype = "same";
   bool adapters = true;  // false: levels as they were cut, and no need for the finetune stage
 
   template <typename V>
   void visit(V& v) {
-    v.choice("dtype", dtype, {"f32", "f16"});
-    v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16"});
-    v.choice("head_dtype", head_dtype, {"same", "f32", "f16"});
+    v.choice("dtype", dtype, {"f32", "f16", "q8_0", "q4_0"});
+    v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16", "q8_0", "q4_0"});
+    v.choice("head_dtype", head_dtype, {"same", "f32", "f16", "q8_0", "q4_0"});
     v.flag("adapters", adapters);
   }
 };
@@ -42,9 +42,12 @@ struct PackInputs {
   std::map<std::string, std::string> sources;  // "checkpoint" -> hash, ... stored as elastic.source.*
 };
 
+// By tensor name, RMS of what quantising changed over the RMS of the weights; empty where nothing was quantised.
+using QuantisationErrors = std::map<std::string, double>;
+
 // Streams: one tensor is in memory at a time. Throws Error(kBadData) where weights are NaN, infinite or too large for f16,
 // where an adapter does not fit its level, and where checkpoint and tokenizer have different vocabularies.
-void write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings);
+QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings);
 
 // [outputs, inputs] -> [ceil(inputs / 32), outputs, 32], zero-padded: a level's inputs become a contiguous prefix.
 torch::Tensor tile_inputs(const torch::Tensor& matrix);

@@ -246,8 +246,9 @@ json run_pack(const StageContext& context) {
   inputs.sources["checkpoint"] = context.run.content_hash(original.files().back());
   inputs.sources["tool_version"] = tool_version();
   const fs::path artifact = context.run.file("model.gguf");
-  write_artifact(artifact, inputs, context.config.pack);
-  return {{"artifact", artifact.string()}, {"bytes", fs::file_size(artifact)}, {"adapters", inputs.adapters.size()}};
+  const QuantisationErrors errors = write_artifact(artifact, inputs, context.config.pack);
+  return {{"artifact", artifact.string()}, {"bytes", fs::file_size(artifact)}, {"adapters", inputs.adapters.size()},
+          {"dtype", context.config.pack.dtype}, {"quantisation_errors", errors}};
 }
 
 }  // namespace elastify

@@ -5,6 +5,17 @@
 #include <cmath>
 
 namespace elrt {
+namespace {
+
+// Rows of a quantised matrix that a thread takes at once: whole panels. Decoding reads a tiled matrix in strides; four panels side by
+// side make them long enough for the memory, where enough pieces are left to balance.
+std::uint32_t panel_granule(const kernels::Matmul& job, std::size_t threads) {
+  const std::size_t panels = (job.outputs + kernels::kPanelRows - 1) / kernels::kPanelRows;
+  const std::size_t side_by_side = job.weights->tiled ? std::clamp<std::size_t>(panels / (4 * threads), 1, 4) : 1;
+  return static_cast<std::uint32_t>(side_by_side) * kernels::kPanelRows;
+}
+
+}  // namespace
 
 Forward::Forward(const Model& model, ThreadPool& pool, std::size_t batch)
     : model_(model), pool_(pool), scores_(pool.threads()) {
@@ -17,6 +28,7 @@ Forward::Forward(const Model& model, ThreadPool& pool, std::size_t batch)
   std::size_t rank = 0;
   for (const LevelData& level : model.levels) rank = std::max<std::size_t>(rank, level.adapter_rank);
   for (Activations& a : low_rank_) a.allocate(batch, rank);
+  if (model.quantised) quantised_.allocate(batch, std::max({shape.hidden, shape.ffn, static_cast<std::uint32_t>(q_width)}));
   cosines_.resize(batch * (shape.head_dim / 2));
   sines_.resize(cosines_.size());
 }
@@ -38,7 +50,13 @@ void Forward::logits(const LevelView& view, std::span<const std::uint32_t> rows,
   }
   kernels::Matmul job{&model_.output, shape.vocab, shape.hidden, head_in_.row(0), head_in_.stride, out, shape.vocab};
   job.tokens = static_cast<std::uint32_t>(rows.size());
+  if (model_.output.quantised()) job.quantised = quantise(head_in_, rows.size(), shape.hidden);
   multiply({&job, 1});
+}
+
+const QuantisedRows* Forward::quantise(Activations& x, std::size_t rows, std::uint32_t width) {
+  pool_.for_each(rows, [&](std::size_t row, std::size_t) { kernels::quantise_row(x.row(row), width, quantised_, row); });
+  return &quantised_;
 }
 
 void Forward::multiply(std::span<const kernels::Matmul> jobs) {
@@ -50,7 +68,8 @@ void Forward::multiply(std::span<const kernels::Matmul> jobs) {
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     const std::uint64_t row_work = std::max<std::uint64_t>(1, std::uint64_t{jobs[j].inputs} * jobs[j].tokens);
     const auto rows = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kPieceWork / row_work, 1, 1u << 20));
-    piece_rows[j] = (rows + kRowGranule - 1) / kRowGranule * kRowGranule;
+    const std::uint32_t granule = jobs[j].weights->quantised() ? panel_granule(jobs[j], pool_.threads()) : kRowGranule;
+    piece_rows[j] = (rows + granule - 1) / granule * granule;
     pieces[j] = (jobs[j].outputs + piece_rows[j] - 1) / piece_rows[j];
     total += pieces[j];
   }
@@ -67,9 +86,11 @@ void Forward::project(const LevelView& view, std::size_t layer, Activations& x, 
   const auto tokens = static_cast<std::uint32_t>(tokens_);
   const LayerAdapter* adapter = view.adapter(layer);
   std::size_t adapted = 0;
+  const bool in_bytes = std::any_of(projections.begin(), projections.end(), [](auto& p) { return p.weights->quantised(); });
+  const QuantisedRows* quantised = in_bytes ? quantise(x, tokens_, projections.front().inputs) : nullptr;
   for (std::size_t i = 0; i < projections.size(); ++i) {
     const Projection& p = projections[i];
-    base[i] = {p.weights, p.outputs, p.inputs, x.row(0), x.stride, p.y->row(0), p.y->stride, tokens, 1, p.accumulate, p.bias};
+    base[i] = {p.weights, p.outputs, p.inputs, x.row(0), x.stride, p.y->row(0), p.y->stride, tokens, 1, p.accumulate, p.bias, quantised};
     if (adapter == nullptr || !(*adapter)[p.target].a) continue;
     const AdapterPair& pair = (*adapter)[p.target];
     Activations& low = low_rank_[adapted];

@@ -55,6 +55,8 @@ class Forward {
   // Projections that read the same x run as one parallel loop, their adapters as two more.
   void project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections);
   void multiply(std::span<const kernels::Matmul> jobs);
+  // The first `rows` rows of x in eight bits, until the next call.
+  const QuantisedRows* quantise(Activations& x, std::size_t rows, std::uint32_t width);
   void normalise(Activations& from, const float* weight, Activations& to);
   void prepare_rotation(std::size_t first);
   void attention_block(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
@@ -66,6 +68,7 @@ class Forward {
   ThreadPool& pool_;
   std::size_t tokens_ = 0;  // of the current batch
   Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
+  QuantisedRows quantised_;                   // of what the running products read
   std::vector<float> cosines_, sines_;        // [token][head_dim / 2]
   std::vector<std::vector<float>> scores_;    // per thread
 };

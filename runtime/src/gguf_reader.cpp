@@ -131,14 +131,52 @@ gguf::Metadata read_metadata(ByteCursor& cursor, std::uint64_t count) {
   return metadata;
 }
 
-// dims -> bytes; false on overflow.
-bool tensor_bytes(const TensorInfo& tensor, std::uint64_t* bytes) {
-  std::uint64_t total = tensor.type == TensorType::kF32 ? 4 : 2;
-  for (const std::uint64_t dim : tensor.dims) {
-    if (dim == 0 || __builtin_mul_overflow(total, dim, &total)) return false;
+// How a type stores its weights: `weights` of them, along the contiguous dimension, in `bytes`.
+struct TypeTraits {
+  const char* name;
+  std::uint64_t weights, bytes;
+};
+
+// nullptr: the type is unknown.
+const TypeTraits* type_traits(std::uint32_t type) {
+  static constexpr TypeTraits kF32{"F32", 1, 4}, kF16{"F16", 1, 2}, kQ4{"Q4_0", 32, 18}, kQ8{"Q8_0", 32, 34};
+  switch (type) {
+    case format::kTypeF32: return &kF32;
+    case format::kTypeF16: return &kF16;
+    case format::kTypeQ4_0: return &kQ4;
+    case format::kTypeQ8_0: return &kQ8;
+    default: return nullptr;
+  }
+}
+
+// dims -> bytes; false on overflow. The first dimension is whole blocks.
+bool tensor_bytes(const TensorInfo& tensor, const TypeTraits& type, std::uint64_t* bytes) {
+  std::uint64_t total = type.bytes;
+  for (std::size_t i = 0; i < tensor.dims.size(); ++i) {
+    const std::uint64_t count = i == 0 ? tensor.dims[0] / type.weights : tensor.dims[i];
+    if (count == 0 || __builtin_mul_overflow(total, count, &total)) return false;
   }
   *bytes = total;
   return true;
+}
+
+// Type and byte count, once the dimensions are known.
+void read_tensor_type(ByteCursor& cursor, TensorInfo& tensor) {
+  const auto type = cursor.read<std::uint32_t>("a tensor's type");
+  if (!cursor.ok()) return;
+  const TypeTraits* traits = type_traits(type);
+  if (traits == nullptr) {
+    return cursor.fail("tensor '" + tensor.name + "' has type " + std::to_string(type) +
+                       ", expected F32 (0), F16 (1), Q4_0 (2) or Q8_0 (8)");
+  }
+  tensor.type = static_cast<TensorType>(type);
+  if (tensor.dims[0] % traits->weights != 0) {
+    return cursor.fail("tensor '" + tensor.name + "' is " + std::to_string(tensor.dims[0]) + " wide, which is no multiple of " +
+                       traits->name + "'s blocks of " + std::to_string(traits->weights));
+  }
+  if (!tensor_bytes(tensor, *traits, &tensor.bytes)) {
+    cursor.fail("tensor '" + tensor.name + "' has dimensions that are zero or overflow 64 bits");
+  }
 }
 
 // `file_offset` is still relative to the data section here: its start is known only after the last info.
@@ -151,15 +189,8 @@ TensorInfo read_tensor_info(ByteCursor& cursor) {
                 std::to_string(format::kMaxDims));
   }
   for (std::uint32_t i = 0; i < dims && cursor.ok(); ++i) tensor.dims.push_back(cursor.read<std::uint64_t>("dimensions"));
-  const auto type = cursor.read<std::uint32_t>("a tensor's type");
-  if (cursor.ok() && type != format::kTypeF32 && type != format::kTypeF16) {
-    cursor.fail("tensor '" + tensor.name + "' has type " + std::to_string(type) + ", expected F32 (0) or F16 (1)");
-  }
-  tensor.type = static_cast<TensorType>(type);
+  read_tensor_type(cursor, tensor);
   tensor.file_offset = cursor.read<std::uint64_t>("a tensor's offset");
-  if (cursor.ok() && !tensor_bytes(tensor, &tensor.bytes)) {
-    cursor.fail("tensor '" + tensor.name + "' has dimensions that are zero or overflow 64 bits");
-  }
   return tensor;
 }
 
@@ -207,6 +238,11 @@ void check_disjoint(ByteCursor& cursor, const std::vector<TensorInfo>& tensors, 
 }
 
 }  // namespace
+
+const char* type_name(TensorType type) {
+  const TypeTraits* traits = type_traits(static_cast<std::uint32_t>(type));
+  return traits == nullptr ? "unknown" : traits->name;
+}
 
 Result<GgufHeader> read_gguf_header(std::span<const std::byte> file) {
   ByteCursor cursor(file);

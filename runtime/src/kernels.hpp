@@ -1,4 +1,4 @@
-// Arithmetic on float activations and F32 or F16 weights, compiled for several instruction sets and chosen at run time.
+// Arithmetic on float activations and F32, F16 or quantised weights, compiled for several instruction sets and chosen at run time.
 // Every output is reduced in one order that depends on the inputs' count alone, never on how many tokens or rows a call
 // covers: batching and threads cannot change a bit.
 //
@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "model.hpp"
+#include "quantised_rows.hpp"
 
 namespace elrt::kernels {
 
@@ -27,10 +28,20 @@ struct Matmul {
   float scale = 1;
   bool accumulate = false;
   const float* bias = nullptr;
+  const QuantisedRows* quantised = nullptr;  // the same x in eight bits: read instead where the weights are quantised
 };
 
-// Rows output_begin..output_end-1 of `job`, all tokens.
+// Rows output_begin..output_end-1 of `job`, all tokens. Quantised weights: output_begin is a multiple of kPanelRows.
 void matmul(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);
+void matmul_panels(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);  // the quantised part of it
+
+inline constexpr std::uint32_t kPanelRows = format::kPanelOutputs;
+
+// Row `row` of `out` from the padded floats x, `width` of them counted.
+void quantise_row(const float* x, std::size_t width, QuantisedRows& out, std::size_t row);
+
+// False: byte products without the instructions that go beyond Highway's targets (VNNI, ARM dot product). For tests.
+void allow_byte_dot_extension(bool allow);
 
 // out = x * weight / sqrt(mean(x^2) + epsilon), over `count` values; in place is allowed.
 void rms_norm(const float* x, const float* weight, float epsilon, std::size_t count, float* out);

@@ -5,6 +5,7 @@
 #include <hwy/highway.h>
 
 #include <bit>
+#include <cstring>
 
 #include "half.hpp"
 #include "kernels.hpp"
@@ -114,8 +115,26 @@ void MatmulRange(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
   matmul_typed<hwy::float16_t>(job, begin, end);
 }
 
+// One output's weights, picked out of its panels.
+void load_panel_row(const Matrix& matrix, std::size_t row, float* out) {
+  constexpr std::size_t kSide = format::kPanelOutputs;
+  const auto* panels = reinterpret_cast<const std::uint8_t*>(matrix.data) + row / kSide * matrix.row_stride;
+  for (std::size_t i = 0; i < matrix.inputs; ++i) {
+    const std::uint8_t* panel = panels + i / kSide * matrix.tile_stride;
+    const std::size_t group = i % kSide / 4, output = row % kSide;
+    const auto byte_at = [&](std::size_t g) { return panel[format::kPanelScaleBytes + (g * kSide + output) * 4 + i % 4]; };
+    std::uint16_t scale;
+    std::memcpy(&scale, panel + 2 * output, sizeof(scale));
+    int q = 0;
+    if (matrix.type == TensorType::kQ8_0) q = byte_at(group) - 128;
+    else q = (group < 4 ? byte_at(group) & 15 : byte_at(group - 4) >> 4) - 8;
+    out[i] = float_from_half(scale) * static_cast<float>(q);
+  }
+}
+
 void LoadRow(const Matrix& matrix, std::size_t row, float* out) {
   const std::size_t count = matrix.inputs;
+  if (matrix.quantised()) return load_panel_row(matrix, row, out);
   if (matrix.type == TensorType::kF32) {
     const float* in = reinterpret_cast<const float*>(matrix.data) + row * matrix.row_stride;
     for (std::size_t i = 0; i < count; ++i) out[i] = in[i];
@@ -133,7 +152,10 @@ namespace elrt::kernels {
 HWY_EXPORT(MatmulRange);
 HWY_EXPORT(LoadRow);
 
-void matmul(const Matmul& job, std::uint32_t begin, std::uint32_t end) { HWY_DYNAMIC_DISPATCH(MatmulRange)(job, begin, end); }
+void matmul(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+  if (job.weights->quantised()) return matmul_panels(job, begin, end);
+  HWY_DYNAMIC_DISPATCH(MatmulRange)(job, begin, end);
+}
 void load_row(const Matrix& matrix, std::size_t row, float* out) { HWY_DYNAMIC_DISPATCH(LoadRow)(matrix, row, out); }
 }  // namespace elrt::kernels
 #endif

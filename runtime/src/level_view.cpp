@@ -4,6 +4,10 @@ namespace elrt {
 namespace {
 
 std::uint64_t matrix_bytes(const Matrix& matrix, std::uint64_t outputs, std::uint64_t inputs) {
+  if (matrix.quantised()) {  // whole panels are read
+    constexpr std::uint64_t kSide = format::kPanelOutputs;
+    return (outputs + kSide - 1) / kSide * ((inputs + kSide - 1) / kSide) * matrix.panel_bytes();
+  }
   return outputs * inputs * matrix.element_bytes();
 }
 
@@ -29,7 +33,7 @@ std::uint64_t LevelView::bytes_per_token() const {
              matrix_bytes(w.gate, neurons(layer), hidden) + matrix_bytes(w.up, neurons(layer), hidden) +
              matrix_bytes(w.down, hidden, neurons(layer)) + 2 * hidden * sizeof(float);
   }
-  return bytes + matrix_bytes(model_->output, model_->shape.vocab, hidden) + matrix_bytes(model_->embedding, 1, hidden) +
+  return bytes + matrix_bytes(model_->output, model_->shape.vocab, hidden) + matrix_bytes(model_->embedding, 32, hidden) / 32 +
          hidden * sizeof(float);
 }
 

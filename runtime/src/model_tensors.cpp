@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <unordered_map>
@@ -39,13 +40,15 @@ class TensorBinder {
   }
 
   Matrix rows(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
+    if (quantised(name)) return row_panels(name, inputs, outputs);
     const TensorInfo* tensor = find(name, {inputs, outputs});
     if (tensor == nullptr) return {};
     return {tensor->data, tensor->type, outputs, inputs, format::kTileInputs, inputs, false};
   }
 
   Matrix tiles(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-    const std::uint64_t tile_count = (std::uint64_t{inputs} + format::kTileInputs - 1) / format::kTileInputs;
+    const std::uint64_t tile_count = count_of(format::kTileInputs, inputs);
+    if (quantised(name)) return tile_panels(name, inputs, outputs);
     const TensorInfo* tensor = find(name, {format::kTileInputs, outputs, tile_count});
     if (tensor == nullptr) return {};
     return {tensor->data, tensor->type, outputs, inputs, std::size_t{format::kTileInputs} * outputs,
@@ -65,6 +68,34 @@ class TensorBinder {
   }
 
  private:
+  static std::uint64_t count_of(std::uint32_t size, std::uint32_t total) { return (std::uint64_t{total} + size - 1) / size; }
+
+  bool quantised(const std::string& name) const {
+    const auto found = by_name_.find(name);
+    return found != by_name_.end() && Matrix{nullptr, found->second->type}.quantised();
+  }
+
+  Matrix row_panels(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
+    const std::uint64_t across = count_of(format::kTileInputs, inputs), down = count_of(format::kPanelOutputs, outputs);
+    const TensorInfo* tensor = find(name, {format::kTileInputs, format::kPanelOutputs, across, down});
+    if (tensor == nullptr) return {};
+    Matrix matrix{tensor->data, tensor->type, outputs, inputs};
+    matrix.tile_stride = matrix.panel_bytes();
+    matrix.row_stride = across * matrix.panel_bytes();
+    return matrix;
+  }
+
+  Matrix tile_panels(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
+    const std::uint64_t across = count_of(format::kTileInputs, inputs), down = count_of(format::kPanelOutputs, outputs);
+    const TensorInfo* tensor = find(name, {format::kTileInputs, format::kPanelOutputs, down, across});
+    if (tensor == nullptr) return {};
+    Matrix matrix{tensor->data, tensor->type, outputs, inputs};
+    matrix.tile_stride = down * matrix.panel_bytes();
+    matrix.row_stride = matrix.panel_bytes();
+    matrix.tiled = true;
+    return matrix;
+  }
+
   const TensorInfo* find(const std::string& name, const Dims& dims) {
     const auto found = by_name_.find(name);
     if (found == by_name_.end()) return fail("tensor '" + name + "' is missing"), nullptr;
@@ -116,6 +147,20 @@ LayerAdapter bind_adapter(TensorBinder& binder, const ModelShape& shape, const L
   return adapter;
 }
 
+// Every quantised tensor is one of those that the file says are permuted; read_shape proved that the key is there.
+std::string find_unlisted_panels(const GgufHeader& header) {
+  const auto& listed = *gguf::find<std::vector<std::string>>(header.metadata, format::key::kTiledTensors);
+  for (const TensorInfo& tensor : header.tensors) {
+    if (!Matrix{nullptr, tensor.type}.quantised()) continue;
+    const bool found = std::any_of(listed.begin(), listed.end(), [&](auto& suffix) { return tensor.name.ends_with(suffix); });
+    if (!found) {
+      return "key '" + std::string(format::key::kTiledTensors) + "' does not list tensor '" + tensor.name + "', whose type " +
+             type_name(tensor.type) + " is stored in panels";
+    }
+  }
+  return "";
+}
+
 // Reads rope_freqs (head_dim / 2 floats) now, so that a bad divisor is an error of opening, not NaN later.
 bool read_pair_frequencies(const ModelShape& shape, const float* divisors, std::vector<float>* frequencies) {
   const std::uint32_t pairs = shape.head_dim / 2;
@@ -126,6 +171,14 @@ bool read_pair_frequencies(const ModelShape& shape, const float* divisors, std::
     (*frequencies)[pair] = static_cast<float>(std::pow(shape.rope_base, -2.0 * pair / shape.head_dim) / divisor);
   }
   return true;
+}
+
+bool has_quantised(const Model& model) {
+  bool any = model.embedding.quantised() || model.output.quantised();
+  for (const LayerWeights& w : model.layers) {
+    for (const Matrix* m : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) any = any || m->quantised();
+  }
+  return any;
 }
 
 }  // namespace
@@ -144,6 +197,8 @@ Result<void> bind_tensors(Model* model) {
   }
   const float* divisors = binder.optional_vector(names::kRopeFreqs, shape.head_dim / 2);
   if (!binder.first_problem().empty()) return bad_data(binder.first_problem());
+  if (const std::string problem = find_unlisted_panels(model->header); !problem.empty()) return bad_data(problem);
+  model->quantised = has_quantised(*model);
   if (!read_pair_frequencies(shape, divisors, &model->pair_frequencies)) {
     return bad_data("tensor 'rope_freqs.weight' holds a divisor that is not positive and finite");
   }

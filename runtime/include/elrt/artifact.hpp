@@ -19,7 +19,10 @@ namespace elrt {
 class Tokenizer;
 struct Model;
 
-enum class TensorType : std::uint32_t { kF32 = 0, kF16 = 1 };
+enum class TensorType : std::uint32_t { kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ8_0 = 8 };
+
+// "F32", "F16", "Q4_0", "Q8_0".
+const char* type_name(TensorType type);
 
 // One tensor of the file. `dims` lists the contiguous dimension first. `data` points into the mapping.
 struct TensorInfo {

@@ -12,7 +12,8 @@
 //   elastic.format_version    u32       kFormatVersion
 //   elastic.rope_pairing      string    "halves": dimension i turns with i + head_dim/2 (Hugging Face), not with i + 1
 //   elastic.tile_inputs       u32       32, inputs per tile
-//   elastic.tiled_tensors     [string]  suffixes of the tensors whose bytes are permuted (see LAYOUT)
+//   elastic.tiled_tensors     [string]  suffixes of the tensors whose bytes are permuted (see LAYOUT): attn_output.weight
+//                                       and ffn_down.weight, then those of the other tensors that are quantised
 //   elastic.levels            [u32]     ascending percentages, the last is 100
 //   elastic.plan.kv_groups    [u32]     levels x layers, level-major: KV groups kept, 1..head_count_kv
 //   elastic.plan.neurons      [u32]     levels x layers, level-major: MLP neurons kept, 1..feed_forward_length
@@ -24,9 +25,12 @@
 //   elastic.adapter.rank      [u32], elastic.adapter.scale [f32]   per adapter level
 //   elastic.checksum.algorithm string   "xxh3-64"
 //   elastic.checksum.values   [u64]     per tensor, in tensor-info order, over the tensor's bytes without padding
+//   elastic.quantisation_error [f32]    per tensor, in tensor-info order: RMS of what quantising changed over the RMS of the
+//                                       weights; NaN: not quantised; optional
 //   elastic.source.*          string    where the weights came from
 //
-// TENSORS (ne0, ne1, ...). Matrices are F32 or F16, each as it likes; norms, biases and rope_freqs are F32.
+// TENSORS (ne0, ne1, ...). Matrices are F32, F16, Q8_0 or Q4_0, each as it likes; norms, biases and rope_freqs are F32.
+// Dimensions are those of F32 and F16; quantised matrices are stored in panels (see LAYOUT).
 //   token_embd.weight   [hidden, vocab]          output_norm.weight [hidden]
 //   output.weight       [hidden, vocab]          missing: the head is token_embd
 //   rope_freqs.weight   [head_dim/2]             optional: pair i's frequency base^(-2i/head_dim) is divided by it
@@ -41,6 +45,17 @@
 // key/value rows g*head_dim.. and query heads g*n_rep..(g+1)*n_rep-1. attn_output and ffn_down, whose units are inputs, are
 // tiled: ne = [32, hidden, ceil(inputs/32)]; output o, input i lies in tile i/32, row o, column i%32; the tail of the last
 // tile is zero. A level that ends inside a tile treats the activations beyond its last input as zero.
+//
+// Quantised matrices, both kinds, are sequences of panels of 32 outputs x 32 inputs, so that a kernel holds a vector of outputs
+// in registers and never sums across lanes. An output's 32 weights in a panel are one quantisation block: weight = scale * q
+// with a float16 scale. Panels have the bytes that GGUF counts for 1024 weights of their type, at multiples of 64:
+//   0..63      32 scales, output 0 first
+//   64..1087   Q8_0: for g = 0..7, for each output: four bytes q + 128 of inputs 4g..4g+3, q in -127..127
+//   64..575    Q4_0: for g = 0..3, for each output: four bytes, whose low halves are q + 8 of inputs 4g..4g+3 and whose high
+//              halves are q + 8 of inputs 16+4g..16+4g+3, q in -8..7
+// Rows are ne = [32, 32, ceil(inputs/32), ceil(outputs/32)], tiles ne = [32, 32, ceil(outputs/32), ceil(inputs/32)]: the panels
+// of 32 outputs (of 32 inputs) follow each other, and a level is still a prefix, in whole panels. Weights beyond the last input
+// or output are zero. A level that ends inside a panel drops the outputs, zeroes the activations beyond its end.
 //
 // LIMITS. Readers refuse what exceeds the constants below; a file is hostile until it is proven consistent.
 //
@@ -67,6 +82,14 @@ inline constexpr char kChecksumXxh3[] = "xxh3-64";
 // Tensor type ids of the GGUF specification that this version stores.
 inline constexpr std::uint32_t kTypeF32 = 0;
 inline constexpr std::uint32_t kTypeF16 = 1;
+inline constexpr std::uint32_t kTypeQ4_0 = 2;
+inline constexpr std::uint32_t kTypeQ8_0 = 8;
+
+// Panels of quantised matrices, see LAYOUT.
+inline constexpr std::uint32_t kPanelOutputs = 32;
+inline constexpr std::size_t kPanelScaleBytes = kPanelOutputs * 2;
+inline constexpr std::size_t kQ8PanelBytes = kPanelScaleBytes + kPanelOutputs * kTileInputs;
+inline constexpr std::size_t kQ4PanelBytes = kPanelScaleBytes + kPanelOutputs * kTileInputs / 2;
 
 namespace key {
 inline constexpr char kArchitectureName[] = "general.architecture";
@@ -100,6 +123,7 @@ inline constexpr char kAdapterRank[] = "elastic.adapter.rank";
 inline constexpr char kAdapterScale[] = "elastic.adapter.scale";
 inline constexpr char kChecksumAlgorithm[] = "elastic.checksum.algorithm";
 inline constexpr char kChecksumValues[] = "elastic.checksum.values";
+inline constexpr char kQuantisationError[] = "elastic.quantisation_error";
 }  // namespace key
 
 namespace tensor {
@@ -130,7 +154,7 @@ inline constexpr char kLoraA[] = ".lora_a";
 inline constexpr char kLoraB[] = ".lora_b";
 }  // namespace tensor
 
-// The tensors whose bytes are tiled, by name suffix: the value of elastic.tiled_tensors.
+// The tensors whose bytes are tiled whatever their type, by name suffix: the first values of elastic.tiled_tensors.
 inline constexpr const char* kTiledSuffixes[] = {tensor::kAttnOutput, tensor::kFfnDown};
 
 // Reader limits: far above any real model, low enough that sizes and products stay inside 64 bits.

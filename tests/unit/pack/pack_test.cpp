@@ -9,9 +9,11 @@
 
 #include <algorithm>
 
+#include "io/safetensors.h"
 #include "model/decoder.h"
 #include "model/random_checkpoint.h"
 #include "pack/inspect.h"
+#include "pack/quantise.h"
 #include "reorder/make_plan.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
@@ -72,6 +74,8 @@ struct Packed {
   ElasticPlan plan;
   std::map<std::int64_t, Adapter> adapters;
   fs::path artifact;
+  std::string dtype;
+  QuantisationErrors errors;
 };
 
 std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings, const std::vector<std::int64_t>& adapted) {
@@ -86,14 +90,31 @@ std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings
   const elrt::TokenizerSpec spec = byte_spec();
   PackInputs inputs{*packed->checkpoint, packed->plan, spec, packed->adapters, {{50, {3.5, 2.5}}}, "random", {{"checkpoint", "abc"}}};
   packed->artifact = packed->dir / "model.gguf";
-  write_artifact(packed->artifact, inputs, settings);
+  packed->dtype = settings.dtype;
+  packed->errors = write_artifact(packed->artifact, inputs, settings);
   return packed;
+}
+
+// In float64, what a reader of the artifact computes with: the checkpoint's matrices as the quantised types round them.
+ModelWeights packed_weights(const Packed& packed) {
+  ModelWeights weights = load_weights(*packed.checkpoint, torch::kCPU, torch::kFloat64);
+  if (packed.dtype == "q8_0" || packed.dtype == "q4_0") {
+    const auto type = packed.dtype == "q8_0" ? elrt::TensorType::kQ8_0 : elrt::TensorType::kQ4_0;
+    const auto round = [&](torch::Tensor& matrix) { matrix = dequantised(matrix.to(torch::kFloat32).contiguous(), type).to(torch::kFloat64); };
+    round(weights.embedding);
+    if (weights.config.tied_embeddings) weights.head = weights.embedding;
+    else round(weights.head);
+    for (auto& block : weights.blocks) {
+      for (torch::Tensor* matrix : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) round(*matrix);
+    }
+  }
+  return weights;
 }
 
 // Per-token losses of the toolchain at one level, float64 arithmetic over the same weights.
 torch::Tensor toolchain_losses(const Packed& packed, std::int64_t level, const std::vector<std::int64_t>& ids) {
   torch::NoGradGuard no_grad;
-  const ModelWeights full = load_weights(*packed.checkpoint, torch::kCPU, torch::kFloat64);
+  const ModelWeights full = packed_weights(packed);
   const Decoder decoder(slice_weights(full, packed.plan.at(level).widths));
   const auto tokens = torch::tensor(ids, torch::kInt64);
   const auto count = static_cast<std::int64_t>(ids.size()) - 1;
@@ -127,6 +148,41 @@ double runtime_difference(const Packed& packed, const elrt::Artifact& artifact, 
   REQUIRE(score.ok());
   REQUIRE(score->tokens == 149);
   return worst;
+}
+
+// A plain Llama of two layers, two query heads of 16 to a group.
+ModelConfig two_layers(std::int64_t groups, std::int64_t neurons) {
+  return model_config_from_hf({{"model_type", "llama"}, {"vocab_size", 300}, {"hidden_size", 64}, {"intermediate_size", neurons}, {"num_hidden_layers", 2},
+                               {"num_attention_heads", 2 * groups}, {"num_key_value_heads", groups}, {"head_dim", 16}, {"max_position_embeddings", 64},
+                               {"rms_norm_eps", 1e-5}, {"hidden_act", "silu"}, {"tie_word_embeddings", false}, {"torch_dtype", "float32"}}, "test");
+}
+
+void write_sliced_weights(const ModelWeights& weights, const fs::path& path) {
+  std::map<std::string, torch::Tensor> tensors = {{kEmbeddingName, weights.embedding}, {kFinalNormName, weights.final_norm}, {kHeadName, weights.head}};
+  for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
+    const auto& block = weights.blocks[layer];
+    const auto add = [&](const char* part, const torch::Tensor& tensor) { tensors[block_tensor_name(static_cast<std::int64_t>(layer), part)] = tensor.contiguous(); };
+    add("input_layernorm.weight", block.attn_norm), add("post_attention_layernorm.weight", block.ffn_norm);
+    add("self_attn.q_proj.weight", block.q), add("self_attn.k_proj.weight", block.k), add("self_attn.v_proj.weight", block.v);
+    add("self_attn.o_proj.weight", block.o), add("mlp.gate_proj.weight", block.gate), add("mlp.up_proj.weight", block.up), add("mlp.down_proj.weight", block.down);
+  }
+  write_safetensors(path, tensors);
+}
+
+// Losses of a fixed text, one for each token.
+std::vector<double> losses_at(const fs::path& path, std::uint32_t level) {
+  const auto artifact = elrt::Artifact::open(path);
+  if (!artifact.ok()) FAIL(artifact.failure().message);
+  elrt::SessionOptions options;
+  options.level = level;
+  options.threads = 1;
+  auto session = elrt::Session::create(artifact.value(), options);
+  REQUIRE(session.ok());
+  std::vector<elrt::TokenId> tokens;
+  for (int i = 0; i < 40; ++i) tokens.push_back(i * 37 % 300);
+  std::vector<double> losses;
+  REQUIRE(elrt::score(session.value(), tokens, 0, [&](std::size_t, double nll) { losses.push_back(nll); }).ok());
+  return losses;
 }
 
 }  // namespace
@@ -189,6 +245,71 @@ TEST_CASE("float16 artifacts stay near the float32 losses", "[pack][unit]") {
   REQUIRE(artifact.ok());
   // Weights are rounded to 11 bits (relative error 2^-11 = 5e-4 each); random models amplify it through three layers.
   for (const auto& level : packed->plan.levels) REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 2e-2);
+}
+
+TEST_CASE("quantised artifacts give the losses of the toolchain over the same quantised weights", "[pack][unit]") {
+  for (const char* dtype : {"q8_0", "q4_0"}) {
+    for (const char* type : {"llama", "qwen3"}) {  // two heads, and a tied one
+      DYNAMIC_SECTION(type << " " << dtype) {
+        PackConfig settings;
+        settings.dtype = dtype;
+        const auto packed = make_packed(type, settings, {50});
+        const auto artifact = elrt::Artifact::open(packed->artifact);
+        if (!artifact.ok()) FAIL(artifact.failure().message);
+        REQUIRE(artifact->verify_checksums().ok());
+        // The runtime rounds activations to 8 bits (a 254th of a block's largest at most), the toolchain does not.
+        for (const auto& level : packed->plan.levels) REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 5e-2);
+      }
+    }
+  }
+}
+
+TEST_CASE("quantised artifacts state what each tensor lost", "[pack][unit]") {
+  double worst[2] = {};
+  for (const auto& [index, dtype] : {std::pair{0, "q8_0"}, std::pair{1, "q4_0"}}) {
+    PackConfig settings;
+    settings.dtype = dtype;
+    settings.embedding_dtype = "f16";
+    settings.head_dtype = "q8_0";
+    const auto packed = make_packed("llama", settings, {50});
+    const auto summary = inspect_artifact(packed->artifact, true);
+    REQUIRE(packed->errors.size() == 3 * 7 + 1);
+    REQUIRE(summary.at("quantised").size() == packed->errors.size());
+    for (const auto& tensor : summary.at("quantised")) {
+      const std::string name = tensor.at("tensor");
+      REQUIRE(tensor.at("type") == (name == "output.weight" || index == 0 ? "Q8_0" : "Q4_0"));
+      REQUIRE(tensor.at("relative_rms_error").get<double>() == Approx(packed->errors.at(name)));
+      if (name != "output.weight") worst[index] = std::max(worst[index], packed->errors.at(name));
+    }
+    REQUIRE_THAT(format_inspection(summary), Catch::Matchers::Contains("22 tensors are quantised"));
+  }
+  // Uniform steps of 1/254 and 1/15 of a Gaussian block's largest weight (2 to 2.5 sigma).
+  REQUIRE((worst[0] > 0.002 && worst[0] < 0.01));
+  REQUIRE((worst[1] > 0.05 && worst[1] < 0.11));
+  REQUIRE(make_packed("llama", {}, {})->errors.empty());
+}
+
+TEST_CASE("a level of an artifact equals the level packed alone, bit for bit, at every dtype", "[pack][unit]") {
+  const TempDir dir;
+  // Groups of 32 query inputs and neurons by 32: no level ends inside a quantisation block.
+  const ModelConfig config = two_layers(4, 160), small = two_layers(2, 96);
+  const LevelWidths widths{{2, 2}, {96, 96}};
+  write_random_checkpoint(config, 5, dir / "all");
+  write_random_checkpoint(small, 6, dir / "alone");
+  const Checkpoint all = Checkpoint::open(dir / "all");
+  write_sliced_weights(slice_weights(load_weights(all, torch::kCPU, torch::kFloat32), widths), dir / "alone" / "model.safetensors");
+  const Checkpoint alone = Checkpoint::open(dir / "alone");
+  const ElasticPlan plan{"even", 32, {}, {{50, widths}, {100, full_widths(config)}}}, whole{"even", 32, {}, {{100, full_widths(small)}}};
+  const elrt::TokenizerSpec spec = byte_spec();
+  for (const char* dtype : {"f32", "f16", "q8_0", "q4_0"}) {
+    PackConfig settings;
+    settings.dtype = dtype;
+    write_artifact(dir / "all.gguf", PackInputs{all, plan, spec, {}, {}, "x", {}}, settings);
+    write_artifact(dir / "alone.gguf", PackInputs{alone, whole, spec, {}, {}, "x", {}}, settings);
+    INFO(dtype);
+    REQUIRE(losses_at(dir / "all.gguf", 50) == losses_at(dir / "alone.gguf", 100));
+    REQUIRE(losses_at(dir / "all.gguf", 50) != losses_at(dir / "all.gguf", 100));
+  }
 }
 
 TEST_CASE("what cannot be packed is refused", "[pack][unit]") {

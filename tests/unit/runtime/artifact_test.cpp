@@ -23,8 +23,9 @@ namespace {
 using Counts = std::vector<std::uint32_t>;
 using Floats = std::vector<float>;
 
-GgufBuilder good_file() {
+GgufBuilder good_file(std::uint32_t quantised = 0) {
   TinyElasticShape shape;
+  shape.quantised = quantised;
   shape.blocks = 2, shape.hidden = 16, shape.ffn = 40, shape.vocab = 30, shape.adapters = true, shape.rope_freqs = true;
   shape.kv_groups = {1, 1, 1, 2, 2, 2}, shape.neurons = {32, 8, 40, 32, 40, 40};
   return TinyElastic(shape).artifact();
@@ -51,6 +52,25 @@ void exercise(const std::vector<unsigned char>& bytes) {
   auto session = elrt::Session::create(artifact.value(), {artifact->levels().front().level, 1, 0, 4});
   const std::int32_t tokens[] = {0, 1, 2, 3, 4, 5};
   if (session && artifact->shape().vocab > 5) (void)session->forward(tokens);
+}
+
+// Thousands of files that differ from a good one in a few bytes of the header.
+void damage_at_random(const GgufBuilder& builder) {
+  const auto good = builder.build();
+  std::uint64_t state = 12345;
+  const auto random = [&](std::uint64_t below) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (state >> 33) % below;
+  };
+  for (int round = 0; round < 3000; ++round) {
+    auto bytes = good;
+    const std::uint64_t edits = 1 + random(4);
+    for (std::uint64_t i = 0; i < edits; ++i) {
+      auto& byte = bytes[random(builder.header_bytes())];
+      byte = random(2) == 0 ? static_cast<unsigned char>(random(256)) : static_cast<unsigned char>(byte ^ (1u << random(8)));
+    }
+    exercise(bytes);
+  }
 }
 
 struct Broken {
@@ -165,7 +185,9 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
       {"0 dimensions", [&](auto& f) { f.tensor(norm).dims = {}; }},
       {"5 dimensions", [&](auto& f) { f.tensor(norm).dims = {16, 1, 1, 1, 1}; }},
       {"is not F32", [&](auto& f) { f.tensor(norm).type = 1; }},
-      {"type 8", [&](auto& f) { f.tensor(norm).type = 8; }},
+      {"has type 9, expected F32 (0), F16 (1), Q4_0 (2) or Q8_0 (8)", [&](auto& f) { f.tensor(norm).type = 9; }},
+      {"has type 4294967295", [&](auto& f) { f.tensor(down).type = ~0u; }},
+      {"'output_norm.weight' is 16 wide, which is no multiple of Q8_0's blocks of 32", [&](auto& f) { f.tensor(norm).type = 8; }},
       {"dimensions [40, 16]", [&](auto& f) { f.tensor(down).dims = {40, 16}; }},
       {"multiple of 64", [&](auto& f) { f.tensor(norm).offset = 32; }},
       {"overlap", [&](auto& f) { f.tensor(norm).offset = 0; }},
@@ -183,6 +205,67 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
     const std::string message = refusal(file.build());
     INFO("expected '" << broken.expected << "' in '" << message << "'");
     CHECK(message.find(broken.expected) != std::string::npos);
+  }
+}
+
+TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtime][unit]") {
+  using elastify_test::kQ4;
+  using elastify_test::kQ8;
+  const std::string gate = "blk.0.ffn_gate.weight", down = "blk.1.ffn_down.weight", norm = "output_norm.weight";
+  const Broken cases[] = {
+      {"dimensions [32, 32, 2, 1], expected [32, 32, 1, 2]", [&](auto& f) { std::swap(f.tensor(down).dims[2], f.tensor(down).dims[3]); }},
+      {"dimensions [32, 64, 1, 1], expected [32, 32, 1, 2]", [&](auto& f) { f.tensor(gate).dims = {32, 64, 1, 1}; }},
+      {"no multiple of", [&](auto& f) { f.tensor(gate).dims = {48, 32, 1, 2}; }},
+      {"no multiple of", [&](auto& f) { f.tensor(gate).dims[0] = 33; }},
+      {"zero or overflow", [&](auto& f) { f.tensor(gate).dims[0] = 0; }},
+      {"zero or overflow", [&](auto& f) { f.tensor(gate).dims = {1ull << 40, 1ull << 40, 1, 2}; }},
+      {"dimensions [32, 32, 1, 3], expected [32, 32, 1, 2]", [&](auto& f) { f.tensor(gate).dims[3] = 3; f.tensor(gate).bytes.resize(3 * 1088); }},
+      {"data section", [&](auto& f) { f.tensors.back().type = kQ8, f.tensors.back().dims = {32, 1u << 20}; }},
+      {"tensor 'blk.0.attn_k.weight' has dimensions [32, 32, 1, 1], expected [16, 16]", [&](auto& f) {
+         auto& t = f.tensor("blk.0.attn_k.weight");
+         t.type = 1, t.bytes.resize(2 * 1024);
+       }},
+      {"dimensions [32], expected [16]", [&](auto& f) { f.tensor(norm).type = kQ4, f.tensor(norm).dims = {32}, f.tensor(norm).bytes.resize(18); }},
+      {"is not F16", [&](auto& f) {
+         auto& t = f.tensor("adapter.50.blk.0.attn_q.lora_b");
+         t.type = kQ8, t.dims = {32, 32, 1, 1}, t.bytes.assign(1088, 0);
+       }},
+      {"does not list tensor 'blk.0.attn_q.weight', whose type", [&](auto& f) {
+         f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{"attn_output.weight", "ffn_down.weight", "token_embd.weight", "output.weight",
+                                                                        "attn_k.weight", "attn_v.weight", "ffn_gate.weight", "ffn_up.weight"};
+       }},
+      {"elastic.tiled_tensors", [&](auto& f) { f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{"ffn_down.weight", "attn_output.weight"}; }},
+  };
+  for (const Broken& broken : cases) {
+    GgufBuilder file = good_file(kQ8);
+    REQUIRE(refusal(file.build()).empty());
+    broken.edit(file);
+    const std::string message = refusal(file.build());
+    INFO("expected '" << broken.expected << "' in '" << message << "'");
+    CHECK(message.find(broken.expected) != std::string::npos);
+  }
+  // A block cut short, at the file's end and before another tensor.
+  const auto whole = good_file(kQ4).build();
+  CHECK(refusal({whole.begin(), whole.end() - 1}).find("data section") != std::string::npos);
+  GgufBuilder shortened = good_file(kQ8);
+  shortened.tensor(gate).bytes.resize(shortened.tensor(gate).bytes.size() - 64);
+  CHECK(refusal(shortened.build()).find("overlap") != std::string::npos);
+}
+
+TEST_CASE("a quantised artifact describes itself", "[runtime][unit]") {
+  for (const std::uint32_t type : {elastify_test::kQ8, elastify_test::kQ4}) {
+    const TemporaryFile file(good_file(type).build());
+    const auto artifact = Artifact::open(file.path());
+    if (!artifact) FAIL(artifact.failure().message);
+    const auto* down = artifact->find_tensor("blk.1.ffn_down.weight");
+    REQUIRE(down != nullptr);
+    CHECK(static_cast<std::uint32_t>(down->type) == type);
+    CHECK(std::string(elrt::type_name(down->type)) == (type == elastify_test::kQ8 ? "Q8_0" : "Q4_0"));
+    CHECK(down->bytes == 2 * (type == elastify_test::kQ8 ? 1088u : 576u));  // 40 inputs in two tiles of 16 outputs
+    CHECK(reinterpret_cast<std::uintptr_t>(down->data) % 64 == 0);
+    // Ten panels in each of two blocks, one of the head, one row of the embedding's, five norms of 16 floats.
+    const std::uint64_t panel = type == elastify_test::kQ8 ? 1088 : 576;
+    CHECK(artifact->levels()[2].bytes_per_token == 21 * panel + panel / 32 + 5 * 16 * 4);
   }
 }
 
@@ -227,30 +310,17 @@ TEST_CASE("checksums find a flipped bit and name its tensor", "[runtime][unit]")
 }
 
 TEST_CASE("random damage to the header never crashes", "[runtime][unit]") {
-  const GgufBuilder builder = good_file();
-  const auto good = builder.build();
-  std::uint64_t state = 12345;
-  const auto random = [&](std::uint64_t below) {
-    state = state * 6364136223846793005u + 1442695040888963407u;
-    return (state >> 33) % below;
-  };
-  for (int round = 0; round < 3000; ++round) {
-    auto bytes = good;
-    const std::uint64_t edits = 1 + random(4);
-    for (std::uint64_t i = 0; i < edits; ++i) {
-      auto& byte = bytes[random(builder.header_bytes())];
-      byte = random(2) == 0 ? static_cast<unsigned char>(random(256)) : static_cast<unsigned char>(byte ^ (1u << random(8)));
-    }
-    exercise(bytes);
-  }
+  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4}) damage_at_random(good_file(quantised));
   SUCCEED("no crash");
 }
 
 TEST_CASE("weights full of NaN give an answer, not a crash", "[runtime][unit]") {
-  GgufBuilder file = good_file();
-  for (auto& tensor : file.tensors) {
-    if (tensor.name != "rope_freqs.weight") std::fill(tensor.bytes.begin(), tensor.bytes.end(), 0xFF);
+  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4}) {
+    GgufBuilder file = good_file(quantised);
+    for (auto& tensor : file.tensors) {
+      if (tensor.name != "rope_freqs.weight") std::fill(tensor.bytes.begin(), tensor.bytes.end(), 0xFF);
+    }
+    exercise(file.build());
   }
-  exercise(file.build());
   SUCCEED("no crash");
 }

@@ -1,5 +1,6 @@
 #include "unit/runtime/tiny_elastic.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace elastify_test {
@@ -8,36 +9,49 @@ constexpr double kEpsilon = 1e-5;
 constexpr double kRopeBase = 10000;
 constexpr std::uint32_t kRank = 5;
 constexpr float kAdapterScale = 2.0f;
+constexpr std::uint32_t kF32 = 0, kF16 = 1;
+
+// The activations that a quantised product sees: blocks of 32, largest magnitude over 127.
+std::vector<double> rounded_inputs(const std::vector<double>& x) {
+  std::vector<double> out(x.size());
+  for (std::size_t first = 0; first < x.size(); first += 32) {
+    const std::size_t last = std::min(x.size(), first + 32);
+    double largest = 0;
+    for (std::size_t i = first; i < last; ++i) largest = std::max(largest, std::abs(x[i]));
+    for (std::size_t i = first; i < last; ++i) out[i] = largest == 0 ? 0 : std::nearbyint(x[i] * 127 / largest) * largest / 127;
+  }
+  return out;
+}
 }  // namespace
 
 TinyElastic::TinyElastic(const TinyElasticShape& shape, std::uint64_t seed) : shape_(shape), state_(seed) {
   const auto& s = shape_;
+  const std::uint32_t type = s.quantised != 0 ? s.quantised : s.f16 ? kF16 : kF32;
   const std::uint64_t q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim, h = s.hidden;
-  add("token_embd.weight", {h, s.vocab}, s.f16, 1);
-  add("output_norm.weight", {h}, false, 0.3f, 1);
-  if (!s.tied) add("output.weight", {h, s.vocab}, s.f16, 0.4f);
-  if (s.rope_freqs) add("rope_freqs.weight", {s.head_dim / 2}, false, 0.5f, 2);
+  add("token_embd.weight", {h, s.vocab}, type, 1);
+  add("output_norm.weight", {h}, kF32, 0.3f, 1);
+  if (!s.tied) add("output.weight", {h, s.vocab}, type, 0.4f);
+  if (s.rope_freqs) add("rope_freqs.weight", {s.head_dim / 2}, kF32, 0.5f, 2);
   for (std::uint32_t b = 0; b < s.blocks; ++b) {
     const std::string blk = "blk." + std::to_string(b) + ".";
-    add(blk + "attn_norm.weight", {h}, false, 0.3f, 1);
-    add(blk + "ffn_norm.weight", {h}, false, 0.3f, 1);
-    add(blk + "attn_q.weight", {h, q}, s.f16, 0.4f);
-    add(blk + "attn_k.weight", {h, kv}, s.f16, 0.4f);
-    add(blk + "attn_v.weight", {h, kv}, s.f16, 0.4f);
-    add(blk + "attn_output.weight", {q, h}, s.f16, 0.4f);
-    add(blk + "ffn_gate.weight", {h, s.ffn}, s.f16, 0.4f);
-    add(blk + "ffn_up.weight", {h, s.ffn}, s.f16, 0.4f);
-    add(blk + "ffn_down.weight", {s.ffn, h}, s.f16, 0.2f);
-    tensors_[blk + "attn_output.weight"].tiled = tensors_[blk + "ffn_down.weight"].tiled = true;
+    add(blk + "attn_norm.weight", {h}, kF32, 0.3f, 1);
+    add(blk + "ffn_norm.weight", {h}, kF32, 0.3f, 1);
+    add(blk + "attn_q.weight", {h, q}, type, 0.4f);
+    add(blk + "attn_k.weight", {h, kv}, type, 0.4f);
+    add(blk + "attn_v.weight", {h, kv}, type, 0.4f);
+    add(blk + "attn_output.weight", {q, h}, type, 0.4f);
+    add(blk + "ffn_gate.weight", {h, s.ffn}, type, 0.4f);
+    add(blk + "ffn_up.weight", {h, s.ffn}, type, 0.4f);
+    add(blk + "ffn_down.weight", {s.ffn, h}, type, 0.2f);
     if (s.biases) {
-      add(blk + "attn_q.bias", {q}, false, 1);
-      add(blk + "attn_k.bias", {kv}, false, 1);
-      add(blk + "attn_v.bias", {kv}, false, 1);
-      add(blk + "attn_output.bias", {h}, false, 1);
+      add(blk + "attn_q.bias", {q}, kF32, 1);
+      add(blk + "attn_k.bias", {kv}, kF32, 1);
+      add(blk + "attn_v.bias", {kv}, kF32, 1);
+      add(blk + "attn_output.bias", {h}, kF32, 1);
     }
     if (s.qk_norm) {
-      add(blk + "attn_q_norm.weight", {s.head_dim}, false, 0.5f, 1.5f);
-      add(blk + "attn_k_norm.weight", {s.head_dim}, false, 0.5f, 1.5f);
+      add(blk + "attn_q_norm.weight", {s.head_dim}, kF32, 0.5f, 1.5f);
+      add(blk + "attn_k_norm.weight", {s.head_dim}, kF32, 0.5f, 1.5f);
     }
   }
   // Adapters of all levels but the last; one target of one block is left out, as the format allows.
@@ -48,8 +62,8 @@ TinyElastic::TinyElastic(const TinyElasticShape& shape, std::uint64_t seed) : sh
       const std::string prefix = "adapter." + std::to_string(s.levels[l]) + ".blk." + std::to_string(b) + ".";
       const auto pair = [&](const std::string& target, std::uint64_t in, std::uint64_t out) {
         if (b == 1 && target == "attn_k") return;
-        add(prefix + target + ".lora_a", {in, kRank}, true, 0.2f);
-        add(prefix + target + ".lora_b", {kRank, out}, true, 0.2f);
+        add(prefix + target + ".lora_a", {in, kRank}, kF16, 0.2f);
+        add(prefix + target + ".lora_b", {kRank, out}, kF16, 0.2f);
       };
       pair("attn_q", h, ql), pair("attn_k", h, kvl), pair("attn_v", h, kvl), pair("attn_output", ql, h);
       pair("ffn_gate", h, n), pair("ffn_up", h, n), pair("ffn_down", n, h);
@@ -62,15 +76,49 @@ double TinyElastic::uniform() {
   return static_cast<double>(state_ >> 11) * 0x1p-52 - 1;
 }
 
-void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, bool f16, float scale, float centre) {
-  Tensor tensor{dims, {}, f16};
+void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, std::uint32_t type, float scale, float centre) {
+  Tensor tensor{dims, {}, type};
+  tensor.tiled = name.ends_with("attn_output.weight") || name.ends_with("ffn_down.weight");
   std::uint64_t count = 1;
   for (const std::uint64_t dim : dims) count *= dim;
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto value = static_cast<float>(centre + scale * uniform());
-    tensor.values.push_back(f16 ? float_from_half_bits(half_from_float(value)) : value);
+    tensor.values.push_back(type == kF16 ? float_from_half_bits(half_from_float(value)) : value);
+  }
+  if (type == kQ8 || type == kQ4) {
+    tensor.panels = quantise_panels(type, tensor.tiled, static_cast<std::uint32_t>(dims[1]), static_cast<std::uint32_t>(dims[0]), tensor.values);
+    tensor.values = tensor.panels.values;
   }
   tensors_[name] = std::move(tensor);
+}
+
+TinyElastic TinyElastic::alone(std::uint32_t level) const {
+  std::size_t l = 0;
+  while (shape_.levels[l] != level) ++l;
+  const std::uint32_t groups = shape_.kv_groups[l * shape_.blocks], neurons = shape_.neurons[l * shape_.blocks], per_group = shape_.heads / shape_.kv_heads;
+  TinyElastic cut(*this);
+  TinyElasticShape& s = cut.shape_;
+  s.levels = {100}, s.kv_heads = groups, s.heads = groups * per_group, s.ffn = neurons;
+  s.kv_groups.assign(s.blocks, groups), s.neurons.assign(s.blocks, neurons);
+  const std::uint64_t q = s.heads * s.head_dim, kv = groups * s.head_dim, h = s.hidden;
+  const std::map<std::string, std::vector<std::uint64_t>> dims = {{"attn_q.weight", {h, q}}, {"attn_k.weight", {h, kv}}, {"attn_v.weight", {h, kv}},
+    {"attn_output.weight", {q, h}}, {"ffn_gate.weight", {h, neurons}}, {"ffn_up.weight", {h, neurons}}, {"ffn_down.weight", {neurons, h}}};
+  for (auto& [name, tensor] : cut.tensors_) {
+    const auto found = name.starts_with("blk.") ? dims.find(name.substr(name.find('.', 4) + 1)) : dims.end();
+    if (found == dims.end()) continue;
+    const std::uint64_t in = found->second[0], out = found->second[1], width = tensor.dims[0];
+    std::vector<float> values;
+    for (std::uint64_t o = 0; o < out; ++o) {
+      values.insert(values.end(), tensor.values.begin() + static_cast<long>(o * width), tensor.values.begin() + static_cast<long>(o * width + in));
+    }
+    tensor.values = values;
+    tensor.dims = found->second;
+    if (tensor.panels.bytes.empty()) continue;
+    const std::uint64_t last = tensor.panels.dims[3], kept = ((tensor.tiled ? in : out) + 31) / 32;
+    tensor.panels.bytes.resize(tensor.panels.bytes.size() / last * kept);
+    tensor.panels.dims[3] = kept;
+  }
+  return cut;
 }
 
 std::vector<std::int32_t> TinyElastic::text(std::size_t count) const {
@@ -103,7 +151,11 @@ GgufBuilder TinyElastic::artifact() const {
   m["elastic.format_version"] = std::uint32_t{1};
   m["elastic.rope_pairing"] = std::string("halves");
   m["elastic.tile_inputs"] = std::uint32_t{32};
-  m["elastic.tiled_tensors"] = std::vector<std::string>{"attn_output.weight", "ffn_down.weight"};
+  std::vector<std::string> permuted = {"attn_output.weight", "ffn_down.weight"};
+  for (const char* suffix : {"token_embd.weight", "output.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "ffn_gate.weight", "ffn_up.weight"}) {
+    if (s.quantised != 0) permuted.push_back(suffix);
+  }
+  m["elastic.tiled_tensors"] = permuted;
   m["elastic.levels"] = s.levels;
   m["elastic.plan.kv_groups"] = s.kv_groups;
   m["elastic.plan.neurons"] = s.neurons;
@@ -113,6 +165,10 @@ GgufBuilder TinyElastic::artifact() const {
     m["elastic.adapter.scale"] = std::vector<float>(s.levels.size() - 1, kAdapterScale);
   }
   for (const auto& [name, tensor] : tensors_) {
+    if (!tensor.panels.bytes.empty()) {
+      file.tensors.push_back({name, tensor.type, tensor.panels.dims, tensor.panels.bytes});
+      continue;
+    }
     std::vector<std::uint64_t> dims = tensor.dims;
     std::vector<float> values = tensor.values;
     if (tensor.tiled) {
@@ -123,7 +179,7 @@ GgufBuilder TinyElastic::artifact() const {
       }
       dims = {32, out, tiles};
     }
-    file.tensors.push_back({name, tensor.f16 ? 1u : 0u, dims, tensor.f16 ? f16_bytes(values) : f32_bytes(values)});
+    file.tensors.push_back({name, tensor.type, dims, tensor.type == kF16 ? f16_bytes(values) : f32_bytes(values)});
   }
   return file;
 }
@@ -134,8 +190,9 @@ TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block,
   const std::string adapter = "adapter." + std::to_string(level) + "." + blk;
   const Tensor& w = tensors_.at(blk + ".weight");
   Vector y(out), low(kRank);
+  const Vector inputs = w.panels.bytes.empty() ? x : rounded_inputs(x);
   for (std::size_t o = 0; o < out; ++o) {
-    for (std::size_t i = 0; i < x.size(); ++i) y[o] += static_cast<double>(w.values[o * w.dims[0] + i]) * x[i];
+    for (std::size_t i = 0; i < x.size(); ++i) y[o] += static_cast<double>(w.values[o * w.dims[0] + i]) * inputs[i];
     if (has(blk + ".bias")) y[o] += tensors_.at(blk + ".bias").values[o];
   }
   if (!has(adapter + ".lora_a")) return y;
@@ -231,9 +288,11 @@ std::vector<std::vector<double>> TinyElastic::reference(const std::vector<std::i
     }
   }
   std::vector<Vector> logits;
-  const auto& head = tensors_.at(s.tied ? "token_embd.weight" : "output.weight").values;
+  const Tensor& head_tensor = tensors_.at(s.tied ? "token_embd.weight" : "output.weight");
+  const auto& head = head_tensor.values;
   for (const Vector& state : x) {
-    const Vector h = norm(state, "output_norm.weight");
+    const Vector normed = norm(state, "output_norm.weight");
+    const Vector h = head_tensor.panels.bytes.empty() ? normed : rounded_inputs(normed);
     Vector row(s.vocab);
     for (std::size_t o = 0; o < s.vocab; ++o) {
       for (std::size_t i = 0; i < s.hidden; ++i) row[o] += static_cast<double>(head[o * s.hidden + i]) * h[i];

@@ -8,12 +8,14 @@
 #include <vector>
 
 #include "support/gguf_builder.h"
+#include "support/panel_builder.h"
 
 namespace elastify_test {
 
 struct TinyElasticShape {
   std::uint32_t blocks = 3, hidden = 40, ffn = 172, vocab = 97, context = 64;
   std::uint32_t heads = 4, kv_heads = 2, head_dim = 8, window = 0;
+  std::uint32_t quantised = 0;  // of all matrices: kQ8 or kQ4; 0: they are F32 or F16
   bool f16 = false, biases = false, qk_norm = false, tied = false, rope_freqs = false, adapters = false;
   std::vector<std::uint32_t> levels{20, 50, 100};
   std::vector<std::uint32_t> kv_groups{1, 1, 1, 1, 2, 1, 2, 2, 2};          // levels x blocks
@@ -25,7 +27,9 @@ class TinyElastic {
   explicit TinyElastic(const TinyElasticShape& shape, std::uint64_t seed = 1);
 
   GgufBuilder artifact() const;
-  // Logits of every position, [tokens][vocab].
+  // One level as a model of its own: each tensor's prefix, byte for byte. The level has the same widths in every block.
+  TinyElastic alone(std::uint32_t level) const;
+  // Logits of every position, [tokens][vocab]. Products of quantised matrices round their inputs to eight bits.
   std::vector<std::vector<double>> reference(const std::vector<std::int32_t>& tokens, std::uint32_t level) const;
   std::vector<std::int32_t> text(std::size_t count) const;  // random tokens
 
@@ -35,11 +39,13 @@ class TinyElastic {
   struct Tensor {
     std::vector<std::uint64_t> dims;  // [in] or [in, out]
     std::vector<float> values;        // [out][in], as the file's type rounds them
-    bool f16 = false, tiled = false;
+    std::uint32_t type = 0;
+    bool tiled = false;
+    PanelMatrix panels{};             // of quantised types
   };
   using Vector = std::vector<double>;
 
-  void add(const std::string& name, std::vector<std::uint64_t> dims, bool f16, float scale, float centre = 0);
+  void add(const std::string& name, std::vector<std::uint64_t> dims, std::uint32_t type, float scale, float centre = 0);
   double uniform();  // -1..1
   bool has(const std::string& name) const { return tensors_.contains(name); }
   // y = W x over the first `out` rows and x.size() columns, plus bias and adapter where there are any.

@@ -1,0 +1,103 @@
+// ByteDot: sums of products of unsigned weight bytes and signed activation bytes, four per 32-bit lane. Highway 1.0.3 has no
+// such multiply-add, so each instruction set gives its own here; every one of them is exact. Included once per target, inside
+// the target's namespace; ELRT_BYTE_DOT_EXTENSION asks for the instructions beyond Highway's target (VNNI, ARM dot product).
+//
+//   kMaxWeight        the largest weight byte that the sums of a block (8 calls) hold: 255, or 15 where pairs meet in 16 bits
+//   kSignedWeights    weights are read as signed: q instead of q + 128
+//   Sum begin(start)  a running sum from `start` (int32 lanes); add() adds to it; end(sum, start) gives int32 lanes
+//
+// Weights and activations are passed as the int32 lanes that hold their four bytes.
+
+using DI = hn::CappedTag<std::int32_t, 16>;
+using VI = hn::Vec<DI>;
+
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_SSSE3 && !ELRT_BYTE_DOT_EXTENSION
+
+// vpmaddubsw: pairs of products in 16 bits. 8 calls x 2 products x 15 x 127 = 30480 fit; a full weight byte does not.
+struct ByteDot {
+  static constexpr int kMaxWeight = 15;
+  static constexpr bool kSignedWeights = false;
+  using DS = hn::Repartition<std::int16_t, DI>;
+  using Sum = hn::Vec<DS>;
+
+  static HWY_INLINE Sum begin(VI) { return hn::Zero(DS()); }
+  static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) {
+#if HWY_TARGET <= HWY_AVX3
+    sum = hn::Add(sum, Sum{_mm512_maddubs_epi16(weights.raw, inputs.raw)});
+#elif HWY_TARGET == HWY_AVX2
+    sum = hn::Add(sum, Sum{_mm256_maddubs_epi16(weights.raw, inputs.raw)});
+#else
+    sum = hn::Add(sum, Sum{_mm_maddubs_epi16(weights.raw, inputs.raw)});
+#endif
+    // GCC would multiply first, keep all products in memory and add them later: three times the work.
+#if HWY_COMPILER_GCC_ACTUAL
+    asm("" : "+v"(sum.raw));
+#endif
+    return sum;
+  }
+  static HWY_INLINE VI end(Sum sum, VI start) {
+    const Sum one = hn::Set(DS(), 1);
+#if HWY_TARGET <= HWY_AVX3
+    return hn::Add(start, VI{_mm512_madd_epi16(sum.raw, one.raw)});
+#elif HWY_TARGET == HWY_AVX2
+    return hn::Add(start, VI{_mm256_madd_epi16(sum.raw, one.raw)});
+#else
+    return hn::Add(start, VI{_mm_madd_epi16(sum.raw, one.raw)});
+#endif
+  }
+};
+
+#elif HWY_ARCH_X86 && ELRT_BYTE_DOT_EXTENSION
+
+struct ByteDot {  // AVX-512 VNNI
+  static constexpr int kMaxWeight = 255;
+  static constexpr bool kSignedWeights = false;
+  using Sum = VI;
+
+  static HWY_INLINE Sum begin(VI start) { return start; }
+  static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) { return VI{_mm512_dpbusd_epi32(sum.raw, weights.raw, inputs.raw)}; }
+  static HWY_INLINE VI end(Sum sum, VI) { return sum; }
+};
+
+#elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64
+
+struct ByteDot {
+  static constexpr int kMaxWeight = 255;
+  static constexpr bool kSignedWeights = true;
+  using Sum = VI;
+
+  static HWY_INLINE Sum begin(VI start) { return start; }
+  static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) {
+    const int8x16_t w = vreinterpretq_s8_s32(weights.raw), x = vreinterpretq_s8_s32(inputs.raw);
+#if ELRT_BYTE_DOT_EXTENSION
+    return VI{vdotq_s32(sum.raw, w, x)};
+#else
+    const int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(x)), high = vmull_high_s8(w, x);
+    return VI{vpadalq_s16(sum.raw, vpaddq_s16(low, high))};  // a pair is at most 2 x 127 x 127 = 32258
+#endif
+  }
+  static HWY_INLINE VI end(Sum sum, VI) { return sum; }
+};
+
+#else
+
+struct ByteDot {  // plain 32-bit arithmetic, for any target
+  static constexpr int kMaxWeight = 255;
+  static constexpr bool kSignedWeights = false;
+  using Sum = VI;
+
+  template <int Byte>
+  static HWY_INLINE VI product(VI weights, VI inputs) {
+    const hn::RebindToUnsigned<DI> du;
+    const VI weight = hn::And(hn::BitCast(DI(), hn::ShiftRight<8 * Byte>(hn::BitCast(du, weights))), hn::Set(DI(), 255));
+    return hn::Mul(weight, hn::ShiftRight<24>(hn::ShiftLeft<24 - 8 * Byte>(inputs)));
+  }
+  static HWY_INLINE Sum begin(VI start) { return start; }
+  static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) {
+    const VI low = hn::Add(product<0>(weights, inputs), product<1>(weights, inputs));
+    return hn::Add(sum, hn::Add(low, hn::Add(product<2>(weights, inputs), product<3>(weights, inputs))));
+  }
+  static HWY_INLINE VI end(Sum sum, VI) { return sum; }
+};
+
+#endif

@@ -1,0 +1,210 @@
+// The products of quantised matrices. Included once per target behind panel_weights-inl.hpp.
+//
+// Every output is one float32 sum over its blocks in ascending order,
+//   sum = fma(float(integer sum of the block), weight scale * activation scale, sum),
+// with exact integer sums; no lane meets another. So an output's bits depend neither on the batch nor on the threads, nor, where
+// multiply-add is fused, on the instruction set. Few tokens read the file's panels as they stream by; many share panels
+// that were unpacked once.
+
+constexpr std::size_t kPanelSide = format::kPanelOutputs;
+constexpr std::size_t kVectors = kPanelSide / hn::MaxLanes(DI());  // of outputs, in a panel
+#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr int kRegisters = 32;
+#else
+constexpr int kRegisters = 16;
+#endif
+
+// The activations of consecutive tokens.
+struct Inputs {
+  const std::int8_t* values;
+  const BlockFactors* factors;
+  std::size_t value_stride, factor_stride;
+
+  HWY_INLINE VI group(std::size_t token, std::size_t block, std::size_t group) const {
+    std::int32_t bytes;
+    std::memcpy(&bytes, values + token * value_stride + block * kPanelSide + group * 4, sizeof(bytes));
+    return hn::Set(DI(), bytes);
+  }
+  HWY_INLINE const BlockFactors& of(std::size_t token, std::size_t block) const { return factors[token * factor_stride + block]; }
+};
+
+// Adds one block to Vectors x Tokens sums; `vector` is the first of the panel's vectors.
+template <int Vectors, int Tokens, typename Weights>
+HWY_INLINE void add_block(const Weights weights, std::size_t vector, const Inputs& x, std::size_t block, VF (*sums)[Tokens]) {
+  constexpr int kPlanes = Weights::kPlanes;
+  ByteDot::Sum dots[Vectors][Tokens][kPlanes];
+  for (int t = 0; t < Tokens; ++t) {
+    const VI start = hn::Set(DI(), Weights::start(x.of(t, block)));
+    for (int v = 0; v < Vectors; ++v) {
+      dots[v][t][0] = ByteDot::begin(start);
+      if (kPlanes == 2) dots[v][t][kPlanes - 1] = ByteDot::begin(hn::Zero(DI()));
+    }
+  }
+  for (std::size_t group = 0; group < 4; ++group) {
+    VI w[Vectors][2][kPlanes];
+    for (int v = 0; v < Vectors; ++v) weights.load(vector + v, group, w[v]);
+    for (int t = 0; t < Tokens; ++t) {
+      for (int half = 0; half < 2; ++half) {
+        const VI inputs = x.group(t, block, group + 4 * half);
+        for (int v = 0; v < Vectors; ++v) {
+          for (int p = 0; p < kPlanes; ++p) dots[v][t][p] = ByteDot::add(dots[v][t][p], w[v][half][p], inputs);
+        }
+      }
+    }
+  }
+  for (int v = 0; v < Vectors; ++v) {
+    const VF scales = weights.scales(vector + v);
+    for (int t = 0; t < Tokens; ++t) {
+      VI sum = ByteDot::end(dots[v][t][0], hn::Set(DI(), Weights::start(x.of(t, block))));
+      if (kPlanes == 2) sum = hn::Add(sum, hn::ShiftLeft<4>(ByteDot::end(dots[v][t][kPlanes - 1], hn::Zero(DI()))));
+      const VF factor = hn::Mul(scales, hn::Set(DF(), x.of(t, block).scale));
+      sums[v][t] = hn::MulAdd(hn::ConvertTo(DF(), sum), factor, sums[v][t]);
+    }
+  }
+}
+
+// y of one panel and one token from its 32 sums; rows beyond `end` are dropped.
+HWY_INLINE void store_outputs(const Matmul& job, std::size_t token, std::uint32_t output, std::uint32_t end, const float* sums) {
+  const std::uint32_t count = std::min<std::uint32_t>(kPanelSide, end - output);
+  float* y = job.y + token * job.y_stride + output;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const float product = job.scale * sums[i];
+    const float biased = job.bias == nullptr ? product : product + job.bias[output + i];
+    y[i] = job.accumulate ? y[i] + biased : biased;
+  }
+}
+
+HWY_INLINE const std::uint8_t* panel_at(const Matrix& m, std::size_t block, std::uint32_t output) {
+  return reinterpret_cast<const std::uint8_t*>(m.data) + block * m.tile_stride + output / kPanelSide * m.row_stride;
+}
+
+HWY_INLINE Inputs inputs_from(const Matmul& job, std::size_t token) {
+  return {job.quantised->row(token), job.quantised->row_factors(token), job.quantised->value_stride, job.quantised->block_stride};
+}
+
+// As many vectors at once as registers hold with their sums.
+constexpr int vectors_at_once(int tokens, int planes) {
+  const int room = kRegisters == 32 ? 12 : 8;
+  int vectors = 1;
+  while (vectors * 2 <= static_cast<int>(kVectors) && vectors * 2 * tokens * planes <= room) vectors *= 2;
+  return vectors;
+}
+
+// Few tokens: `Panels` panels side by side, straight from the file, whose blocks are fetched ahead where they do not follow
+// each other in memory.
+template <int Panels, int Tokens, typename File>
+HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::uint32_t end) {
+  constexpr int kStep = vectors_at_once(Tokens, File::kPlanes);
+  const Matrix& m = *job.weights;
+  const Inputs x = inputs_from(job, 0);
+  const std::size_t blocks = (job.inputs + kPanelSide - 1) / kPanelSide;
+  VF sums[Panels][kVectors][Tokens];
+  for (auto& panel : sums) {
+    for (auto& vector : panel) {
+      for (VF& sum : vector) sum = hn::Zero(DF());
+    }
+  }
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const std::uint8_t* data = panel_at(m, block, output);
+    if (m.tiled && block + 1 < blocks) {
+      for (std::size_t at = 0; at < Panels * m.panel_bytes(); at += 64) hwy::Prefetch(data + m.tile_stride + at);
+    }
+    for (int p = 0; p < Panels; ++p) {
+      for (std::size_t v = 0; v < kVectors; v += kStep) {
+        add_block<kStep, Tokens>(File{data + p * m.row_stride}, v, x, block, &sums[p][v]);
+      }
+    }
+  }
+  for (int p = 0; p < Panels; ++p) {
+    for (int t = 0; t < Tokens; ++t) {
+      alignas(64) float row[kPanelSide];
+      for (std::size_t v = 0; v < kVectors; ++v) hn::Store(sums[p][v][t], DF(), row + v * lanes());
+      store_outputs(job, t, output + p * kPanelSide, end, row);
+    }
+  }
+}
+
+template <int Tokens, typename File>
+void stream_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+  constexpr int kPanels = 4;  // a tiled matrix's neighbours: one stretch of memory for each block
+  std::uint32_t output = begin;
+  if (job.weights->tiled) {
+    for (; output + (kPanels - 1) * kPanelSide < end; output += kPanels * kPanelSide) stream_panels<kPanels, Tokens, File>(job, output, end);
+  }
+  for (; output < end; output += kPanelSide) stream_panels<1, Tokens, File>(job, output, end);
+}
+
+// Many tokens. A stretch of blocks of one panel, unpacked, stays in the first-level cache while a strip of tokens passes; the
+// strip's sums wait in memory between stretches.
+constexpr std::size_t kStretchBlocks = 8;
+constexpr std::size_t kStripTokens = 128;
+
+template <typename File>
+struct Strip {
+  typename PreparedPanel<File>::Storage panels[kStretchBlocks];
+  alignas(64) float sums[kStripTokens][kPanelSide];
+};
+
+// Blocks first.. of the stretch, for Tokens tokens of the strip.
+template <int Tokens, typename File>
+HWY_INLINE void add_stretch(Strip<File>& strip, std::size_t token, const Inputs& x, std::size_t first, std::size_t blocks) {
+  constexpr int kStep = vectors_at_once(Tokens, File::kPlanes);
+  for (std::size_t vector = 0; vector < kVectors; vector += kStep) {
+    VF sums[kStep][Tokens];
+    for (int v = 0; v < kStep; ++v) {
+      for (int t = 0; t < Tokens; ++t) sums[v][t] = hn::Load(DF(), strip.sums[token + t] + (vector + v) * lanes());
+    }
+    for (std::size_t b = 0; b < blocks; ++b) {
+      add_block<kStep, Tokens>(PreparedPanel<File>{&strip.panels[b]}, vector, x, first + b, sums);
+    }
+    for (int v = 0; v < kStep; ++v) {
+      for (int t = 0; t < Tokens; ++t) hn::Store(sums[v][t], DF(), strip.sums[token + t] + (vector + v) * lanes());
+    }
+  }
+}
+
+template <typename File>
+HWY_NOINLINE void add_stretch_to_strip(const Matmul& job, Strip<File>& strip, std::size_t token, std::size_t tokens, std::size_t first,
+                                       std::size_t blocks) {
+  constexpr int kTokens = kRegisters == 32 || File::kPlanes == 2 ? 6 : 4;
+  std::size_t t = 0;
+  for (; t + kTokens <= tokens; t += kTokens) add_stretch<kTokens>(strip, t, inputs_from(job, token + t), first, blocks);
+  for (; t + 2 <= tokens; t += 2) add_stretch<2>(strip, t, inputs_from(job, token + t), first, blocks);
+  for (; t < tokens; ++t) add_stretch<1>(strip, t, inputs_from(job, token + t), first, blocks);
+}
+
+template <typename File>
+HWY_NOINLINE void multiply_strip(const Matmul& job, std::uint32_t output, std::uint32_t end, std::size_t token) {
+  Strip<File> strip;
+  const std::size_t tokens = std::min<std::size_t>(kStripTokens, job.tokens - token);
+  const std::size_t blocks = (job.inputs + kPanelSide - 1) / kPanelSide;
+  for (std::size_t t = 0; t < tokens; ++t) std::fill_n(strip.sums[t], kPanelSide, 0.0f);
+  for (std::size_t first = 0; first < blocks; first += kStretchBlocks) {
+    const std::size_t count = std::min(kStretchBlocks, blocks - first);
+    for (std::size_t b = 0; b < count; ++b) prepare(File{panel_at(*job.weights, first + b, output)}, strip.panels[b]);
+    add_stretch_to_strip(job, strip, token, tokens, first, count);
+  }
+  for (std::size_t t = 0; t < tokens; ++t) store_outputs(job, token + t, output, end, strip.sums[t]);
+}
+
+template <typename File>
+void multiply_panels(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+  switch (job.tokens) {
+    case 0: return;
+    case 1: return stream_tokens<1, File>(job, begin, end);
+    case 2: return stream_tokens<2, File>(job, begin, end);
+    case 3: return stream_tokens<3, File>(job, begin, end);
+    case 4: return stream_tokens<4, File>(job, begin, end);
+    case 5: return stream_tokens<5, File>(job, begin, end);
+    case 6: return stream_tokens<6, File>(job, begin, end);
+    default: break;
+  }
+  for (std::uint32_t output = begin; output < end; output += kPanelSide) {
+    for (std::size_t token = 0; token < job.tokens; token += kStripTokens) multiply_strip<File>(job, output, end, token);
+  }
+}
+
+void multiply(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+  if (job.weights->type == TensorType::kQ8_0) return multiply_panels<Q8Panel>(job, begin, end);
+  multiply_panels<Q4Panel>(job, begin, end);
+}

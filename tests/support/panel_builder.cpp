@@ -1,0 +1,64 @@
+#include "support/panel_builder.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "support/gguf_builder.h"
+
+namespace elastify_test {
+
+PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs, const std::vector<int>& q,
+                        const std::vector<std::uint16_t>& scales) {
+  const std::uint32_t across = (inputs + 31) / 32, down = (outputs + 31) / 32;
+  const std::size_t panel_bytes = type == kQ8 ? 1088 : 576;
+  PanelMatrix m;
+  m.dims = {32, 32, tiled ? down : across, tiled ? across : down};
+  m.bytes.assign(panel_bytes * across * down, 0);
+  m.values.resize(q.size());
+  // Where nothing is written, q is zero: 128 or, in both halves, 8.
+  for (std::size_t at = 0; at < m.bytes.size(); ++at) {
+    if (at % panel_bytes >= 64) m.bytes[at] = type == kQ8 ? 128 : 0x88;
+  }
+  for (std::uint32_t o = 0; o < outputs; ++o) {
+    for (std::uint32_t i = 0; i < inputs; ++i) {
+      const std::size_t panel = tiled ? std::size_t{i / 32} * down + o / 32 : std::size_t{o / 32} * across + i / 32;
+      unsigned char* p = m.bytes.data() + panel * panel_bytes;
+      const std::uint16_t scale = scales[o * across + i / 32];
+      p[2 * (o % 32)] = static_cast<unsigned char>(scale & 255);
+      p[2 * (o % 32) + 1] = static_cast<unsigned char>(scale >> 8);
+      const int value = q[std::size_t{o} * inputs + i];
+      const std::uint32_t within = i % 32;
+      if (type == kQ8) {
+        p[64 + (within / 4 * 32 + o % 32) * 4 + within % 4] = static_cast<unsigned char>(value + 128);
+      } else {
+        unsigned char& byte = p[64 + (within % 16 / 4 * 32 + o % 32) * 4 + within % 4];
+        byte = static_cast<unsigned char>(within < 16 ? (byte & 0xF0) | (value + 8) : (byte & 0x0F) | ((value + 8) << 4));
+      }
+      m.values[std::size_t{o} * inputs + i] = float_from_half_bits(scale) * static_cast<float>(value);
+    }
+  }
+  return m;
+}
+
+PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs, const std::vector<float>& values) {
+  const std::uint32_t across = (inputs + 31) / 32;
+  const int low = type == kQ8 ? -127 : -8, high = type == kQ8 ? 127 : 7;
+  std::vector<int> q(values.size());
+  std::vector<std::uint16_t> scales(std::size_t{outputs} * across);
+  for (std::uint32_t o = 0; o < outputs; ++o) {
+    for (std::uint32_t block = 0; block < across; ++block) {
+      const std::size_t first = std::size_t{o} * inputs + block * 32, last = std::size_t{o} * inputs + std::min(inputs, block * 32 + 32);
+      float largest = 0;
+      for (std::size_t i = first; i < last; ++i) largest = std::max(largest, std::fabs(values[i]));
+      const std::uint16_t scale = half_from_float(largest / static_cast<float>(high));
+      scales[o * across + block] = scale;
+      for (std::size_t i = first; i < last; ++i) {
+        const float unit = float_from_half_bits(scale);
+        q[i] = unit == 0 ? 0 : std::clamp(static_cast<int>(std::nearbyint(values[i] / unit)), low, high);
+      }
+    }
+  }
+  return make_panels(type, tiled, outputs, inputs, q, scales);
+}
+
+}  // namespace elastify_test
