@@ -1,6 +1,7 @@
 #include "tlm/dual_head.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/error.h"
 

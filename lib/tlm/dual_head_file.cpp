@@ -1,5 +1,6 @@
 #include "tlm/dual_head_file.h"
 
+#include <algorithm>
 #include <set>
 
 #include "base/config.h"

@@ -108,7 +108,7 @@ TEST_CASE("WordPiece lowers, strips accents and cuts ideographs, and its spans s
 
 TEST_CASE("WordPiece leaves out what BERT cleans, and keeps it inside the words", "[tokenizer][unit]") {
   const WordPiece wordpiece = make();
-  for (const std::string hidden : {std::string(1, '\0'), std::string("\x01"), std::string("\xEF\xBF\xBD"), std::string("\xE2\x80\x8B"),
+  for (const std::string& hidden : {std::string(1, '\0'), std::string("\x01"), std::string("\xEF\xBF\xBD"), std::string("\xE2\x80\x8B"),
                                    std::string("\xFF"), std::string("\xE4\xB8"), std::string("\xC2\x85"), std::string("\xEE\x80\x80")}) {
     const WordPieces pieces = encode(wordpiece, "a" + hidden + "b");
     CHECK(ids(pieces) == Ids{15});  // "ab"
