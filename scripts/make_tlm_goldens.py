@@ -224,7 +224,8 @@ def random_weights(spec, random):
         elif name.endswith("embeddings.weight"):
             weights[name] = random.normal(size=shape)
         else:
-            gain = 2.0 if name.endswith(("query.weight", "key.weight")) else 1.0
+            gain = 1.0 if spec.norm == "layer_norm" else 0.6  # without norms states would grow from layer to layer
+            gain *= 2.0 if name.endswith(("query.weight", "key.weight")) else 1.0
             weights[name] = random.normal(size=shape) * gain / np.sqrt(shape[-1])
     return weights
 

@@ -1,14 +1,15 @@
-// What the cases of this folder share: a tiny encoder and rows of tokens. LibTorch's logging also defines CHECK: Catch2 comes last and
-// replaces it.
+// What the cases of this folder share: a tiny encoder and rows of tokens. LibTorch's logging also defines CHECK: Catch2 comes after it
+// and replaces it.
 #pragma once
 
-#include "support/expect_error.h"
-#include "support/temp_dir.h"
 #include "tlm/dual_head.h"
 #include "tlm/tlm_input.h"
 
 #undef CHECK
 #include <catch2/catch.hpp>
+
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
 
 namespace elastify_test {
 
