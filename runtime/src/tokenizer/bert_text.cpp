@@ -47,8 +47,8 @@ void append_decomposed(std::vector<BertChar>& run, char32_t code, TextSpan bytes
   }
   utf8proc_int32_t parts[8];  // the longest canonical decomposition has four characters
   int boundary = 0;
-  const utf8proc_ssize_t count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), parts, 8,
-                                                         UTF8PROC_DECOMPOSE, &boundary);
+  const utf8proc_ssize_t count =
+      utf8proc_decompose_char(static_cast<utf8proc_int32_t>(code), parts, 8, UTF8PROC_DECOMPOSE, &boundary);
   if (count < 1 || count > 8) {
     run.push_back({code, bytes});
     return;

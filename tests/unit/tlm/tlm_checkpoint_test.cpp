@@ -153,6 +153,10 @@ TEST_CASE("a damaged dual-head model is refused with what is wrong", "[tlm][unit
   expect_error(ErrorCode::kBadData, {"width", "unknown"}, read);
   write_dual_head(model, folder.path());
   Tensors tensors = read_all(folder / "model.safetensors");
+  tensors["decision.layer.9.extra"] = torch::zeros({1});
+  write_safetensors(folder / "model.safetensors", tensors);
+  expect_error(ErrorCode::kBadData, {"decision.layer.9.extra", "not part"}, read);
+  tensors.erase("decision.layer.9.extra");
   tensors.erase("decision.slo_embeddings.weight");
   write_safetensors(folder / "model.safetensors", tensors);
   expect_error(ErrorCode::kBadData, {"decision.slo_embeddings.weight", "missing"}, read);

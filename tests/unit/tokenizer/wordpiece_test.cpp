@@ -3,12 +3,11 @@
 
 #include <catch2/catch.hpp>
 #include <chrono>
+#include <fstream>
+#include <iterator>
 
 #include "support/skip.h"
 #include "tiny_tokenizers.h"
-
-#include <fstream>
-#include <iterator>
 
 using namespace elastify_test;
 using elrt::TextSpan;
@@ -17,9 +16,9 @@ using elrt::WordPieces;
 
 namespace {
 
-const std::vector<std::string> kVocabulary = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]",  // 0..4
-                                              "un",    "##aff", "##able", "a",     "e",      // 5..9
-                                              ",",     "[",     "]",      "cls",   "##a",    // 10..14
+const std::vector<std::string> kVocabulary = {"[PAD]", "[UNK]", "[CLS]",  "[SEP]", "[MASK]",         // 0..4
+                                              "un",    "##aff", "##able", "a",     "e",              // 5..9
+                                              ",",     "[",     "]",      "cls",   "##a",            // 10..14
                                               "ab",    "##b",   "##bc",   "abc",   "\xE4\xB8\xAD"};  // 15..19 (中)
 
 WordPiece make(std::vector<std::string> vocabulary = kVocabulary) {
@@ -41,7 +40,17 @@ Ids ids(const WordPieces& pieces) {
 }
 
 bool is_space_at(const std::string& text, std::size_t at) {
-  static const std::vector<std::string> kSpaces = {" ", "\t", "\n", "\r", "\xC2\xA0", "\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
+  static const std::vector<std::string> kSpaces = {" ",
+                                                   "\t",
+                                                   "\n",
+                                                   "\r",
+                                                   "\xC2\xA0",
+                                                   "\xE1\x9A\x80",
+                                                   "\xE2\x80\xA8",
+                                                   "\xE2\x80\xA9",
+                                                   "\xE2\x80\xAF",
+                                                   "\xE2\x81\x9F",
+                                                   "\xE3\x80\x80"};
   for (const auto& space : kSpaces) {
     if (text.compare(at, space.size(), space) == 0) return true;
   }
@@ -84,14 +93,15 @@ void check_spans(const WordPiece& wordpiece, const std::string& text) {
 TEST_CASE("WordPiece matches the longest token first and continues with ##", "[tokenizer][unit]") {
   const WordPiece wordpiece = make();
   CHECK(ids(encode(wordpiece, "unaffable")) == Ids{5, 6, 7});
-  CHECK(ids(encode(wordpiece, "abc")) == Ids{18});        // whole word
-  CHECK(ids(encode(wordpiece, "abbc")) == Ids{15, 17});   // "ab" before "a", "##bc" before "##b"
-  CHECK(ids(encode(wordpiece, "abx")) == Ids{1});         // nothing fits x: the whole piece is unknown
+  CHECK(ids(encode(wordpiece, "abc")) == Ids{18});       // whole word
+  CHECK(ids(encode(wordpiece, "abbc")) == Ids{15, 17});  // "ab" before "a", "##bc" before "##b"
+  CHECK(ids(encode(wordpiece, "abx")) == Ids{1});        // nothing fits x: the whole piece is unknown
   CHECK(ids(encode(wordpiece, "aa,a")) == Ids{8, 14, 10, 8});
   CHECK(ids(encode(wordpiece, "[CLS]")) == Ids{11, 13, 12});  // text never becomes a special token
 }
 
-TEST_CASE("WordPiece lowers, strips accents and cuts ideographs, and its spans stay on the original bytes", "[tokenizer][unit]") {
+TEST_CASE("WordPiece lowers, strips accents and cuts ideographs, and its spans stay on the original bytes",
+          "[tokenizer][unit]") {
   const WordPiece wordpiece = make();
   // "A" 1 byte, "Á" 2 bytes, "a" + U+0301 3 bytes of which the accent belongs to no token.
   const WordPieces accents = encode(wordpiece, "A \xC3\x81 a\xCC\x81");
@@ -100,7 +110,9 @@ TEST_CASE("WordPiece lowers, strips accents and cuts ideographs, and its spans s
   CHECK(accents.tokens[2].bytes == TextSpan{5, 6});
   CHECK(accents.words == std::vector<TextSpan>{{0, 1}, {2, 4}, {5, 8}});
   // a中b is one word of three pieces; b alone is not in the vocabulary.
-  const WordPieces mixed = encode(wordpiece, "a\xE4\xB8\xAD" "b");
+  const WordPieces mixed = encode(wordpiece,
+                                  "a\xE4\xB8\xAD"
+                                  "b");
   CHECK(ids(mixed) == Ids{8, 19, 1});
   CHECK(mixed.tokens[1].bytes == TextSpan{1, 4});
   CHECK(mixed.words.size() == 1);
@@ -108,8 +120,9 @@ TEST_CASE("WordPiece lowers, strips accents and cuts ideographs, and its spans s
 
 TEST_CASE("WordPiece leaves out what BERT cleans, and keeps it inside the words", "[tokenizer][unit]") {
   const WordPiece wordpiece = make();
-  for (const std::string& hidden : {std::string(1, '\0'), std::string("\x01"), std::string("\xEF\xBF\xBD"), std::string("\xE2\x80\x8B"),
-                                   std::string("\xFF"), std::string("\xE4\xB8"), std::string("\xC2\x85"), std::string("\xEE\x80\x80")}) {
+  for (const std::string& hidden :
+       {std::string(1, '\0'), std::string("\x01"), std::string("\xEF\xBF\xBD"), std::string("\xE2\x80\x8B"),
+        std::string("\xFF"), std::string("\xE4\xB8"), std::string("\xC2\x85"), std::string("\xEE\x80\x80")}) {
     const WordPieces pieces = encode(wordpiece, "a" + hidden + "b");
     CHECK(ids(pieces) == Ids{15});  // "ab"
     CHECK(pieces.tokens[0].bytes == TextSpan{0, 2 + hidden.size()});
@@ -152,7 +165,8 @@ TEST_CASE("hostile text takes linear time, and too much of it is refused", "[tok
   std::string almost;
   while (almost.size() < 1 << 20) almost += std::string(99, 'a') + "q ";
   CHECK(encode(wordpiece, almost).tokens.size() == encode(wordpiece, almost).words.size());
-  CHECK(std::chrono::steady_clock::now() - started < std::chrono::seconds(20));  // seconds under sanitizers, quadratic: minutes
+  CHECK(std::chrono::steady_clock::now() - started <
+        std::chrono::seconds(20));  // seconds under sanitizers, quadratic: minutes
   const auto refused = wordpiece.encode(std::string(WordPiece::kMaxTextBytes + 1, ' '));
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.failure().status == elrt::Status::kInvalidArgument);
@@ -168,7 +182,8 @@ TEST_CASE("a WordPiece vocabulary is read line by line and must hold the special
   CHECK(read->token(7) == "a");
   CHECK(read->token(8).empty());
   CHECK(read->token(-1).empty());
-  CHECK(std::vector{read->pad_id(), read->unk_id(), read->cls_id(), read->sep_id(), read->mask_id()} == Ids{0, 1, 2, 3, 4});
+  CHECK(std::vector{read->pad_id(), read->unk_id(), read->cls_id(), read->sep_id(), read->mask_id()} ==
+        Ids{0, 1, 2, 3, 4});
   for (std::size_t missing = 0; missing < 5; ++missing) {
     std::vector<std::string> vocabulary = kVocabulary;
     vocabulary[missing] = "x";
@@ -187,8 +202,10 @@ TEST_CASE("the published vocabulary encodes a sentence as the papers print it", 
   const auto wordpiece = WordPiece::from_vocabulary_text(text);
   REQUIRE(wordpiece.ok());
   CHECK(wordpiece->vocab_size() == 30522);
-  CHECK(std::vector{wordpiece->pad_id(), wordpiece->unk_id(), wordpiece->cls_id(), wordpiece->sep_id(), wordpiece->mask_id()} == Ids{0, 100, 101, 102, 103});
+  CHECK(std::vector{wordpiece->pad_id(), wordpiece->unk_id(), wordpiece->cls_id(), wordpiece->sep_id(),
+                    wordpiece->mask_id()} == Ids{0, 100, 101, 102, 103});
   std::vector<std::string> shown;
-  for (const auto& token : encode(wordpiece.value(), "He likes playing; John Johanson's").tokens) shown.emplace_back(wordpiece->token(token.id));
+  for (const auto& token : encode(wordpiece.value(), "He likes playing; John Johanson's").tokens)
+    shown.emplace_back(wordpiece->token(token.id));
   CHECK(shown == std::vector<std::string>{"he", "likes", "playing", ";", "john", "johan", "##son", "'", "s"});
 }
