@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "base/hf_reader.h"
 
 namespace elastify {
 
@@ -52,45 +53,6 @@ void ModelConfig::validate(const std::string& source) const {
 namespace {
 
 using nlohmann::json;
-
-// Typed access to config.json; null counts as missing, as in the files that transformers writes.
-class HfReader {
- public:
-  HfReader(const json& document, const std::string& source) : document_(document), source_(source) {
-    if (!document.is_object()) fail_data("{}: expected a JSON object, found {}", source, document.type_name());
-  }
-  bool has(const char* key) const { return document_.contains(key) && !document_[key].is_null(); }
-  std::int64_t integer(const char* key) const {
-    if (!has(key)) fail_data("{}: {} is missing", source_, key);
-    const json& value = document_[key];
-    if (!value.is_number_integer()) fail_data("{}: {} must be a whole number, found {}", source_, key, value.dump());
-    return value.get<std::int64_t>();
-  }
-  std::int64_t integer(const char* key, std::int64_t otherwise) const { return has(key) ? integer(key) : otherwise; }
-  double number(const char* key, double otherwise) const {
-    if (!has(key)) return otherwise;
-    const json& value = document_[key];
-    if (!value.is_number()) fail_data("{}: {} must be a number, found {}", source_, key, value.dump());
-    return value.get<double>();
-  }
-  bool flag(const char* key, bool otherwise) const {
-    if (!has(key)) return otherwise;
-    const json& value = document_[key];
-    if (!value.is_boolean()) fail_data("{}: {} must be true or false, found {}", source_, key, value.dump());
-    return value.get<bool>();
-  }
-  std::string text(const char* key, const std::string& otherwise) const {
-    if (!has(key)) return otherwise;
-    const json& value = document_[key];
-    if (!value.is_string()) fail_data("{}: {} must be a string, found {}", source_, key, value.dump());
-    return value.get<std::string>();
-  }
-  HfReader section(const char* key) const { return HfReader(document_[key], source_ + " " + key); }
-
- private:
-  const json& document_;
-  std::string source_;
-};
 
 RopeScaling read_rope_scaling(const HfReader& reader, const std::string& source, std::int64_t max_positions) {
   RopeScaling scaling;

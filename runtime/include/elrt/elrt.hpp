@@ -14,3 +14,4 @@
 #include "elrt/scorer.hpp"
 #include "elrt/session.hpp"
 #include "elrt/tokenizer.hpp"
+#include "elrt/wordpiece.hpp"

@@ -1,0 +1,53 @@
+// Typed access to the config.json of a Hugging Face checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "base/error.h"
+
+namespace elastify {
+
+// Null counts as missing, as in the files that transformers writes. Every getter throws Error(kBadData) that names the source,
+// the key, what was expected and what was found. The document must outlive the reader.
+class HfReader {
+ public:
+  HfReader(const nlohmann::json& document, const std::string& source) : document_(document), source_(source) {
+    if (!document.is_object()) fail_data("{}: expected a JSON object, found {}", source, document.type_name());
+  }
+  bool has(const char* key) const { return document_.contains(key) && !document_[key].is_null(); }
+  std::int64_t integer(const char* key) const {
+    if (!has(key)) fail_data("{}: {} is missing", source_, key);
+    const nlohmann::json& value = document_[key];
+    if (!value.is_number_integer()) fail_data("{}: {} must be a whole number, found {}", source_, key, value.dump());
+    return value.get<std::int64_t>();
+  }
+  std::int64_t integer(const char* key, std::int64_t otherwise) const { return has(key) ? integer(key) : otherwise; }
+  double number(const char* key, double otherwise) const {
+    if (!has(key)) return otherwise;
+    const nlohmann::json& value = document_[key];
+    if (!value.is_number()) fail_data("{}: {} must be a number, found {}", source_, key, value.dump());
+    return value.get<double>();
+  }
+  bool flag(const char* key, bool otherwise) const {
+    if (!has(key)) return otherwise;
+    const nlohmann::json& value = document_[key];
+    if (!value.is_boolean()) fail_data("{}: {} must be true or false, found {}", source_, key, value.dump());
+    return value.get<bool>();
+  }
+  std::string text(const char* key, const std::string& otherwise) const {
+    if (!has(key)) return otherwise;
+    const nlohmann::json& value = document_[key];
+    if (!value.is_string()) fail_data("{}: {} must be a string, found {}", source_, key, value.dump());
+    return value.get<std::string>();
+  }
+  HfReader section(const char* key) const { return HfReader(document_[key], source_ + " " + key); }
+
+ private:
+  const nlohmann::json& document_;
+  std::string source_;
+};
+
+}  // namespace elastify

@@ -1,0 +1,113 @@
+#include "tlm/tlm_config.h"
+
+#include "base/hf_reader.h"
+
+namespace elastify {
+namespace {
+
+void check_ranges(const TlmConfig& c, const std::string& source) {
+  const auto in_range = [&](const char* name, std::int64_t value, std::int64_t low, std::int64_t high) {
+    if (value < low || value > high) fail_data("{}: {} must be in [{}, {}], found {}", source, name, low, high, value);
+  };
+  const auto share = [&](const char* name, double value) {
+    if (!(value >= 0 && value < 1)) fail_data("{}: {} must be in [0, 1), found {}", source, name, value);
+  };
+  in_range("vocab_size", c.vocab_size, 1, 1 << 24);
+  in_range("embedding_size", c.embedding_size, 1, 1 << 14);
+  in_range("hidden_size", c.hidden_size, 1, 1 << 16);
+  in_range("intra_bottleneck_size", c.bottleneck_size, 1, 1 << 16);
+  in_range("intermediate_size", c.intermediate_size, 1, 1 << 18);
+  in_range("num_hidden_layers", c.num_layers, 1, 1 << 10);
+  in_range("num_attention_heads", c.num_heads, 1, 1 << 10);
+  in_range("num_feedforward_networks", c.num_feed_forward, 1, 1 << 8);
+  in_range("max_position_embeddings", c.max_positions, 1, 1 << 20);
+  in_range("type_vocab_size", c.num_types, 1, 1 << 8);
+  in_range("pad_token_id", c.pad_token_id, 0, c.vocab_size - 1);
+  share("hidden_dropout_prob", c.hidden_dropout);
+  share("attention_probs_dropout_prob", c.attention_dropout);
+  if (!(c.layer_norm_eps > 0 && c.layer_norm_eps < 1)) fail_data("{}: layer_norm_eps must be in (0, 1), found {}", source, c.layer_norm_eps);
+}
+
+}  // namespace
+
+void TlmConfig::validate(const std::string& source) const {
+  check_ranges(*this, source);
+  if (inner_size() % num_heads != 0) {
+    fail_data("{}: the width inside a layer ({}) must be a multiple of num_attention_heads ({})", source, inner_size(), num_heads);
+  }
+  if (hidden_size < embedding_size) {
+    fail_data("{}: hidden_size ({}) must be at least embedding_size ({})", source, hidden_size, embedding_size);
+  }
+  if (use_bottleneck && !shared_key_query && !bottleneck_attention && hidden_size != bottleneck_size) {
+    fail_data("{}: queries would be {} wide where {} are expected: set key_query_shared_bottleneck or use_bottleneck_attention",
+              source, hidden_size, bottleneck_size);
+  }
+}
+
+TlmConfig tlm_config_from_hf(const nlohmann::json& document, const std::string& source) {
+  const HfReader reader(document, source);
+  const std::string type = reader.text("model_type", "");
+  if (type != "mobilebert") fail_data("{}: model_type must be mobilebert, found '{}'", source, type);
+  const std::string activation = reader.text("hidden_act", "relu");
+  if (activation != "relu") fail_data("{}: hidden_act must be relu, found '{}'", source, activation);
+  const std::string norm = reader.text("normalization_type", "no_norm");
+  if (norm != "no_norm" && norm != "layer_norm") {
+    fail_data("{}: normalization_type must be no_norm or layer_norm, found '{}'", source, norm);
+  }
+  TlmConfig c;
+  c.norm = norm == "no_norm" ? TlmNorm::kNone : TlmNorm::kLayer;
+  c.vocab_size = reader.integer("vocab_size", c.vocab_size);
+  c.embedding_size = reader.integer("embedding_size", c.embedding_size);
+  c.hidden_size = reader.integer("hidden_size", c.hidden_size);
+  c.bottleneck_size = reader.integer("intra_bottleneck_size", c.bottleneck_size);
+  c.intermediate_size = reader.integer("intermediate_size", c.intermediate_size);
+  c.num_layers = reader.integer("num_hidden_layers", c.num_layers);
+  c.num_heads = reader.integer("num_attention_heads", c.num_heads);
+  c.num_feed_forward = reader.integer("num_feedforward_networks", c.num_feed_forward);
+  c.max_positions = reader.integer("max_position_embeddings", c.max_positions);
+  c.num_types = reader.integer("type_vocab_size", c.num_types);
+  c.pad_token_id = reader.integer("pad_token_id", c.pad_token_id);
+  c.use_bottleneck = reader.flag("use_bottleneck", c.use_bottleneck);
+  c.shared_key_query = reader.flag("key_query_shared_bottleneck", c.shared_key_query);
+  c.bottleneck_attention = reader.flag("use_bottleneck_attention", c.bottleneck_attention);
+  c.trigram_input = reader.flag("trigram_input", c.trigram_input);
+  c.layer_norm_eps = reader.number("layer_norm_eps", c.layer_norm_eps);
+  c.hidden_dropout = reader.number("hidden_dropout_prob", c.hidden_dropout);
+  c.attention_dropout = reader.number("attention_probs_dropout_prob", c.attention_dropout);
+  c.validate(source);
+  const std::int64_t inner = reader.integer("true_hidden_size", c.inner_size());
+  if (inner != c.inner_size()) {
+    fail_data("{}: true_hidden_size must be {} by the other keys, found {}", source, c.inner_size(), inner);
+  }
+  return c;
+}
+
+nlohmann::json tlm_config_to_hf(const TlmConfig& c) {
+  return {{"architectures", {"MobileBertForMaskedLM"}},
+          {"model_type", "mobilebert"},
+          {"vocab_size", c.vocab_size},
+          {"embedding_size", c.embedding_size},
+          {"hidden_size", c.hidden_size},
+          {"intra_bottleneck_size", c.bottleneck_size},
+          {"true_hidden_size", c.inner_size()},
+          {"intermediate_size", c.intermediate_size},
+          {"num_hidden_layers", c.num_layers},
+          {"num_attention_heads", c.num_heads},
+          {"num_feedforward_networks", c.num_feed_forward},
+          {"max_position_embeddings", c.max_positions},
+          {"type_vocab_size", c.num_types},
+          {"pad_token_id", c.pad_token_id},
+          {"use_bottleneck", c.use_bottleneck},
+          {"key_query_shared_bottleneck", c.shared_key_query},
+          {"use_bottleneck_attention", c.bottleneck_attention},
+          {"trigram_input", c.trigram_input},
+          {"normalization_type", c.norm == TlmNorm::kNone ? "no_norm" : "layer_norm"},
+          {"hidden_act", "relu"},
+          {"layer_norm_eps", c.layer_norm_eps},
+          {"hidden_dropout_prob", c.hidden_dropout},
+          {"attention_probs_dropout_prob", c.attention_dropout},
+          {"classifier_activation", false},  // no pooler is stored
+          {"torch_dtype", "float32"}};
+}
+
+}  // namespace elastify

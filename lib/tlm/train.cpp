@@ -1,0 +1,81 @@
+#include "tlm/train.h"
+
+#include <cmath>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "finetune/schedule.h"
+#include "model/decoder.h"
+#include "tlm/flat_slots.h"
+
+namespace elastify {
+namespace {
+
+Schedule make_rates(const TlmTrainConfig& config) {
+  Schedule schedule;
+  schedule.steps = config.steps;
+  schedule.warmup_steps = static_cast<std::int64_t>(config.warmup_share * static_cast<double>(config.steps));
+  schedule.peak = config.learning_rate;
+  schedule.final_share = config.final_rate;
+  return schedule;
+}
+
+// Losses wait on the device and are read once an interval.
+class LossMeter {
+ public:
+  void add(const torch::Tensor& loss) {
+    sum_ = count_ == 0 ? loss.detach() : sum_ + loss.detach();
+    ++count_;
+  }
+  double take() {
+    const double mean = sum_.item<double>() / static_cast<double>(count_);
+    count_ = 0;
+    return mean;
+  }
+
+ private:
+  torch::Tensor sum_;
+  std::int64_t count_ = 0;
+};
+
+}  // namespace
+
+torch::Tensor score_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& word_labels, const TlmForward& options) {
+  const torch::Tensor logits = score_logits(model, shared_states(model, batch, options), batch.mask, options);
+  const torch::Tensor no_label = torch::full({word_labels.size(0), 1}, kIgnore, word_labels.options());
+  const torch::Tensor labels = torch::cat({no_label, word_labels}, 1).gather(1, batch.words + 1);
+  return summed_loss(logits, labels) / (labels != kIgnore).sum().clamp_min(1);
+}
+
+torch::Tensor decision_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& model_class, const torch::Tensor& prompt_class,
+                            const TlmForward& options) {
+  const DecisionLogits logits = decision_logits(model, shared_states(model, batch, options), batch.mask, options);
+  return (summed_loss(logits.model_level, model_class) + summed_loss(logits.prompt_level, prompt_class)) / model_class.size(0);
+}
+
+TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config,
+                           const std::function<torch::Tensor(std::int64_t step)>& loss) {
+  const Schedule rates = make_rates(config);
+  FlatSlots flat(slots, config.weight_decay);
+  TlmTrainResult result;
+  LossMeter meter;
+  Progress progress(name, config.steps, "steps");
+  for (std::int64_t step = 0; step < config.steps; ++step) {
+    flat.zero_gradients_inplace();
+    const torch::Tensor value = loss(step);
+    value.backward();
+    const double norm = flat.clip_inplace(config.clip_norm);
+    if (!std::isfinite(norm)) {
+      fail(ErrorCode::kInternal, "{}: the loss or its gradient is not finite at step {} (loss {}): lower the learning rate", name, step, value.item<double>());
+    }
+    flat.step(rates.rate(step + 1));
+    meter.add(value);
+    if ((step + 1) % config.log_every == 0 || step + 1 == config.steps) {
+      result.losses.push_back(meter.take());
+      progress.update(step + 1, fmt::format("loss {:.4f}", result.losses.back()));
+    }
+  }
+  return result;
+}
+
+}  // namespace elastify
