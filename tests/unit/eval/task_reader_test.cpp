@@ -32,7 +32,7 @@ TEST_CASE("each layout is told from its extension and fields", "[eval][unit]") {
   const auto own = read("t.jsonl", "\xef\xbb\xbf{\"question\": \"q\", \"options\": [\"a\", \"b\"], \"answer\": 1, \"family\": \"f\", \"context\": \"c\"}\n");
   CHECK(own.items.at(0).task.family == "f");
   CHECK(option_text(own.items[0], 1).prompt == "c\nq\nA:");
-  CHECK(option_text(own.items[0], 1).text == "b");
+  CHECK(option_text(own.items[0], 1).text == " b");
 
   const auto choices = read("arc.jsonl", "\n" + kChoice + "\n");
   CHECK(choices.items.at(0).task.family == "arc");
