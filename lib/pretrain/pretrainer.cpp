@@ -43,10 +43,11 @@ torch::Tensor counted_logits(const Decoder& decoder, const PaddedBatch& batch, c
   return decoder.head(states.flatten(0, 1).index_select(0, counted.positions), products);
 }
 
-// Float32 operations per second of a large matrix product, the best of a few.
-double measure_peak_gflops(torch::Device device) {
+// Operations per second of a large matrix product in the type that training multiplies in, the best of a few.
+double measure_peak_gflops(torch::Device device, ProductType products) {
   constexpr std::int64_t kSize = 1024;
-  const torch::Tensor a = torch::rand({kSize, kSize}, torch::TensorOptions().device(device));
+  const auto type = products == ProductType::kBfloat16 ? torch::kBFloat16 : torch::kFloat32;
+  const torch::Tensor a = torch::rand({kSize, kSize}, torch::TensorOptions().device(device)).to(type);
   double best = 1e9;
   for (int i = 0; i < 6; ++i) {
     const auto started = Clock::now();
@@ -113,7 +114,7 @@ class Pretrainer {
     Progress progress("pretrain", last_step_, "steps");
     progress.resume_at(state_.step);
     if (state_.step > 0) make_pool();
-    summary_.peak_gflops = measure_peak_gflops(device_);
+    summary_.peak_gflops = measure_peak_gflops(device_, products_) * static_cast<double>(config_.workers);
     if (state_.step == 0) evaluate(metrics);  // what the initial weights can do
     auto saved = Clock::now();
     while (state_.step < last_step_) {

@@ -23,7 +23,7 @@ struct PretrainSummary {
   double seconds = 0;             // of training, all processes together
   double tokens_per_s = 0;
   double flops_per_token = 0;     // forward and backward: 6 per weight, attention added
-  double peak_gflops = 0;         // measured: one large float32 matrix product
+  double peak_gflops = 0;         // measured: a large matrix product in the same type, times the workers
   double peak_share = 0;          // of that
   double train_loss = 0;          // weighted mean over the last line of metrics.jsonl
   std::map<std::string, AnswerFigures> held_out;  // by family, at the last step

@@ -29,7 +29,7 @@ std::string small_build(const std::string& run, const std::string& tasks) {
 
 }  // namespace
 
-TEST_CASE("the shipped model goes through the whole pipeline and answers its tasks", "[cli][slow]") {
+TEST_CASE("the shipped model goes through the whole pipeline and writes answers", "[cli][slow]") {
   const TempDir dir;
   const std::string tasks = (dir / "tasks").string(), run = (dir / "run").string();
   must_run("elastify", "tasks --out " + tasks + " --train 40 --questions 4 --validation 6 --test 40");
@@ -41,7 +41,7 @@ TEST_CASE("the shipped model goes through the whole pipeline and answers its tas
   CHECK(result.at("examples").size() == 6);
   const json& full = result.at("levels").at(1);
   CHECK(full.at("level") == 100);
-  // Three standard deviations of 240 answers below what the model's README states.
-  CHECK(full.at("mean_accuracy").get<double>() >= 0.5);
+  // The model's README states 18 % of answers written right; three standard deviations of 240 answers are 7.5 points.
+  CHECK(full.at("mean_exact_match").get<double>() >= 0.105);
   for (const auto& family : full.at("families")) CHECK(family.at("chance").get<double>() == Approx(0.25).margin(0.03));
 }
