@@ -52,7 +52,7 @@ std::string level_key(const FinetuneInput& input, const FinetuneConfig& config, 
   FinetuneConfig relevant = config;
   const FinetuneConfig defaults;
   relevant.levels.clear();
-  relevant.products = product_type_name(parse_product_type(config.products, input.weights.embedding.device()));
+  relevant.products = product_type_name(parse_product_type(config.products, input.weights.embedding.device(), input.weights.config.hidden_size));
   relevant.checkpoint_seconds = defaults.checkpoint_seconds;
   relevant.timed_steps = defaults.timed_steps;
   const json document = {{"inputs", input.key},       {"seed", input.seed},

@@ -36,7 +36,7 @@ Stepper::Stepper(const Decoder& decoder, const Adapter& initial, const FinetuneC
       config_(config),
       teacher_(config.loss == "distill" && config.distill_weight > 0 ? teacher : nullptr),
       seed_(seed),
-      products_(parse_product_type(config.products, decoder.weights().embedding.device())),
+      products_(parse_product_type(config.products, decoder.weights().embedding.device(), decoder.config().hidden_size)),
       flat_(flatten_adapter(initial)),
       optimizer_(flat_.values, flat_.gradients, config.beta1, config.beta2, config.weight_decay) {}
 

@@ -11,9 +11,9 @@ namespace elastify {
 
 enum class ProductType { kFloat32, kBfloat16 };  // kFloat32: as the tensors are
 
-// "auto", "float32" or "bfloat16". auto: bfloat16 where `device` is a GPU or a processor that multiplies it
-// natively (AVX-512 BF16), else float32. Throws Error(kUsage) on another name.
-ProductType parse_product_type(const std::string& name, torch::Device device);
+// "auto", "float32" or "bfloat16". auto: bfloat16 where `device` is a GPU or a processor that multiplies it natively
+// (AVX-512 BF16) and the model is wide enough to gain from it, else float32. Throws Error(kUsage) on another name.
+ProductType parse_product_type(const std::string& name, torch::Device device, std::int64_t hidden_size);
 const char* product_type_name(ProductType type);
 
 // x: [.., inputs], weight: [outputs, inputs], both float32: [.., outputs] float32, with gradients for both.

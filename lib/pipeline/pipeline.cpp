@@ -68,7 +68,7 @@ std::string Pipeline::key_of(const std::string& stage) {
     key["reorder"] = run_.output_hash("reorder");
     key["text"] = text_hash(run_, config_);
     key["settings"] = resolved[stage];
-    key["settings"]["products"] = product_type_name(parse_product_type(config_.finetune.products, parse_device(config_.device)));
+    key["settings"]["products"] = product_type_name(parse_product_type(config_.finetune.products, parse_device(config_.device), checkpoint.config().hidden_size));
   } else {
     add_checkpoint();
     key["reorder"] = run_.output_hash("reorder");

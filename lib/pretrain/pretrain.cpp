@@ -49,7 +49,7 @@ std::string training_key(const PretrainConfig& config) {
   const PretrainConfig defaults;
   relevant.about.clear();
   relevant.workers = defaults.workers;
-  relevant.products = product_type_name(parse_product_type(config.products, parse_device(config.device)));
+  relevant.products = product_type_name(parse_product_type(config.products, parse_device(config.device), config.model.hidden_size));
   relevant.log_every = defaults.log_every;
   relevant.eval_every = defaults.eval_every;
   relevant.checkpoint_seconds = defaults.checkpoint_seconds;
@@ -156,7 +156,7 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   if (!config.init.empty()) copy_weights(Checkpoint::open(config.init), model);
   else if (config.model.recall_heads) plant_recall_heads(model, seed);
   spdlog::info("pretrain: {} weights, {} steps of {} x {} tokens, {} workers of {} threads, {} products", model.weight_count(), config.steps,
-               config.passes, config.batch_tokens, config.workers, torch::get_num_threads(), product_type_name(parse_product_type(config.products, device)));
+               config.passes, config.batch_tokens, config.workers, torch::get_num_threads(), product_type_name(parse_product_type(config.products, device, shape.hidden_size)));
   const PretrainSummary figures = run_pretraining({config, corpus, model, work, key, {}});
 
   write_model(model, hf_config(shape, tokenizer), work);

@@ -89,7 +89,7 @@ class Pretrainer {
         config_(job.config),
         device_(job.model.values[0].device()),
         last_step_(config_.stop_after > 0 ? std::min(config_.stop_after, config_.steps) : config_.steps),
-        products_(parse_product_type(config_.products, device_)),
+        products_(parse_product_type(config_.products, device_, job.model.weights.config.hidden_size)),
         decoder_(job.model.weights),
         optimizers_(make_optimizers(config_, job.model, products_)),
         held_out_(job.corpus.held_out()) {

@@ -147,7 +147,8 @@ TEST_CASE("fused attention with bfloat16 products is causal attention, also over
 }
 
 TEST_CASE("product types are known by name", "[model][unit]") {
-  CHECK(elastify::parse_product_type("float32", torch::kCPU) == elastify::ProductType::kFloat32);
-  CHECK(elastify::parse_product_type("bfloat16", torch::kCPU) == elastify::ProductType::kBfloat16);
-  CHECK_THROWS_AS(elastify::parse_product_type("int3", torch::kCPU), elastify::Error);
+  CHECK(elastify::parse_product_type("float32", torch::kCPU, 512) == elastify::ProductType::kFloat32);
+  CHECK(elastify::parse_product_type("bfloat16", torch::kCPU, 8) == elastify::ProductType::kBfloat16);
+  CHECK(elastify::parse_product_type("auto", torch::kCPU, 64) == elastify::ProductType::kFloat32);
+  CHECK_THROWS_AS(elastify::parse_product_type("int3", torch::kCPU, 512), elastify::Error);
 }

@@ -185,3 +185,19 @@ TEST_CASE("a corpus without anything to read is refused", "[pretrain][unit]") {
   config.families = {"poetry"};
   expect_error(ErrorCode::kUsage, {"poetry"}, [&] { Corpus(config, &bank, tokenizer, 2048, 1); });
 }
+
+TEST_CASE("behind the curriculum a share of the contexts stays short", "[pretrain][unit]") {
+  TaskSetup setup;
+  setup.config.recall_share = 0;
+  setup.config.curriculum_share = 0.5;
+  const auto mean_tokens = [&](double easy_share, double progress) {
+    setup.config.easy_share = easy_share;
+    const Corpus corpus = setup.corpus();
+    std::size_t tokens = 0;
+    for (std::uint64_t i = 0; i < 200; ++i) tokens += corpus.training(i, progress).ids.size();
+    return static_cast<double>(tokens) / 200;
+  };
+  CHECK(mean_tokens(1, 0.9) < 0.9 * mean_tokens(0, 0.9));
+  CHECK(mean_tokens(0, 0) < 0.9 * mean_tokens(0, 0.9));
+  CHECK(mean_tokens(1, 0.2) == mean_tokens(0, 0.2));  // inside the curriculum it changes nothing
+}
