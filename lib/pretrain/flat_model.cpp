@@ -138,6 +138,11 @@ FlatModel share_values(const FlatModel& model) {
 
 void copy_weights(const Checkpoint& checkpoint, FlatModel& model) {
   torch::NoGradGuard no_grad;
+  const ModelConfig &found = checkpoint.config(), &wanted = model.weights.config;
+  if (!found.tied_embeddings || found.qkv_bias || found.qk_norm) fail_usage("init: expected a plain Llama checkpoint with tied embeddings, as pretrain writes it");
+  if (found.rope_theta != wanted.rope_theta || found.head_dim != wanted.head_dim) {
+    fail_usage("init: expected rope_theta {} and head_dim {}, as the settings say, found {} and {}", wanted.rope_theta, wanted.head_dim, found.rope_theta, found.head_dim);
+  }
   ModelWeights source = load_weights(checkpoint, torch::kCPU, torch::kFloat32);
   const auto names = slot_names(model.weights.config);
   const auto from = slots(source), to = slots(model.weights);

@@ -24,7 +24,7 @@ struct FlatModel {
 // that every block begins as the identity (Zhang et al. 2019). Equal seeds, equal weights. Tied embeddings only.
 FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::Device device);
 
-// Copies the weights of `checkpoint` into the model. Throws Error(kUsage) where their shapes differ.
+// Copies the weights of `checkpoint` into the model. Throws Error(kUsage) where shapes, rotation or architecture differ.
 void copy_weights(const Checkpoint& checkpoint, FlatModel& model);
 
 // The same weights, gradients of its own: for passes that run side by side.

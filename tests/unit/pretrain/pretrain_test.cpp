@@ -143,7 +143,11 @@ TEST_CASE("training goes on from a checkpoint, and may end before its schedule",
   config.learning_rate = 1e-9;
   pretrain(config, dir / "again");
   CHECK(known_text_loss(dir / "again") == Approx(known_text_loss(dir / "early")).epsilon(1e-4));
+  config.model.rope_theta = 500;
+  expect_error(ErrorCode::kUsage, {"init", "rope_theta 500", "10000"}, [&] { pretrain(config, dir / "turned"); });
+  config.model.rope_theta = 10000;
   config.model.hidden_size = 32;
+  config.model.head_dim = 4;
   expect_error(ErrorCode::kUsage, {"init", "shape"}, [&] { pretrain(config, dir / "wider"); });
 }
 
