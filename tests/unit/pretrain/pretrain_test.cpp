@@ -22,6 +22,13 @@ double known_text_loss(const fs::path& checkpoint) {
   return sum / 8;
 }
 
+// The first value of `key` in lines of JSON.
+double json_line(const std::string& lines, const std::string& key) {
+  const std::size_t at = lines.find("\"" + key + "\":");
+  REQUIRE(at != std::string::npos);
+  return std::stod(lines.substr(at + key.size() + 3));
+}
+
 }  // namespace
 
 TEST_CASE("training reaches the entropy of a text that is known by hand, and not less", "[pretrain][unit]") {
@@ -124,9 +131,14 @@ TEST_CASE("a step's gradient is that of all its passes' tokens, each by its weig
   write_bytes(dir / "same.jsonl", "{\"text\": \"xa\"}\n{\"text\": \"xa\"}\n");
   config.data.text = {(dir / "same.jsonl").string()};
   config.steps = 4;
-  pretrain(config, dir / "one");
+  config.log_every = 1;
+  const auto one = pretrain(config, dir / "one");
   config.passes = 4;
-  pretrain(config, dir / "four");
+  const auto four = pretrain(config, dir / "four");
+  CHECK(four.at("train_loss").get<double>() == Approx(one.at("train_loss").get<double>()).epsilon(1e-4));
+  // Muon and AdamW do not see a gradient's scale; the logged norm does.
+  const auto first_norm = [&](const char* name) { return json_line(read_bytes(dir / name / "metrics.jsonl"), "gradient_norm"); };
+  CHECK(first_norm("four") == Approx(first_norm("one")).epsilon(1e-4));
   const auto weights = [&](const char* name) { return load_weights(Checkpoint::open(dir / name), torch::kCPU, torch::kFloat32).embedding; };
   CHECK(torch::allclose(weights("one"), weights("four"), 1e-4, 1e-6));
 }
