@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "io/dataset.h"
+#include "pretrain/curriculum.h"
 #include "pretrain/renaming.h"
 
 namespace elastify {
@@ -48,27 +49,6 @@ std::vector<std::string> read_texts(const PretrainDataConfig& config) {
     std::move(more.begin(), more.end(), std::back_inserter(texts));
   }
   return texts;
-}
-
-constexpr double kMostWordings = 14;  // as many as the banks' training splits hold of most statements
-
-// Contexts grow from two facts to their full length, and from one wording of everything to all, while progress goes from 0
-// to `share`; afterwards some stay short.
-Difficulty difficulty_at(double progress, const PretrainDataConfig& config, std::mt19937_64& random) {
-  Difficulty difficulty;
-  difficulty.max_questions = static_cast<std::size_t>(config.questions);
-  if (progress >= config.curriculum_share) {
-    if (!chance(config.easy_share, random)) return difficulty;
-    difficulty.max_facts = 2 + static_cast<std::int64_t>(random() % 6);
-    difficulty.max_filler = static_cast<std::int64_t>(random() % 8);
-    return difficulty;
-  }
-  const double done = progress / config.curriculum_share;
-  difficulty.max_facts = 2 + static_cast<std::int64_t>(done * 8);
-  difficulty.max_filler = static_cast<std::int64_t>(done * 8);
-  difficulty.max_wordings = 1 + static_cast<std::size_t>(done * kMostWordings);
-  if (done < 0.5) difficulty.max_hops = 1;
-  return difficulty;
 }
 
 std::vector<std::string> wanted_families(const PretrainDataConfig& config, const TaskBank& bank) {
@@ -118,15 +98,14 @@ Corpus::Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elr
   if (tasks_ == nullptr && pieces_.empty()) fail_usage("pretrain: nothing to read: set data.task_bank or data.text");
 }
 
-WeightedDocument Corpus::training(std::uint64_t index, double progress) const {
+WeightedDocument Corpus::training(std::uint64_t index, double level) const {
   std::mt19937_64 random(derive_seed(seed_, "mix", index));
-  if (tasks_ != nullptr && progress < config_.curriculum_share && chance(config_.recall_share * (1 - progress / config_.curriculum_share), random)) {
-    return recall_document(index);
-  }
+  const double recall = config_.recall_share + (config_.recall_kept - config_.recall_share) * level;
+  if (tasks_ != nullptr && chance(recall, random)) return recall_document(index);
   const bool text = tasks_ == nullptr || (!pieces_.empty() && chance(config_.text_share, random));
   if (text) return text_document(index);
   const std::string& family = families_[random() % families_.size()];
-  const Difficulty difficulty = difficulty_at(progress, config_, random);
+  const Difficulty difficulty = difficulty_at(level, config_, random);
   TaskContext context = tasks_->generate(Split::kTrain, family, seed_, index, difficulty);
   rename_values(context, tasks_->bank(), config_.rename_share, random);
   return task_document(context);

@@ -38,9 +38,9 @@ class Corpus {
   Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elrt::Tokenizer& tokenizer, std::size_t max_tokens,
          std::uint64_t seed);
 
-  // Document `index` of the endless sequence, a pure function of its arguments. `progress`: share of the training done,
-  // for the curriculum. Never longer than max_tokens.
-  WeightedDocument training(std::uint64_t index, double progress) const;
+  // Document `index` of the endless sequence, a pure function of its arguments. `level`: the curriculum's, 0 (two facts, no
+  // filler, one wording of everything) to 1 (all that evaluation asks). Never longer than max_tokens.
+  WeightedDocument training(std::uint64_t index, double level) const;
 
   // Of the validation split, full difficulty, never trained on: held_out_contexts of every family, and as many of recall.
   std::vector<WeightedDocument> held_out() const;

@@ -43,9 +43,12 @@ struct PretrainDataConfig {
   std::int64_t questions = 6;         // at most, over one context
   double rename_share = 0.5;          // of a training context's named values that become invented names
   double context_weight = 0.25;       // loss weight of a context's and a question's tokens; an answer's weigh 1
-  double curriculum_share = 0.5;      // share of the steps over which contexts grow from two facts to their full length
-  double easy_share = 0;              // behind the curriculum, share of the contexts that stay short: two to seven facts, as much filler
-  double recall_share = 0.3;          // of the documents at the start that are pairs of random tokens to recall; none when the curriculum ends
+  double curriculum_right = 0.7;      // share of right answers at which contexts grow by a step, see corpus.h; 0: full length from the start
+  double curriculum_step = 0.05;      // from 0, two facts, to 1, the full length, in every pool of documents that was answered so well
+  double curriculum_share = 0.6;      // share of the steps behind which contexts have their full length in any case
+  double easy_share = 0;              // share of the contexts that are drawn easier than the curriculum stands
+  double recall_share = 0.3;          // of the documents at the start that are pairs of random tokens to recall
+  double recall_kept = 0;             // the same at the curriculum's end, and from there on
   std::vector<std::string> text;      // files as elastify's data settings read them; "?" in front: left out where missing
   double text_share = 0.1;            // share of the documents that are pieces of text
   std::int64_t text_piece_tokens = 192;
@@ -62,6 +65,9 @@ struct PretrainDataConfig {
     v.number("context_weight", context_weight, 0, 1);
     v.number("easy_share", easy_share, 0, 1);
     v.number("recall_share", recall_share, 0, 1);
+    v.number("recall_kept", recall_kept, 0, 1);
+    v.number("curriculum_right", curriculum_right, 0, 1);
+    v.number("curriculum_step", curriculum_step, 1e-6, 1);
     v.number("curriculum_share", curriculum_share, 0, 1);
     v.texts("text", text);
     v.number("text_share", text_share, 0, 1);
@@ -91,6 +97,7 @@ struct PretrainConfig {
   std::string optimizer = "muon";  // of the blocks' matrices: "muon" or "adamw"; embedding and norms use AdamW
   double momentum = 0.95;          // of Muon
   double learning_rate = 2e-3;
+  double embedding_rate = 1;  // of the embedding, relative to learning_rate
   std::int64_t warmup_steps = 100;
   double final_rate = 0.05;  // the cosine ends at this share of the learning rate
   double clip_norm = 1;
@@ -122,6 +129,7 @@ struct PretrainConfig {
     v.choice("optimizer", optimizer, {"muon", "adamw"});
     v.number("momentum", momentum, 0, 0.9999);
     v.number("learning_rate", learning_rate, 1e-9, 10);
+    v.number("embedding_rate", embedding_rate, 0, 100);
     v.integer("warmup_steps", warmup_steps, 0, 1'000'000'000);
     v.number("final_rate", final_rate, 0, 1);
     v.number("clip_norm", clip_norm, 0, 1e6);

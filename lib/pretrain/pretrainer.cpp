@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "finetune/metrics_log.h"
 #include "finetune/schedule.h"
+#include "pretrain/curriculum.h"
 #include "pretrain/length_batches.h"
 #include "pretrain/train_state.h"
 
@@ -75,6 +76,17 @@ Optimizers make_optimizers(const PretrainConfig& c, const FlatModel& model, Prod
   return {c.optimizer == "muon" ? make_muon(model.matrices(), matrix_gradients(model), c.momentum, c.weight_decay, products) : adamw(kMatrixBuffer, c.weight_decay),
           adamw(kEmbeddingBuffer, c.weight_decay), adamw(kNormBuffer, 0)};
 }
+
+// What one pass reads: a copy, since a pool may end inside a step.
+struct Pass {
+  PaddedBatch batch;
+  std::vector<AnswerSpan> answers;  // of tasks, see task_answers()
+};
+
+struct PassFigures {
+  double loss = 0;
+  std::int64_t answers = 0, right = 0;  // of tasks
+};
 
 // A pass's own gradients, over the one set of weights.
 struct Slot {
@@ -140,10 +152,9 @@ class Pretrainer {
 
   // The pool's documents, batched, in an order drawn from the seed.
   void make_pool() {
-    const double progress = static_cast<double>(state_.pool_step) / static_cast<double>(config_.steps);
     documents_.clear();
     for (std::int64_t i = 0; i < kPoolDocuments; ++i) {
-      documents_.push_back(job_.corpus.training(static_cast<std::uint64_t>(state_.first_document + i), progress));
+      documents_.push_back(job_.corpus.training(static_cast<std::uint64_t>(state_.first_document + i), state_.level));
     }
     batches_ = batch_by_length(documents_, config_.batch_tokens);
     const auto seed = static_cast<std::uint64_t>(config_.seed);
@@ -155,7 +166,9 @@ class Pretrainer {
   const PaddedBatch& next_batch() {
     if (batches_.empty() || state_.next_batch == static_cast<std::int64_t>(batches_.size())) {
       if (!batches_.empty()) state_.first_document += kPoolDocuments;
-      state_.pool_step = state_.step;
+      state_.level = next_level(config_.data, state_.level, static_cast<double>(state_.step - 1) / static_cast<double>(config_.steps),
+                                state_.pool_answers, state_.pool_right);
+      state_.pool_answers = state_.pool_right = 0;
       state_.next_batch = 0;
       make_pool();
     }
@@ -166,21 +179,27 @@ class Pretrainer {
   // depends on who ran which.
   void one_step() {
     ++state_.step;
-    std::vector<PaddedBatch> batches;  // copies: a pool may end inside a step
+    std::vector<Pass> passes;
     std::int64_t tokens = 0;
     for (std::int64_t i = 0; i < config_.passes; ++i) {
-      batches.push_back(next_batch());
-      tokens += batch_tokens(batches.back());
+      const PaddedBatch& batch = next_batch();
+      passes.push_back({batch, task_answers(batch)});
+      tokens += batch_tokens(batch);
     }
     double total_weight = 0;
-    for (const auto& batch : batches) total_weight += batch.weights.sum().item<double>();
-    const std::vector<double> losses = run_passes(batches, total_weight);
+    for (const auto& pass : passes) total_weight += pass.batch.weights.sum().item<double>();
+    const std::vector<PassFigures> figures = run_passes(passes, total_weight);
     torch::NoGradGuard no_grad;
     for (std::size_t buffer = 0; buffer < job_.model.gradients.size(); ++buffer) {
       job_.model.gradients[buffer].copy_(slots_[0].model.gradients[buffer]);
-      for (std::size_t i = 1; i < batches.size(); ++i) job_.model.gradients[buffer].add_(slots_[i].model.gradients[buffer]);
+      for (std::size_t i = 1; i < passes.size(); ++i) job_.model.gradients[buffer].add_(slots_[i].model.gradients[buffer]);
     }
-    const double value = std::accumulate(losses.begin(), losses.end(), 0.0);
+    double value = 0;
+    for (const PassFigures& pass : figures) {
+      value += pass.loss;
+      state_.pool_answers += pass.answers;
+      state_.pool_right += pass.right;
+    }
     gradient_norm_ = gradient_length().item<double>();
     state_.tokens += tokens;
     if (!std::isfinite(value) || !std::isfinite(gradient_norm_)) return note_bad_step(value);
@@ -190,11 +209,13 @@ class Pretrainer {
     if (config_.clip_norm > 0 && gradient_norm_ > config_.clip_norm) {
       for (auto& gradient : job_.model.gradients) gradient.mul_(config_.clip_norm / gradient_norm_);
     }
-    for (auto& optimizer : optimizers_) optimizer->step(schedule_.rate(state_.step));
+    for (std::size_t buffer = 0; buffer < optimizers_.size(); ++buffer) {
+      optimizers_[buffer]->step(schedule_.rate(state_.step) * (buffer == kEmbeddingBuffer ? config_.embedding_rate : 1));
+    }
   }
 
-  std::vector<double> run_passes(const std::vector<PaddedBatch>& batches, double total_weight) {
-    std::vector<double> losses(batches.size());
+  std::vector<PassFigures> run_passes(const std::vector<Pass>& passes, double total_weight) {
+    std::vector<PassFigures> figures(passes.size());
     std::atomic<std::size_t> next{0};
     std::exception_ptr failure;
     std::mutex mutex;
@@ -202,7 +223,7 @@ class Pretrainer {
     const auto work = [&] {
       torch::set_num_threads(threads);  // a setting of each thread
       try {
-        for (std::size_t i = next++; i < batches.size(); i = next++) losses[i] = one_pass(slots_[i], batches[i], total_weight);
+        for (std::size_t i = next++; i < passes.size(); i = next++) figures[i] = one_pass(slots_[i], passes[i], total_weight);
       } catch (...) {
         const std::scoped_lock lock(mutex);
         failure = std::current_exception();
@@ -213,18 +234,20 @@ class Pretrainer {
     work();
     for (auto& other : others) other.join();
     if (failure) std::rethrow_exception(failure);
-    return losses;
+    return figures;
   }
 
-  double one_pass(Slot& slot, const PaddedBatch& batch, double total_weight) {
-    const Counted counted = counted_of(batch, device_);
+  PassFigures one_pass(Slot& slot, const Pass& pass, double total_weight) {
+    const Counted counted = counted_of(pass.batch, device_);
     const torch::Tensor weights = counted.weights / total_weight;
     for (auto& gradient : slot.model.gradients) gradient.zero_();
-    const torch::Tensor logits = counted_logits(slot.decoder, batch, counted, device_, products_);
+    const torch::Tensor logits = counted_logits(slot.decoder, pass.batch, counted, device_, products_);
+    PassFigures figures;
     torch::Tensor loss, gradient;
     {
       // Softmax is computed once: the gradient is written out and autograd starts at the logits.
       torch::NoGradGuard no_grad;
+      count_right(pass, counted, logits.argmax(-1), figures);
       torch::Tensor log = torch::log_softmax(logits.detach(), -1);
       const torch::Tensor index = counted.targets.unsqueeze(-1);
       loss = -(log.gather(-1, index).squeeze(-1) * weights).sum();
@@ -233,7 +256,31 @@ class Pretrainer {
       gradient.mul_(weights.unsqueeze(-1));
     }
     logits.backward(gradient);
-    return loss.item<double>();
+    figures.loss = loss.item<double>();
+    return figures;
+  }
+
+  // Each right if every token of it is the most likely one behind the right tokens before it.
+  static void count_right(const Pass& pass, const Counted& counted, const torch::Tensor& best, PassFigures& figures) {
+    torch::Tensor hits = torch::zeros({pass.batch.targets.numel()}, torch::kBool);
+    hits.index_put_({counted.positions.cpu()}, (best == counted.targets).cpu());
+    const bool* hit = hits.data_ptr<bool>();
+    figures.answers = static_cast<std::int64_t>(pass.answers.size());
+    figures.right = std::count_if(pass.answers.begin(), pass.answers.end(), [&](const AnswerSpan& answer) {
+      return std::all_of(hit + answer.begin, hit + answer.end, [](bool right) { return right; });
+    });
+  }
+
+  // The answers of tasks in a batch, as positions of its flattened targets: token i is predicted at i - 1.
+  std::vector<AnswerSpan> task_answers(const PaddedBatch& batch) const {
+    std::vector<AnswerSpan> answers;
+    const auto seq = static_cast<std::size_t>(batch.targets.size(1));
+    for (std::size_t row = 0; row < batch.documents.size(); ++row) {
+      const WeightedDocument& document = documents_[batch.documents[row]];
+      if (document.family == kRecallFamily) continue;
+      for (const AnswerSpan& answer : document.answers) answers.push_back({row * seq + answer.begin - 1, row * seq + answer.end - 1});
+    }
+    return answers;
   }
 
   torch::Tensor gradient_length() const {
@@ -259,8 +306,8 @@ class Pretrainer {
     summary_.train_loss = line_steps_ > 0 ? line_loss_ / static_cast<double>(line_steps_) : NAN;
     const double speed = static_cast<double>(state_.tokens) / std::max(1e-9, state_.seconds);
     metrics.append({{"step", state_.step}, {"loss", summary_.train_loss}, {"learning_rate", schedule_.rate(state_.step)},
-                    {"gradient_norm", gradient_norm_}, {"tokens", state_.tokens}, {"tokens_per_s", speed}});
-    progress.update(state_.step, fmt::format("loss {:.4f}, {:.0f} tokens/s", summary_.train_loss, speed));
+                    {"gradient_norm", gradient_norm_}, {"level", state_.level}, {"pool_answers", state_.pool_answers}, {"pool_right", state_.pool_right}, {"tokens", state_.tokens}, {"tokens_per_s", speed}});
+    progress.update(state_.step, fmt::format("loss {:.4f}, level {:.2f}, {} of {} right, {:.0f} tokens/s", summary_.train_loss, state_.level, state_.pool_right, state_.pool_answers, speed));
     line_loss_ = 0;
     line_steps_ = 0;
   }

@@ -10,7 +10,7 @@
 namespace elastify {
 namespace {
 
-constexpr std::int64_t kCounts = 11;
+constexpr std::int64_t kCounts = 12;
 
 std::int64_t key_number(const std::string& key) { return static_cast<std::int64_t>(checksum64(key.data(), key.size())); }
 
@@ -26,10 +26,11 @@ torch::Tensor read(const StoredTensors& tensors, const fs::path& path, const std
 
 void save_train_state(const fs::path& path, const TrainState& s, const std::string& key, const FlatModel& model, const Optimizers& optimizers) {
   std::map<std::string, torch::Tensor> tensors;
-  const std::vector<std::int64_t> counts = {key_number(key), s.step, s.first_document, s.next_batch, s.pool_step, s.tokens, s.bad_steps,
+  const std::vector<std::int64_t> counts = {key_number(key), s.step, s.first_document, s.next_batch, s.pool_answers, s.pool_right, s.tokens, s.bad_steps,
                                             static_cast<std::int64_t>(s.metrics_bytes), optimizers[0]->steps(), optimizers[1]->steps(), optimizers[2]->steps()};
   tensors["counts"] = torch::tensor(counts, torch::kInt64);
   tensors["seconds"] = torch::tensor({s.seconds}, torch::kFloat64);
+  tensors["level"] = torch::tensor({s.level}, torch::kFloat64);
   for (std::size_t i = 0; i < optimizers.size(); ++i) {
     const std::string prefix = fmt::format("{}.", kBufferNames[i]);
     tensors[prefix + "values"] = model.values[i];
@@ -52,11 +53,13 @@ std::optional<TrainState> load_train_state(const fs::path& path, const std::stri
   s.step = count(1);
   s.first_document = count(2);
   s.next_batch = count(3);
-  s.pool_step = count(4);
-  s.tokens = count(5);
-  s.bad_steps = count(6);
-  s.metrics_bytes = static_cast<std::uint64_t>(count(7));
+  s.pool_answers = count(4);
+  s.pool_right = count(5);
+  s.tokens = count(6);
+  s.bad_steps = count(7);
+  s.metrics_bytes = static_cast<std::uint64_t>(count(8));
   s.seconds = read(tensors, path, "seconds", {1})[0].item<double>();
+  s.level = read(tensors, path, "level", {1})[0].item<double>();
   for (std::size_t i = 0; i < optimizers.size(); ++i) {
     const std::string prefix = fmt::format("{}.", kBufferNames[i]);
     model.values[i].copy_(read(tensors, path, prefix + "values", model.values[i].sizes().vec()));
@@ -64,7 +67,7 @@ std::optional<TrainState> load_train_state(const fs::path& path, const std::stri
       torch::Tensor target = tensor.detach();
       target.copy_(read(tensors, path, prefix + name, target.sizes().vec()));
     }
-    optimizers[i]->set_steps(count(8 + static_cast<std::int64_t>(i)));
+    optimizers[i]->set_steps(count(9 + static_cast<std::int64_t>(i)));
   }
   return s;
 }

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "model/decoder.h"
+#include "pretrain/curriculum.h"
 #include "pretrain/length_batches.h"
 #include "pretrain/renaming.h"
 #include "support.h"
@@ -129,18 +130,18 @@ TEST_CASE("recall documents say every pair three times and count the values of t
 TEST_CASE("contexts grow with the curriculum", "[pretrain][unit]") {
   const TaskSetup setup;
   const Corpus corpus = setup.corpus();
-  const auto mean_length = [&](double progress) {
+  const auto mean_length = [&](double level) {
     std::size_t sum = 0, count = 0;
     for (std::uint64_t i = 0; i < 60; ++i) {
-      const auto document = corpus.training(i, progress);
+      const auto document = corpus.training(i, level);
       if (document.family == kRecallFamily) continue;
       sum += document.answers[0].begin;
       ++count;
     }
     return static_cast<double>(sum) / static_cast<double>(count);
   };
-  CHECK(mean_length(0) < mean_length(0.2));
-  CHECK(mean_length(0.2) <= mean_length(1));
+  CHECK(mean_length(0) < mean_length(0.4));
+  CHECK(mean_length(0.4) < mean_length(1));
 }
 
 TEST_CASE("every document is in one batch, unpadded predictions and all", "[pretrain][unit]") {
@@ -186,18 +187,57 @@ TEST_CASE("a corpus without anything to read is refused", "[pretrain][unit]") {
   expect_error(ErrorCode::kUsage, {"poetry"}, [&] { Corpus(config, &bank, tokenizer, 2048, 1); });
 }
 
-TEST_CASE("behind the curriculum a share of the contexts stays short", "[pretrain][unit]") {
+TEST_CASE("a share of the contexts is drawn easier than the curriculum stands", "[pretrain][unit]") {
   TaskSetup setup;
   setup.config.recall_share = 0;
-  setup.config.curriculum_share = 0.5;
-  const auto mean_tokens = [&](double easy_share, double progress) {
+  const auto mean_tokens = [&](double easy_share, double level) {
     setup.config.easy_share = easy_share;
     const Corpus corpus = setup.corpus();
     std::size_t tokens = 0;
-    for (std::uint64_t i = 0; i < 200; ++i) tokens += corpus.training(i, progress).ids.size();
+    for (std::uint64_t i = 0; i < 200; ++i) tokens += corpus.training(i, level).ids.size();
     return static_cast<double>(tokens) / 200;
   };
-  CHECK(mean_tokens(1, 0.9) < 0.9 * mean_tokens(0, 0.9));
-  CHECK(mean_tokens(0, 0) < 0.9 * mean_tokens(0, 0.9));
-  CHECK(mean_tokens(1, 0.2) == mean_tokens(0, 0.2));  // inside the curriculum it changes nothing
+  CHECK(mean_tokens(1, 1) < 0.9 * mean_tokens(0, 1));
+  CHECK(mean_tokens(1, 0) == mean_tokens(0, 0));  // nothing is easier than the start
+}
+
+TEST_CASE("recall documents are kept at their share behind the curriculum", "[pretrain][unit]") {
+  TaskSetup setup;
+  setup.config.recall_share = 0.5;
+  setup.config.recall_kept = 0.2;
+  const Corpus corpus = setup.corpus();
+  const auto share = [&](double level) {
+    int count = 0;
+    for (std::uint64_t i = 0; i < 1000; ++i) count += corpus.training(i, level).family == kRecallFamily;
+    return count / 1000.0;
+  };
+  CHECK(share(0) == Approx(0.5).margin(0.05));  // three deviations of a thousand draws
+  CHECK(share(1) == Approx(0.2).margin(0.04));
+}
+
+TEST_CASE("the curriculum goes on where answers are right, and by the clock at the latest", "[pretrain][unit]") {
+  PretrainDataConfig data;
+  data.curriculum_right = 0.75;
+  data.curriculum_step = 0.1;
+  data.curriculum_share = 0.5;
+  CHECK(next_level(data, 0.3, 0.1, 100, 75) == Approx(0.4));
+  CHECK(next_level(data, 0.3, 0.1, 100, 74) == Approx(0.3));
+  CHECK(next_level(data, 0.3, 0.1, 0, 0) == Approx(0.3));    // a pool without tasks
+  CHECK(next_level(data, 0.95, 0.1, 4, 4) == Approx(1));
+  CHECK(next_level(data, 0, 0.25, 100, 0) == Approx(0));     // the clock starts at half of the share
+  CHECK(next_level(data, 0, 0.375, 100, 0) == Approx(0.5));
+  CHECK(next_level(data, 0, 0.9, 100, 0) == Approx(1));
+  data.curriculum_right = 0;
+  CHECK(next_level(data, 0, 0, 0, 0) == Approx(1));
+}
+
+TEST_CASE("difficulty ends without a cap", "[pretrain][unit]") {
+  PretrainDataConfig data;
+  std::mt19937_64 random(1);
+  const Difficulty start = difficulty_at(0, data, random), end = difficulty_at(1, data, random);
+  CHECK(start.max_facts == 2);
+  CHECK(start.max_filler == 0);
+  CHECK(start.max_wordings == 1u);
+  CHECK(start.max_hops == 1);
+  CHECK_FALSE((end.max_facts || end.max_filler || end.max_wordings || end.max_hops));
 }

@@ -1,0 +1,34 @@
+#include "pretrain/curriculum.h"
+
+#include <algorithm>
+
+namespace elastify {
+namespace {
+
+constexpr double kMostWordings = 14;  // as many as the banks' training splits hold of most statements
+constexpr double kHopsFrom = 0.4;     // answers that need two facts
+
+double uniform(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
+
+}  // namespace
+
+double next_level(const PretrainDataConfig& data, double level, double done, std::int64_t answers, std::int64_t right) {
+  if (data.curriculum_right == 0) return 1;
+  const double by_clock = data.curriculum_share > 0 ? 2 * done / data.curriculum_share - 1 : 1;  // from half of the share on
+  const bool learned = answers > 0 && static_cast<double>(right) >= data.curriculum_right * static_cast<double>(answers);
+  return std::clamp(learned ? level + data.curriculum_step : level, std::clamp(by_clock, 0.0, 1.0), 1.0);
+}
+
+Difficulty difficulty_at(double level, const PretrainDataConfig& data, std::mt19937_64& random) {
+  Difficulty difficulty;
+  difficulty.max_questions = static_cast<std::size_t>(data.questions);
+  if (uniform(random) < data.easy_share) level *= uniform(random);
+  if (level >= 1) return difficulty;
+  difficulty.max_facts = 2 + static_cast<std::int64_t>(level * 8);
+  difficulty.max_filler = static_cast<std::int64_t>(level * 12);
+  difficulty.max_wordings = 1 + static_cast<std::size_t>(level * kMostWordings);
+  if (level < kHopsFrom) difficulty.max_hops = 1;
+  return difficulty;
+}
+
+}  // namespace elastify
