@@ -51,6 +51,36 @@ std::vector<std::string> read_texts(const PretrainDataConfig& config) {
   return texts;
 }
 
+// The tokens [begin, end) of `answer` that hold what lies between the first and the last of `values` in its text.
+AnswerSpan tokens_of_values(const elrt::Tokenizer& tokenizer, const std::vector<std::int64_t>& answer, const std::vector<std::string>& values) {
+  const std::vector<std::int32_t> ids(answer.begin(), answer.end());
+  const auto text_to = [&](std::size_t count) { return tokenizer.decode(std::span(ids).first(count)); };
+  const std::string text = text_to(ids.size());
+  std::size_t first = text.size(), last = 0;
+  for (const std::string& value : values) {
+    const std::size_t at = text.find(value);
+    if (at == std::string::npos) continue;
+    first = std::min(first, at);
+    last = std::max(last, at + value.size());
+  }
+  AnswerSpan span{0, ids.size()};
+  if (last == 0) return span;
+  while (span.begin + 1 < span.end && text_to(span.begin + 1).size() <= first) ++span.begin;
+  while (span.end > span.begin + 1 && text_to(span.end - 1).size() >= last) --span.end;
+  return span;
+}
+
+// Leaves a share of the tokens outside of answers in the loss, each weighing more: the mean stays, the head works less.
+void thin_context(WeightedDocument& document, double share, std::mt19937_64& random) {
+  if (share >= 1) return;
+  auto answer = document.answers.begin();
+  for (std::size_t i = 0; i < document.weights.size(); ++i) {
+    while (answer != document.answers.end() && i >= answer->end) ++answer;
+    if (answer != document.answers.end() && i >= answer->begin) continue;
+    document.weights[i] = chance(share, random) ? document.weights[i] / static_cast<float>(share) : 0;
+  }
+}
+
 std::vector<std::string> wanted_families(const PretrainDataConfig& config, const TaskBank& bank) {
   std::vector<std::string> all;
   for (const auto& family : bank.families) all.push_back(family.name);
@@ -108,7 +138,9 @@ WeightedDocument Corpus::training(std::uint64_t index, double level) const {
   const Difficulty difficulty = difficulty_at(level, config_, random);
   TaskContext context = tasks_->generate(Split::kTrain, family, seed_, index, difficulty);
   rename_values(context, tasks_->bank(), config_.rename_share, random);
-  return task_document(context);
+  WeightedDocument document = task_document(context);
+  thin_context(document, config_.context_share, random);
+  return document;
 }
 
 std::vector<WeightedDocument> Corpus::held_out() const {
@@ -139,7 +171,10 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
     if (!first && document.ids.size() + prompt.size() + answer.size() > max_tokens_) break;
     document.ids.insert(document.ids.end(), prompt.begin(), prompt.end());
     document.weights.resize(document.ids.size(), static_cast<float>(config_.context_weight));
-    document.answers.push_back({document.ids.size(), document.ids.size() + answer.size()});
+    const std::size_t at = document.ids.size();
+    const AnswerSpan value = tokens_of_values(tokenizer_, answer, item.option_values.empty() ? std::vector<std::string>{} : item.option_values[item.answer]);
+    document.answers.push_back({at, at + answer.size()});
+    document.values.push_back({at + value.begin, at + value.end});
     document.ids.insert(document.ids.end(), answer.begin(), answer.end());
     document.weights.resize(document.ids.size(), 1);
   }
@@ -152,6 +187,8 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
 
 // Lines of a key and a value, random tokens both; then the same lines twice more in other orders, where values count. Looking
 // up what stood behind a key is what answering is made of: the heads of recall_heads.h are kept and sharpened by these lines.
+// In half of the documents the value stands before the key at first, with other tokens between: what stood before a key takes
+// another circuit, which task contexts alone teach far more slowly.
 WeightedDocument Corpus::recall_document(std::uint64_t index) const {
   std::mt19937_64 random(derive_seed(seed_, "recall", index));
   const auto vocab = static_cast<std::uint64_t>(tokenizer_.vocab_size());
@@ -173,14 +210,39 @@ WeightedDocument Corpus::recall_document(std::uint64_t index) const {
     document.weights.resize(document.ids.size(), weight);
   };
   append({tokenizer_.bos_id() >= 0 ? tokenizer_.bos_id() : line_end.front()}, 0);
+  const bool value_first = random() % 2 == 0;  // in the lines that are looked up: "who brings the cake?" of "Leo brings the cake"
+  const bool asked = random() % 2 == 0;        // later lines have the form of a task's question
+  const std::size_t most_between = value_first ? random() % 4 : 0;
+  const auto append_some = [&](std::size_t most) {
+    for (std::size_t count = random() % (most + 1); count > 0; --count) append(draw(), 0);
+  };
+  const auto append_answer = [&](const std::vector<std::int64_t>& value, const std::vector<std::int64_t>& end) {
+    const std::size_t begin = document.ids.size();
+    append(value, 1);
+    append(end, 1);
+    document.answers.push_back({begin, document.ids.size()});
+  };
+  const std::vector<std::int64_t> answer_begin = encode(tokenizer_, "\nA:", false);
+  const std::vector<std::int64_t> answer_end = tokenizer_.eos_id() >= 0 ? std::vector<std::int64_t>{tokenizer_.eos_id()} : line_end;
   for (int round = 0; round < 3; ++round) {
     for (std::size_t i = pairs.size(); i > 1; --i) std::swap(pairs[i - 1], pairs[random() % i]);
     for (const auto& [key, value] : pairs) {
-      append(key, 0);
-      const std::size_t begin = document.ids.size();
-      append(value, round == 0 ? 0 : 1);
-      append(line_end, round == 0 ? 0 : 1);
-      if (round > 0) document.answers.push_back({begin, document.ids.size()});
+      if (round == 0) {
+        append(value_first ? value : key, 0);
+        append_some(most_between);
+        append(value_first ? key : value, 0);
+        append(line_end, 0);
+      } else if (asked) {
+        append(line_end, 0);
+        append_some(2);
+        append(key, 0);
+        append_some(1);
+        append(answer_begin, 0);
+        append_answer(value, answer_end);
+      } else {
+        append(key, 0);
+        append_answer(value, line_end);
+      }
     }
   }
   document.ids.resize(std::min(document.ids.size(), max_tokens_));

@@ -25,6 +25,8 @@ struct WeightedDocument {
   std::vector<std::int64_t> ids;
   std::vector<float> weights;  // of predicting ids[i]; weights[0] is 0
   std::vector<AnswerSpan> answers;
+  std::vector<AnswerSpan> values;  // of tasks: of each answer, the tokens from its first value to its last; the words around
+                                   // them are one wording of several and cannot be known
   std::string family;          // empty for text
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "finetune/flat_adamw.h"
+#include "pretrain/side_by_side.h"
 
 namespace elastify {
 namespace {
@@ -23,21 +24,21 @@ class AdamW final : public FlatOptimizer {
 
 class Muon final : public FlatOptimizer {
  public:
-  Muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum, double weight_decay, ProductType products)
-      : values_(std::move(values)), gradients_(std::move(gradients)), momentum_(momentum), weight_decay_(weight_decay), products_(products) {
+  Muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum, double weight_decay, ProductType products, std::int64_t workers)
+      : values_(std::move(values)), gradients_(std::move(gradients)), momentum_(momentum), weight_decay_(weight_decay), products_(products), workers_(static_cast<std::size_t>(workers)) {
     for (const auto& value : values_) means_.push_back(torch::zeros_like(value));
   }
 
   void step(double learning_rate) override {
-    const torch::NoGradGuard no_grad;
     ++steps_;
-    for (std::size_t i = 0; i < values_.size(); ++i) {
+    run_side_by_side(values_.size(), workers_, [&](std::size_t i) {
+      const torch::NoGradGuard no_grad;  // a setting of each thread
       means_[i].lerp_(gradients_[i], 1 - momentum_);
       const torch::Tensor direction = orthogonalise(gradients_[i].lerp(means_[i], momentum_), products_);  // Nesterov's look ahead
       const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(direction.size(0), direction.size(1))));
       torch::Tensor value = values_[i].detach();
       value.mul_(1 - learning_rate * weight_decay_).add_(direction, -learning_rate * scale);
-    }
+    });
   }
 
   std::map<std::string, torch::Tensor> state() override {
@@ -52,6 +53,7 @@ class Muon final : public FlatOptimizer {
   std::vector<torch::Tensor> values_, gradients_, means_;
   double momentum_, weight_decay_;
   ProductType products_;
+  std::size_t workers_;
   std::int64_t steps_ = 0;
 };
 
@@ -63,8 +65,8 @@ std::unique_ptr<FlatOptimizer> make_adamw(const torch::Tensor& values, const tor
 }
 
 std::unique_ptr<FlatOptimizer> make_muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum,
-                                         double weight_decay, ProductType products) {
-  return std::make_unique<Muon>(std::move(values), std::move(gradients), momentum, weight_decay, products);
+                                         double weight_decay, ProductType products, std::int64_t workers) {
+  return std::make_unique<Muon>(std::move(values), std::move(gradients), momentum, weight_decay, products, workers);
 }
 
 torch::Tensor orthogonalise(const torch::Tensor& matrix, ProductType products) {

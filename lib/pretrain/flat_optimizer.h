@@ -27,8 +27,9 @@ std::unique_ptr<FlatOptimizer> make_adamw(const torch::Tensor& values, const tor
 // Muon (Jordan et al. 2024): the momentum of every matrix is made orthogonal by five Newton-Schulz steps, so that all of its
 // directions move alike. Scaled by 0.2 sqrt(max(rows, columns)) as by Liu et al. 2025, so that AdamW's learning rates and
 // weight decay fit. `values`, `gradients`: matrices, views of the model's buffers; on CPU and GPU alike.
+// `workers` matrices at a time; the bits do not depend on it.
 std::unique_ptr<FlatOptimizer> make_muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum,
-                                         double weight_decay, ProductType products);
+                                         double weight_decay, ProductType products, std::int64_t workers = 1);
 
 // The nearest matrix with singular values near one, by the quintic iteration of Jordan et al., which bears bfloat16
 // products; [rows, columns] float32.

@@ -43,6 +43,7 @@ struct PretrainDataConfig {
   std::int64_t questions = 6;         // at most, over one context
   double rename_share = 0.5;          // of a training context's named values that become invented names
   double context_weight = 0.25;       // loss weight of a context's and a question's tokens; an answer's weigh 1
+  double context_share = 1;           // of those tokens that count, drawn for every document: the head's work is spared on the others
   double curriculum_right = 0.7;      // share of right answers at which contexts grow by a step, see corpus.h; 0: full length from the start
   double curriculum_step = 0.05;      // from 0, two facts, to 1, the full length, in every pool of documents that was answered so well
   double curriculum_share = 0.6;      // share of the steps behind which contexts have their full length in any case
@@ -63,6 +64,7 @@ struct PretrainDataConfig {
     v.integer("questions", questions, 1, 64);
     v.number("rename_share", rename_share, 0, 1);
     v.number("context_weight", context_weight, 0, 1);
+    v.number("context_share", context_share, 1e-3, 1);
     v.number("easy_share", easy_share, 0, 1);
     v.number("recall_share", recall_share, 0, 1);
     v.number("recall_kept", recall_kept, 0, 1);

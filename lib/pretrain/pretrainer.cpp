@@ -1,12 +1,8 @@
 #include "pretrain/pretrainer.h"
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cmath>
-#include <mutex>
-#include <numeric>
-#include <thread>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -14,7 +10,7 @@
 #include "finetune/metrics_log.h"
 #include "finetune/schedule.h"
 #include "pretrain/curriculum.h"
-#include "pretrain/length_batches.h"
+#include "pretrain/passes.h"
 #include "pretrain/train_state.h"
 
 namespace elastify {
@@ -26,23 +22,6 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 // Documents that are batched by length together: enough for many lengths, few enough to follow the curriculum.
 constexpr std::int64_t kPoolDocuments = 512;
 constexpr std::int64_t kBadStepsAllowed = 20;
-
-// Counted positions of a batch on the model's device.
-struct Counted {
-  torch::Tensor positions, targets, weights;
-};
-Counted counted_of(const PaddedBatch& batch, torch::Device device) {
-  const torch::Tensor flat = batch.targets.flatten();
-  const torch::Tensor positions = (flat != kIgnore).nonzero().flatten();
-  return {positions.to(device), flat.index_select(0, positions).to(device), batch.weights.flatten().index_select(0, positions).to(device)};
-}
-
-torch::Tensor counted_logits(const Decoder& decoder, const PaddedBatch& batch, const Counted& counted, torch::Device device, ProductType products) {
-  ForwardOptions options;
-  options.products = products;
-  const torch::Tensor states = decoder.hidden(batch.inputs.to(device), options);
-  return decoder.head(states.flatten(0, 1).index_select(0, counted.positions), products);
-}
 
 // Operations per second of a large matrix product in the type that training multiplies in, the best of a few.
 double measure_peak_gflops(torch::Device device, ProductType products) {
@@ -73,26 +52,9 @@ std::vector<torch::Tensor> matrix_gradients(const FlatModel& model) {
 
 Optimizers make_optimizers(const PretrainConfig& c, const FlatModel& model, ProductType products) {
   const auto adamw = [&](FlatBuffer buffer, double decay) { return make_adamw(model.values[buffer], model.gradients[buffer], c.beta1, c.beta2, decay); };
-  return {c.optimizer == "muon" ? make_muon(model.matrices(), matrix_gradients(model), c.momentum, c.weight_decay, products) : adamw(kMatrixBuffer, c.weight_decay),
+  return {c.optimizer == "muon" ? make_muon(model.matrices(), matrix_gradients(model), c.momentum, c.weight_decay, products, c.workers) : adamw(kMatrixBuffer, c.weight_decay),
           adamw(kEmbeddingBuffer, c.weight_decay), adamw(kNormBuffer, 0)};
 }
-
-// What one pass reads: a copy, since a pool may end inside a step.
-struct Pass {
-  PaddedBatch batch;
-  std::vector<AnswerSpan> answers;  // of tasks, see task_answers()
-};
-
-struct PassFigures {
-  double loss = 0;
-  std::int64_t answers = 0, right = 0;  // of tasks
-};
-
-// A pass's own gradients, over the one set of weights.
-struct Slot {
-  FlatModel model;
-  Decoder decoder;
-};
 
 class Pretrainer {
  public:
@@ -104,12 +66,8 @@ class Pretrainer {
         products_(parse_product_type(config_.products, device_, job.model.weights.config.hidden_size)),
         decoder_(job.model.weights),
         optimizers_(make_optimizers(config_, job.model, products_)),
+        passes_(job.model, config_.passes, config_.workers, products_),
         held_out_(job.corpus.held_out()) {
-    for (std::int64_t i = 0; i < config_.passes; ++i) {
-      FlatModel shared = share_values(job.model);
-      Decoder decoder(shared.weights);
-      slots_.push_back({std::move(shared), std::move(decoder)});
-    }
     schedule_.steps = config_.steps;
     schedule_.warmup_steps = std::max<std::int64_t>(1, std::min(config_.warmup_steps, config_.steps / 2));
     schedule_.peak = config_.learning_rate;
@@ -175,25 +133,17 @@ class Pretrainer {
     return batches_[static_cast<std::size_t>(state_.next_batch++)];
   }
 
-  // The step's passes run side by side, each into gradients of its own; they are added in their order, so that no result
-  // depends on who ran which.
   void one_step() {
     ++state_.step;
     std::vector<Pass> passes;
     std::int64_t tokens = 0;
     for (std::int64_t i = 0; i < config_.passes; ++i) {
       const PaddedBatch& batch = next_batch();
-      passes.push_back({batch, task_answers(batch)});
+      passes.push_back({batch, task_values(batch)});
       tokens += batch_tokens(batch);
     }
-    double total_weight = 0;
-    for (const auto& pass : passes) total_weight += pass.batch.weights.sum().item<double>();
-    const std::vector<PassFigures> figures = run_passes(passes, total_weight);
+    const std::vector<PassFigures> figures = passes_.run(passes, job_.model);
     torch::NoGradGuard no_grad;
-    for (std::size_t buffer = 0; buffer < job_.model.gradients.size(); ++buffer) {
-      job_.model.gradients[buffer].copy_(slots_[0].model.gradients[buffer]);
-      for (std::size_t i = 1; i < passes.size(); ++i) job_.model.gradients[buffer].add_(slots_[i].model.gradients[buffer]);
-    }
     double value = 0;
     for (const PassFigures& pass : figures) {
       value += pass.loss;
@@ -214,73 +164,14 @@ class Pretrainer {
     }
   }
 
-  std::vector<PassFigures> run_passes(const std::vector<Pass>& passes, double total_weight) {
-    std::vector<PassFigures> figures(passes.size());
-    std::atomic<std::size_t> next{0};
-    std::exception_ptr failure;
-    std::mutex mutex;
-    const int threads = torch::get_num_threads();
-    const auto work = [&] {
-      torch::set_num_threads(threads);  // a setting of each thread
-      try {
-        for (std::size_t i = next++; i < passes.size(); i = next++) figures[i] = one_pass(slots_[i], passes[i], total_weight);
-      } catch (...) {
-        const std::scoped_lock lock(mutex);
-        failure = std::current_exception();
-      }
-    };
-    std::vector<std::thread> others;
-    for (std::int64_t i = 1; i < std::min(config_.workers, config_.passes); ++i) others.emplace_back(work);
-    work();
-    for (auto& other : others) other.join();
-    if (failure) std::rethrow_exception(failure);
-    return figures;
-  }
-
-  PassFigures one_pass(Slot& slot, const Pass& pass, double total_weight) {
-    const Counted counted = counted_of(pass.batch, device_);
-    const torch::Tensor weights = counted.weights / total_weight;
-    for (auto& gradient : slot.model.gradients) gradient.zero_();
-    const torch::Tensor logits = counted_logits(slot.decoder, pass.batch, counted, device_, products_);
-    PassFigures figures;
-    torch::Tensor loss, gradient;
-    {
-      // Softmax is computed once: the gradient is written out and autograd starts at the logits.
-      torch::NoGradGuard no_grad;
-      count_right(pass, counted, logits.argmax(-1), figures);
-      torch::Tensor log = torch::log_softmax(logits.detach(), -1);
-      const torch::Tensor index = counted.targets.unsqueeze(-1);
-      loss = -(log.gather(-1, index).squeeze(-1) * weights).sum();
-      gradient = log.exp_();
-      gradient.scatter_add_(-1, index, torch::full_like(index, -1, gradient.options()));
-      gradient.mul_(weights.unsqueeze(-1));
-    }
-    logits.backward(gradient);
-    figures.loss = loss.item<double>();
-    return figures;
-  }
-
-  // Each right if every token of it is the most likely one behind the right tokens before it.
-  static void count_right(const Pass& pass, const Counted& counted, const torch::Tensor& best, PassFigures& figures) {
-    torch::Tensor hits = torch::zeros({pass.batch.targets.numel()}, torch::kBool);
-    hits.index_put_({counted.positions.cpu()}, (best == counted.targets).cpu());
-    const bool* hit = hits.data_ptr<bool>();
-    figures.answers = static_cast<std::int64_t>(pass.answers.size());
-    figures.right = std::count_if(pass.answers.begin(), pass.answers.end(), [&](const AnswerSpan& answer) {
-      return std::all_of(hit + answer.begin, hit + answer.end, [](bool right) { return right; });
-    });
-  }
-
-  // The answers of tasks in a batch, as positions of its flattened targets: token i is predicted at i - 1.
-  std::vector<AnswerSpan> task_answers(const PaddedBatch& batch) const {
-    std::vector<AnswerSpan> answers;
+  // The values of tasks' answers in a batch, as positions of its flattened targets: token i is predicted at i - 1.
+  std::vector<AnswerSpan> task_values(const PaddedBatch& batch) const {
+    std::vector<AnswerSpan> values;
     const auto seq = static_cast<std::size_t>(batch.targets.size(1));
     for (std::size_t row = 0; row < batch.documents.size(); ++row) {
-      const WeightedDocument& document = documents_[batch.documents[row]];
-      if (document.family == kRecallFamily) continue;
-      for (const AnswerSpan& answer : document.answers) answers.push_back({row * seq + answer.begin - 1, row * seq + answer.end - 1});
+      for (const AnswerSpan& value : documents_[batch.documents[row]].values) values.push_back({row * seq + value.begin - 1, row * seq + value.end - 1});
     }
-    return answers;
+    return values;
   }
 
   torch::Tensor gradient_length() const {
@@ -351,8 +242,8 @@ class Pretrainer {
   std::int64_t last_step_;
   ProductType products_;
   Decoder decoder_;
-  std::vector<Slot> slots_;
   Optimizers optimizers_;
+  Passes passes_;
   std::vector<WeightedDocument> held_out_;
   Schedule schedule_;
   TrainState state_;

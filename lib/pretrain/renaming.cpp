@@ -114,6 +114,9 @@ void rename_values(TaskContext& context, const TaskBank& bank, double share, std
     item.context = context.text;
     replace_all(renamings, item.question);
     for (std::string& option : item.options) replace_all(renamings, option);
+    for (auto& values : item.option_values) {
+      for (std::string& value : values) replace_all(renamings, value);
+    }
   }
 }
 

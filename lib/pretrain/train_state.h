@@ -14,7 +14,7 @@ struct TrainState {
   std::int64_t step = 0;         // done
   std::int64_t first_document = 0;  // of the pool of documents that is being read
   std::int64_t next_batch = 0;   // of that pool
-  std::int64_t pool_answers = 0, pool_right = 0;  // of tasks in that pool so far: answers, those with every token right
+  std::int64_t pool_answers = 0, pool_right = 0;  // of tasks in that pool so far: answers, those with every token of the value right
   double level = 0;              // of the curriculum that the pool was made at, see corpus.h
   std::int64_t tokens = 0;       // read
   std::int64_t bad_steps = 0;    // skipped in a row

@@ -67,9 +67,10 @@ class Composer {
     context.facts.clear();
     for (std::size_t i = 0; i < draft_.facts().size(); ++i) context.facts.push_back(public_fact(draft_.facts()[i], spans[i]));
     context.items.clear();
+    std::set<std::size_t> asked;  // a fact once: the first answer would tell the second
     for (const auto& question : questions) {
       if (context.items.size() == difficulty_.max_questions) break;
-      if (!is_determined(draft_, question)) continue;
+      if (!is_determined(draft_, question) || !asked.insert(question.fact).second) continue;
       add_item(question, context);
       // Else what is asked would depend on what can be asked.
       if (context.items.empty() || context.items.front().options.size() < options) return false;

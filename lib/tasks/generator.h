@@ -19,7 +19,7 @@ namespace elastify {
 
 // Caps on the family's own ranges, for example for a curriculum.
 struct Difficulty {
-  std::size_t max_questions = 1;            // different questions over one context
+  std::size_t max_questions = 1;            // questions over one context, each about another fact
   std::optional<std::int64_t> max_facts{};   // at least 2
   std::optional<std::int64_t> max_filler{};
   std::optional<int> max_hops{};             // 1 or 2

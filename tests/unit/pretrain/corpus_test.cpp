@@ -42,6 +42,8 @@ TEST_CASE("a task document is its context, then questions with answers that end"
     const AnswerSpan answer = document.answers[0];
     CHECK(document.ids.front() == setup.tokenizer.bos_id());
     CHECK(document.ids.back() == setup.tokenizer.eos_id());
+    const AnswerSpan value = document.values.at(0);
+    CHECK((value.begin >= answer.begin && value.begin < value.end && value.end < answer.end));  // of bytes: never the end of text
     CHECK(answer.end == document.ids.size());
     const std::string prompt = text_of(setup.tokenizer, document, 0, answer.begin);
     CHECK(prompt.ends_with("\nA:"));
@@ -199,6 +201,33 @@ TEST_CASE("a share of the contexts is drawn easier than the curriculum stands", 
   };
   CHECK(mean_tokens(1, 1) < 0.9 * mean_tokens(0, 1));
   CHECK(mean_tokens(1, 0) == mean_tokens(0, 0));  // nothing is easier than the start
+}
+
+TEST_CASE("a thinned context weighs as much as a whole one", "[pretrain][unit]") {
+  TaskSetup setup;
+  setup.config.recall_share = 0;
+  double whole = 0, thin = 0;
+  std::size_t counted = 0, context = 0;
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    setup.config.context_share = 1;
+    const WeightedDocument all = setup.corpus().training(i, 1);
+    setup.config.context_share = 0.25;
+    const WeightedDocument some = setup.corpus().training(i, 1);
+    REQUIRE(all.ids == some.ids);
+    for (std::size_t at = 1; at < all.ids.size(); ++at) {
+      const bool answer = std::any_of(all.answers.begin(), all.answers.end(), [&](const AnswerSpan& a) { return at >= a.begin && at < a.end; });
+      if (answer) {
+        CHECK(some.weights[at] == 1);
+        continue;
+      }
+      ++context;
+      counted += some.weights[at] > 0;
+      whole += all.weights[at];
+      thin += some.weights[at];
+    }
+  }
+  CHECK(static_cast<double>(counted) / static_cast<double>(context) == Approx(0.25).margin(0.02));
+  CHECK(thin == Approx(whole).epsilon(0.05));
 }
 
 TEST_CASE("recall documents are kept at their share behind the curriculum", "[pretrain][unit]") {

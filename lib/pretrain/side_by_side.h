@@ -1,0 +1,13 @@
+// Independent pieces of LibTorch work on a few threads of one process.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+namespace elastify {
+
+// Calls work(0) .. work(count - 1), `workers` at a time; each runs LibTorch on as many threads as the caller is set to.
+// On a CPU that is faster than threads inside small products. An exception ends its worker and is thrown again here.
+void run_side_by_side(std::size_t count, std::size_t workers, const std::function<void(std::size_t)>& work);
+
+}  // namespace elastify
