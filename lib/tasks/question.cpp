@@ -29,6 +29,13 @@ bool answers_itself(const Draft& draft, const Question& question) {
   return std::any_of(values.begin(), values.end(), [&](const std::string& value) { return holds_words(question.text, value); });
 }
 
+// Where the first of the slots' values begins in the fact's sentence.
+std::size_t first_place(const DraftFact& fact, const std::vector<int>& slots) {
+  std::size_t first = std::string::npos;
+  for (const std::string& value : values_at(fact, slots)) first = std::min({first, fact.sentence.find(value), fact.sentence.find(with_capital(value))});
+  return first;
+}
+
 void choose_words(const Draft& draft, Question& question) {
   const DraftFact& asked = draft.facts()[question.fact];
   const Ask& ask = ask_of(draft, question);
@@ -79,6 +86,15 @@ std::vector<Hop> hops_to(const Draft& draft, const Question& about) {
 
 const Ask& ask_of(const Draft& draft, const Question& question) {
   return draft.relation_of(draft.facts()[question.fact]).asks[question.ask];
+}
+
+bool reads_back(const Draft& draft, const Question& question) {
+  const auto back = [](const DraftFact& fact, const std::vector<int>& answers, const std::vector<int>& given) {
+    return first_place(fact, answers) < first_place(fact, given);
+  };
+  const Ask& ask = ask_of(draft, question);
+  if (back(draft.facts()[question.fact], ask.answer_slots, ask.given)) return true;
+  return question.hop && back(draft.facts()[question.hop->fact], {question.hop->refer_slot}, slots_in(phrase_of(draft, *question.hop)));
 }
 
 std::vector<int> slots_in(const TextTemplate& text) {
