@@ -4,6 +4,7 @@
 
 #include "elrt/artifact.hpp"
 #include "elrt/calibrate.hpp"
+#include "elrt/compression.hpp"
 #include "elrt/format.h"
 #include "elrt/generator.hpp"
 #include "elrt/gguf.hpp"
