@@ -2,6 +2,7 @@
 
 #include <elrt/artifact.hpp>
 #include <elrt/format.h>
+#include <elrt/tlm.hpp>
 #include <elrt/tokenizer.hpp>
 
 #include <cmath>
@@ -52,6 +53,25 @@ json quantised_json(const elrt::Artifact& artifact) {
   return found;
 }
 
+// null where the artifact has none.
+json tlm_json(const elrt::Artifact& artifact) {
+  const elrt::TlmShape* tlm = artifact.tlm();
+  if (tlm == nullptr) return nullptr;
+  std::uint64_t bytes = 0;
+  for (const auto& tensor : artifact.tensors()) bytes += tensor.name.rfind(elrt::format::tensor::kTlm, 0) == 0 ? tensor.bytes : 0;
+  return {{"bytes", bytes}, {"vocab", tlm->vocab}, {"hidden", tlm->hidden}, {"inner", tlm->inner}, {"positions", tlm->positions},
+          {"bottom_layers", tlm->bottom_layers}, {"score_layers", tlm->score_layers}, {"decision_layers", tlm->decision_layers},
+          {"model_levels", tlm->model_levels}, {"prompt_levels", tlm->prompt_levels}};
+}
+
+std::string format_tlm(const json& tlm) {
+  if (tlm.is_null()) return "";
+  return fmt::format("tiny language model of {}: {} shared layers, {} for scores, {} for decisions, hidden {}, inner {}, vocabulary {}, {} positions\n",
+                     format_bytes(tlm.at("bytes").get<double>()), tlm.at("bottom_layers").get<int>(), tlm.at("score_layers").get<int>(),
+                     tlm.at("decision_layers").get<int>(), tlm.at("hidden").get<int>(), tlm.at("inner").get<int>(), tlm.at("vocab").get<int>(),
+                     tlm.at("positions").get<int>());
+}
+
 std::string format_quantised(const json& tensors) {
   if (tensors.empty()) return "";
   double worst = -1;
@@ -92,6 +112,7 @@ json inspect_artifact(const fs::path& path, bool verify) {
                      {"kv_groups", shape.kv_heads}, {"head_dim", shape.head_dim}, {"vocab", shape.vocab}, {"context", shape.context}}},
           {"tensors", artifact->tensors().size()},
           {"quantised", quantised_json(artifact.value())},
+          {"tlm", tlm_json(artifact.value())},
           {"tokens", tokenizer.value()->vocab_size()},
           {"anchors", value_or<std::vector<std::uint32_t>>(metadata, elrt::format::key::kAnchors, {})},
           {"source", sources},
@@ -110,6 +131,7 @@ std::string format_inspection(const json& summary) {
                       shape.at("heads").get<int>(), shape.at("kv_groups").get<int>(), shape.at("vocab").get<int>(),
                       shape.at("context").get<int>(), summary.at("anchors").dump());
   text += format_quantised(summary.at("quantised"));
+  text += format_tlm(summary.at("tlm"));
   text += "\nlevel  block ratio  total ratio  adapter     read per token  KV groups / neurons by layer\n";
   for (const auto& level : summary.at("levels")) {
     const auto ratio = [&](const char* key) { return level.at(key).is_number() ? fmt::format("{:.3f}", level.at(key).get<double>()) : "-"; };

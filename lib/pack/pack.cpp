@@ -107,6 +107,7 @@ Metadata make_metadata(const PackInputs& inputs) {
   m[key::kTileInputCount] = elrt::format::kTileInputs;
   m[key::kChecksumAlgorithm] = std::string(elrt::format::kChecksumXxh3);
   add_plan(m, inputs);
+  if (inputs.tlm != nullptr) add_tlm_metadata(m, *inputs.tlm);
   for (const auto& [what, hash] : inputs.sources) m["elastic.source." + what] = hash;
   m.merge(elrt::tokenizer_metadata(inputs.tokenizer));
   return m;
@@ -268,6 +269,9 @@ QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs
   TensorList list(inputs.reordered, settings);
   list.add_model();
   for (const auto& [level, adapter] : inputs.adapters) add_adapter(list, config, inputs.plan.at(level), adapter);
+  if (inputs.tlm != nullptr) {
+    for (auto& tensor : tlm_tensors(*inputs.tlm)) list.add_made(tensor.name, tensor.type, tensor.shape, std::move(tensor.make));
+  }
   std::int64_t total_bytes = 0;
   for (const auto& tensor : list.all()) total_bytes += stored_bytes(tensor);
   Progress progress("pack", total_bytes, "bytes");

@@ -8,6 +8,7 @@
 
 #include "io/checkpoint.h"
 #include "model/adapter.h"
+#include "pack/pack_tlm.h"
 #include "reorder/plan.h"
 
 namespace elastify {
@@ -17,6 +18,7 @@ struct PackConfig {
   std::string embedding_dtype = "same";  // same: as dtype
   std::string head_dtype = "same";
   bool adapters = true;  // false: levels as they were cut, and no need for the finetune stage
+  std::string tlm;       // folder of a trained tiny language model, which then rides in the artifact; empty: none
 
   template <typename V>
   void visit(V& v) {
@@ -24,6 +26,7 @@ struct PackConfig {
     v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16", "q8_0", "q4_0"});
     v.choice("head_dtype", head_dtype, {"same", "f32", "f16", "q8_0", "q4_0"});
     v.flag("adapters", adapters);
+    v.text("tlm", tlm);
   }
 };
 
@@ -40,6 +43,7 @@ struct PackInputs {
   std::map<std::int64_t, LevelLosses> losses;  // by level
   std::string name;                            // of the model, for people
   std::map<std::string, std::string> sources;  // "checkpoint" -> hash, ... stored as elastic.source.*
+  const PackedTlm* tlm = nullptr;              // none
 };
 
 // By tensor name, RMS of what quantising changed over the RMS of the weights; empty where nothing was quantised.

@@ -73,6 +73,9 @@ std::string Pipeline::key_of(const std::string& stage) {
     add_checkpoint();
     key["reorder"] = run_.output_hash("reorder");
     if (config_.pack.adapters) key["finetune"] = run_.output_hash("finetune");
+    if (!config_.pack.tlm.empty()) {
+      for (const auto& file : packed_tlm_files(config_.pack.tlm)) key["tlm"].push_back(run_.content_hash(file));
+    }
     key["settings"] = resolved[stage];
   }
   return hash_text(key.dump());

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -245,10 +246,15 @@ json run_pack(const StageContext& context) {
   const Checkpoint original = Checkpoint::open(context.config.checkpoint);
   inputs.sources["checkpoint"] = context.run.content_hash(original.files().back());
   inputs.sources["tool_version"] = tool_version();
+  std::optional<PackedTlm> tlm;
+  if (!context.config.pack.tlm.empty()) {
+    tlm = read_packed_tlm(context.config.pack.tlm);
+    inputs.tlm = &*tlm;
+  }
   const fs::path artifact = context.run.file("model.gguf");
   const QuantisationErrors errors = write_artifact(artifact, inputs, context.config.pack);
   return {{"artifact", artifact.string()}, {"bytes", fs::file_size(artifact)}, {"adapters", inputs.adapters.size()},
-          {"dtype", context.config.pack.dtype}, {"quantisation_errors", errors}};
+          {"tlm", inputs.tlm != nullptr}, {"dtype", context.config.pack.dtype}, {"quantisation_errors", errors}};
 }
 
 }  // namespace elastify

@@ -9,11 +9,13 @@
 #include <unordered_map>
 
 #include "elrt/format.h"
+#include "elrt/tlm.hpp"
 #include "elrt/tokenizer.hpp"
 #include "guarded.hpp"
 #include "level_view.hpp"
 #include "model.hpp"
 #include "model_checks.hpp"
+#include "tlm_model.hpp"
 
 namespace elrt {
 namespace {
@@ -24,6 +26,7 @@ Result<std::shared_ptr<const Model>> load_model(MappedFile file) {
   auto model = std::make_shared<Model>(Model{std::move(file), std::move(header).value(), {}, {}, {}, nullptr, {}, {}, {}});
   if (auto done = read_shape(model->header.metadata, &model->shape); !done) return done.take_failure();
   if (auto done = read_levels(model->header.metadata, model->shape, &model->levels); !done) return done.take_failure();
+  if (auto done = read_tlm_shape(model->header.metadata, &model->tlm); !done) return done.take_failure();
   if (auto done = bind_tensors(model.get()); !done) return done.take_failure();
   return std::shared_ptr<const Model>(std::move(model));
 }
@@ -62,6 +65,7 @@ struct Artifact::Impl {
 
   std::mutex tokenizer_mutex;
   std::shared_ptr<const Tokenizer> tokenizer;  // guarded by tokenizer_mutex, built at the first call
+  std::shared_ptr<const WordPiece> wordpiece;  // likewise
 };
 
 Artifact::Artifact(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -133,6 +137,20 @@ Result<std::shared_ptr<const Tokenizer>> Artifact::tokenizer() const {
     }
     impl_->tokenizer = std::make_shared<const Tokenizer>(std::move(tokenizer).value());
     return impl_->tokenizer;
+  });
+}
+
+const TlmShape* Artifact::tlm() const { return model()->tlm ? &model()->tlm->shape : nullptr; }
+
+Result<std::shared_ptr<const WordPiece>> Artifact::wordpiece() const {
+  return guarded("build the WordPiece tokenizer", [&]() -> Result<std::shared_ptr<const WordPiece>> {
+    if (tlm() == nullptr) return invalid_argument("'" + path().string() + "' has no tiny language model, so no WordPiece vocabulary either");
+    const std::lock_guard lock(impl_->tokenizer_mutex);
+    if (impl_->wordpiece != nullptr) return impl_->wordpiece;
+    auto made = WordPiece::create(*gguf::find<std::vector<std::string>>(metadata(), format::key::kTlmVocabulary));
+    if (!made) return made.take_failure();
+    impl_->wordpiece = std::make_shared<const WordPiece>(std::move(made).value());
+    return impl_->wordpiece;
   });
 }
 

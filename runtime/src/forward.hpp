@@ -6,30 +6,13 @@
 #include <span>
 #include <vector>
 
+#include "activations.hpp"
 #include "kernels.hpp"
 #include "kv_cache.hpp"
 #include "level_view.hpp"
 #include "thread_pool.hpp"
 
 namespace elrt {
-
-// Floats, [tokens][stride] with stride padded for the kernels.
-struct Activations {
-  std::vector<float> values;
-  std::size_t stride = 0;
-
-  void allocate(std::size_t tokens, std::size_t width) {
-    stride = kernels::padded(width);
-    values.assign(tokens * stride, 0.0f);
-  }
-  float* row(std::size_t token) { return values.data() + token * stride; }
-  // Zeros from `width` to the next multiple of the padding: what a wider level left there must not be read.
-  void clear_padding(std::size_t tokens, std::size_t width) {
-    for (std::size_t t = 0; t < tokens; ++t) {
-      for (std::size_t i = width; i < kernels::padded(width); ++i) row(t)[i] = 0;
-    }
-  }
-};
 
 class Forward {
  public:

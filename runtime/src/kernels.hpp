@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "model.hpp"
+#include "matrix.hpp"
 #include "quantised_rows.hpp"
 
 namespace elrt::kernels {
@@ -48,6 +48,15 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t co
 
 // gate = silu(gate) * up over `count` values, a multiple of kPadding.
 void silu_multiply(float* gate, const float* up, std::size_t count);
+
+// x = max(x, 0).
+void relu(float* x, std::size_t count);
+
+// x = x * weight + bias, value by value.
+void scale_shift(float* x, const float* weight, const float* bias, std::size_t count);
+
+// x = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias.
+void layer_norm(float* x, const float* weight, const float* bias, float epsilon, std::size_t count);
 
 // Turns each pair (v[i], v[i + half]) by the angle whose cosine and sine are given.
 void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half);

@@ -44,6 +44,28 @@ void SiluMultiply(float* gate, const float* up, std::size_t count) {
   }
 }
 
+void Relu(float* x, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) x[i] = x[i] < 0 ? 0 : x[i];  // NaN stays, so that it is seen
+}
+
+void ScaleShift(float* x, const float* weight, const float* bias, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) x[i] = x[i] * weight[i] + bias[i];
+}
+
+void LayerNorm(float* x, const float* weight, const float* bias, float epsilon, std::size_t count) {
+  const D d;
+  const std::size_t lanes = hn::Lanes(d);
+  V sums = hn::Zero(d);
+  std::size_t i = 0;
+  for (; i + lanes <= count; i += lanes) sums = hn::Add(sums, hn::LoadU(d, x + i));
+  float mean = hn::GetLane(hn::SumOfLanes(d, sums));
+  for (; i < count; ++i) mean += x[i];
+  mean /= static_cast<float>(count);
+  for (i = 0; i < count; ++i) x[i] -= mean;
+  const float factor = 1.0f / std::sqrt(dot(x, x, count) / static_cast<float>(count) + epsilon);
+  for (i = 0; i < count; ++i) x[i] = x[i] * factor * weight[i] + bias[i];
+}
+
 void RotateHalves(float* head, const float* cosines, const float* sines, std::size_t half) {
   for (std::size_t i = 0; i < half; ++i) {
     const float a = head[i], b = head[i + half];
@@ -97,6 +119,9 @@ HWY_AFTER_NAMESPACE();
 namespace elrt::kernels {
 HWY_EXPORT(RmsNorm);
 HWY_EXPORT(SiluMultiply);
+HWY_EXPORT(Relu);
+HWY_EXPORT(ScaleShift);
+HWY_EXPORT(LayerNorm);
 HWY_EXPORT(RotateHalves);
 HWY_EXPORT(Attend);
 HWY_EXPORT(TargetName);
@@ -105,6 +130,11 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t co
   HWY_DYNAMIC_DISPATCH(RmsNorm)(x, weight, epsilon, count, out);
 }
 void silu_multiply(float* gate, const float* up, std::size_t count) { HWY_DYNAMIC_DISPATCH(SiluMultiply)(gate, up, count); }
+void relu(float* x, std::size_t count) { HWY_DYNAMIC_DISPATCH(Relu)(x, count); }
+void scale_shift(float* x, const float* weight, const float* bias, std::size_t count) { HWY_DYNAMIC_DISPATCH(ScaleShift)(x, weight, bias, count); }
+void layer_norm(float* x, const float* weight, const float* bias, float epsilon, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(LayerNorm)(x, weight, bias, epsilon, count);
+}
 void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half) {
   HWY_DYNAMIC_DISPATCH(RotateHalves)(head, cosines, sines, half);
 }

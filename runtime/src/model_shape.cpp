@@ -3,53 +3,13 @@
 #include <string>
 
 #include "elrt/format.h"
+#include "key_reader.hpp"
 #include "model_checks.hpp"
 
 namespace elrt {
 namespace {
 
 using gguf::Metadata;
-
-// Reads scalar keys and remembers the first problem.
-class KeyReader {
- public:
-  explicit KeyReader(const Metadata& metadata) : metadata_(metadata) {}
-
-  std::uint32_t u32(const char* key, std::uint32_t low, std::uint32_t high) {
-    const auto* value = gguf::find<std::uint32_t>(metadata_, key);
-    if (value == nullptr) return problem(key, "is missing or is not u32"), low;
-    if (*value < low || *value > high) {
-      problem(key, "is " + std::to_string(*value) + ", expected " + std::to_string(low) + " to " + std::to_string(high));
-      return low;
-    }
-    return *value;
-  }
-
-  float positive_f32(const char* key, float high) {
-    const auto* value = gguf::find<float>(metadata_, key);
-    if (value == nullptr) return problem(key, "is missing or is not f32"), 1.0f;
-    if (!(*value > 0) || !(*value <= high)) {
-      problem(key, "is " + std::to_string(*value) + ", expected above 0 and at most " + std::to_string(high));
-    }
-    return *value;
-  }
-
-  void text(const char* key, const std::string& expected) {
-    const auto* value = gguf::find<std::string>(metadata_, key);
-    if (value == nullptr) return problem(key, "is missing or is not a string");
-    if (*value != expected) problem(key, "is '" + value->substr(0, 64) + "', expected '" + expected + "'");
-  }
-
-  void problem(const char* key, const std::string& what) {
-    if (problem_.empty()) problem_ = "key '" + std::string(key) + "' " + what;
-  }
-
-  const std::string& first_problem() const { return problem_; }
-
- private:
-  const Metadata& metadata_;
-  std::string problem_;
-};
 
 void check_layout_keys(const Metadata& metadata, KeyReader& keys) {
   namespace key = format::key;

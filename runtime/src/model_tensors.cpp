@@ -1,116 +1,16 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
-#include <unordered_map>
 
 #include "elrt/format.h"
 #include "model_checks.hpp"
+#include "tensor_binder.hpp"
+#include "tlm_model.hpp"
 
 namespace elrt {
 namespace {
 
 namespace names = format::tensor;
-using Dims = std::vector<std::uint64_t>;
-
-std::string text(const Dims& dims) {
-  std::string out = "[";
-  for (std::size_t i = 0; i < dims.size(); ++i) out += (i == 0 ? "" : ", ") + std::to_string(dims[i]);
-  return out + "]";
-}
-
-// Looks tensors up by name and remembers the first problem.
-class TensorBinder {
- public:
-  explicit TensorBinder(const std::vector<TensorInfo>& tensors) {
-    for (const TensorInfo& tensor : tensors) by_name_.emplace(tensor.name, &tensor);
-  }
-
-  bool has(const std::string& name) const { return by_name_.contains(name); }
-  const std::string& first_problem() const { return problem_; }
-
-  const float* vector(const std::string& name, std::uint64_t length) {
-    const TensorInfo* tensor = find(name, {length});
-    if (tensor == nullptr) return nullptr;
-    if (tensor->type != TensorType::kF32) return fail("tensor '" + name + "' is not F32"), nullptr;
-    return reinterpret_cast<const float*>(tensor->data);
-  }
-
-  const float* optional_vector(const std::string& name, std::uint64_t length) {
-    return has(name) ? vector(name, length) : nullptr;
-  }
-
-  Matrix rows(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-    if (quantised(name)) return row_panels(name, inputs, outputs);
-    const TensorInfo* tensor = find(name, {inputs, outputs});
-    if (tensor == nullptr) return {};
-    return {tensor->data, tensor->type, outputs, inputs, format::kTileInputs, inputs, false};
-  }
-
-  Matrix tiles(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-    const std::uint64_t tile_count = count_of(format::kTileInputs, inputs);
-    if (quantised(name)) return tile_panels(name, inputs, outputs);
-    const TensorInfo* tensor = find(name, {format::kTileInputs, outputs, tile_count});
-    if (tensor == nullptr) return {};
-    return {tensor->data, tensor->type, outputs, inputs, std::size_t{format::kTileInputs} * outputs,
-            format::kTileInputs, true};
-  }
-
-  // Both matrices or neither.
-  AdapterPair adapter(const std::string& name, std::uint32_t inputs, std::uint32_t rank, std::uint32_t outputs) {
-    const bool a = has(name + names::kLoraA), b = has(name + names::kLoraB);
-    if (!a && !b) return {};
-    if (a != b) return fail("adapter '" + name + "' has only one of lora_a and lora_b"), AdapterPair{};
-    AdapterPair pair{rows(name + names::kLoraA, inputs, rank), rows(name + names::kLoraB, rank, outputs)};
-    for (const Matrix* matrix : {&pair.a, &pair.b}) {
-      if (*matrix && matrix->type != TensorType::kF16) fail("adapter '" + name + "' is not F16");
-    }
-    return pair;
-  }
-
- private:
-  static std::uint64_t count_of(std::uint32_t size, std::uint32_t total) { return (std::uint64_t{total} + size - 1) / size; }
-
-  bool quantised(const std::string& name) const {
-    const auto found = by_name_.find(name);
-    return found != by_name_.end() && Matrix{nullptr, found->second->type}.quantised();
-  }
-
-  Matrix row_panels(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-    const std::uint64_t across = count_of(format::kTileInputs, inputs), down = count_of(format::kPanelOutputs, outputs);
-    const TensorInfo* tensor = find(name, {format::kTileInputs, format::kPanelOutputs, across, down});
-    if (tensor == nullptr) return {};
-    Matrix matrix{tensor->data, tensor->type, outputs, inputs};
-    matrix.tile_stride = matrix.panel_bytes();
-    matrix.row_stride = across * matrix.panel_bytes();
-    return matrix;
-  }
-
-  Matrix tile_panels(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-    const std::uint64_t across = count_of(format::kTileInputs, inputs), down = count_of(format::kPanelOutputs, outputs);
-    const TensorInfo* tensor = find(name, {format::kTileInputs, format::kPanelOutputs, down, across});
-    if (tensor == nullptr) return {};
-    Matrix matrix{tensor->data, tensor->type, outputs, inputs};
-    matrix.tile_stride = down * matrix.panel_bytes();
-    matrix.row_stride = matrix.panel_bytes();
-    matrix.tiled = true;
-    return matrix;
-  }
-
-  const TensorInfo* find(const std::string& name, const Dims& dims) {
-    const auto found = by_name_.find(name);
-    if (found == by_name_.end()) return fail("tensor '" + name + "' is missing"), nullptr;
-    if (found->second->dims == dims) return found->second;
-    fail("tensor '" + name + "' has dimensions " + text(found->second->dims) + ", expected " + text(dims));
-    return nullptr;
-  }
-
-  void fail(std::string problem) {
-    if (problem_.empty()) problem_ = std::move(problem);
-  }
-
-  std::unordered_map<std::string, const TensorInfo*> by_name_;
-  std::string problem_;
-};
 
 LayerWeights bind_layer(TensorBinder& binder, const ModelShape& shape, std::uint32_t layer) {
   const std::string blk = "blk." + std::to_string(layer) + ".";
@@ -195,6 +95,7 @@ Result<void> bind_tensors(Model* model) {
       level.adapters.push_back(bind_adapter(binder, shape, level, layer));
     }
   }
+  if (model->tlm) bind_tlm(binder, &*model->tlm);
   const float* divisors = binder.optional_vector(names::kRopeFreqs, shape.head_dim / 2);
   if (!binder.first_problem().empty()) return bad_data(binder.first_problem());
   if (const std::string problem = find_unlisted_panels(model->header); !problem.empty()) return bad_data(problem);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "forward.hpp"
@@ -14,12 +13,7 @@
 namespace elrt {
 namespace {
 
-constexpr std::uint32_t kMaxThreads = 1024;
 constexpr std::uint32_t kMaxBatch = 4096;
-
-std::uint32_t resolve_threads(std::uint32_t asked) {
-  return asked != 0 ? asked : std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads);
-}
 
 Result<std::size_t> level_index(const Artifact& artifact, std::uint32_t percent) {
   if (auto found = artifact.level(percent); !found) return found.take_failure();

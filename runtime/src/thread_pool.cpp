@@ -1,5 +1,7 @@
 #include "thread_pool.hpp"
 
+#include <algorithm>
+
 namespace elrt {
 namespace {
 
@@ -22,6 +24,10 @@ void wait_while_equal(const std::atomic<T>& value, T old, int spins) {
 }
 
 }  // namespace
+
+std::uint32_t resolve_threads(std::uint32_t asked) {
+  return asked != 0 ? asked : std::clamp(std::thread::hardware_concurrency(), 1u, kMaxThreads);
+}
 
 ThreadPool::ThreadPool(std::size_t threads) {
   constexpr int kSpins = 2000;  // tens of microseconds

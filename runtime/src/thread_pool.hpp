@@ -9,6 +9,10 @@
 
 namespace elrt {
 
+inline constexpr std::uint32_t kMaxThreads = 1024;
+// What was asked for, or for 0 as many as the machine has cores.
+std::uint32_t resolve_threads(std::uint32_t asked);
+
 class ThreadPool {
  public:
   // `threads` counts the caller too: 1 starts none.

@@ -17,7 +17,9 @@
 namespace elrt {
 
 class Tokenizer;
+class WordPiece;
 struct Model;
+struct TlmShape;
 
 enum class TensorType : std::uint32_t { kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ8_0 = 8 };
 
@@ -83,6 +85,11 @@ class Artifact {
 
   // Built from the metadata at the first call, then shared.
   Result<std::shared_ptr<const Tokenizer>> tokenizer() const;
+
+  // The tiny language model's dimensions (tlm.hpp), nullptr where the file has none.
+  const TlmShape* tlm() const;
+  // Its vocabulary. Built at the first call, then shared; kInvalidArgument where there is none.
+  Result<std::shared_ptr<const WordPiece>> wordpiece() const;
 
   // Reads every tensor and compares checksums. Fails naming the first tensor that differs.
   Result<void> verify_checksums() const;

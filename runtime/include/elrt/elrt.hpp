@@ -14,5 +14,6 @@
 #include "elrt/scheduler.hpp"
 #include "elrt/scorer.hpp"
 #include "elrt/session.hpp"
+#include "elrt/tlm.hpp"
 #include "elrt/tokenizer.hpp"
 #include "elrt/wordpiece.hpp"

@@ -29,6 +29,19 @@
 //                                       weights; NaN: not quantised; optional
 //   elastic.source.*          string    where the weights came from
 //
+// TINY LANGUAGE MODEL, optional: a MobileBERT encoder with two heads (elrt/tlm.hpp). It is there where elastic.tlm.hidden_size is.
+// Keys behind `elastic.tlm.`:
+//   embedding_size, hidden_size, inner_size, feed_forward_size, head_count, feed_forward_count, positions   u32
+//   bottom_layers, score_layers, decision_layers   u32, all at least 1
+//   bottleneck, shared_key_query, bottleneck_attention, trigram_input, layer_norm   bool, as in MobileBERT's configuration;
+//                             without a bottleneck inner_size = hidden_size
+//   layer_norm_epsilon        f32       the embeddings' norm and that behind the last feed-forward network have 1e-5
+//   model_levels, prompt_levels         [u32] what the decision-head's classes stand for; percent, ascending
+//   ttft_levels, tpot_levels  [u32]     what the SLO tokens stand for; percent, ascending
+//   vocabulary                [string]  WordPiece tokens by id; the SLO tokens' ids follow, TTFT first
+//   accuracy                  [f32]     model_levels x prompt_levels, model-level-major: share of right answers to expect of a
+//                                       decision; NaN: unknown; optional
+//
 // TENSORS (ne0, ne1, ...). Matrices are F32, F16, Q8_0 or Q4_0, each as it likes; norms, biases and rope_freqs are F32.
 // Dimensions are those of F32 and F16; quantised matrices are stored in panels (see LAYOUT).
 //   token_embd.weight   [hidden, vocab]          output_norm.weight [hidden]
@@ -40,6 +53,14 @@
 //   [head_dim]: each head's query and key are RMS-normalised before RoPE. Names end in `.weight` unless said otherwise.
 //   adapter.LL.blk.N.TARGET.lora_a [in, rank], .lora_b [rank, out], F16, both or neither; LL is the level in decimal
 //   (`adapter.20`, `adapter.100`), in and out are that level's widths: y = W x + scale * B (A x).
+//   tlm.: token_embd, slo_embd [embedding, vocabulary], [embedding, SLO tokens] · position_embd [hidden, positions] · type_embd
+//   [hidden], that of the first segment · embd [embedding, 3 of them with trigrams; hidden], missing where neither widths nor
+//   trigrams ask for it · embd_norm · score [hidden, 2: discard, retain] · model_level, prompt_level [hidden, levels] · per layer
+//   of PART bottom, score and decision `tlm.PART.N.`: with a bottleneck in [hidden, inner] and out [inner, hidden], with
+//   shared_key_query attn_in [hidden, inner] · attn_q, attn_k, attn_output [inner, inner] · attn_v [inner, or hidden unless
+//   bottleneck_attention; inner] · M = 0.. ffn_up.M [inner, feed_forward], ffn_down.M [feed_forward, inner]. Matrices are F16 or
+//   F32 rows named `.weight`, each but embeddings with a `.bias`, F32; in, out, attn_in, attn_output and ffn_down.M have a norm,
+//   `_norm.weight` and `_norm.bias` behind their names, F32.
 //
 // LAYOUT. A level is a contiguous prefix of each tensor. q, k, v, gate and up hold their units as rows: KV group g owns
 // key/value rows g*head_dim.. and query heads g*n_rep..(g+1)*n_rep-1. attn_output and ffn_down, whose units are inputs, are
@@ -124,6 +145,28 @@ inline constexpr char kAdapterScale[] = "elastic.adapter.scale";
 inline constexpr char kChecksumAlgorithm[] = "elastic.checksum.algorithm";
 inline constexpr char kChecksumValues[] = "elastic.checksum.values";
 inline constexpr char kQuantisationError[] = "elastic.quantisation_error";
+inline constexpr char kTlmEmbeddingSize[] = "elastic.tlm.embedding_size";
+inline constexpr char kTlmHiddenSize[] = "elastic.tlm.hidden_size";
+inline constexpr char kTlmInnerSize[] = "elastic.tlm.inner_size";
+inline constexpr char kTlmFeedForwardSize[] = "elastic.tlm.feed_forward_size";
+inline constexpr char kTlmHeadCount[] = "elastic.tlm.head_count";
+inline constexpr char kTlmFeedForwardCount[] = "elastic.tlm.feed_forward_count";
+inline constexpr char kTlmPositions[] = "elastic.tlm.positions";
+inline constexpr char kTlmBottomLayers[] = "elastic.tlm.bottom_layers";
+inline constexpr char kTlmScoreLayers[] = "elastic.tlm.score_layers";
+inline constexpr char kTlmDecisionLayers[] = "elastic.tlm.decision_layers";
+inline constexpr char kTlmBottleneck[] = "elastic.tlm.bottleneck";
+inline constexpr char kTlmSharedKeyQuery[] = "elastic.tlm.shared_key_query";
+inline constexpr char kTlmBottleneckAttention[] = "elastic.tlm.bottleneck_attention";
+inline constexpr char kTlmTrigramInput[] = "elastic.tlm.trigram_input";
+inline constexpr char kTlmLayerNorm[] = "elastic.tlm.layer_norm";
+inline constexpr char kTlmNormEpsilon[] = "elastic.tlm.layer_norm_epsilon";
+inline constexpr char kTlmModelLevels[] = "elastic.tlm.model_levels";
+inline constexpr char kTlmPromptLevels[] = "elastic.tlm.prompt_levels";
+inline constexpr char kTlmTtftLevels[] = "elastic.tlm.ttft_levels";
+inline constexpr char kTlmTpotLevels[] = "elastic.tlm.tpot_levels";
+inline constexpr char kTlmVocabulary[] = "elastic.tlm.vocabulary";
+inline constexpr char kTlmAccuracy[] = "elastic.tlm.accuracy";
 }  // namespace key
 
 namespace tensor {
@@ -152,6 +195,31 @@ inline constexpr const char* kAdapterTargets[] = {"attn_q",   "attn_k", "attn_v"
                                                   "ffn_gate", "ffn_up", "ffn_down"};
 inline constexpr char kLoraA[] = ".lora_a";
 inline constexpr char kLoraB[] = ".lora_b";
+// The tiny language model, after "tlm.":
+inline constexpr char kTlm[] = "tlm.";
+inline constexpr char kTlmToken[] = "tlm.token_embd";
+inline constexpr char kTlmSlo[] = "tlm.slo_embd";
+inline constexpr char kTlmPosition[] = "tlm.position_embd";
+inline constexpr char kTlmType[] = "tlm.type_embd";
+inline constexpr char kTlmEmbedding[] = "tlm.embd";
+inline constexpr char kTlmScore[] = "tlm.score";
+inline constexpr char kTlmModelLevel[] = "tlm.model_level";
+inline constexpr char kTlmPromptLevel[] = "tlm.prompt_level";
+inline constexpr const char* kTlmParts[] = {"bottom", "score", "decision"};
+// Within a layer, after "tlm.PART.N.":
+inline constexpr char kTlmIn[] = "in";
+inline constexpr char kTlmAttnIn[] = "attn_in";
+inline constexpr char kTlmQ[] = "attn_q";
+inline constexpr char kTlmK[] = "attn_k";
+inline constexpr char kTlmV[] = "attn_v";
+inline constexpr char kTlmAttnOutput[] = "attn_output";
+inline constexpr char kTlmFfnUp[] = "ffn_up.";
+inline constexpr char kTlmFfnDown[] = "ffn_down.";
+inline constexpr char kTlmOut[] = "out";
+inline constexpr char kWeight[] = ".weight";
+inline constexpr char kBias[] = ".bias";
+inline constexpr char kNormWeight[] = "_norm.weight";
+inline constexpr char kNormBias[] = "_norm.bias";
 }  // namespace tensor
 
 // The tensors whose bytes are tiled whatever their type, by name suffix: the first values of elastic.tiled_tensors.
@@ -170,5 +238,8 @@ inline constexpr std::uint32_t kMaxVocab = 1u << 24;
 inline constexpr std::uint32_t kMaxContext = 1u << 24;
 inline constexpr std::uint32_t kMaxLevels = 100;
 inline constexpr std::uint32_t kMaxAdapterRank = 4096;
+inline constexpr std::uint32_t kMaxTlmPositions = 1u << 20;
+inline constexpr std::uint32_t kMaxFeedForwards = 256;
+inline constexpr float kTlmInnerNormEpsilon = 1e-5f;  // of the norms that do not follow layer_norm_epsilon, see above
 
 }  // namespace elrt::format

@@ -1,0 +1,166 @@
+#include "pack/pack_tlm.h"
+
+#include <elrt/format.h>
+#include <elrt/tlm.hpp>
+#include <elrt/wordpiece.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "tlm/dual_head_file.h"
+
+namespace elastify {
+namespace {
+
+namespace key = elrt::format::key;
+namespace name = elrt::format::tensor;
+using elrt::TensorType;
+using nlohmann::json;
+
+std::vector<std::string> read_vocabulary(const fs::path& path, std::int64_t expected) {
+  const auto read = elrt::WordPiece::from_vocabulary_text(read_file(path));
+  if (!read) fail_data("{}: {}", path.string(), read.failure().message);
+  if (read->vocab_size() != expected) {
+    fail_data("{} has {} tokens, the tiny language model's vocabulary {}: they do not belong together", path.string(), read->vocab_size(), expected);
+  }
+  std::vector<std::string> tokens;
+  for (std::int32_t id = 0; id < read->vocab_size(); ++id) tokens.emplace_back(read->token(id));
+  return tokens;
+}
+
+std::vector<float> read_accuracy(const fs::path& path, std::size_t model_levels, std::size_t prompt_levels) {
+  const json rows = read_json(path);
+  std::vector<float> values;
+  bool fits = rows.is_array() && rows.size() == model_levels;
+  for (std::size_t i = 0; fits && i < rows.size(); ++i) {
+    fits = rows[i].is_array() && rows[i].size() == prompt_levels;
+    for (std::size_t j = 0; fits && j < prompt_levels; ++j) {
+      const json& value = rows[i][j];
+      fits = value.is_null() || (value.is_number() && value.get<double>() >= 0 && value.get<double>() <= 1);
+      if (fits) values.push_back(value.is_null() ? std::numeric_limits<float>::quiet_NaN() : value.get<float>());
+    }
+  }
+  if (!fits) fail_data("{}: expected {} rows of {} shares between 0 and 1, or null; train the tiny language model again", path.string(), model_levels, prompt_levels);
+  return values;
+}
+
+std::vector<std::uint32_t> levels(const std::vector<std::int64_t>& values) { return {values.begin(), values.end()}; }
+std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
+
+// Lists tensors under the artifact's names.
+class TlmTensorList {
+ public:
+  void vector(const std::string& target, const torch::Tensor& values) { add(target, TensorType::kF32, values); }
+  void matrix(const std::string& target, const torch::Tensor& values) { add(target + name::kWeight, TensorType::kF16, values); }
+  void affine(const std::string& target, const TlmAffine& affine) {
+    matrix(target, affine.weight);
+    vector(target + name::kBias, affine.bias);
+  }
+  void norm(const std::string& target, const TlmNormWeights& norm) {
+    vector(target + name::kNormWeight, norm.weight);
+    vector(target + name::kNormBias, norm.bias);
+  }
+  void dense(const std::string& target, const TlmDense& dense) {
+    affine(target, dense.dense);
+    norm(target, dense.norm);
+  }
+  void layer(const std::string& prefix, const TlmLayer& layer, const TlmConfig& c) {
+    if (c.use_bottleneck) {
+      dense(prefix + name::kTlmIn, layer.input_bottleneck);
+      if (c.shared_key_query) dense(prefix + name::kTlmAttnIn, layer.attention_bottleneck);
+    }
+    affine(prefix + name::kTlmQ, layer.query);
+    affine(prefix + name::kTlmK, layer.key);
+    affine(prefix + name::kTlmV, layer.value);
+    dense(prefix + name::kTlmAttnOutput, layer.attention_output);
+    for (std::size_t i = 0; i < layer.feed_forward.size(); ++i) {
+      affine(prefix + name::kTlmFfnUp + std::to_string(i), layer.feed_forward[i].up);
+      dense(prefix + name::kTlmFfnDown + std::to_string(i), layer.feed_forward[i].down);
+    }
+    if (c.use_bottleneck) dense(prefix + name::kTlmOut, layer.output_bottleneck);
+  }
+  void part(const char* part, const std::vector<TlmLayer>& layers, const TlmConfig& c) {
+    for (std::size_t i = 0; i < layers.size(); ++i) layer(fmt::format("{}{}.{}.", name::kTlm, part, i), layers[i], c);
+  }
+
+  std::vector<GgufTensor> all;
+
+ private:
+  void add(const std::string& target, TensorType type, const torch::Tensor& values) {
+    all.push_back({target, type, values.sizes().vec(), [target, type, values] {
+                     const torch::Tensor made = values.to(type == TensorType::kF16 ? torch::kFloat16 : torch::kFloat32).contiguous();
+                     if (!torch::isfinite(made).all().item<bool>()) fail_data("tensor {} holds values beyond float16's range of 65504", target);
+                     return MadeTensor{made};
+                   }});
+  }
+};
+
+}  // namespace
+
+std::vector<fs::path> packed_tlm_files(const fs::path& folder) {
+  std::vector<fs::path> files = {folder / "config.json", folder / "model.safetensors", folder / "vocab.txt"};
+  if (fs::exists(folder / "accuracy.json")) files.push_back(folder / "accuracy.json");
+  return files;
+}
+
+PackedTlm read_packed_tlm(const fs::path& folder) {
+  PackedTlm tlm;
+  tlm.model = read_dual_head(folder, torch::kCPU, torch::kFloat32);
+  tlm.vocabulary = read_vocabulary(folder / "vocab.txt", tlm.model.body.vocab_size);
+  const DualHeadConfig& s = tlm.model.settings;
+  if (tlm.model.body.max_positions <= elrt::kTlmSpecialTokens) {
+    fail_data("{}: {} positions hold no word behind the {} special tokens", folder.string(), tlm.model.body.max_positions, elrt::kTlmSpecialTokens);
+  }
+  const fs::path accuracy = folder / "accuracy.json";
+  if (fs::exists(accuracy)) tlm.accuracy = read_accuracy(accuracy, s.model_levels.size(), s.prompt_levels.size());
+  return tlm;
+}
+
+void add_tlm_metadata(elrt::gguf::Metadata& m, const PackedTlm& tlm) {
+  const TlmConfig& c = tlm.model.body;
+  const DualHeadConfig& s = tlm.model.settings;
+  m[key::kTlmEmbeddingSize] = u32(c.embedding_size);
+  m[key::kTlmHiddenSize] = u32(c.hidden_size);
+  m[key::kTlmInnerSize] = u32(c.inner_size());
+  m[key::kTlmFeedForwardSize] = u32(c.intermediate_size);
+  m[key::kTlmHeadCount] = u32(c.num_heads);
+  m[key::kTlmFeedForwardCount] = u32(c.num_feed_forward);
+  m[key::kTlmPositions] = u32(c.max_positions);
+  m[key::kTlmBottomLayers] = u32(s.bottom_layers);
+  m[key::kTlmScoreLayers] = u32(s.score_layers);
+  m[key::kTlmDecisionLayers] = u32(s.decision_layers);
+  m[key::kTlmBottleneck] = c.use_bottleneck;
+  m[key::kTlmSharedKeyQuery] = c.shared_key_query;
+  m[key::kTlmBottleneckAttention] = c.bottleneck_attention;
+  m[key::kTlmTrigramInput] = c.trigram_input;
+  m[key::kTlmLayerNorm] = c.norm == TlmNorm::kLayer;
+  m[key::kTlmNormEpsilon] = static_cast<float>(c.layer_norm_eps);
+  m[key::kTlmModelLevels] = levels(s.model_levels);
+  m[key::kTlmPromptLevels] = levels(s.prompt_levels);
+  m[key::kTlmTtftLevels] = levels(s.ttft_levels);
+  m[key::kTlmTpotLevels] = levels(s.tpot_levels);
+  m[key::kTlmVocabulary] = tlm.vocabulary;
+  if (!tlm.accuracy.empty()) m[key::kTlmAccuracy] = tlm.accuracy;
+}
+
+std::vector<GgufTensor> tlm_tensors(const PackedTlm& tlm) {
+  const DualHead& m = tlm.model;
+  const TlmConfig& c = m.body;
+  TlmTensorList list;
+  list.matrix(name::kTlmToken, m.embeddings.word);
+  list.matrix(name::kTlmSlo, m.slo_embeddings);
+  list.matrix(name::kTlmPosition, m.embeddings.position);
+  list.vector(name::kTlmType + std::string(name::kWeight), m.embeddings.type[0]);  // a prompt is all of the first segment
+  if (c.trigram_input || c.embedding_size != c.hidden_size) list.affine(name::kTlmEmbedding, m.embeddings.transformation);
+  list.norm(name::kTlmEmbedding, m.embeddings.norm);
+  list.part(name::kTlmParts[0], m.bottom, c);
+  list.part(name::kTlmParts[1], m.score_layers, c);
+  list.part(name::kTlmParts[2], m.decision_layers, c);
+  list.affine(name::kTlmScore, m.score);
+  list.affine(name::kTlmModelLevel, m.model_level);
+  list.affine(name::kTlmPromptLevel, m.prompt_level);
+  return list.all;
+}
+
+}  // namespace elastify

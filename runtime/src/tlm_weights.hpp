@@ -1,0 +1,40 @@
+// The tiny language model's weights: pointers into the mapping. What they compute is in tlm_forward.hpp.
+#pragma once
+
+#include <vector>
+
+#include "elrt/tlm.hpp"
+#include "matrix.hpp"
+
+namespace elrt {
+
+struct TlmNorm {
+  const float *weight = nullptr, *bias = nullptr;
+};
+
+// y = W x + bias, and where there is a norm, of the outputs.
+struct TlmDense {
+  Matrix weights;
+  const float* bias = nullptr;
+  TlmNorm norm;
+};
+
+struct TlmFeedForward {
+  TlmDense up, down;
+};
+
+struct TlmLayer {
+  TlmDense in, attn_in, q, k, v, attn_output, out;  // in, attn_in and out only where the shape has them
+  std::vector<TlmFeedForward> feed_forwards;
+};
+
+struct TlmModel {
+  TlmShape shape;
+  Matrix tokens, slos, positions;  // a row each
+  const float* type = nullptr;
+  TlmDense embedding;              // no weights: words are as wide as the states already
+  std::vector<TlmLayer> bottom, score_layers, decision_layers;
+  TlmDense score, model_level, prompt_level;
+};
+
+}  // namespace elrt
