@@ -23,6 +23,10 @@ struct elrt_scheduler {
   elrt::Scheduler scheduler;
 };
 
+struct elrt_service {
+  elrt::Service service;
+};
+
 namespace {
 
 using elrt::invalid_argument;
@@ -66,15 +70,51 @@ Result<elrt::Scheduler> open_scheduler(const elrt_engine& engine, std::uint32_t 
   if (!table) return table.take_failure();
   if (auto done = table->check(engine.artifact, threads); !done) return done.take_failure();
   elrt::SchedulerOptions chosen;
-  chosen.fallback = options.fallback == ELRT_FALLBACK_RANDOM ? elrt::Fallback::kRandom : elrt::Fallback::kBest;
+  chosen.fallback = convert(options.fallback);
   chosen.seed = options.seed;
   chosen.margin = options.margin;
   return elrt::Scheduler::create(std::move(table).value(), std::move(chosen));
 }
 
-elrt::Request convert(const elrt_request& in) {
-  const auto unit = in.unit == ELRT_SLO_MILLISECONDS ? elrt::Slo::Unit::kMilliseconds : elrt::Slo::Unit::kRatio;
-  return {in.prompt_tokens, in.output_tokens, {unit, in.ttft, in.tpot}};
+elrt::Fallback convert(elrt_fallback in) { return in == ELRT_FALLBACK_RANDOM ? elrt::Fallback::kRandom : elrt::Fallback::kBest; }
+
+elrt::Slo::Unit convert(elrt_slo_unit in) { return in == ELRT_SLO_MILLISECONDS ? elrt::Slo::Unit::kMilliseconds : elrt::Slo::Unit::kRatio; }
+
+elrt::Request convert(const elrt_request& in) { return {in.prompt_tokens, in.output_tokens, {convert(in.unit), in.ttft, in.tpot}}; }
+
+elrt_choice convert(const elrt::Choice& in) {
+  return {in.decision.model_level, in.decision.prompt_level, in.feasible() ? 1 : 0,    in.predicted.ttft_ms,
+          in.predicted.tpot_ms,    in.limits.ttft_ms,        in.limits.tpot_ms};
+}
+
+elrt_generate_result convert(const elrt::Generation& in) {
+  return {in.prompt_tokens, static_cast<uint32_t>(in.tokens.size()), in.ttft_ms, in.tpot_ms};
+}
+
+elrt_decision_source convert(elrt::Choice::Source in) {
+  switch (in) {
+    case elrt::Choice::Source::kProposed: return ELRT_DECISION_PROPOSED;
+    case elrt::Choice::Source::kFallback: return ELRT_DECISION_FALLBACK;
+    case elrt::Choice::Source::kFastest: return ELRT_DECISION_FASTEST;
+    case elrt::Choice::Source::kFull: return ELRT_DECISION_FULL;
+  }
+  return ELRT_DECISION_FASTEST;
+}
+
+elrt::ServiceOptions convert(const elrt_service_options& in) {
+  elrt::ServiceOptions out;
+  out.session.threads = in.threads;
+  out.session.context_tokens = in.context_tokens;
+  out.fallback = convert(in.fallback);
+  out.seed = in.seed;
+  out.margin = in.margin;
+  out.use_tlm = in.no_tlm == 0;
+  return out;
+}
+
+elrt::TextCallback convert(elrt_text_callback on_text, void* user_data) {
+  if (on_text == nullptr) return {};
+  return [on_text, user_data](std::string_view piece) { return on_text(piece.data(), piece.size(), user_data) != 0; };
 }
 
 Result<void> tokenize(const elrt_engine& engine, std::string_view text, int32_t** tokens, size_t* count) {
@@ -174,14 +214,10 @@ elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prom
                           elrt_text_callback on_text, void* user_data, elrt_generate_result* result) {
   return call("generate", [&]() -> Result<void> {
     if (session == nullptr || (prompt == nullptr && prompt_bytes > 0)) return invalid_argument("elrt_generate: session or prompt is NULL");
-    elrt::TextCallback stream;
-    if (on_text != nullptr) stream = [&](std::string_view piece) { return on_text(piece.data(), piece.size(), user_data) != 0; };
     const elrt::GenerateOptions chosen = options == nullptr ? elrt::GenerateOptions{} : convert(*options);
-    auto done = elrt::generate(session->session, *session->tokenizer, {prompt, prompt_bytes}, chosen, stream);
+    auto done = elrt::generate(session->session, *session->tokenizer, {prompt, prompt_bytes}, chosen, convert(on_text, user_data));
     if (!done) return done.take_failure();
-    if (result != nullptr) {
-      *result = {done->prompt_tokens, static_cast<uint32_t>(done->tokens.size()), done->ttft_ms, done->tpot_ms};
-    }
+    if (result != nullptr) *result = convert(done.value());
     return {};
   });
 }
@@ -232,8 +268,43 @@ elrt_status elrt_decide(elrt_scheduler* scheduler, const elrt_request* request, 
     if (scheduler == nullptr || request == nullptr || choice == nullptr) return invalid_argument("elrt_decide: an argument is NULL");
     auto made = scheduler->scheduler.decide(convert(*request));
     if (!made) return made.take_failure();
-    *choice = {made->decision.model_level, made->decision.prompt_level, made->feasible() ? 1 : 0,
-               made->predicted.ttft_ms,    made->predicted.tpot_ms,     made->limits.ttft_ms, made->limits.tpot_ms};
+    *choice = convert(made.value());
+    return {};
+  });
+}
+
+elrt_status elrt_service_open(const elrt_engine* engine, const char* table_path, const elrt_service_options* options, elrt_service** service) {
+  return call("open a service", [&]() -> Result<void> {
+    if (engine == nullptr || service == nullptr) return invalid_argument("elrt_service_open: engine or service is NULL");
+    auto table = elrt::LatencyTable::read(table_of(*engine, table_path));
+    if (!table) return table.take_failure();
+    auto made = elrt::Service::create(engine->artifact, std::move(table).value(), options == nullptr ? elrt::ServiceOptions{} : convert(*options));
+    if (!made) return made.take_failure();
+    *service = new elrt_service{std::move(made).value()};
+    return {};
+  });
+}
+
+void elrt_service_close(elrt_service* service) { delete service; }
+
+int elrt_service_has_tlm(const elrt_service* service) { return service != nullptr && service->service.has_tlm() ? 1 : 0; }
+
+elrt_status elrt_answer(elrt_service* service, const char* prompt, size_t prompt_bytes, const elrt_objective* objective,
+                        const elrt_generate_options* options, elrt_text_callback on_text, void* user_data, elrt_answer_result* result) {
+  return call("answer a request", [&]() -> Result<void> {
+    if (service == nullptr || (prompt == nullptr && prompt_bytes > 0) || objective == nullptr) {
+      return invalid_argument("elrt_answer: service, prompt or objective is NULL");
+    }
+    elrt::ServiceRequest request{{prompt, prompt_bytes}, {convert(objective->unit), objective->ttft, objective->tpot}, {}};
+    if (options != nullptr) request.generate = convert(*options);
+    request.question_bytes = objective->question_bytes;
+    request.keep_numbers = objective->keep_numbers != 0;
+    auto answer = service->service.answer(request, convert(on_text, user_data));
+    if (!answer) return answer.take_failure();
+    if (result != nullptr) {
+      *result = {convert(answer->choice), convert(answer->choice.source), convert(answer->generation), answer->prompt_words,
+                 answer->prompt_words_kept, answer->tlm_ms, answer->slo_met ? 1 : 0};
+    }
     return {};
   });
 }

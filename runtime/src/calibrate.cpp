@@ -3,14 +3,17 @@
 #include <algorithm>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 
+#include "calibrate_tlm.hpp"
 #include "elrt/sampler.hpp"
 #include "elrt/session.hpp"
 #include "guarded.hpp"
 #include "isotonic.hpp"
+#include "medians.hpp"
 
 namespace elrt {
 namespace {
@@ -20,12 +23,6 @@ constexpr std::uint32_t kFirstLength = 16;
 constexpr std::size_t kDecoded = 8;  // tokens behind one measurement of TPOT: enough against the clock's grain
 
 double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const std::size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 Result<std::vector<std::uint32_t>> choose_lengths(const CalibrateOptions& options, std::uint32_t context) {
   if (options.repeats < 1 || options.repeats > 1000) {
@@ -95,7 +92,11 @@ class Measuring {
     }
   }
 
-  Result<void> run(Session& session, Sampler& sampler) {
+  // `tlm` may be null.
+  Result<void> run(Session& session, Sampler& sampler, TlmTimer* tlm) {
+    if (tlm != nullptr) {
+      if (auto done = tlm->warm_up(); !done) return done.take_failure();
+    }
     for (std::size_t level = 0; level < samples_.size(); ++level) {  // the first run pages in; its times are dropped
       if (auto done = one(session, sampler, level, warm_length()); !done) return done.take_failure();
     }
@@ -106,6 +107,8 @@ class Measuring {
           if (!times) return times.take_failure();
           samples_[level][length].push_back(times.value());
         }
+        if (tlm == nullptr) continue;
+        if (auto done = tlm->measure(length); !done) return done.take_failure();
       }
     }
     return {};
@@ -172,14 +175,21 @@ Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions&
     if (!session) return session.take_failure();
     auto sampler = Sampler::create({});
     if (!sampler) return sampler.take_failure();
+    std::optional<TlmTimer> tlm;
+    if (artifact.tlm() != nullptr) {
+      auto made = TlmTimer::create(artifact, options.threads, lengths.value());
+      if (!made) return made.take_failure();
+      tlm.emplace(std::move(made).value());
+    }
     Measuring measuring(artifact, options.repeats, lengths.value(), progress);
-    if (auto done = measuring.run(session.value(), sampler.value()); !done) return done.take_failure();
+    if (auto done = measuring.run(session.value(), sampler.value(), tlm ? &*tlm : nullptr); !done) return done.take_failure();
     LatencyData data;
     data.artifact = artifact.identity();
     data.device = device_description();
     data.threads = session->threads();
     data.repeats = options.repeats;
     data.tokens = std::move(lengths).value();
+    if (tlm) data.tlm = tlm->medians();
     return build_table(artifact, measuring, std::move(data));
   });
 }

@@ -96,6 +96,9 @@ Result<void> LatencyTable::check(const Artifact& artifact, std::uint32_t threads
   if (const std::string device = device_description(); data_.device != device) {
     return bad_data("the latency table was measured on another device ('" + data_.device + "') than this one ('" + device + "')" + next);
   }
+  if (artifact.tlm() != nullptr && (data_.tlm.decision_ms.empty() || data_.tlm.score_ms.empty())) {
+    return bad_data("the latency table lacks the times of the tiny language model in " + file + next);
+  }
   if (data_.threads != threads) {
     return invalid_argument("the latency table was measured with " + std::to_string(data_.threads) + " threads, " + std::to_string(threads) +
                             " are used; use --threads " + std::to_string(data_.threads) + ", or measure again" + next + " --threads " + std::to_string(threads));

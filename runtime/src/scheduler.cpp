@@ -17,12 +17,15 @@ std::uint32_t kept_tokens(std::uint32_t tokens, std::uint32_t prompt_level) {
   return static_cast<std::uint32_t>((std::uint64_t{tokens} * prompt_level + 99) / 100);
 }
 
-// What the model itself takes, without a TLM.
-Latency model_latency(const LatencyTable& table, const Request& request, Decision decision) {
-  const std::uint32_t kept = kept_tokens(request.prompt_tokens, decision.prompt_level);
+// What the model itself takes for a prompt of `kept` tokens, without a TLM.
+Latency model_latency(const LatencyTable& table, const Request& request, std::uint32_t level, std::uint32_t kept) {
   const std::uint64_t context = std::uint64_t{kept} + request.output_tokens / 2;
-  return {table.ttft_ms(decision.model_level, kept),
-          table.tpot_ms(decision.model_level, static_cast<std::uint32_t>(std::min<std::uint64_t>(context, std::numeric_limits<std::uint32_t>::max())))};
+  return {table.ttft_ms(level, kept),
+          table.tpot_ms(level, static_cast<std::uint32_t>(std::min<std::uint64_t>(context, std::numeric_limits<std::uint32_t>::max())))};
+}
+
+Latency model_latency(const LatencyTable& table, const Request& request, Decision decision) {
+  return model_latency(table, request, decision.model_level, kept_tokens(request.prompt_tokens, decision.prompt_level));
 }
 
 Result<void> check_options(const SchedulerOptions& options) {
@@ -74,24 +77,69 @@ Result<Scheduler> Scheduler::create(LatencyTable table, SchedulerOptions options
   });
 }
 
+Latency Scheduler::full_latency(const Request& request) const { return model_latency(table_, request, kFullDecision); }
+
 Latency Scheduler::limits(const Request& request) const {
   if (request.slo.unit == Slo::Unit::kMilliseconds) return {request.slo.ttft, request.slo.tpot};
-  const Latency full = model_latency(table_, request, kFullDecision);
+  const Latency full = full_latency(request);
   return {request.slo.ttft * full.ttft_ms, request.slo.tpot * full.tpot_ms};
 }
 
 Latency Scheduler::predict(const Request& request, Decision decision) const {
   Latency latency = model_latency(table_, request, decision);
+  latency.ttft_ms += tlm_latency(request, decision).ttft_ms;
+  return latency;
+}
+
+Latency Scheduler::tlm_latency(const Request& request, Decision decision) const {
+  Latency latency;
   if (options_.decision_head) latency.ttft_ms += table_.decision_ms(request.prompt_tokens);
   if (decision.prompt_level < 100) latency.ttft_ms += table_.score_ms(request.prompt_tokens);
   return latency;
 }
 
-bool Scheduler::feasible(const Request& request, Decision decision) const {
-  const Latency latency = predict(request, decision), most = limits(request);
+bool Scheduler::keeps(const Request& request, Latency latency) const {
+  const Latency most = limits(request);
   const double growth = 1 + options_.margin;
-  return std::find(decisions_.begin(), decisions_.end(), decision) != decisions_.end() && latency.ttft_ms * growth <= most.ttft_ms &&
-         latency.tpot_ms * growth <= most.tpot_ms;
+  return latency.ttft_ms * growth <= most.ttft_ms && latency.tpot_ms * growth <= most.tpot_ms;
+}
+
+bool Scheduler::feasible(const Request& request, Decision decision) const {
+  return std::find(decisions_.begin(), decisions_.end(), decision) != decisions_.end() && keeps(request, predict(request, decision));
+}
+
+Result<std::optional<Choice>> Scheduler::full_decision(const Request& request) const {
+  return guarded("decide", [&]() -> Result<std::optional<Choice>> {
+    if (auto done = check_request(request); !done) return done.take_failure();
+    const Latency latency = full_latency(request);
+    if (!keeps(request, latency)) return std::optional<Choice>{};
+    return std::optional<Choice>({kFullDecision, Choice::Source::kFull, latency, limits(request)});
+  });
+}
+
+Choice Scheduler::settle(const Request& request, Choice choice, std::uint32_t kept) const {
+  const Latency tlm = tlm_latency(request, choice.decision);
+  const auto predicted = [&](std::uint32_t level) {
+    Latency latency = model_latency(table_, request, level, kept);
+    latency.ttft_ms += tlm.ttft_ms;
+    return latency;
+  };
+  choice.predicted = predicted(choice.decision.model_level);
+  if (!choice.feasible() || keeps(request, choice.predicted)) return choice;
+  const auto& levels = table_.data().levels;
+  for (auto level = levels.rbegin(); level != levels.rend(); ++level) {
+    if (level->level >= choice.decision.model_level || !keeps(request, predicted(level->level))) continue;
+    choice.decision.model_level = level->level;
+    choice.source = Choice::Source::kFallback;
+    choice.predicted = predicted(level->level);
+    return choice;
+  }
+  choice.source = Choice::Source::kFastest;
+  choice.decision.model_level = std::min_element(levels.begin(), levels.end(), [&](const LevelLatency& a, const LevelLatency& b) {
+                                  return use_of(predicted(a.level), choice.limits) < use_of(predicted(b.level), choice.limits);
+                                })->level;
+  choice.predicted = predicted(choice.decision.model_level);
+  return choice;
 }
 
 Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision> proposed) {

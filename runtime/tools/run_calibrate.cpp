@@ -42,8 +42,10 @@ elrt::CalibrateProgress progress_line(Clock::time_point start) {
 nlohmann::json to_json(const elrt::LatencyData& data, const std::string& file, double run_time_s) {
   nlohmann::json levels = nlohmann::json::array();
   for (const auto& level : data.levels) levels.push_back({{"level", level.level}, {"ttft_ms", level.ttft_ms}, {"tpot_ms", level.tpot_ms}});
+  nlohmann::json tlm;
+  if (!data.tlm.decision_ms.empty()) tlm = {{"decision_ms", data.tlm.decision_ms}, {"score_ms", data.tlm.score_ms}};
   return {{"file", file},           {"run_time_s", run_time_s}, {"device", data.device}, {"threads", data.threads},
-          {"repeats", data.repeats}, {"tokens", data.tokens},    {"levels", levels}};
+          {"repeats", data.repeats}, {"tokens", data.tokens},    {"levels", levels},     {"tlm", tlm}};
 }
 
 void print_rows(const elrt::LatencyData& data, const char* title, std::vector<double> elrt::LevelLatency::* curve) {
@@ -54,6 +56,12 @@ void print_rows(const elrt::LatencyData& data, const char* title, std::vector<do
     for (const auto& level : data.levels) std::printf(" %10.4g", (level.*curve)[i]);
   }
   std::printf("\n");
+}
+
+void print_tlm(const elrt::LatencyData& data) {
+  if (data.tlm.decision_ms.empty()) return;
+  std::printf("tiny language model in ms, by prompt length\n%8s %10s %10s\n", "tokens", "decision", "score");
+  for (std::size_t i = 0; i < data.tokens.size(); ++i) std::printf("%8u %10.4g %10.4g\n", data.tokens[i], data.tlm.decision_ms[i], data.tlm.score_ms[i]);
 }
 
 void run(const CalibrateCommand& command) {
@@ -69,6 +77,7 @@ void run(const CalibrateCommand& command) {
   if (command.json) return print_json(to_json(table.data(), out.string(), run_time_s));
   print_rows(table.data(), "time to the first token in ms, by prompt length and level", &elrt::LevelLatency::ttft_ms);
   print_rows(table.data(), "time per output token in ms, by context length and level", &elrt::LevelLatency::tpot_ms);
+  print_tlm(table.data());
   std::printf("%u threads on %s; measured in %.1f s; written to %s\n", table.data().threads, table.data().device.c_str(), run_time_s, out.c_str());
 }
 
@@ -85,8 +94,8 @@ void register_calibrate(CLI::App& app) {
       ->check(CLI::Range(2u, 1u << 24))
       ->capture_default_str();
   sub->add_option("--lengths", options.lengths, "lengths, separated by commas; default: powers of two from 16, and the longest")->delimiter(',');
-  sub->footer("Measures every level's time to the first token by prompt length and time per token by context length, and replaces\n"
-              "the table once all is measured. Let nothing else run; use the number of threads that generate will use.\n"
+  sub->footer("Measures every level's time to the first token by prompt length and time per token by context length, the tiny\n"
+              "language model's decision and compression where the artifact has one, and replaces the table once all is measured. Let nothing else run; use the number of threads that generate will use.\n"
               "Examples:\n"
               "  elastic-run calibrate model.gguf\n"
               "  elastic-run calibrate model.gguf --threads 2 --repeats 9 --out model.gguf.latency.json --json");

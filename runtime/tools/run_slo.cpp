@@ -1,5 +1,7 @@
 #include "run_slo.hpp"
 
+#include <cstdio>
+
 namespace elastic_run {
 
 std::optional<elrt::Slo> SloOptions::slo() const {
@@ -24,37 +26,76 @@ void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level)
   tpot_ms->needs(options.milliseconds)->excludes(level);
   options.details = {
       command.add_option("--latency", options.table, "the table of elastic-run calibrate; default: FILE.latency.json"),
-      command.add_option("--fallback", options.fallback, "which feasible decision: best (the largest) or random (by --seed)")
+      command.add_option("--fallback", options.fallback, "which feasible decision: best (by the accuracy the artifact expects, or the largest) or random (by --seed)")
           ->check(CLI::IsMember({"best", "random"}))
           ->capture_default_str(),
       command.add_option("--margin", options.margin, "predictions grow by this share before they are held against the objective, 0 to 1")
-          ->capture_default_str()};
+          ->capture_default_str(),
+      command.add_option("--question", options.question, "stands behind the prompt, on a line of its own, and is never shortened; without it the\n"
+                                                         "prompt's last line is the question"),
+      command.add_flag("--keep-numbers", options.keep_numbers, "words with digits stay where the prompt is shortened"),
+      command.add_flag("--no-tlm", options.no_tlm, "do not ask the tiny language model: only the level is chosen")};
 }
 
-elrt::Scheduler open_scheduler(const SloOptions& options, const elrt::Artifact& artifact, const elrt::Session& session, std::uint64_t seed) {
+elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact, std::uint32_t threads, std::uint64_t seed) {
   const auto path = options.table.empty() ? elrt::LatencyTable::default_path(artifact.path()) : std::filesystem::path(options.table);
-  auto table = take(elrt::LatencyTable::read(path));
-  take(table.check(artifact, session.threads()));
-  elrt::SchedulerOptions chosen;
+  elrt::ServiceOptions chosen;
+  chosen.session.threads = threads;
   chosen.fallback = options.fallback == "random" ? elrt::Fallback::kRandom : elrt::Fallback::kBest;
   chosen.seed = seed;
   chosen.margin = options.margin;
-  return take(elrt::Scheduler::create(std::move(table), std::move(chosen)));
+  chosen.use_tlm = !options.no_tlm;
+  chosen.warm_up = true;
+  auto service = take(elrt::Service::create(artifact, take(elrt::LatencyTable::read(path)), chosen));
+  if (!service.has_tlm() && !options.no_tlm) {
+    std::fprintf(stderr, "elastic-run: the artifact has no tiny language model; levels are chosen without reading the prompt, which is used whole\n");
+  }
+  return service;
 }
 
-void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::Slo& slo, const elrt::Choice& choice,
-                const elrt::Latency& measured, std::size_t generated_tokens) {
+namespace {
+
+const char* source_name(elrt::Choice::Source source) {
+  switch (source) {
+    case elrt::Choice::Source::kProposed: return "proposed";
+    case elrt::Choice::Source::kFallback: return "fallback";
+    case elrt::Choice::Source::kFastest: return "fastest";
+    case elrt::Choice::Source::kFull: return "full";
+  }
+  return "unknown";
+}
+
+}  // namespace
+
+void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::Slo& slo, const elrt::Answer& answer) {
+  const elrt::Choice& choice = answer.choice;
   result["slo"] = {{"unit", slo.unit == elrt::Slo::Unit::kRatio ? "ratio" : "ms"},
                    {"ttft", slo.ttft},
                    {"tpot", slo.tpot},
                    {"ttft_ms", choice.limits.ttft_ms},
                    {"tpot_ms", choice.limits.tpot_ms}};
   result["prompt_level"] = choice.decision.prompt_level;
+  result["prompt_words"] = answer.prompt_words;
+  result["prompt_words_kept"] = answer.prompt_words_kept;
+  result["prompt"] = answer.prompt;
+  result["decision_source"] = source_name(choice.source);
+  result["tlm_asked"] = answer.tlm_asked;
+  result["tlm_ms"] = answer.tlm_ms;
   result["predicted_ttft_ms"] = choice.predicted.ttft_ms;
   result["predicted_tpot_ms"] = choice.predicted.tpot_ms;
   result["feasible"] = choice.feasible();
-  result["fallback"] = options.fallback;  // no decision-head has proposed anything
-  result["slo_met"] = elrt::slo_met(choice.limits, measured, generated_tokens);
+  result["fallback"] = options.fallback;
+  result["slo_met"] = answer.slo_met;
+}
+
+void print_slo(const elrt::Answer& answer) {
+  const elrt::Choice& choice = answer.choice;
+  std::fprintf(stderr, "decision: level %u, prompt level %u (%s), %zu of %zu prompt words kept, %.4g ms spent on the tiny language model\n",
+               choice.decision.model_level, choice.decision.prompt_level, source_name(choice.source), answer.prompt_words_kept, answer.prompt_words,
+               answer.tlm_ms);
+  std::fprintf(stderr, "objective %.4g ms, then %.4g ms each: %s; predicted %.4g ms, then %.4g ms each%s\n", choice.limits.ttft_ms,
+               choice.limits.tpot_ms, answer.slo_met ? "met" : "missed", choice.predicted.ttft_ms, choice.predicted.tpot_ms,
+               choice.feasible() ? "" : "; no decision can meet it, this is the fastest");
 }
 
 std::size_t count_words(std::string_view text) {

@@ -16,6 +16,8 @@ struct SloOptions {
   std::string table;               // empty: beside the artifact
   std::string fallback = "best";   // or "random"
   double margin = 0;
+  std::string question;            // behind the prompt, never shortened
+  bool keep_numbers = false, no_tlm = false;
   CLI::Option *ratio = nullptr, *milliseconds = nullptr;
   std::vector<CLI::Option*> details;  // those that mean nothing without an objective
 
@@ -26,12 +28,12 @@ struct SloOptions {
 // --ttft with --tpot, or --ttft-ms with --tpot-ms, either instead of `level`; --latency, --fallback and --margin with them.
 void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level);
 
-// The scheduler for a session of `artifact`; `seed` is the random fallback's.
-elrt::Scheduler open_scheduler(const SloOptions& options, const elrt::Artifact& artifact, const elrt::Session& session, std::uint64_t seed);
+// A service of `artifact` for one request; `seed` is the random fallback's. Says on stderr where there is no TLM to ask.
+elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact, std::uint32_t threads, std::uint64_t seed);
 
 // Adds the fields of a request that was served under `slo` to generate's.
-void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::Slo& slo, const elrt::Choice& choice,
-                const elrt::Latency& measured, std::size_t generated_tokens);
+void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::Slo& slo, const elrt::Answer& answer);
+void print_slo(const elrt::Answer& answer);  // the same for people, on stderr
 
 std::size_t count_words(std::string_view text);  // runs without white space
 

@@ -1,15 +1,15 @@
 /* The C API of elrt. Stable: functions and fields are only added.
  *
- * Ownership. elrt_engine_open, elrt_session_create, elrt_scheduler_open and elrt_tokenize give objects that the caller
- * releases with the matching elrt_engine_close, elrt_session_destroy, elrt_scheduler_close and elrt_tokens_free; releasing
- * NULL does nothing. A session keeps what
+ * Ownership. elrt_engine_open, elrt_session_create, elrt_scheduler_open, elrt_service_open and elrt_tokenize give objects that
+ * the caller releases with the matching elrt_engine_close, elrt_session_destroy, elrt_scheduler_close, elrt_service_close and
+ * elrt_tokens_free; releasing NULL does nothing. A session or service keeps what
  * it needs of its engine alive, so the two may be released in any order. Text that functions give out belongs to the
  * library unless said otherwise; text and arrays that they take are read before they return.
  *
  * Errors. Functions return a status; for anything but ELRT_OK, elrt_last_error() says what failed, in one line, until
  * the same thread's next failing call. Output arguments are then unchanged.
  *
- * Threads. An engine may be used from several threads; a session or scheduler from one at a time.
+ * Threads. An engine may be used from several threads; a session, scheduler or service from one at a time.
  */
 #ifndef ELRT_ELRT_H_
 #define ELRT_ELRT_H_
@@ -34,6 +34,8 @@ typedef struct elrt_engine elrt_engine;    /* a mapped artifact with its tokeniz
 typedef struct elrt_session elrt_session;  /* a text being read and written at one level */
 
 typedef struct elrt_scheduler elrt_scheduler; /* this device's latency table, from which decisions follow */
+
+typedef struct elrt_service elrt_service; /* answers requests under objectives: decision, compression, generation */
 
 typedef enum elrt_cache_policy {
   ELRT_CACHE_RECOMPUTE = 0,  /* the text is read again at the new level: exact */
@@ -100,6 +102,40 @@ typedef struct elrt_choice {
   double limit_ttft_ms, limit_tpot_ms; /* the objective in milliseconds */
 } elrt_choice;
 
+/* Zero in a field means its default. */
+typedef struct elrt_service_options {
+  uint32_t threads;        /* default: one per core; the table's */
+  uint32_t context_tokens; /* default: the model's */
+  elrt_fallback fallback;
+  uint64_t seed;           /* of ELRT_FALLBACK_RANDOM */
+  double margin;           /* as in elrt_scheduler_options */
+  int no_tlm;              /* nonzero: only the level is chosen, whatever the artifact has */
+} elrt_service_options;
+
+/* A service-level objective and what compression must spare. */
+typedef struct elrt_objective {
+  elrt_slo_unit unit;
+  double ttft, tpot;
+  size_t question_bytes;  /* at the prompt's end, never shortened; 0: the prompt's last line */
+  int keep_numbers;       /* nonzero: words with digits stay */
+} elrt_objective;
+
+typedef enum elrt_decision_source {
+  ELRT_DECISION_PROPOSED = 0, /* by the tiny language model */
+  ELRT_DECISION_FALLBACK = 1, /* another feasible decision */
+  ELRT_DECISION_FASTEST = 2,  /* nothing meets the objective */
+  ELRT_DECISION_FULL = 3      /* the full model on the whole prompt meets it */
+} elrt_decision_source;
+
+typedef struct elrt_answer_result {
+  elrt_choice choice;
+  elrt_decision_source source;
+  elrt_generate_result generation;  /* measured; ttft_ms holds the decision and the compression */
+  size_t prompt_words, prompt_words_kept;
+  double tlm_ms;                    /* of ttft_ms, spent on decision and compression */
+  int slo_met;
+} elrt_answer_result;
+
 /* `done` grows to 1; zero stops. */
 typedef int (*elrt_progress_callback)(double done, void* user_data);
 
@@ -149,6 +185,16 @@ elrt_status elrt_scheduler_open(const elrt_engine* engine, const elrt_session* s
                                 const elrt_scheduler_options* options, elrt_scheduler** scheduler);
 void elrt_scheduler_close(elrt_scheduler* scheduler);
 elrt_status elrt_decide(elrt_scheduler* scheduler, const elrt_request* request, elrt_choice* choice);
+
+/* `table_path` as above; `options` may be NULL. The table must have been measured on this device with the options' threads. */
+elrt_status elrt_service_open(const elrt_engine* engine, const char* table_path, const elrt_service_options* options,
+                              elrt_service** service);
+void elrt_service_close(elrt_service* service);
+int elrt_service_has_tlm(const elrt_service* service); /* 0: only levels are chosen, prompts are read whole */
+/* `options`, `on_text` and `result` may be NULL. */
+elrt_status elrt_answer(elrt_service* service, const char* prompt, size_t prompt_bytes, const elrt_objective* objective,
+                        const elrt_generate_options* options, elrt_text_callback on_text, void* user_data,
+                        elrt_answer_result* result);
 
 #ifdef __cplusplus
 }

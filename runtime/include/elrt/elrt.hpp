@@ -1,4 +1,5 @@
-// The C++ API of elrt: open an Artifact, create a Session, generate or score; calibrate a device, let a Scheduler choose levels.
+// The C++ API of elrt: open an Artifact, create a Session, generate or score; calibrate a device, then let a Service answer requests
+// under objectives.
 // Types are move-only handles; failures are values (result.hpp); nothing throws across this API.
 #pragma once
 
@@ -13,6 +14,7 @@
 #include "elrt/sampler.hpp"
 #include "elrt/scheduler.hpp"
 #include "elrt/scorer.hpp"
+#include "elrt/service.hpp"
 #include "elrt/session.hpp"
 #include "elrt/tlm.hpp"
 #include "elrt/tokenizer.hpp"

@@ -63,7 +63,7 @@ class LatencyTable {
   static std::filesystem::path default_path(const std::filesystem::path& artifact);
 
   // Whether the table holds for this artifact on this device with so many threads. kBadData for another artifact or
-  // device, kInvalidArgument for another number of threads.
+  // device and where the artifact's TLM was not measured, kInvalidArgument for another number of threads.
   Result<void> check(const Artifact& artifact, std::uint32_t threads) const;
 
   const LatencyData& data() const { return data_; }

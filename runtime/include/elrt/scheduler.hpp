@@ -67,6 +67,7 @@ struct Choice {
     kProposed,  // the proposed decision, which is feasible
     kFallback,  // another feasible decision, by SchedulerOptions::fallback
     kFastest,   // nothing is feasible: the decision that misses the objective least
+    kFull,      // the full model on the whole prompt, feasible as long as no TLM is asked
   };
   Decision decision;
   Source source = Source::kFallback;
@@ -91,6 +92,17 @@ class Scheduler {
   // objective that is not finite and above zero, or a ratio above 1.
   Result<Choice> decide(const Request& request, std::optional<Decision> proposed = std::nullopt);
 
+  // The full decision where it is feasible without a TLM: to be asked for before the TLM, whose time would be added. Failures as
+  // decide()'s.
+  Result<std::optional<Choice>> full_decision(const Request& request) const;
+
+  // `choice` once the prompt is compressed and turns out to hold `kept_tokens`: predicted anew, and where it then misses
+  // the objective (what must stay may be more than the prompt level says) with the largest smaller level that keeps it.
+  Choice settle(const Request& request, Choice choice, std::uint32_t kept_tokens) const;
+
+  // What the full decision takes without a TLM.
+  Latency full_latency(const Request& request) const;
+
   // The request's objective in milliseconds. Ratios are of what predict() gives for the full decision without a TLM.
   Latency limits(const Request& request) const;
   // Infinite for a level that the table lacks.
@@ -106,6 +118,8 @@ class Scheduler {
   Decision best_of(const std::vector<Decision>& feasible) const;
   Decision fastest(const Request& request) const;
   double expected_accuracy(Decision decision) const;
+  bool keeps(const Request& request, Latency latency) const;
+  Latency tlm_latency(const Request& request, Decision decision) const;
 
   LatencyTable table_;
   SchedulerOptions options_;
