@@ -65,6 +65,8 @@ std::filesystem::path table_of(const elrt_engine& engine, const char* path) {
   return path != nullptr ? std::filesystem::path(path) : elrt::LatencyTable::default_path(engine.artifact.path());
 }
 
+elrt::Fallback convert(elrt_fallback in) { return in == ELRT_FALLBACK_RANDOM ? elrt::Fallback::kRandom : elrt::Fallback::kBest; }
+
 Result<elrt::Scheduler> open_scheduler(const elrt_engine& engine, std::uint32_t threads, const char* path, const elrt_scheduler_options& options) {
   auto table = elrt::LatencyTable::read(table_of(engine, path));
   if (!table) return table.take_failure();
@@ -75,8 +77,6 @@ Result<elrt::Scheduler> open_scheduler(const elrt_engine& engine, std::uint32_t 
   chosen.margin = options.margin;
   return elrt::Scheduler::create(std::move(table).value(), std::move(chosen));
 }
-
-elrt::Fallback convert(elrt_fallback in) { return in == ELRT_FALLBACK_RANDOM ? elrt::Fallback::kRandom : elrt::Fallback::kBest; }
 
 elrt::Slo::Unit convert(elrt_slo_unit in) { return in == ELRT_SLO_MILLISECONDS ? elrt::Slo::Unit::kMilliseconds : elrt::Slo::Unit::kRatio; }
 

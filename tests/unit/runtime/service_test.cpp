@@ -1,0 +1,300 @@
+// Requests under objectives on a tiny artifact, with latency tables that are set by hand.
+#include "elrt/service.hpp"
+
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+#include <random>
+#include <sstream>
+
+#include "elrt/calibrate.hpp"
+#include "elrt/elrt.h"
+#include "elrt/tlm.hpp"
+#include "elrt/tokenizer.hpp"
+#include "unit/runtime/tiny_tlm.h"
+#include "unit/runtime/tiny_tokenizer.h"
+
+using namespace elastify_test;
+using elrt::Answer;
+using elrt::Artifact;
+using elrt::Choice;
+using elrt::Decision;
+using elrt::LatencyData;
+using elrt::LatencyTable;
+using elrt::Service;
+using elrt::ServiceOptions;
+using elrt::ServiceRequest;
+using elrt::Slo;
+
+namespace {
+
+constexpr double kDecisionMs = 1, kScoreMs = 2;
+
+// TTFT is a millisecond a token at level 100, half and a fifth of it below; TPOT 10, 5 and 2 ms.
+LatencyData linear_table(const Artifact& artifact, bool tlm = true) {
+  LatencyData data;
+  data.artifact = artifact.identity();
+  data.device = elrt::device_description();
+  data.threads = 1;
+  data.repeats = 1;
+  data.tokens = {1, 1000};
+  data.levels = {{20, {0.2, 200}, {2, 2}}, {50, {0.5, 500}, {5, 5}}, {100, {1, 1000}, {10, 10}}};
+  if (tlm) data.tlm = {{kDecisionMs, kDecisionMs}, {kScoreMs, kScoreMs}};
+  return data;
+}
+
+// An artifact whose TLM always proposes `decision`; {0, 0}: what its random weights say.
+struct Setup {
+  TemporaryFile file;
+  Artifact artifact;
+  std::shared_ptr<const elrt::Tokenizer> tokenizer;
+
+  static std::vector<unsigned char> bytes(bool tlm, Decision decision, const std::vector<float>& accuracy) {
+    GgufBuilder builder = tiny_artifact_with_tokenizer();
+    if (tlm) add_tiny_tlm(builder, decision.model_level, decision.prompt_level);
+    if (!accuracy.empty()) builder.metadata["elastic.tlm.accuracy"] = accuracy;
+    return builder.build();
+  }
+  explicit Setup(Decision decision = {0, 0}, bool tlm = true, const std::vector<float>& accuracy = {})
+      : file(bytes(tlm, decision, accuracy)), artifact(std::move(Artifact::open(file.path())).value()), tokenizer(artifact.tokenizer().value()) {}
+
+  Service service(ServiceOptions options = {}) const { return service(linear_table(artifact, artifact.tlm() != nullptr), options); }
+  Service service(LatencyData data, ServiceOptions options = {}) const {
+    options.session.threads = 1;
+    auto made = Service::create(artifact, LatencyTable::create(std::move(data)).value(), options);
+    if (!made) FAIL(made.failure().message);
+    return std::move(made).value();
+  }
+  std::size_t tokens(const std::string& text) const { return elrt::prompt_tokens(*tokenizer, text)->size(); }
+};
+
+ServiceRequest request(std::string_view prompt, Slo slo, std::uint32_t max_tokens = 3) {
+  ServiceRequest made{prompt, slo, {}};
+  made.generate.max_tokens = max_tokens;
+  made.generate.ignore_end = true;
+  return made;
+}
+
+Slo ratio(double ttft, double tpot) { return {Slo::Unit::kRatio, ttft, tpot}; }
+
+Answer answer(Service& service, const ServiceRequest& asked) {
+  auto made = service.answer(asked);
+  if (!made) FAIL(made.failure().message);
+  return std::move(made).value();
+}
+
+std::vector<std::string> words_of(const std::string& text) {
+  std::istringstream in(text);
+  std::vector<std::string> words;
+  for (std::string word; in >> word;) words.push_back(word);
+  return words;
+}
+
+// Is `part` what is left of `whole` when words are taken out?
+bool is_subsequence(const std::vector<std::string>& part, const std::vector<std::string>& whole) {
+  std::size_t at = 0;
+  for (const auto& word : whole) at += at < part.size() && part[at] == word ? 1 : 0;
+  return at == part.size();
+}
+
+const std::string kPrompt = "ab cab c ba\nca bca a cb ac ab\nbb cc ab";
+
+}  // namespace
+
+TEST_CASE("the full decision is taken without asking the TLM where that is feasible", "[runtime][service][unit]") {
+  const Setup setup({20, 50});
+  Service service = setup.service();
+  CHECK(service.has_tlm());
+  const Answer full = answer(service, request(kPrompt, ratio(1, 1)));
+  CHECK(full.choice.decision == Decision{100, 100});
+  CHECK(full.choice.source == Choice::Source::kFull);
+  CHECK_FALSE(full.tlm_asked);
+  CHECK(full.tlm_ms == 0);
+  CHECK(full.choice.predicted.ttft_ms == Approx(setup.tokens(kPrompt)));  // no TLM time in it
+  CHECK(full.prompt == kPrompt);
+  CHECK(full.prompt_words == 13);
+  CHECK(full.prompt_words_kept == 13);
+  CHECK(answer(service, request(kPrompt, ratio(1, 0.99))).tlm_asked);
+  CHECK(answer(service, request(kPrompt, ratio(0.99, 1))).tlm_asked);
+}
+
+TEST_CASE("a feasible proposal is carried out: the prompt is compressed and generation continues it", "[runtime][service][unit]") {
+  const Setup setup({50, 50});
+  Service service = setup.service();
+  const auto whole = setup.tokens(kPrompt);
+  const Answer made = answer(service, request(kPrompt, ratio(0.9, 0.6)));
+  CHECK(made.choice.decision == Decision{50, 50});
+  CHECK(made.choice.source == Choice::Source::kProposed);
+  CHECK(made.tlm_asked);
+  CHECK(made.tlm_ms > 0);
+  CHECK(made.generation.ttft_ms > made.tlm_ms);
+  CHECK(made.prompt_words == 13);
+  CHECK(made.prompt_words_kept < 13);
+  CHECK(words_of(made.prompt).size() == made.prompt_words_kept);
+  CHECK(is_subsequence(words_of(made.prompt), words_of(kPrompt)));
+  CHECK((made.prompt.size() > 8 && made.prompt.substr(made.prompt.size() - 8) == "bb cc ab"));  // the question
+  CHECK(made.generation.prompt_tokens == setup.tokens(made.prompt));
+  CHECK(made.generation.prompt_tokens <= (whole + 1) / 2);
+  CHECK(made.choice.predicted.ttft_ms == Approx(0.5 * made.generation.prompt_tokens + kDecisionMs + kScoreMs));
+  CHECK(service.session().level() == 50);
+  // The answer is what generate() makes of the compressed prompt at that level.
+  elrt::SessionOptions options;
+  options.level = 50;
+  auto session = elrt::Session::create(setup.artifact, options);
+  REQUIRE(session.ok());
+  const auto plain = elrt::generate(session.value(), *setup.tokenizer, made.prompt, request("", {}).generate);
+  REQUIRE(plain.ok());
+  CHECK(plain->tokens == made.generation.tokens);
+}
+
+TEST_CASE("an infeasible proposal falls back: whole prompts first, or by expected accuracy", "[runtime][service][unit]") {
+  const Setup setup({100, 100});
+  Service service = setup.service();
+  const Answer whole = answer(service, request(kPrompt, ratio(0.5, 1)));
+  CHECK(whole.choice.source == Choice::Source::kFallback);
+  CHECK(whole.choice.decision == Decision{20, 100});  // level 50 takes exactly half, without the TLM
+  CHECK(whole.prompt == kPrompt);
+  const Setup informed({100, 100}, true, {0.3f, NAN, 0.8f, NAN, NAN, 0.9f});
+  Service by_accuracy = informed.service();
+  CHECK(answer(by_accuracy, request(kPrompt, ratio(0.5, 1))).choice.decision == Decision{50, 50});
+  const Answer missed = answer(service, request(kPrompt, {Slo::Unit::kMilliseconds, 0.001, 1000}));
+  CHECK(missed.choice.source == Choice::Source::kFastest);
+  CHECK_FALSE(missed.choice.feasible());
+  CHECK_FALSE(missed.slo_met);
+}
+
+TEST_CASE("without a TLM, or without leave to ask it, only levels are chosen", "[runtime][service][unit]") {
+  const Setup bare({}, false), setup({20, 50});
+  ServiceOptions silent;
+  silent.use_tlm = false;
+  Service services[] = {bare.service(), setup.service(silent)};
+  for (Service& service : services) {
+    CHECK_FALSE(service.has_tlm());
+    const Answer made = answer(service, request(kPrompt, ratio(0.5, 1)));
+    CHECK(made.choice.decision == Decision{50, 100});
+    CHECK_FALSE(made.tlm_asked);
+    CHECK(made.prompt == kPrompt);
+    CHECK(made.prompt_words == 13);
+  }
+}
+
+TEST_CASE("no answer breaks an objective that its decision was said to keep", "[runtime][service][unit]") {
+  std::mt19937 random(9);
+  for (const Decision proposed : {Decision{0, 0}, {50, 50}, {100, 50}, {20, 100}}) {
+    const Setup setup(proposed);
+    for (const auto fallback : {elrt::Fallback::kBest, elrt::Fallback::kRandom}) {
+      ServiceOptions options;
+      options.fallback = fallback;
+      Service service = setup.service(options);
+      for (int round = 0; round < 40; ++round) {
+        std::string prompt;
+        for (std::size_t i = 1 + random() % 12; i > 0; --i) prompt += std::string(1 + random() % 3, static_cast<char>('a' + random() % 3)) + (random() % 5 == 0 ? "\n" : " ");
+        const Slo slo = ratio(0.2 + 0.1 * static_cast<double>(random() % 9), 0.5 + 0.1 * static_cast<double>(random() % 6));
+        const Answer made = answer(service, request(prompt, slo, 1 + random() % 4));
+        const Choice& choice = made.choice;
+        const double per_token = choice.decision.model_level == 20 ? 0.2 : choice.decision.model_level == 50 ? 0.5 : 1;
+        const double tlm = (made.tlm_asked ? kDecisionMs : 0) + (choice.decision.prompt_level < 100 ? kScoreMs : 0);
+        CHECK(choice.predicted.ttft_ms == Approx(std::max(1u, made.generation.prompt_tokens) * per_token + tlm));
+        CHECK(choice.limits.ttft_ms == Approx(slo.ttft * static_cast<double>(setup.tokens(prompt))));
+        if (!choice.feasible()) continue;
+        CHECK(choice.predicted.ttft_ms <= choice.limits.ttft_ms + 1e-9);
+        CHECK(per_token * 10 <= slo.tpot * 10 + 1e-9);
+      }
+    }
+  }
+}
+
+TEST_CASE("a question that is named, and numbers if asked, are not shortened", "[runtime][service][unit]") {
+  const Setup setup({20, 50});
+  Service service = setup.service();
+  ServiceRequest asked = request("ab c 1 ba ca bb ab 22 ca bc ca ab", ratio(0.9, 1));
+  asked.question_bytes = 8;
+  asked.keep_numbers = true;
+  const Answer made = answer(service, asked);
+  REQUIRE(made.choice.decision.prompt_level == 50);
+  CHECK_THAT(made.prompt, Catch::Matchers::EndsWith("bc ca ab"));
+  CHECK_THAT(made.prompt, Catch::Matchers::Contains("1"));
+  CHECK_THAT(made.prompt, Catch::Matchers::Contains("22"));
+}
+
+TEST_CASE("odd prompts and objectives are answered or refused, never worse", "[runtime][service][unit]") {
+  const Setup setup({50, 50});
+  Service service = setup.service();
+  for (const std::string prompt : {" ", "\n\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "\xE2\x98\x83 \xF0\x9F\x98\x80", "? ? ?", std::string("a\0b", 3).c_str()}) {
+    CHECK(service.answer(request(prompt, ratio(0.9, 0.9))).ok());
+  }
+  CHECK(service.answer(request("", ratio(0.9, 0.9))).failure().status == elrt::Status::kInvalidArgument);
+  CHECK(service.answer(request("a \xFF", ratio(0.9, 0.9))).failure().status == elrt::Status::kBadData);
+  CHECK(service.answer(request(std::string(500, 'b'), ratio(0.9, 0.9))).failure().status == elrt::Status::kInvalidArgument);
+  for (const double wrong : {0.0, -0.5, 1.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+    CHECK(service.answer(request(kPrompt, ratio(wrong, 1))).failure().status == elrt::Status::kInvalidArgument);
+    CHECK(service.answer(request(kPrompt, ratio(1, wrong))).failure().status == elrt::Status::kInvalidArgument);
+  }
+  ServiceRequest continued = request("a", ratio(1, 1));
+  continued.generate.keep_context = true;
+  CHECK(service.answer(continued).failure().status == elrt::Status::kInvalidArgument);
+  ServiceRequest beyond = request("a", ratio(1, 1));
+  beyond.question_bytes = 2;
+  CHECK(service.answer(beyond).failure().status == elrt::Status::kInvalidArgument);
+}
+
+TEST_CASE("a table of another artifact, device or without the TLM's times is refused", "[runtime][service][unit]") {
+  const Setup setup;
+  const auto status = [&](LatencyData data) {
+    ServiceOptions options;
+    options.session.threads = 1;
+    const auto made = Service::create(setup.artifact, LatencyTable::create(std::move(data)).value(), options);
+    return made ? elrt::Status::kOk : made.failure().status;
+  };
+  LatencyData data = linear_table(setup.artifact);
+  CHECK(status(data) == elrt::Status::kOk);
+  data.artifact ^= 1;
+  CHECK(status(data) == elrt::Status::kBadData);
+  data = linear_table(setup.artifact);
+  data.device = "another";
+  CHECK(status(data) == elrt::Status::kBadData);
+  CHECK(status(linear_table(setup.artifact, false)) == elrt::Status::kBadData);
+}
+
+TEST_CASE("a calibration measures the TLM, and the C API answers under its table", "[runtime][service][unit]") {
+  const Setup setup({50, 50});
+  const std::string path = setup.file.path().string(), table_path = path + ".latency.json";
+  elrt::CalibrateOptions options;
+  options.threads = 1;
+  options.repeats = 2;
+  options.lengths = {8, 32};
+  const auto table = elrt::calibrate(setup.artifact, options);
+  REQUIRE(table.ok());
+  const auto& tlm = table->data().tlm;
+  REQUIRE(tlm.decision_ms.size() == 2);
+  REQUIRE(tlm.score_ms.size() == 2);
+  CHECK(tlm.decision_ms[0] > 0);
+  CHECK(tlm.decision_ms[1] >= tlm.decision_ms[0]);
+  CHECK(tlm.score_ms[0] > 0);
+  REQUIRE(LatencyTable::create(linear_table(setup.artifact))->write(table_path).ok());
+
+  elrt_engine* engine = nullptr;
+  elrt_service* service = nullptr;
+  REQUIRE(elrt_engine_open(path.c_str(), &engine) == ELRT_OK);
+  elrt_service_options service_options{};
+  service_options.threads = 1;
+  REQUIRE(elrt_service_open(engine, nullptr, &service_options, &service) == ELRT_OK);
+  elrt_engine_close(engine);
+  CHECK(elrt_service_has_tlm(service) == 1);
+  elrt_generate_options generate{};
+  generate.max_tokens = 2;
+  elrt_objective objective{ELRT_SLO_RATIO, 0.9, 0.6, 0, 0};
+  elrt_answer_result result{};
+  REQUIRE(elrt_answer(service, kPrompt.data(), kPrompt.size(), &objective, &generate, nullptr, nullptr, &result) == ELRT_OK);
+  CHECK(result.choice.level == 50);
+  CHECK(result.choice.prompt_level == 50);
+  CHECK(result.source == ELRT_DECISION_PROPOSED);
+  CHECK(result.prompt_words == 13);
+  CHECK(result.prompt_words_kept < 13);
+  objective.ttft = 0;
+  CHECK(elrt_answer(service, "a", 1, &objective, nullptr, nullptr, nullptr, nullptr) == ELRT_INVALID_ARGUMENT);
+  CHECK(elrt_answer(service, "a", 1, nullptr, nullptr, nullptr, nullptr, nullptr) == ELRT_INVALID_ARGUMENT);
+  elrt_service_close(service);
+  std::remove(table_path.c_str());
+}

@@ -1,0 +1,97 @@
+#include "unit/runtime/tiny_tlm.h"
+
+#include <random>
+
+namespace elastify_test {
+namespace {
+
+constexpr std::uint32_t kEmbedding = 8, kHidden = 16, kInner = 8, kNeurons = 12, kPositions = 24;
+
+class Builder {
+ public:
+  Builder(GgufBuilder& file, std::uint64_t seed) : file_(file), random_(seed) {}
+
+  void matrix(const std::string& name, std::uint64_t inputs, std::uint64_t outputs, float scale = 0.4f) {
+    file_.tensors.push_back({name + ".weight", 1, {inputs, outputs}, f16_bytes(values(inputs * outputs, 0, scale))});
+  }
+  void vector(const std::string& name, std::uint64_t size, float centre) {
+    file_.tensors.push_back({name, 0, {size}, f32_bytes(values(size, centre, 0.2f))});
+  }
+  void bias(const std::string& name, std::vector<float> of) { file_.tensors.push_back({name + ".bias", 0, {of.size()}, f32_bytes(of)}); }
+  void affine(const std::string& name, std::uint64_t inputs, std::uint64_t outputs) {
+    matrix(name, inputs, outputs);
+    vector(name + ".bias", outputs, 0);
+  }
+  void norm(const std::string& name, std::uint64_t size) {
+    vector(name + "_norm.weight", size, 1);
+    vector(name + "_norm.bias", size, 0);
+  }
+  void dense(const std::string& name, std::uint64_t inputs, std::uint64_t outputs) {
+    affine(name, inputs, outputs);
+    norm(name, outputs);
+  }
+  void layer(const std::string& prefix) {
+    dense(prefix + "in", kHidden, kInner);
+    dense(prefix + "attn_in", kHidden, kInner);
+    dense(prefix + "out", kInner, kHidden);
+    affine(prefix + "attn_q", kInner, kInner);
+    affine(prefix + "attn_k", kInner, kInner);
+    affine(prefix + "attn_v", kHidden, kInner);
+    dense(prefix + "attn_output", kInner, kInner);
+    for (const char* i : {"0", "1"}) {
+      affine(prefix + "ffn_up." + i, kInner, kNeurons);
+      dense(prefix + "ffn_down." + i, kNeurons, kInner);
+    }
+  }
+
+ private:
+  std::vector<float> values(std::uint64_t count, float centre, float scale) {
+    std::normal_distribution<float> draw(centre, scale);
+    std::vector<float> all;
+    for (std::uint64_t i = 0; i < count; ++i) all.push_back(draw(random_));
+    return all;
+  }
+
+  GgufBuilder& file_;
+  std::mt19937_64 random_;
+};
+
+// A bias that outweighs everything for one class.
+std::vector<float> vote(const std::vector<std::uint32_t>& levels, std::uint32_t chosen) {
+  std::vector<float> bias;
+  for (const std::uint32_t level : levels) bias.push_back(level == chosen ? 1e6f : 0.0f);
+  return bias;
+}
+
+}  // namespace
+
+void add_tiny_tlm(GgufBuilder& file, std::uint32_t model_level, std::uint32_t prompt_level, std::uint64_t seed) {
+  const std::vector<std::uint32_t> model_levels = {20, 50, 100}, prompt_levels = {50, 100}, ttft = {20, 50, 100}, tpot = {50, 100};
+  const std::vector<std::string> vocabulary = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "##a", "##b", "##c", "?"};
+  auto& m = file.metadata;
+  const std::string key = "elastic.tlm.";
+  m[key + "embedding_size"] = kEmbedding, m[key + "hidden_size"] = kHidden, m[key + "inner_size"] = kInner;
+  m[key + "feed_forward_size"] = kNeurons, m[key + "positions"] = kPositions;
+  m[key + "head_count"] = std::uint32_t{2}, m[key + "feed_forward_count"] = std::uint32_t{2};
+  for (const char* part : {"bottom_layers", "score_layers", "decision_layers"}) m[key + part] = std::uint32_t{1};
+  for (const char* flag : {"bottleneck", "shared_key_query", "trigram_input"}) m[key + flag] = true;
+  for (const char* flag : {"bottleneck_attention", "layer_norm"}) m[key + flag] = false;
+  m[key + "layer_norm_epsilon"] = 1e-12f;
+  m[key + "model_levels"] = model_levels, m[key + "prompt_levels"] = prompt_levels;
+  m[key + "ttft_levels"] = ttft, m[key + "tpot_levels"] = tpot;
+  m[key + "vocabulary"] = vocabulary;
+  Builder add(file, seed);
+  add.matrix("tlm.token_embd", kEmbedding, vocabulary.size(), 1);
+  add.matrix("tlm.slo_embd", kEmbedding, ttft.size() + tpot.size(), 1);
+  add.matrix("tlm.position_embd", kHidden, kPositions);
+  add.vector("tlm.type_embd.weight", kHidden, 0);
+  add.dense("tlm.embd", 3 * kEmbedding, kHidden);
+  for (const char* part : {"bottom", "score", "decision"}) add.layer("tlm." + std::string(part) + ".0.");
+  add.affine("tlm.score", kHidden, 2);
+  add.matrix("tlm.model_level", kHidden, model_levels.size());
+  add.bias("tlm.model_level", vote(model_levels, model_level));
+  add.matrix("tlm.prompt_level", kHidden, prompt_levels.size());
+  add.bias("tlm.prompt_level", vote(prompt_levels, prompt_level));
+}
+
+}  // namespace elastify_test
