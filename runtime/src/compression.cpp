@@ -143,10 +143,13 @@ TextSpan find_question(std::string_view text, std::span<const TextSpan> words) {
     while (!kinds[word].line_start) --word;
     return word;
   };
+  const auto is_option = [&](std::size_t word) { return is_option_marker(bytes_of(text, words[word]), true) && text[words[word].end - 1] != ':'; };
   std::size_t first = line_of(words.size() - 1);
   if (first > 0) {
     const bool cue = first + 1 == words.size() && text[words[first].end - 1] == ':';
-    return {words[cue ? line_of(first - 1) : first].begin, text.size()};
+    if (cue) first = line_of(first - 1);
+    while (first > 0 && is_option(first)) first = line_of(first - 1);
+    return {words[first].begin, text.size()};
   }
   first = words.size() - 1;
   const auto ends_sentence = [&](std::size_t word) { return std::string_view(".?!").find(text[words[word].end - 1]) != std::string_view::npos; };

@@ -129,9 +129,9 @@ Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t 
     prompt.tokens = std::move(tokens).value();
     answer.prompt_words_kept = static_cast<std::size_t>(std::count(made->kept.begin(), made->kept.end(), true));
     answer.prompt = std::move(made->text);
-    if (prompt.tokens.size() <= room || round == kRounds || made->words_kept == 0) return {};
+    if (prompt.tokens.size() <= room || round == kRounds || made->words_kept <= 1) return {};
     const std::size_t before = made->words_kept;
-    made = compress_prompt_to(asked.prompt, words, scores.value(), std::min(before - 1, before * room / prompt.tokens.size()), rules);
+    made = compress_prompt_to(asked.prompt, words, scores.value(), std::clamp<std::size_t>(before * room / prompt.tokens.size(), 1, before - 1), rules);
     if (made && made->words_kept == before) return {};
   }
   return made.take_failure();

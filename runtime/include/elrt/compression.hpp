@@ -49,7 +49,8 @@ Result<CompressedPrompt> compress_prompt_to(std::string_view text, std::span<con
                                             std::size_t keep_words, const KeepRules& rules = {});
 
 // Where a prompt's question stands if nobody says so: its last line that has words, together with the one before it where
-// that last line is a mere cue ("A:", "Answer:": one word that ends in a colon). In a text of one line it is the last sentence.
+// that last line is a mere cue ("A:", "Answer:": one word that ends in a colon), and above lines that begin with option markers
+// the first line that does not. In a text of one line it is the last sentence.
 // Empty, at the text's end, for a text without words.
 TextSpan find_question(std::string_view text, std::span<const TextSpan> words);
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "unit/runtime/tiny_tlm.h"
 #include "unit/runtime/tiny_tokenizer.h"
 
 using elastify_test::TemporaryFile;
@@ -33,10 +34,10 @@ Outcome run(const std::string& arguments, const std::string& redirect = "2>/dev/
 
 // An artifact with its latency table, whose times are set by hand: level 50 takes half of level 100, level 20 a quarter.
 struct Calibrated {
-  TemporaryFile model{elastify_test::tiny_artifact_with_tokenizer().build()};
+  TemporaryFile model;
   std::string file = model.path().string(), table = file + ".latency.json";
 
-  Calibrated() {
+  explicit Calibrated(const std::vector<unsigned char>& bytes = elastify_test::tiny_artifact_with_tokenizer().build()) : model(bytes) {
     REQUIRE(run("calibrate " + file + " --threads 1 --repeats 1").status == 0);
     change([](json& t) {
       t["tokens"] = {10, 20};
@@ -154,6 +155,37 @@ TEST_CASE("generate chooses the level that the objective and the table ask for",
   CHECK(missed["slo_met"] == false);
   const Outcome shown = setup.generate("--ttft-ms 0.000001 --tpot-ms 1000", "2>&1");
   CHECK(shown.out.find("no decision can meet it") != std::string::npos);
+}
+
+TEST_CASE("generate asks the artifact's tiny language model and reports what became of the prompt", "[runtime][cli]") {
+  elastify_test::GgufBuilder builder = elastify_test::tiny_artifact_with_tokenizer();
+  elastify_test::add_tiny_tlm(builder, 50, 50);
+  const Calibrated setup(builder.build());
+  setup.change([](json& t) { t["tlm"] = {{"decision_ms", {10, 10}}, {"score_ms", {20, 20}}}; });
+  const std::string prompt = "generate " + setup.file + " --threads 1 --max-tokens 2 --prompt 'ab cab c ba ca ba cc ab ba' ";
+  const json result = json::parse(run(prompt + "--question 'cab b' --ttft 0.6 --tpot 0.6 --json").out);
+  CHECK(result["level"] == 50);
+  CHECK(result["prompt_level"] == 50);
+  CHECK(result["decision_source"] == "proposed");
+  CHECK(result["prompt_words"] == 11);
+  CHECK(result["prompt_words_kept"].get<int>() < 11);
+  const auto read = result["prompt"].get<std::string>();
+  CHECK(read.substr(read.size() - 6) == "\ncab b");
+  CHECK(result["tlm_ms"].get<double>() > 0);
+  CHECK(result["predicted_ttft_ms"] == 2030);
+  CHECK(result["slo_met"].is_boolean());
+  const json full = json::parse(run(prompt + "--ttft 1 --tpot 1 --json").out);
+  CHECK(full["decision_source"] == "full");
+  CHECK(full["tlm_asked"] == false);
+  CHECK(full["level"] == 100);
+  const json levels_only = json::parse(run(prompt + "--ttft 0.6 --tpot 0.6 --no-tlm --json").out);
+  CHECK(levels_only["prompt_level"] == 100);
+  CHECK(levels_only["level"] == 50);
+  const Outcome shown = run(prompt + "--ttft 0.6 --tpot 0.6", "2>&1");
+  CHECK(shown.out.find("prompt words kept") != std::string::npos);
+  CHECK(shown.out.find("no tiny language model") == std::string::npos);
+  const Outcome bare = Calibrated().generate("--ttft 0.6 --tpot 0.6", "2>&1");
+  CHECK(bare.out.find("no tiny language model") != std::string::npos);
 }
 
 TEST_CASE("an objective without a table that holds says what to do", "[runtime][cli]") {

@@ -181,6 +181,9 @@ TEST_CASE("the question is a prompt's last line, with the cue below it", "[compr
     return text.substr(found.begin, found.end - found.begin);
   };
   CHECK(question("Maya bakes. Leo sings.\nWho sings?\nA:") == "Who sings?\nA:");
+  CHECK(question("Maya bakes.\nWho sings?\nA. Maya\nB. Leo\nAnswer:") == "Who sings?\nA. Maya\nB. Leo\nAnswer:");
+  CHECK(question("(A) Maya\n(B) Leo") == "(A) Maya\n(B) Leo");
+  CHECK(question("Maya bakes.\nQ: Who sings?\nA:") == "Q: Who sings?\nA:");
   CHECK(question("Maya bakes.\n\nWho sings?\n") == "Who sings?\n");
   CHECK(question("Maya bakes. Leo sings. Who sings?") == "Who sings?");
   CHECK(question("Who sings?") == "Who sings?");

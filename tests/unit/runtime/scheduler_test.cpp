@@ -117,6 +117,49 @@ TEST_CASE("without a compressor prompts stay whole; with one, TLM time counts", 
   CHECK(informed.decide({20, 0, ms(12.9, 10)})->decision == Decision{50, 100});
 }
 
+TEST_CASE("the full decision is tested without a TLM", "[runtime][unit]") {
+  LatencyData data = small_table();
+  data.tlm = {{1, 1, 1}, {2, 2, 2}};
+  SchedulerOptions options;
+  options.prompt_levels = {50, 100};
+  options.decision_head = true;
+  Scheduler chooser = scheduler(data, options);
+  const auto full = chooser.full_decision({20, 0, ratio(1, 1)}).value();
+  REQUIRE(full.has_value());
+  CHECK(full->decision == Decision{100, 100});
+  CHECK(full->source == Choice::Source::kFull);
+  CHECK(full->feasible());
+  CHECK(full->predicted.ttft_ms == 20);
+  CHECK_FALSE(chooser.feasible({20, 0, ratio(1, 1)}, {100, 100}));  // once the TLM was asked
+  CHECK_FALSE(chooser.full_decision({20, 0, ratio(0.99, 1)})->has_value());
+  CHECK_FALSE(chooser.full_decision({20, 0, ratio(1, 0.99)})->has_value());
+  CHECK(chooser.full_decision({20, 0, ms(20, 3)})->has_value());
+  options.margin = 0.1;
+  CHECK_FALSE(scheduler(data, options).full_decision({20, 0, ratio(1, 1)})->has_value());
+  CHECK_FALSE(chooser.full_decision({0, 0, ratio(1, 1)}).ok());
+}
+
+TEST_CASE("a choice settles on what the compressed prompt holds", "[runtime][unit]") {
+  LatencyData data = small_table();
+  data.tlm = {{1, 1, 1}, {2, 2, 2}};
+  SchedulerOptions options;
+  options.prompt_levels = {50, 100};
+  options.decision_head = true;
+  Scheduler chooser = scheduler(data, options);
+  const Request request{20, 0, ms(14, 10)};
+  const Choice choice = chooser.decide(request, Decision{100, 50}).value();
+  CHECK(choice.predicted.ttft_ms == 10 + 3);
+  CHECK(chooser.settle(request, choice, 10).predicted.ttft_ms == 13);
+  CHECK(chooser.settle(request, choice, 10).source == Choice::Source::kProposed);
+  const Choice smaller = chooser.settle(request, choice, 20);  // level 100 would take 20 + 3
+  CHECK(smaller.decision == Decision{50, 50});
+  CHECK(smaller.predicted.ttft_ms == 10 + 3);
+  CHECK(smaller.feasible());
+  const Choice missed = chooser.settle(request, choice, 40);
+  CHECK(missed.decision == Decision{50, 50});
+  CHECK_FALSE(missed.feasible());
+}
+
 TEST_CASE("a proposed decision is taken if it is feasible and replaced if not", "[runtime][unit]") {
   Scheduler chooser = scheduler(small_table());
   const Request request{20, 0, ratio(0.6, 0.6)};
