@@ -85,7 +85,7 @@ void round_matrices_inplace(DualHead& model) {
 }
 
 fs::path pack_with(const TempDir& dir, const PackedTlm* tlm) {
-  const nlohmann::json document = {{"model_type", "llama"}, {"vocab_size", 256}, {"hidden_size", 32}, {"intermediate_size", 64}, {"num_hidden_layers", 2},
+  const nlohmann::json document = {{"model_type", "llama"}, {"vocab_size", 300}, {"hidden_size", 32}, {"intermediate_size", 64}, {"num_hidden_layers", 2},
                                    {"num_attention_heads", 2}, {"num_key_value_heads", 2}, {"max_position_embeddings", 64}, {"hidden_act", "silu"}};
   const ModelConfig config = model_config_from_hf(document, "test");
   write_random_checkpoint(config, 5, dir / "hf");
