@@ -56,6 +56,7 @@ PackedTlm random_tlm(const Variant& variant, std::uint64_t seed) {
   c.max_positions = 64;
   c.num_types = 2;
   c.norm = variant.norm;
+  c.layer_norm_eps = 0.05;  // far from the 1e-5 of the norms that do not follow it, so that a mix-up shows
   c.use_bottleneck = variant.bottleneck;
   c.shared_key_query = variant.shared_key_query;
   c.bottleneck_attention = variant.bottleneck_attention;
