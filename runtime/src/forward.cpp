@@ -62,9 +62,11 @@ const QuantisedRows* Forward::quantise(Activations& x, std::size_t rows, std::ui
 void Forward::multiply(std::span<const kernels::Matmul> jobs) {
   // Pieces of about this many multiplications: long against the cost of handing one out, short enough to balance.
   constexpr std::uint64_t kPieceWork = 1u << 16;
+  constexpr std::uint64_t kAloneWork = 1u << 14;  // below it, waking the others costs more than they save
   constexpr std::uint32_t kRowGranule = 8;  // the kernel's row block; keeps pieces free of single rows
-  std::array<std::uint32_t, 4> piece_rows{}, pieces{};
+  std::array<std::uint32_t, 6> piece_rows{}, pieces{};
   std::size_t total = 0;
+  std::uint64_t work = 0;
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     const std::uint64_t row_work = std::max<std::uint64_t>(1, std::uint64_t{jobs[j].inputs} * jobs[j].tokens);
     const auto rows = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kPieceWork / row_work, 1, 1u << 20));
@@ -72,6 +74,11 @@ void Forward::multiply(std::span<const kernels::Matmul> jobs) {
     piece_rows[j] = (rows + granule - 1) / granule * granule;
     pieces[j] = (jobs[j].outputs + piece_rows[j] - 1) / piece_rows[j];
     total += pieces[j];
+    work += row_work * jobs[j].outputs;
+  }
+  if (work <= kAloneWork) {
+    for (const kernels::Matmul& job : jobs) kernels::matmul(job, 0, job.outputs);
+    return;
   }
   pool_.for_each(total, [&](std::size_t piece, std::size_t) {
     std::size_t j = 0;
@@ -82,7 +89,8 @@ void Forward::multiply(std::span<const kernels::Matmul> jobs) {
 }
 
 void Forward::project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections) {
-  std::array<kernels::Matmul, 3> base, down, up;
+  std::array<kernels::Matmul, 6> first;  // what reads x: the base's products, then the adapters' first matrices
+  std::array<kernels::Matmul, 3> up;
   const auto tokens = static_cast<std::uint32_t>(tokens_);
   const LayerAdapter* adapter = view.adapter(layer);
   std::size_t adapted = 0;
@@ -90,24 +98,24 @@ void Forward::project(const LevelView& view, std::size_t layer, Activations& x, 
   const QuantisedRows* quantised = in_bytes ? quantise(x, tokens_, projections.front().inputs) : nullptr;
   for (std::size_t i = 0; i < projections.size(); ++i) {
     const Projection& p = projections[i];
-    base[i] = {p.weights, p.outputs, p.inputs, x.row(0), x.stride, p.y->row(0), p.y->stride, tokens, 1, p.accumulate, p.bias, quantised};
+    first[i] = {p.weights, p.outputs, p.inputs, x.row(0), x.stride, p.y->row(0), p.y->stride, tokens, 1, p.accumulate, p.bias, quantised};
     if (adapter == nullptr || !(*adapter)[p.target].a) continue;
     const AdapterPair& pair = (*adapter)[p.target];
     Activations& low = low_rank_[adapted];
     low.clear_padding(tokens_, pair.a.outputs);
-    down[adapted] = {&pair.a, pair.a.outputs, p.inputs, x.row(0), x.stride, low.row(0), low.stride, tokens};
+    first[projections.size() + adapted] = {&pair.a, pair.a.outputs, p.inputs, x.row(0), x.stride, low.row(0), low.stride, tokens};
     up[adapted++] = {&pair.b, p.outputs, pair.b.inputs, low.row(0), low.stride, p.y->row(0), p.y->stride, tokens,
                      view.adapter_scale(), true};
   }
-  multiply({base.data(), projections.size()});
-  if (adapted == 0) return;
-  multiply({down.data(), adapted});
-  multiply({up.data(), adapted});
+  multiply({first.data(), projections.size() + adapted});
+  if (adapted != 0) multiply({up.data(), adapted});
 }
 
 void Forward::normalise(Activations& from, const float* weight, Activations& to) {
   const ModelShape& shape = model_.shape;
-  for (std::size_t t = 0; t < tokens_; ++t) kernels::rms_norm(from.row(t), weight, shape.rms_epsilon, shape.hidden, to.row(t));
+  pool_.for_each(tokens_, [&](std::size_t t, std::size_t) {
+    kernels::rms_norm(from.row(t), weight, shape.rms_epsilon, shape.hidden, to.row(t));
+  });
 }
 
 void Forward::prepare_rotation(std::size_t first) {
@@ -139,15 +147,15 @@ void Forward::attention_block(const LevelView& view, KvCache& cache, std::size_t
 void Forward::store_keys_values(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
   const LayerWeights& w = model_.layers[layer];
   const std::size_t dim = model_.shape.head_dim, half = dim / 2, groups = view.kv_groups(layer);
-  for (std::size_t t = 0; t < tokens_; ++t) {
+  pool_.for_each(tokens_, [&](std::size_t t, std::size_t) {
     for (std::size_t group = 0; group < groups; ++group) {
       float* key = k_.row(t) + group * dim;
       if (w.k_norm != nullptr) kernels::rms_norm(key, w.k_norm, model_.shape.rms_epsilon, dim, key);
       kernels::rotate_halves(key, cosines_.data() + t * half, sines_.data() + t * half, half);
-      std::copy_n(key, dim, cache.key(layer, group, first + t));
-      std::copy_n(v_.row(t) + group * dim, dim, cache.value(layer, group, first + t));
+      kernels::store_kv_row(cache.type(), key, dim, cache.key(layer, group, first + t));
+      kernels::store_kv_row(cache.type(), v_.row(t) + group * dim, dim, cache.value(layer, group, first + t));
     }
-  }
+  });
 }
 
 void Forward::attend(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
@@ -162,7 +170,7 @@ void Forward::attend(const LevelView& view, KvCache& cache, std::size_t layer, s
     kernels::rotate_halves(query, cosines_.data() + t * half, sines_.data() + t * half, half);
     const std::size_t window = shape.sliding_window;
     const std::size_t begin = window == 0 || window >= end ? 0 : end - window;
-    kernels::attend({query, cache.key(layer, group, 0), cache.value(layer, group, 0), begin, end, dim,
+    kernels::attend({query, cache.type(), cache.key(layer, group, 0), cache.value(layer, group, 0), cache.row_bytes(), begin, end, dim,
                      1.0f / std::sqrt(static_cast<float>(dim)), scores_[thread].data(), attended_.row(t) + head * dim});
   });
 }

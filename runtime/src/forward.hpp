@@ -35,7 +35,7 @@ class Forward {
     const float* bias;
     bool accumulate;
   };
-  // Projections that read the same x run as one parallel loop, their adapters as two more.
+  // Projections that read the same x run as one parallel loop with their adapters' first matrices; the second ones as one more.
   void project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections);
   void multiply(std::span<const kernels::Matmul> jobs);
   // The first `rows` rows of x in eight bits, until the next call.

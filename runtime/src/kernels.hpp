@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kv_row.hpp"
 #include "matrix.hpp"
 #include "quantised_rows.hpp"
 
@@ -34,6 +35,9 @@ struct Matmul {
 // Rows output_begin..output_end-1 of `job`, all tokens. Quantised weights: output_begin is a multiple of kPanelRows.
 void matmul(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);
 void matmul_panels(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);  // the quantised part of it
+// ... and what has at most kLowRank inputs stored in whole rows of F16, as the second matrix of an adapter: outputs lie side by side in a vector.
+inline constexpr std::uint32_t kLowRank = 32;
+void matmul_low_rank(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);
 
 inline constexpr std::uint32_t kPanelRows = format::kPanelOutputs;
 
@@ -61,11 +65,13 @@ void layer_norm(float* x, const float* weight, const float* bias, float epsilon,
 // Turns each pair (v[i], v[i + half]) by the angle whose cosine and sine are given.
 void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half);
 
-// One query head against positions begin..end-1 of its group's cache, [position][head_dim] each.
+// One query head against positions begin..end-1 of its group's cache, a row of `row_bytes` per position (kv_row.hpp).
 struct Attention {
   const float* query = nullptr;
-  const float* keys = nullptr;
-  const float* values = nullptr;
+  KvType type = KvType::kF32;
+  const std::byte* keys = nullptr;
+  const std::byte* values = nullptr;
+  std::size_t row_bytes = 0;
   std::size_t begin = 0, end = 0;
   std::size_t head_dim = 0;
   float scale = 1;
@@ -73,6 +79,9 @@ struct Attention {
   float* out = nullptr;     // head_dim floats
 };
 void attend(const Attention& job);
+
+// A head's key or value as a row of the cache.
+void store_kv_row(KvType type, const float* x, std::size_t head_dim, std::byte* row);
 
 // Row `row` of a row-stored matrix as floats.
 void load_row(const Matrix& matrix, std::size_t row, float* out);

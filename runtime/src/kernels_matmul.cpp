@@ -153,7 +153,11 @@ HWY_EXPORT(MatmulRange);
 HWY_EXPORT(LoadRow);
 
 void matmul(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
-  if (job.weights->quantised()) return matmul_panels(job, begin, end);
+  const Matrix& m = *job.weights;
+  if (m.quantised()) return matmul_panels(job, begin, end);
+  if (m.type == TensorType::kF16 && !m.tiled && job.inputs <= kLowRank && m.row_stride == job.inputs && job.bias == nullptr) {
+    return matmul_low_rank(job, begin, end);
+  }
   HWY_DYNAMIC_DISPATCH(MatmulRange)(job, begin, end);
 }
 void load_row(const Matrix& matrix, std::size_t row, float* out) { HWY_DYNAMIC_DISPATCH(LoadRow)(matrix, row, out); }

@@ -1,4 +1,4 @@
-// Norms, activations, rotation and attention. See kernels.hpp for the promise about the order of sums.
+// Norms, activations and rotation. See kernels.hpp for the promise about the order of sums.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels_vector.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
@@ -6,7 +6,6 @@
 #include <hwy/contrib/math/math-inl.h>
 
 #include <cmath>
-#include <limits>
 
 #include "kernels.hpp"
 
@@ -74,42 +73,6 @@ void RotateHalves(float* head, const float* cosines, const float* sines, std::si
   }
 }
 
-// scores <- exp(scores - max), zero in the padding; returns their sum.
-HWY_INLINE float exponentials(float* scores, std::size_t count) {
-  const D d;
-  float highest = scores[0];
-  for (std::size_t i = 1; i < count; ++i) highest = scores[i] > highest ? scores[i] : highest;
-  for (std::size_t i = count; i < padded(count); ++i) scores[i] = -std::numeric_limits<float>::infinity();
-  const V shift = hn::Set(d, highest);
-  V sum = hn::Zero(d);
-  for (std::size_t i = 0; i < padded(count); i += hn::Lanes(d)) {
-    const V weight = hn::Exp(d, hn::Sub(hn::LoadU(d, scores + i), shift));
-    hn::StoreU(weight, d, scores + i);
-    sum = hn::Add(sum, weight);
-  }
-  return hn::GetLane(hn::SumOfLanes(d, sum));
-}
-
-HWY_INLINE void add_scaled(float* out, const float* in, float factor, std::size_t count) {
-  const D d;
-  const std::size_t lanes = hn::Lanes(d);
-  const V f = hn::Set(d, factor);
-  std::size_t i = 0;
-  for (; i + lanes <= count; i += lanes) hn::StoreU(hn::MulAdd(f, hn::LoadU(d, in + i), hn::LoadU(d, out + i)), d, out + i);
-  for (; i < count; ++i) out[i] += factor * in[i];
-}
-
-void Attend(const Attention& job) {
-  const std::size_t count = job.end - job.begin;
-  const float* keys = job.keys + job.begin * job.head_dim;
-  const float* values = job.values + job.begin * job.head_dim;
-  for (std::size_t j = 0; j < count; ++j) job.scores[j] = job.scale * dot(job.query, keys + j * job.head_dim, job.head_dim);
-  const float norm = 1.0f / exponentials(job.scores, count);
-  for (std::size_t i = 0; i < job.head_dim; ++i) job.out[i] = 0;
-  for (std::size_t j = 0; j < count; ++j) add_scaled(job.out, values + j * job.head_dim, job.scores[j], job.head_dim);
-  for (std::size_t i = 0; i < job.head_dim; ++i) job.out[i] *= norm;
-}
-
 const char* TargetName() { return hwy::TargetName(HWY_TARGET); }
 
 }  // namespace elrt::kernels::HWY_NAMESPACE
@@ -123,7 +86,6 @@ HWY_EXPORT(Relu);
 HWY_EXPORT(ScaleShift);
 HWY_EXPORT(LayerNorm);
 HWY_EXPORT(RotateHalves);
-HWY_EXPORT(Attend);
 HWY_EXPORT(TargetName);
 
 void rms_norm(const float* x, const float* weight, float epsilon, std::size_t count, float* out) {
@@ -138,7 +100,6 @@ void layer_norm(float* x, const float* weight, const float* bias, float epsilon,
 void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half) {
   HWY_DYNAMIC_DISPATCH(RotateHalves)(head, cosines, sines, half);
 }
-void attend(const Attention& job) { HWY_DYNAMIC_DISPATCH(Attend)(job); }
 const char* target_name() { return HWY_DYNAMIC_DISPATCH(TargetName)(); }
 }  // namespace elrt::kernels
 #endif

@@ -1,49 +1,68 @@
-// Keys and values of the tokens read so far. Each KV group of each layer has its own buffers, [position][head_dim], so a
+// Keys and values of the tokens read so far. Each KV group of each layer has its own buffers, a row (kv_row.hpp) per position, so a
 // level that keeps fewer groups uses a prefix of them, and memory follows the level and the text, not the context limit.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
+#include "growing_bytes.hpp"
+#include "kv_row.hpp"
 #include "level_view.hpp"
 
 namespace elrt {
 
 class KvCache {
  public:
-  explicit KvCache(const ModelShape& shape)
-      : head_dim_(shape.head_dim), groups_(shape.kv_heads), buffers_(std::size_t{shape.blocks} * shape.kv_heads) {}
+  KvCache(const ModelShape& shape, KvType type)
+      : type_(type), row_bytes_(kv_row_bytes(type, shape.head_dim)), groups_(shape.kv_heads),
+        buffers_(std::size_t{shape.blocks} * shape.kv_heads) {}
 
-  // Makes room for `positions` in the groups that `view` keeps. Growth doubles, so appending stays cheap.
+  KvType type() const { return type_; }
+  std::size_t row_bytes() const { return row_bytes_; }
+
+  // Makes room for `positions` in the groups that `view` keeps.
   void reserve(const LevelView& view, std::size_t positions) {
     for (std::size_t layer = 0; layer < view.model().layers.size(); ++layer) {
-      for (std::size_t group = 0; group < view.kv_groups(layer); ++group) grow(at(layer, group), positions * head_dim_);
+      for (std::size_t group = 0; group < view.kv_groups(layer); ++group) {
+        at(layer, group).keys.grow(positions * row_bytes_);
+        at(layer, group).values.grow(positions * row_bytes_);
+      }
     }
   }
 
-  float* key(std::size_t layer, std::size_t group, std::size_t position) {
-    return at(layer, group).keys.data() + position * head_dim_;
-  }
-  float* value(std::size_t layer, std::size_t group, std::size_t position) {
-    return at(layer, group).values.data() + position * head_dim_;
+  // Frees the groups that `view` does not keep.
+  void release_beyond(const LevelView& view) {
+    for (std::size_t layer = 0; layer < view.model().layers.size(); ++layer) {
+      for (std::size_t group = view.kv_groups(layer); group < groups_; ++group) {
+        at(layer, group).keys.release();
+        at(layer, group).values.release();
+      }
+    }
   }
 
-  void release() { buffers_.assign(buffers_.size(), {}); }
+  std::byte* key(std::size_t layer, std::size_t group, std::size_t position) {
+    return at(layer, group).keys.data() + position * row_bytes_;
+  }
+  std::byte* value(std::size_t layer, std::size_t group, std::size_t position) {
+    return at(layer, group).values.data() + position * row_bytes_;
+  }
+
+  // What one more token costs at `view`.
+  std::uint64_t bytes_per_token(const LevelView& view) const {
+    std::uint64_t rows = 0;
+    for (std::size_t layer = 0; layer < view.model().layers.size(); ++layer) rows += 2 * view.kv_groups(layer);
+    return rows * row_bytes_;
+  }
 
  private:
   struct Buffers {
-    std::vector<float> keys, values;
+    GrowingBytes keys, values;
   };
   Buffers& at(std::size_t layer, std::size_t group) { return buffers_[layer * groups_ + group]; }
 
-  static void grow(Buffers& buffers, std::size_t floats) {
-    if (buffers.keys.size() >= floats && buffers.values.size() >= floats) return;
-    const std::size_t size = floats > 2 * buffers.keys.size() ? floats : 2 * buffers.keys.size();
-    buffers.keys.resize(size);
-    buffers.values.resize(size);
-  }
-
-  std::size_t head_dim_, groups_;
+  KvType type_;
+  std::size_t row_bytes_, groups_;
   std::vector<Buffers> buffers_;
 };
 

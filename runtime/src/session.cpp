@@ -8,6 +8,7 @@
 #include "guarded.hpp"
 #include "kv_cache.hpp"
 #include "level_view.hpp"
+#include "reclaim.hpp"
 #include "thread_pool.hpp"
 
 namespace elrt {
@@ -47,16 +48,18 @@ struct Session::Impl {
   std::vector<TokenId> tokens;   // the text
   std::size_t cached = 0;        // of them, in the cache
   bool mixed = false;            // the cache was begun at a larger level
-  std::vector<float> logits;
+  std::size_t drafted = 0;       // guesses behind the text, in the cache too
+  std::vector<float> logits, draft_logits;
 
   bool use_adapter;
 
   Impl(std::shared_ptr<const Model> m, std::size_t level, std::uint32_t context_tokens, const SessionOptions& options)
       : model(std::move(m)), view(*model, level, options.use_adapter), context(context_tokens),
-        batch(std::min(options.batch_tokens, context_tokens)), pool(resolve_threads(options.threads)), cache(model->shape),
+        batch(std::min(options.batch_tokens, context_tokens)), pool(resolve_threads(options.threads)), cache(model->shape, options.kv_type),
         pass(*model, pool, batch), use_adapter(options.use_adapter) {}
 
   Result<void> check(std::span<const TokenId> added, std::span<const std::uint32_t> rows) const;
+  Result<LevelView> view_of(std::uint32_t level) const;
   void read_batch(std::size_t count, std::size_t first_row_token, std::span<const std::uint32_t> rows, float* out);
 };
 
@@ -75,6 +78,13 @@ Result<void> Session::Impl::check(std::span<const TokenId> added, std::span<cons
     }
   }
   return {};
+}
+
+Result<LevelView> Session::Impl::view_of(std::uint32_t level) const {
+  const auto& levels = model->levels;
+  const auto found = std::find_if(levels.begin(), levels.end(), [&](auto& l) { return l.percent == level; });
+  if (found == levels.end()) return invalid_argument("the artifact has no level " + std::to_string(level));
+  return LevelView(*model, static_cast<std::size_t>(found - levels.begin()), use_adapter);
 }
 
 // `rows` are those of this batch, counted from the token `first_row_token` of the text.
@@ -107,6 +117,7 @@ Result<std::span<const float>> Session::forward(std::span<const TokenId> added, 
   using Logits = std::span<const float>;
   Impl& s = *impl_;
   const std::size_t before = s.tokens.size(), cached_before = s.cached;
+  s.drafted = 0;
   auto result = guarded("run the model", [&]() -> Result<Logits> {
     if (auto done = s.check(added, rows); !done) return done.take_failure();
     const std::size_t vocab = s.model->shape.vocab;
@@ -138,9 +149,8 @@ Result<std::span<const float>> Session::forward(std::span<const TokenId> tokens)
 
 Result<void> Session::set_level(std::uint32_t level, CachePolicy policy) {
   Impl& s = *impl_;
-  const auto& levels = s.model->levels;
-  const auto found = std::find_if(levels.begin(), levels.end(), [&](auto& l) { return l.percent == level; });
-  if (found == levels.end()) return invalid_argument("the artifact has no level " + std::to_string(level));
+  auto view = s.view_of(level);
+  if (!view) return view.take_failure();
   if (policy == CachePolicy::kReuse && level > s.view.percent() && s.cached > 0) {
     return invalid_argument("the cache of level " + std::to_string(s.view.percent()) + " cannot serve the larger level " +
                             std::to_string(level) + "; recompute instead");
@@ -151,13 +161,50 @@ Result<void> Session::set_level(std::uint32_t level, CachePolicy policy) {
     s.mixed = false;
   }
   if (policy == CachePolicy::kReuse && changes) s.mixed = s.cached > 0;
-  s.view = LevelView(*s.model, static_cast<std::size_t>(found - levels.begin()), s.use_adapter);
+  s.view = view.value();
+  s.drafted = 0;
   return {};
+}
+
+Result<void> Session::can_draft(std::uint32_t level) const {
+  if (auto view = impl_->view_of(level); !view) return view.take_failure();
+  if (level < impl_->view.percent()) return {};
+  return invalid_argument("level " + std::to_string(level) + " cannot draft for level " + std::to_string(impl_->view.percent()) + "; expected a smaller one");
+}
+
+// The kept groups are a prefix, so the smaller level finds the larger one's keys and values where it looks for its own. Its guesses'
+// own lie behind them, until the larger level reads the same positions.
+Result<std::span<const float>> Session::draft(TokenId token, std::uint32_t level) {
+  using Logits = std::span<const float>;
+  Impl& s = *impl_;
+  return guarded("draft", [&]() -> Result<Logits> {
+    if (auto done = can_draft(level); !done) return done.take_failure();
+    if (s.cached < s.tokens.size()) {
+      if (auto done = forward({}, {}); !done) return done.take_failure();
+    }
+    const std::size_t position = s.cached + s.drafted;
+    if (position >= s.context) return invalid_argument("the context of " + std::to_string(s.context) + " tokens is full");
+    if (auto done = s.check({&token, 1}, {}); !done) return done.take_failure();
+    s.draft_logits.resize(s.model->shape.vocab);
+    s.cache.reserve(s.view, position + 1);
+    const LevelView view = s.view_of(level).value();
+    const std::uint32_t row = 0;
+    s.pass.run(view, s.cache, {&token, 1}, position);
+    s.pass.logits(view, {&row, 1}, s.draft_logits.data());
+    ++s.drafted;
+    return Logits(s.draft_logits);
+  });
+}
+
+std::uint64_t Session::reclaim() {
+  impl_->cache.release_beyond(impl_->view);
+  return elrt::reclaim(*impl_->model, impl_->view);
 }
 
 // Positions of the cache are the text's, so that what stays is a prefix of it; what is behind is written over.
 void Session::truncate(std::size_t count) {
   Impl& s = *impl_;
+  s.drafted = 0;
   s.tokens.resize(std::min(count, s.tokens.size()));
   s.cached = std::min(s.cached, s.tokens.size());
   if (s.cached == 0) s.mixed = false;
@@ -171,5 +218,7 @@ std::uint32_t Session::context_tokens() const { return impl_->context; }
 std::uint32_t Session::batch_tokens() const { return impl_->batch; }
 std::uint32_t Session::vocab() const { return impl_->model->shape.vocab; }
 std::uint32_t Session::threads() const { return static_cast<std::uint32_t>(impl_->pool.threads()); }
+KvType Session::kv_type() const { return impl_->cache.type(); }
+std::uint64_t Session::cache_bytes_per_token() const { return impl_->cache.bytes_per_token(impl_->view); }
 
 }  // namespace elrt

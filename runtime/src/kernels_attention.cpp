@@ -1,0 +1,188 @@
+// Attention over the cache, and how rows get there. See kernels.hpp for the promise about the order of sums.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels_attention.cpp"
+#include <hwy/foreach_target.h>  // compiles this file once per instruction set
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "half.hpp"
+#include "kernels.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace elrt::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::CappedTag<float, kPadding>;
+using V = hn::Vec<D>;
+
+// Rows of each type: vector() gives values i.., value() one; what they give counts scale(block) times, block being `block` values.
+struct F32Row {
+  const float* values;
+  explicit F32Row(const std::byte* row, std::size_t) : values(reinterpret_cast<const float*>(row)) {}
+  static std::size_t block(std::size_t head_dim) { return head_dim; }
+  HWY_INLINE V vector(std::size_t i) const { return hn::LoadU(D(), values + i); }
+  float value(std::size_t i) const { return values[i]; }
+  float scale(std::size_t) const { return 1; }
+};
+
+struct F16Row {
+  const hwy::float16_t* values;
+  explicit F16Row(const std::byte* row, std::size_t) : values(reinterpret_cast<const hwy::float16_t*>(row)) {}
+  static std::size_t block(std::size_t head_dim) { return head_dim; }
+  HWY_INLINE V vector(std::size_t i) const { return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<hwy::float16_t, D>(), values + i)); }
+  float value(std::size_t i) const { return float_from_half(std::bit_cast<std::uint16_t>(values[i])); }
+  float scale(std::size_t) const { return 1; }
+};
+
+struct Q8Row {
+  const std::byte* scales;
+  const std::int8_t* values;
+  explicit Q8Row(const std::byte* row, std::size_t head_dim)
+      : scales(row), values(reinterpret_cast<const std::int8_t*>(row + 2 * kv_blocks(head_dim))) {}
+  static std::size_t block(std::size_t) { return kKvBlock; }
+  HWY_INLINE V vector(std::size_t i) const {
+    const hn::RebindToSigned<D> di;
+    return hn::ConvertTo(D(), hn::PromoteTo(di, hn::LoadU(hn::Rebind<std::int8_t, D>(), values + i)));
+  }
+  float value(std::size_t i) const { return values[i]; }
+  float scale(std::size_t block) const {
+    std::uint16_t bits;
+    std::memcpy(&bits, scales + 2 * block, sizeof(bits));
+    return float_from_half(bits);
+  }
+};
+
+template <typename Row>
+HWY_INLINE float dot(const float* query, const Row& row, std::size_t count) {
+  const D d;
+  const std::size_t lanes = hn::Lanes(d), block = Row::block(count);
+  V total = hn::Zero(d);
+  float rest = 0;
+  for (std::size_t first = 0; first < count; first += block) {
+    const std::size_t last = std::min(count, first + block);
+    const float scale = row.scale(first / block);
+    V sum = hn::Zero(d);
+    std::size_t i = first;
+    for (; i + lanes <= last; i += lanes) sum = hn::MulAdd(hn::LoadU(d, query + i), row.vector(i), sum);
+    total = hn::MulAdd(sum, hn::Set(d, scale), total);
+    for (; i < last; ++i) rest += query[i] * row.value(i) * scale;
+  }
+  return hn::GetLane(hn::SumOfLanes(d, total)) + rest;
+}
+
+template <typename Row>
+HWY_INLINE void add_scaled(float* out, const Row& row, float factor, std::size_t count) {
+  const D d;
+  const std::size_t lanes = hn::Lanes(d), block = Row::block(count);
+  for (std::size_t first = 0; first < count; first += block) {
+    const std::size_t last = std::min(count, first + block);
+    const float scale = factor * row.scale(first / block);
+    const V f = hn::Set(d, scale);
+    std::size_t i = first;
+    for (; i + lanes <= last; i += lanes) hn::StoreU(hn::MulAdd(f, row.vector(i), hn::LoadU(d, out + i)), d, out + i);
+    for (; i < last; ++i) out[i] += scale * row.value(i);
+  }
+}
+
+// scores <- exp(scores - max), zero in the padding; returns their sum.
+HWY_INLINE float exponentials(float* scores, std::size_t count) {
+  const D d;
+  float highest = scores[0];
+  for (std::size_t i = 1; i < count; ++i) highest = scores[i] > highest ? scores[i] : highest;
+  for (std::size_t i = count; i < padded(count); ++i) scores[i] = -std::numeric_limits<float>::infinity();
+  const V shift = hn::Set(d, highest);
+  V sum = hn::Zero(d);
+  for (std::size_t i = 0; i < padded(count); i += hn::Lanes(d)) {
+    const V weight = hn::Exp(d, hn::Sub(hn::LoadU(d, scores + i), shift));
+    hn::StoreU(weight, d, scores + i);
+    sum = hn::Add(sum, weight);
+  }
+  return hn::GetLane(hn::SumOfLanes(d, sum));
+}
+
+template <typename Row>
+HWY_NOINLINE void attend_typed(const Attention& job) {
+  const std::size_t count = job.end - job.begin, dim = job.head_dim;
+  const std::byte* keys = job.keys + job.begin * job.row_bytes;
+  const std::byte* values = job.values + job.begin * job.row_bytes;
+  for (std::size_t j = 0; j < count; ++j) job.scores[j] = job.scale * dot(job.query, Row(keys + j * job.row_bytes, dim), dim);
+  const float norm = 1.0f / exponentials(job.scores, count);
+  for (std::size_t i = 0; i < dim; ++i) job.out[i] = 0;
+  for (std::size_t j = 0; j < count; ++j) add_scaled(job.out, Row(values + j * job.row_bytes, dim), job.scores[j], dim);
+  for (std::size_t i = 0; i < dim; ++i) job.out[i] *= norm;
+}
+
+void Attend(const Attention& job) {
+  switch (job.type) {
+    case KvType::kF32: return attend_typed<F32Row>(job);
+    case KvType::kF16: return attend_typed<F16Row>(job);
+    case KvType::kQ8_0: return attend_typed<Q8Row>(job);
+  }
+}
+
+constexpr float kLargestHalf = 65504;
+
+// What a half cannot hold is kept at its largest; a NaN stays one, so that damage is seen (x86's Max and Min give their second operand then).
+HWY_INLINE void store_halves(const float* x, std::size_t count, std::byte* out) {
+  const D d;
+  const hn::Rebind<hwy::float16_t, D> dh;
+  auto* halves = reinterpret_cast<hwy::float16_t*>(out);
+  std::size_t i = 0;
+  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
+    const V value = hn::Min(hn::Set(d, kLargestHalf), hn::Max(hn::Set(d, -kLargestHalf), hn::LoadU(d, x + i)));
+    hn::StoreU(hn::DemoteTo(dh, value), dh, halves + i);
+  }
+  for (; i < count; ++i) {
+    const std::uint16_t bits = half_from_float(x[i] > kLargestHalf ? kLargestHalf : x[i] < -kLargestHalf ? -kLargestHalf : x[i]);
+    std::memcpy(out + 2 * i, &bits, sizeof(bits));
+  }
+}
+
+// A block with a NaN or an infinity gets the scale NaN.
+HWY_INLINE void store_block(const float* x, std::size_t count, std::byte* scale_out, std::int8_t* out) {
+  float largest = 0, probe = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    largest = std::max(largest, std::abs(x[i]));
+    probe += x[i] * 0.0f;  // NaN where a value is NaN or infinite
+  }
+  const std::uint16_t bits = half_from_float(std::min(largest / 127, kLargestHalf) + probe);
+  const float scale = float_from_half(bits);
+  std::memcpy(scale_out, &bits, sizeof(bits));
+  if (!(scale > 0)) return static_cast<void>(std::fill_n(out, count, std::int8_t{0}));
+  const float inverse = 1 / scale;
+  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<std::int8_t>(std::clamp(std::nearbyint(x[i] * inverse), -127.0f, 127.0f));
+}
+
+void StoreKvRow(KvType type, const float* x, std::size_t dim, std::byte* row) {
+  if (type == KvType::kF32) {
+    std::memcpy(row, x, dim * sizeof(float));
+  } else if (type == KvType::kF16) {
+    store_halves(x, dim, row);
+  } else {
+    auto* bytes = reinterpret_cast<std::int8_t*>(row + 2 * kv_blocks(dim));
+    for (std::size_t first = 0; first < dim; first += kKvBlock) {
+      store_block(x + first, std::min(kKvBlock, dim - first), row + 2 * (first / kKvBlock), bytes + first);
+    }
+  }
+}
+
+}  // namespace elrt::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace elrt::kernels {
+HWY_EXPORT(Attend);
+HWY_EXPORT(StoreKvRow);
+
+void attend(const Attention& job) { HWY_DYNAMIC_DISPATCH(Attend)(job); }
+void store_kv_row(KvType type, const float* x, std::size_t head_dim, std::byte* row) {
+  HWY_DYNAMIC_DISPATCH(StoreKvRow)(type, x, head_dim, row);
+}
+}  // namespace elrt::kernels
+#endif
