@@ -58,7 +58,18 @@ elrt::GenerateOptions convert(const elrt_generate_options& in) {
   if (in.max_tokens != 0) out.max_tokens = in.max_tokens;
   out.sampler = {in.temperature, in.top_k, in.top_p == 0 ? 1.0f : in.top_p, in.min_p, in.seed};
   for (size_t i = 0; in.stop != nullptr && i < in.stop_count; ++i) out.stop.emplace_back(in.stop[i] == nullptr ? "" : in.stop[i]);
+  out.speculation.draft_level = in.draft_level;
+  if (in.draft_tokens != 0) out.speculation.draft_tokens = in.draft_tokens;
   return out;
+}
+
+Result<elrt::KvType> convert(elrt_kv_type type) {
+  switch (type) {
+    case ELRT_KV_F32: return elrt::KvType::kF32;
+    case ELRT_KV_F16: return elrt::KvType::kF16;
+    case ELRT_KV_Q8_0: return elrt::KvType::kQ8_0;
+  }
+  return invalid_argument("the cache type " + std::to_string(static_cast<int>(type)) + " does not exist");
 }
 
 std::filesystem::path table_of(const elrt_engine& engine, const char* path) {
@@ -88,7 +99,7 @@ elrt_choice convert(const elrt::Choice& in) {
 }
 
 elrt_generate_result convert(const elrt::Generation& in) {
-  return {in.prompt_tokens, static_cast<uint32_t>(in.tokens.size()), in.ttft_ms, in.tpot_ms};
+  return {in.prompt_tokens, static_cast<uint32_t>(in.tokens.size()), in.ttft_ms, in.tpot_ms, in.speculation.drafted, in.speculation.accepted};
 }
 
 elrt_decision_source convert(elrt::Choice::Source in) {
@@ -187,6 +198,9 @@ elrt_status elrt_session_create(const elrt_engine* engine, const elrt_session_op
       if (options->level != 0) chosen.level = options->level;
       chosen.threads = options->threads;
       chosen.context_tokens = options->context_tokens;
+      auto kv_type = convert(options->kv_type);
+      if (!kv_type) return kv_type.take_failure();
+      chosen.kv_type = kv_type.value();
     }
     auto created = elrt::Session::create(engine->artifact, chosen);
     if (!created) return created.take_failure();
@@ -208,6 +222,12 @@ uint32_t elrt_session_level(const elrt_session* session) { return session == nul
 
 void elrt_session_reset(elrt_session* session) {
   if (session != nullptr) session->session.reset();
+}
+
+uint64_t elrt_session_reclaim(elrt_session* session) { return session == nullptr ? 0 : session->session.reclaim(); }
+
+uint64_t elrt_session_cache_bytes_per_token(const elrt_session* session) {
+  return session == nullptr ? 0 : session->session.cache_bytes_per_token();
 }
 
 elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prompt_bytes, const elrt_generate_options* options,

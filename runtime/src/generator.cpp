@@ -6,6 +6,7 @@
 
 #include "elrt/tokenizer.hpp"
 #include "guarded.hpp"
+#include "speculative_reader.hpp"
 #include "stop_matcher.hpp"
 
 namespace elrt {
@@ -67,8 +68,8 @@ Result<void> check_prompt(const Session& session, std::span<const TokenId> promp
 }
 
 // Samples until something ends the text; `logits` are those behind the prompt.
-Result<FinishReason> decode(Session& session, const Tokenizer& tokenizer, const GenerateOptions& options, Sampler& sampler,
-                            std::span<const float> logits, TextOutput& output, Generation& result, Clock::time_point start) {
+Result<FinishReason> decode(SpeculativeReader& reader, std::size_t context, const Tokenizer& tokenizer, const GenerateOptions& options,
+                            Sampler& sampler, std::span<const float> logits, TextOutput& output, Generation& result, Clock::time_point start) {
   Clock::time_point first = start;
   while (result.tokens.size() < options.max_tokens) {
     auto token = sampler.sample(logits);
@@ -80,8 +81,8 @@ Result<FinishReason> decode(Session& session, const Tokenizer& tokenizer, const 
     result.tokens.push_back(token.value());
     if (const auto ended = output.push(token.value())) return *ended;
     if (result.tokens.size() == options.max_tokens) break;
-    if (session.tokens().size() == session.context_tokens()) return FinishReason::kContextFull;
-    auto next = session.forward({&result.tokens.back(), 1});
+    if (reader.tokens_read() == context) return FinishReason::kContextFull;
+    auto next = reader.read(result.tokens.back(), options.max_tokens - result.tokens.size() - 1);
     if (!next) return next.take_failure();
     logits = next.value();
   }
@@ -109,13 +110,17 @@ Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, s
   auto sampler = Sampler::create(options.sampler);
   if (!sampler) return sampler.take_failure();
   if (auto done = check_prompt(session, prompt, options.keep_context); !done) return done.take_failure();
+  if (auto done = SpeculativeReader::check(session, options.speculation); !done) return done.take_failure();
   if (!options.keep_context) session.reset();
   Generation result;
   result.prompt_tokens = static_cast<std::uint32_t>(prompt.size());
   auto logits = session.forward(prompt);
   if (!logits) return logits.take_failure();
   TextOutput output(tokenizer, options, on_text);
-  auto finish = decode(session, tokenizer, options, sampler.value(), logits.value(), output, result, start);
+  SpeculativeReader reader(session, sampler.value(), options.speculation);
+  auto finish = decode(reader, session.context_tokens(), tokenizer, options, sampler.value(), logits.value(), output, result, start);
+  reader.finish();
+  result.speculation = reader.report();
   if (!finish) return finish.take_failure();
   result.finish = finish.value();
   if (result.finish != FinishReason::kCancelled) {

@@ -1,6 +1,7 @@
 #include "run_common.hpp"
 
 #include <iostream>
+#include <thread>
 
 namespace elastic_run {
 
@@ -12,7 +13,24 @@ void add_run_options(CLI::App& command, RunOptions& options) {
 
 CLI::Option* add_level_options(CLI::App& command, LevelOptions& options) {
   add_run_options(command, options);
+  add_kv_type_option(command, options.kv_type);
   return command.add_option("--level", options.level, "percent, one of the artifact's levels")->capture_default_str();
+}
+
+void add_kv_type_option(CLI::App& command, elrt::KvType& type) {
+  const auto read = [&type](const std::string& name) {
+    auto parsed = elrt::parse_kv_type(name);
+    if (!parsed) throw CLI::ValidationError("--kv-type", parsed.failure().message);
+    type = parsed.value();
+  };
+  command.add_option_function<std::string>("--kv-type", read, "the cache of keys and values: f32, f16 or q8_0")->default_str(elrt::kv_type_name(type));
+}
+
+void warn_about_threads(std::uint32_t threads) {
+  const unsigned cores = std::thread::hardware_concurrency();
+  if (cores != 0 && threads > cores) {
+    std::cerr << "elastic-run: " << threads << " threads on " << cores << " cores; expect less speed than with --threads " << cores << "\n";
+  }
 }
 
 OpenModel open_model(const LevelOptions& options) {
@@ -21,6 +39,8 @@ OpenModel open_model(const LevelOptions& options) {
   elrt::SessionOptions session_options;
   session_options.level = options.level;
   session_options.threads = options.threads;
+  session_options.kv_type = options.kv_type;
+  warn_about_threads(options.threads);
   auto session = take(elrt::Session::create(artifact, session_options));
   return {std::move(artifact), std::move(tokenizer), std::move(session)};
 }

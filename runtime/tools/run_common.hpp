@@ -37,8 +37,13 @@ void add_run_options(CLI::App& command, RunOptions& options);
 // The same and a level: what generate and score read.
 struct LevelOptions : RunOptions {
   std::uint32_t level = 100;
+  elrt::KvType kv_type = elrt::KvType::kF32;
 };
 CLI::Option* add_level_options(CLI::App& command, LevelOptions& options);  // the option --level
+
+void add_kv_type_option(CLI::App& command, elrt::KvType& type);  // --kv-type
+// More threads than cores work, but slower: a line on stderr says so.
+void warn_about_threads(std::uint32_t threads);
 
 // An artifact's tokenizer and a session at the asked level.
 struct OpenModel {

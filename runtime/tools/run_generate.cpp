@@ -30,6 +30,10 @@ nlohmann::json to_json(const elrt::Generation& result, std::size_t words, const 
           {"slo_met", nullptr},
           {"prompt_tokens", result.prompt_tokens},
           {"finish_reason", elrt::finish_reason_name(result.finish)},
+          {"drafted_tokens", result.speculation.drafted},
+          {"accepted_tokens", result.speculation.accepted},
+          {"kv_type", elrt::kv_type_name(session.kv_type())},
+          {"cache_bytes_per_token", session.cache_bytes_per_token()},
           {"threads", session.threads()}};
 }
 
@@ -38,6 +42,10 @@ void print_summary(const elrt::Generation& result, const elrt::Session& session)
   std::cerr << "level " << session.level() << ", " << result.prompt_tokens << " prompt tokens, " << result.tokens.size()
             << " generated (" << elrt::finish_reason_name(result.finish) << "), first after " << result.ttft_ms
             << " ms, then " << result.tpot_ms << " ms each\n";
+  if (result.speculation.drafted > 0) {
+    std::cerr << result.speculation.accepted << " of " << result.speculation.drafted << " drafted tokens accepted, "
+              << result.speculation.passes << " passes\n";
+  }
 }
 
 void run_at_level(const GenerateCommand& command) {
@@ -86,6 +94,8 @@ void register_generate(CLI::App& app) {
   sub->add_option("--min-p", generate.sampler.min_p, "... among those with this share of the highest probability")->capture_default_str();
   sub->add_option("--seed", generate.sampler.seed, "equal seeds give equal texts")->capture_default_str();
   sub->add_option("--stop", generate.stop, "end before this text; may be repeated")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  sub->add_option("--draft-level", generate.speculation.draft_level, "a smaller level that guesses ahead where that is faster, text unchanged; 0: none")->capture_default_str();
+  sub->add_option("--draft-tokens", generate.speculation.draft_tokens, "guesses in a row at most")->check(CLI::Range(1u, elrt::kMaxDraftTokens))->capture_default_str();
   sub->add_flag("--ignore-eos", generate.ignore_end, "go on behind the model's end of text");
   sub->footer("With --ttft and --tpot (or --ttft-ms and --tpot-ms) level and prompt level are chosen: the full model and the whole prompt\n"
               "where they meet the objective, else what the artifact's tiny language model proposes for this prompt, if it is feasible by\n"
@@ -93,6 +103,7 @@ void register_generate(CLI::App& app) {
               "the prompt's best words are kept. If nothing can meet the objective the fastest is used and the answer says so.\n"
               "Examples:\n"
               "  elastic-run generate model.gguf --prompt \"Once upon a time\" --level 50 --max-tokens 64\n"
+              "  elastic-run generate model.gguf --prompt \"Once upon a time\" --kv-type q8_0 --draft-level 30\n"
               "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft 0.4 --tpot 0.7\n"
               "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft-ms 80 --tpot-ms 12 --margin 0.05 --json\n"
               "  elastic-run generate model.gguf --prompt \"$(cat notes.txt)\" --question \"Who brings the cake?\" --ttft 0.4 --tpot 0.7");

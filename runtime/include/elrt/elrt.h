@@ -42,11 +42,15 @@ typedef enum elrt_cache_policy {
   ELRT_CACHE_REUSE = 1       /* going down only: kept groups' keys and values stay */
 } elrt_cache_policy;
 
+/* How keys and values are cached: 4 bytes a value, 2, or 1 and a scale of 2 for each 32. */
+typedef enum elrt_kv_type { ELRT_KV_F32 = 0, ELRT_KV_F16 = 1, ELRT_KV_Q8_0 = 2 } elrt_kv_type;
+
 /* Zero in a field means its default. */
 typedef struct elrt_session_options {
   uint32_t level;           /* percent; default 100 */
   uint32_t threads;         /* default: one per core */
   uint32_t context_tokens;  /* default: the model's */
+  elrt_kv_type kv_type;     /* default: ELRT_KV_F32 */
 } elrt_session_options;
 
 /* Zero in a field means its default: greedy, no filter. */
@@ -59,6 +63,8 @@ typedef struct elrt_generate_options {
   uint64_t seed;
   const char* const* stop;  /* stop_count NUL-terminated strings */
   size_t stop_count;
+  uint32_t draft_level;  /* a smaller level guesses ahead where that is faster; the text stays the same. 0: none */
+  uint32_t draft_tokens; /* guesses in a row at most, up to 32; default 6 */
 } elrt_generate_options;
 
 typedef struct elrt_generate_result {
@@ -66,6 +72,7 @@ typedef struct elrt_generate_result {
   uint32_t generated_tokens;
   double ttft_ms; /* time to the first token */
   double tpot_ms; /* mean time of each further token */
+  uint32_t drafted_tokens, accepted_tokens; /* guesses of the draft level, and those that were right */
 } elrt_generate_result;
 
 typedef enum elrt_slo_unit {
@@ -165,6 +172,11 @@ void elrt_session_destroy(elrt_session* session);
 elrt_status elrt_session_set_level(elrt_session* session, uint32_t level, elrt_cache_policy policy);
 uint32_t elrt_session_level(const elrt_session* session);
 void elrt_session_reset(elrt_session* session);
+/* Gives memory that the session's level does not use back to the system: pages of the artifact (read again when they are wanted)
+ * and cache. Returns the bytes of the artifact's. */
+uint64_t elrt_session_reclaim(elrt_session* session);
+/* What one more token adds to the cache at the session's level. */
+uint64_t elrt_session_cache_bytes_per_token(const elrt_session* session);
 
 /* `options`, `on_text` and `result` may be NULL. The prompt starts a new text. */
 elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prompt_bytes,

@@ -10,6 +10,7 @@
 #include "elrt/artifact.hpp"
 #include "elrt/sampler.hpp"
 #include "elrt/session.hpp"
+#include "elrt/speculation.hpp"
 
 namespace elrt {
 
@@ -22,6 +23,7 @@ struct GenerateOptions {
   std::vector<std::string> stop;  // the text ends before the first of them; not part of the result
   bool ignore_end = false;        // go on behind the model's own end of text
   bool keep_context = false;      // the prompt continues what the session has read, instead of starting anew
+  SpeculationOptions speculation; // changes speed, never the text
 };
 
 enum class FinishReason { kEndOfText, kStopString, kMaxTokens, kContextFull, kCancelled };
@@ -34,6 +36,7 @@ struct Generation {
   std::uint32_t prompt_tokens = 0;
   double ttft_ms = 0;           // from the call to the first sampled token
   double tpot_ms = 0;           // mean over the tokens behind the first; 0 if there are none
+  SpeculationReport speculation;
 };
 
 // Receives whole characters as they become certain; returning false ends the generation. Must not throw.
