@@ -34,4 +34,9 @@ Result<Score> score(Session& session, std::span<const TokenId> tokens, std::uint
 // computes NaN.
 Result<std::vector<double>> score_tail(Session& session, std::span<const TokenId> tokens, std::size_t from);
 
+// What a level change in the middle of a text costs. Of each window the first half is read at level `first_level`, then the session changes to
+// its own level with `policy`, and the second half is predicted. Windows as in score(); `tokens` counts the predictions. Fails like score()
+// and set_level(); the session is then at its own level.
+Result<Score> score_after_switch(Session& session, std::span<const TokenId> tokens, std::uint32_t context, std::uint32_t first_level, CachePolicy policy);
+
 }  // namespace elrt

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <string>
 
+#include "elrt/scorer.hpp"
 #include "unit/runtime/session_support.h"
 
 using namespace elastify_test;
@@ -77,6 +78,30 @@ TEST_CASE("reuse is exact where keys and values do not depend on the level", "[r
       }
     }
   }
+}
+
+TEST_CASE("the loss behind a level change is that of the second half where the cache is recomputed", "[runtime][unit]") {
+  const TinyElastic model(shape_of_each_type()[0]);
+  const auto artifact = open_tiny(model);
+  const auto tokens = model.text(40);
+  auto session = open_session(artifact, {50, 1, 7});
+  double expected = 0;
+  REQUIRE(elrt::score(session, tokens, 0, [&](std::size_t index, double loss) { expected += index > 20 ? loss : 0; }));
+  for (const std::uint32_t first : {20u, 50u, 100u}) {
+    const auto recomputed = elrt::score_after_switch(session, tokens, 0, first, CachePolicy::kRecompute);
+    REQUIRE(recomputed);
+    CHECK(recomputed->tokens == 19);
+    CHECK(recomputed->nll == expected / 19);
+    CHECK(session.level() == 50);
+  }
+  const auto reused = elrt::score_after_switch(session, tokens, 0, 100, CachePolicy::kReuse);
+  REQUIRE(reused);
+  CHECK(reused->nll != expected / 19);
+  CHECK(elrt::score_after_switch(session, tokens, 9, 100, CachePolicy::kReuse)->tokens == 4 * 4 + 3);
+  CHECK(elrt::score_after_switch(session, tokens, 0, 20, CachePolicy::kReuse).failure().status == elrt::Status::kInvalidArgument);
+  CHECK(session.level() == 50);
+  CHECK_FALSE(elrt::score_after_switch(session, tokens, 2, 100, CachePolicy::kRecompute));
+  CHECK_FALSE(elrt::score_after_switch(session, tokens, 0, 33, CachePolicy::kRecompute));
 }
 
 TEST_CASE("drafts leave no trace in what the session computes", "[runtime][unit]") {
