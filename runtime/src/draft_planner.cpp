@@ -9,6 +9,8 @@ namespace {
 constexpr std::uint32_t kPlainFirst = 2, kProbes = 3;
 // Drafting that did not pay is tried again after so many plain passes: costs little, and texts change.
 constexpr std::uint32_t kRetry = 48;
+// Less gain than this is within what times can tell.
+constexpr double kLeastGain = 1.05;
 
 }  // namespace
 
@@ -37,24 +39,24 @@ void DraftPlanner::record_guesses(std::uint32_t drafted, std::uint32_t accepted)
 
 // Between the measured neighbours; beyond the last, along the line from plain decoding.
 double DraftPlanner::verify_ms(std::uint32_t drafted) const {
-  if (verify_[drafted].known) return verify_[drafted].value;
+  if (verify_[drafted].known) return verify_[drafted].ms;
   std::uint32_t low = drafted, high = drafted;
   while (low > 0 && !verify_[low].known) --low;
   while (high < verify_.size() && !verify_[high].known) ++high;
   if (high == verify_.size()) {
     high = low;
     low = 0;
-    if (high == 0) return verify_[0].value * (1 + drafted);
+    if (high == 0) return verify_[0].ms * (1 + drafted);
   }
   const double share = static_cast<double>(drafted - low) / (high - low);
-  return verify_[low].value + share * (verify_[high].value - verify_[low].value);
+  return verify_[low].ms + share * (verify_[high].ms - verify_[low].ms);
 }
 
 double DraftPlanner::tokens_per_ms(std::uint32_t drafted) const {
   const double acceptance = kept_ / tried_;
   double tokens = 1, chance = 1;
   for (std::uint32_t i = 0; i < drafted; ++i) tokens += chance *= acceptance;
-  return tokens / std::max(1e-9, drafted * draft_.value + verify_ms(drafted));
+  return tokens / std::max(1e-9, drafted * draft_.ms + verify_ms(drafted));
 }
 
 std::uint32_t DraftPlanner::best() const {
@@ -62,7 +64,7 @@ std::uint32_t DraftPlanner::best() const {
   for (std::uint32_t k = 1; k <= options_.draft_tokens; ++k) {
     if (tokens_per_ms(k) > tokens_per_ms(best)) best = k;
   }
-  return best;
+  return tokens_per_ms(best) > kLeastGain * tokens_per_ms(0) ? best : 0;
 }
 
 }  // namespace elrt

@@ -4,6 +4,7 @@
 // k draft passes and one pass over k + 1 tokens; the k with the most tokens per millisecond is taken, 0 being plain decoding.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -22,12 +23,13 @@ class DraftPlanner {
   void record_guesses(std::uint32_t drafted, std::uint32_t accepted);
 
  private:
-  struct Mean {  // recent values count more
-    double value = 0;
+  // What a pass takes undisturbed: other work on the machine only adds time, so small samples count for more than large ones.
+  struct Time {
+    double ms = 0;
     bool known = false;
     void add(double sample) {
-      constexpr double kShare = 0.2;
-      value = known ? value + kShare * (sample - value) : sample;
+      const double share = sample < ms ? 0.5 : 0.05;
+      ms = known ? ms + share * (std::min(sample, 2 * ms) - ms) : sample;
       known = true;
     }
   };
@@ -36,8 +38,8 @@ class DraftPlanner {
   std::uint32_t best() const;
 
   SpeculationOptions options_;
-  std::array<Mean, kMaxDraftTokens + 1> verify_;  // by guesses
-  Mean draft_;                                    // per guess
+  std::array<Time, kMaxDraftTokens + 1> verify_;  // by guesses
+  Time draft_;                                    // per guess
   double tried_ = 2, kept_ = 1;                   // guesses, fading; begins in doubt
   std::uint32_t passes_ = 0, plain_in_a_row_ = 0;
 };
