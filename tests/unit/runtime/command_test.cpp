@@ -96,9 +96,48 @@ TEST_CASE("score and bench print the contract's fields", "[runtime][cli]") {
   REQUIRE(benched.status == 0);
   const json bench = json::parse(benched.out);
   REQUIRE(bench["levels"].size() == 2);
-  for (const char* field : {"level", "prefill_tokens_per_s", "decode_tokens_per_s", "switch_us", "peak_rss_bytes"}) {
+  for (const char* field : {"level", "prefill_tokens_per_s", "decode_tokens_per_s", "switch_us", "peak_rss_bytes", "resident_bytes",
+                            "cache_bytes_per_token", "memory_bandwidth_share", "peak_arithmetic_share"}) {
     CHECK(bench["levels"][1][field].get<double>() > 0);
   }
+  for (const char* field : {"memory_bytes_per_s", "float_ops_per_s", "byte_ops_per_s"}) CHECK(bench[field].get<double>() > 1e8);
+}
+
+TEST_CASE("bench takes files of several types and measures drafting", "[runtime][cli]") {
+  const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
+  const std::string file = model.path().string();
+  const Outcome made = run("bench " + file + " " + file + " --levels 50,100 --gen-tokens 8 --repeats 1 --threads 1 --kv-type q8_0 --reclaim --draft-levels 20,50 --prompt 'ab c' --json");
+  REQUIRE(made.status == 0);
+  const json bench = json::parse(made.out);
+  REQUIRE(bench["levels"].size() == 4);
+  CHECK(bench["levels"][0]["level"] == 50);
+  CHECK(bench["levels"][0]["dtype"] == "f32");
+  REQUIRE(bench["drafting"].size() == 4);
+  CHECK(bench["drafting"][1]["draft_level"] == 50);
+  CHECK(bench["drafting"][1]["tokens_per_s"].get<double>() > 0);
+  const Outcome shown = run("bench " + file + " --gen-tokens 8 --repeats 1 --threads 1 --draft-levels 20");
+  CHECK(shown.status == 0);
+  CHECK(shown.out.find("drafts of level 20") != std::string::npos);
+}
+
+TEST_CASE("cache types, drafting and cache policies are options", "[runtime][cli]") {
+  const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
+  const TemporaryFile text(bytes_of("ab cab c ab!"));
+  const std::string generate = "generate " + model.path().string() + " --prompt 'ab c' --max-tokens 9 --ignore-eos --threads 1 --json";
+  const json plain = json::parse(run(generate).out), drafted = json::parse(run(generate + " --draft-level 50 --draft-tokens 3").out);
+  CHECK(drafted["tokens"] == plain["tokens"]);
+  CHECK(drafted["drafted_tokens"].get<int>() > 0);
+  CHECK(plain["drafted_tokens"] == 0);
+  const json small = json::parse(run(generate + " --kv-type q8_0").out);
+  CHECK(small["kv_type"] == "q8_0");
+  CHECK(small["cache_bytes_per_token"].get<int>() * 3 < plain["cache_bytes_per_token"].get<int>());
+  const std::string score = "score " + model.path().string() + " --level 20 --text-file " + text.path().string() + " --json";
+  const double recomputed = json::parse(run(score + " --first-level 100").out)["nll"].get<double>();
+  CHECK(json::parse(run(score + " --first-level 20").out)["nll"].get<double>() == recomputed);
+  CHECK(json::parse(run(score + " --first-level 100 --kv-policy reuse").out)["nll"].get<double>() != recomputed);
+  const Outcome many = run("score " + model.path().string() + " --text-file " + text.path().string() + " --threads 64", "2>&1");
+  CHECK(many.status == 0);
+  CHECK(many.out.find("64 threads on") != std::string::npos);
 }
 
 TEST_CASE("calibrate writes a table beside the artifact and can be run again", "[runtime][cli]") {
@@ -229,6 +268,14 @@ TEST_CASE("bad input gives one line and the right status", "[runtime][cli]") {
       {"score " + file + " --text-file " + empty.path().string(), 3},
       {"score " + file + " --text-file " + foreign.path().string() + " --context 1", 2},
       {"score " + file + " --text-file " + foreign.path().string() + " --context 100000", 2},
+      {"generate " + file + " --prompt a --kv-type f64", 2},
+      {"generate " + file + " --prompt a --draft-level 33", 2},
+      {"generate " + file + " --prompt a --draft-level 20 --draft-tokens 0", 2},
+      {"generate " + file + " --prompt a --threads 5000", 2},
+      {"score " + file + " --text-file " + foreign.path().string() + " --level 100 --first-level 20 --kv-policy reuse", 2},
+      {"score " + file + " --text-file " + foreign.path().string() + " --kv-policy reuse", 2},
+      {"score " + file + " --text-file " + foreign.path().string() + " --first-level 33", 2},
+      {"bench " + file + " --levels 50 --draft-levels 50", 2},
       {"bench " + file + " --levels 33", 2},
       {"bench " + file + " --prompt-tokens 100", 2},
       {"bench " + file + " --prompt-tokens 60 --gen-tokens 60", 2},
