@@ -23,7 +23,8 @@
 #define ELRT_EXTENSION_ATTRIBUTE HWY_TARGET_STR ",avx512vnni"
 #elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64 && (HWY_COMPILER_GCC_ACTUAL || HWY_COMPILER_CLANG >= 1600)
 // (Older clang declares the instruction only where the whole file is compiled for it.)
-#define ELRT_EXTENSION_ATTRIBUTE "+dotprod"
+// Inlining needs all that Highway's own functions are compiled for (+crypto) and the architecture of the compiler's intrinsic.
+#define ELRT_EXTENSION_ATTRIBUTE "arch=armv8.2-a+crypto+dotprod"
 #endif
 
 #ifndef ELRT_BYTE_DOT_EXTENSION_SWITCH
