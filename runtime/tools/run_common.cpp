@@ -33,15 +33,19 @@ void warn_about_threads(std::uint32_t threads) {
   }
 }
 
+elrt::SessionOptions session_options(const LevelOptions& options) {
+  warn_about_threads(options.threads);
+  elrt::SessionOptions session;
+  session.level = options.level;
+  session.threads = options.threads;
+  session.kv_type = options.kv_type;
+  return session;
+}
+
 OpenModel open_model(const LevelOptions& options) {
   auto artifact = take(elrt::Artifact::open(options.file));
   auto tokenizer = take(artifact.tokenizer());
-  elrt::SessionOptions session_options;
-  session_options.level = options.level;
-  session_options.threads = options.threads;
-  session_options.kv_type = options.kv_type;
-  warn_about_threads(options.threads);
-  auto session = take(elrt::Session::create(artifact, session_options));
+  auto session = take(elrt::Session::create(artifact, session_options(options)));
   return {std::move(artifact), std::move(tokenizer), std::move(session)};
 }
 

@@ -51,6 +51,8 @@ struct OpenModel {
   std::shared_ptr<const elrt::Tokenizer> tokenizer;
   elrt::Session session;
 };
+// Of a session as the options ask for it; more threads than cores are said on stderr.
+elrt::SessionOptions session_options(const LevelOptions& options);
 OpenModel open_model(const LevelOptions& options);
 
 // Text as bytes, invalid UTF-8 replaced, one line.

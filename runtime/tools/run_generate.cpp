@@ -57,7 +57,7 @@ void run_at_level(const GenerateCommand& command) {
 
 void run_under(const elrt::Slo& slo, const GenerateCommand& command) {
   const auto artifact = take(elrt::Artifact::open(command.file));
-  auto service = open_service(command.objective, artifact, command.threads, command.generate.sampler.seed);
+  auto service = open_service(command.objective, artifact, session_options(command), command.generate.sampler.seed);
   const std::string& question = command.objective.question;
   const std::string prompt = question.empty() || command.prompt.empty() ? command.prompt + question : command.prompt + "\n" + question;
   elrt::ServiceRequest request{prompt, slo, command.generate};

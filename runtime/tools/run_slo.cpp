@@ -37,10 +37,10 @@ void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level)
       command.add_flag("--no-tlm", options.no_tlm, "do not ask the tiny language model: only the level is chosen")};
 }
 
-elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact, std::uint32_t threads, std::uint64_t seed) {
+elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact, const elrt::SessionOptions& session, std::uint64_t seed) {
   const auto path = options.table.empty() ? elrt::LatencyTable::default_path(artifact.path()) : std::filesystem::path(options.table);
   elrt::ServiceOptions chosen;
-  chosen.session.threads = threads;
+  chosen.session = session;
   chosen.fallback = options.fallback == "random" ? elrt::Fallback::kRandom : elrt::Fallback::kBest;
   chosen.seed = seed;
   chosen.margin = options.margin;

@@ -29,7 +29,7 @@ struct SloOptions {
 void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level);
 
 // A service of `artifact` for one request; `seed` is the random fallback's. Says on stderr where there is no TLM to ask.
-elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact, std::uint32_t threads, std::uint64_t seed);
+elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact, const elrt::SessionOptions& session, std::uint64_t seed);
 
 // Adds the fields of a request that was served under `slo` to generate's.
 void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::Slo& slo, const elrt::Answer& answer);
