@@ -128,10 +128,19 @@ void TlmForward::project(const TlmLayer& layer, Activations& x, std::size_t begi
 
 void TlmForward::attend(std::size_t begin, std::size_t count, std::size_t tokens, std::size_t thread) {
   const std::size_t heads = model_.shape.heads, dim = model_.shape.inner / heads;
+  kernels::Attention job;
+  job.row_bytes = kv_row_bytes(job.type, dim);
+  job.end = tokens;
+  job.head_dim = dim;
+  job.scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  job.scores = scores_[thread].data();
   for (std::size_t head = 0; head < heads; ++head) {
+    job.keys = reinterpret_cast<const std::byte*>(keys_.data() + head * tokens * dim);
+    job.values = reinterpret_cast<const std::byte*>(values_.data() + head * tokens * dim);
     for (std::size_t t = begin; t < begin + count; ++t) {
-      kernels::attend({q_.row(t) + head * dim, keys_.data() + head * tokens * dim, values_.data() + head * tokens * dim, 0, tokens, dim,
-                       1.0f / std::sqrt(static_cast<float>(dim)), scores_[thread].data(), attended_.row(t) + head * dim});
+      job.query = q_.row(t) + head * dim;
+      job.out = attended_.row(t) + head * dim;
+      kernels::attend(job);
     }
   }
 }
