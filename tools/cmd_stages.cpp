@@ -5,6 +5,7 @@
 #include "commands.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/report.h"
+#include "pipeline/tlm_stages.h"
 
 namespace elastify_cli {
 namespace {
@@ -36,7 +37,22 @@ void register_stage(CLI::App& app, const std::string& stage, const std::string& 
     elastify::Pipeline pipeline(elastify::load_pipeline_config(options->config, options->overrides), options->run_dir);
     const nlohmann::json summary = pipeline.run(stage);
     if (options->json) print_json(summary);
+    else if (stage == "compare") std::cout << elastify::format_compare_stage(summary);
     else std::cout << stage << (summary.value("up_to_date", false) ? ": up to date\n" : ": done\n");
+  });
+}
+
+void register_label_helper(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("help-label", "work on the label stage that another process runs on this run directory");
+  auto options = std::make_shared<Options>();
+  auto threads = std::make_shared<std::int64_t>(0);
+  command->add_option("--run-dir", options->run_dir, "folder of the other process, on a file system that both see")->required();
+  command->add_option("--threads", *threads, "0: all cores; changes no result")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_flag("--json", options->json, "print the result as one JSON object");
+  command->callback([options, threads] {
+    const nlohmann::json summary = elastify::help_label(options->run_dir, *threads);
+    if (options->json) print_json(summary);
+    else std::cout << "help-label: nothing is left to do\n";
   });
 }
 
@@ -57,7 +73,13 @@ void register_stages(CLI::App& app) {
   register_stage(app, "anchors", "loss with each layer removed -> anchors.json");
   register_stage(app, "reorder", "sort units by importance, plan the levels -> reordered/, plan.json");
   register_stage(app, "finetune", "recover every level with an adapter -> adapters/, finetune.json");
+  register_stage(app, "pack-base", "the language model alone, which labels are made with -> base.gguf");
+  register_stage(app, "train-score", "the tiny language model's body and score-head, from the model's own behaviour or pairs of texts -> score/");
+  register_stage(app, "label", "every labelled task at every model level and prompt level, once -> labels.h5");
+  register_stage(app, "train-tlm", "the decision-head, for a latency table -> tlm/");
+  register_stage(app, "compare", "decisions and compression on held-out tasks -> comparison.json, charts");
   register_stage(app, "pack", "one file with all levels -> model.gguf");
+  register_label_helper(app);
 }
 
 }  // namespace elastify_cli

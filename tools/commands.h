@@ -7,7 +7,7 @@
 
 namespace elastify_cli {
 
-void register_stages(CLI::App& app);  // build, profile, anchors, reorder, finetune, pack
+void register_stages(CLI::App& app);  // build, and a command per stage
 void register_random(CLI::App& app);
 void register_inspect(CLI::App& app);
 void register_eval(CLI::App& app);

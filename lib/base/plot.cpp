@@ -86,12 +86,32 @@ bool has_points(const Plot& plot) {
   });
 }
 
-}  // namespace
+std::string tics(const std::vector<double>& values) {
+  std::string list;
+  for (std::size_t i = 0; i < values.size(); ++i) list += fmt::format("{}'{:g}' {}", i == 0 ? "" : ", ", values[i], i);
+  return "(" + list + ")";
+}
 
-bool draw_plot(const fs::path& svg, const Plot& plot) {
-  if (!has_points(plot) || !have_gnuplot()) return false;
+std::string heat_map_script(const fs::path& output, const HeatMap& map) {
+  std::string script = "$cells << EOD\n";
+  for (std::size_t y = 0; y < map.values.size(); ++y) {
+    for (std::size_t x = 0; x < map.values[y].size(); ++x) {
+      if (std::isfinite(map.values[y][x])) script += fmt::format("{} {} {:.9g}\n", x, y, map.values[y][x]);
+    }
+  }
+  script += "EOD\nset terminal svg noenhanced size 800,480 font 'Helvetica,13' background 'white'\n";
+  script += fmt::format("set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n", quoted(output.string()), quoted(map.title), quoted(map.x_label), quoted(map.y_label));
+  script += fmt::format("set xtics {}\nset ytics {}\nset tics nomirror scale 0\nunset key\n", tics(map.x), tics(map.y));
+  script += fmt::format("set xrange [-0.5:{}]\nset yrange [-0.5:{}]\n", static_cast<double>(map.x.size()) - 0.5, static_cast<double>(map.y.size()) - 0.5);
+  // From white to the charts' blue, light enough for dark numbers.
+  script += fmt::format("set palette defined (0 '#ffffff', 1 '#56b4e9')\nset cbrange [{:.9g}:{:.9g}]\n", map.low, map.high);
+  return script + "plot $cells using 1:2:3 with image, $cells using 1:2:(sprintf('%.0f', $3)) with labels tc rgb '#000000'\n";
+}
+
+// `commands` draw `svg`.partial.
+bool run_gnuplot(const fs::path& svg, const std::string& commands) {
   const fs::path script(svg.string() + ".gnuplot"), drawn(svg.string() + ".partial");
-  write_file(script, plot_script(drawn, plot));
+  write_file(script, commands);
   const int status = std::system(("gnuplot " + shell_quoted(script.string()) + " >/dev/null 2>&1").c_str());
   std::error_code error;
   fs::remove(script, error);
@@ -100,6 +120,18 @@ bool draw_plot(const fs::path& svg, const Plot& plot) {
   spdlog::warn("{} was not drawn: gnuplot failed with status {}", svg.string(), status);
   fs::remove(drawn, error);
   return false;
+}
+
+}  // namespace
+
+bool draw_plot(const fs::path& svg, const Plot& plot) {
+  if (!has_points(plot) || !have_gnuplot()) return false;
+  return run_gnuplot(svg, plot_script(svg.string() + ".partial", plot));
+}
+
+bool draw_heat_map(const fs::path& svg, const HeatMap& map) {
+  if (map.values.empty() || !have_gnuplot()) return false;
+  return run_gnuplot(svg, heat_map_script(svg.string() + ".partial", map));
 }
 
 }  // namespace elastify

@@ -18,7 +18,7 @@ struct PackConfig {
   std::string embedding_dtype = "same";  // same: as dtype
   std::string head_dtype = "same";
   bool adapters = true;  // false: levels as they were cut, and no need for the finetune stage
-  std::string tlm;       // folder of a trained tiny language model, which then rides in the artifact; empty: none
+  std::string tlm;       // folder of a trained tiny language model, which rides in the artifact; empty: the run's own, where it has one
 
   template <typename V>
   void visit(V& v) {

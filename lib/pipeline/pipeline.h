@@ -10,7 +10,8 @@
 
 namespace elastify {
 
-// In the order of a build: sample, profile, anchors, reorder, finetune, pack.
+// In the order of a build: sample, profile, anchors, reorder, finetune; pack-base, train-score, label, train-tlm and compare where there are
+// labelled tasks; pack.
 const std::vector<std::string>& stage_names();
 
 class Pipeline {
@@ -27,6 +28,7 @@ class Pipeline {
 
  private:
   std::string key_of(const std::string& stage);
+  void add_tlm_inputs(const std::string& stage, const json& resolved, json& key);
   std::vector<std::string> outputs_of(const std::string& stage) const;
 
   PipelineConfig config_;

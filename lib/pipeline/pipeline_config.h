@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "finetune/finetune_config.h"
+#include "label/label_config.h"
 #include "pack/pack.h"
 #include "profile/anchor.h"
 #include "profile/importance.h"
@@ -50,6 +51,8 @@ struct PipelineConfig {
   PlanConfig reorder;
   FinetuneConfig finetune;
   PackConfig pack;
+  LabelConfig label;
+  TlmStageConfig tlm;
 
   template <typename V>
   void visit(V& v) {
@@ -65,6 +68,8 @@ struct PipelineConfig {
     v.section("reorder", reorder);
     v.section("finetune", finetune);
     v.section("pack", pack);
+    v.section("label", label);
+    v.section("tlm", tlm);
   }
 };
 

@@ -12,6 +12,7 @@
 #include "io/tokenizer_import.h"
 #include "model/sampling.h"
 #include "pipeline/text_source.h"
+#include "pipeline/tlm_stages.h"
 #include "profile/check.h"
 #include "reorder/reorder.h"
 
@@ -230,7 +231,10 @@ void add_recovery(const fs::path& adapters, const json& summary, const ModelConf
 
 }  // namespace
 
-json run_pack(const StageContext& context) {
+namespace {
+
+// `tlm_folder`: of the tiny language model that rides along; empty: none.
+json pack_into(const StageContext& context, const fs::path& artifact, const fs::path& tlm_folder) {
   const Checkpoint reordered = Checkpoint::open(context.run.file("reordered"));
   const ElasticPlan plan = load_plan(context.run.file("plan.json"), reordered.config());
   const elrt::TokenizerSpec tokenizer = load_tokenizer_spec(context.config, reordered);
@@ -247,14 +251,22 @@ json run_pack(const StageContext& context) {
   inputs.sources["checkpoint"] = context.run.content_hash(original.files().back());
   inputs.sources["tool_version"] = tool_version();
   std::optional<PackedTlm> tlm;
-  if (!context.config.pack.tlm.empty()) {
-    tlm = read_packed_tlm(context.config.pack.tlm);
+  if (!tlm_folder.empty()) {
+    tlm = read_packed_tlm(tlm_folder);
     inputs.tlm = &*tlm;
   }
-  const fs::path artifact = context.run.file("model.gguf");
   const QuantisationErrors errors = write_artifact(artifact, inputs, context.config.pack);
   return {{"artifact", artifact.string()}, {"bytes", fs::file_size(artifact)}, {"adapters", inputs.adapters.size()},
           {"tlm", inputs.tlm != nullptr}, {"dtype", context.config.pack.dtype}, {"quantisation_errors", errors}};
 }
+
+}  // namespace
+
+json run_pack(const StageContext& context) {
+  fs::path tlm = context.config.pack.tlm;
+  if (tlm.empty() && context.config.label.wanted()) tlm = context.run.file("tlm");
+  return pack_into(context, context.run.file("model.gguf"), tlm);
+}
+json run_pack_base(const StageContext& context) { return pack_into(context, context.run.file(kBaseArtifact), {}); }
 
 }  // namespace elastify

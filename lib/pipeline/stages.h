@@ -23,5 +23,6 @@ json run_anchors(const StageContext& context);   // anchors.json, anchors.svg
 json run_reorder(const StageContext& context);   // reordered/, plan.json
 json run_finetune(const StageContext& context);  // adapters/, finetune.json, loss.svg
 json run_pack(const StageContext& context);      // model.gguf
+json run_pack_base(const StageContext& context); // base.gguf: the same without a TLM, where one is to be trained
 
 }  // namespace elastify

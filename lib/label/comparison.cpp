@@ -1,0 +1,160 @@
+#include "label/comparison.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+
+namespace elastify {
+namespace {
+
+using nlohmann::json;
+using Choice = std::optional<DecisionIndex>;
+
+struct Tally {
+  double right = 0, met = 0;
+  void add(bool is_right, bool is_met, double weight = 1) {
+    right += is_right && is_met ? weight : 0;
+    met += is_met ? weight : 0;
+  }
+};
+
+struct Priors {
+  torch::Tensor family;  // [families, M, P], of validation
+  torch::Tensor all;     // [M, P]
+};
+
+torch::Tensor only(const torch::Tensor& feasible, std::int64_t dim, std::int64_t index) {
+  const torch::Tensor mask = torch::zeros_like(feasible);
+  mask.select(dim, index).fill_(true);
+  return feasible & mask;
+}
+
+// For every family the decision that is right and feasible most often among its validation tasks under the SLO.
+std::vector<DecisionIndex> single_decisions(const DecisionSpace& space, const torch::Tensor& validation, const SloRatios& slo) {
+  const OutcomeTable& table = space.table();
+  const torch::Tensor right = table.right();
+  std::vector<torch::Tensor> sums(table.families.size(), torch::zeros({right.size(1), right.size(2)}, torch::kFloat64));
+  std::vector<std::vector<DecisionIndex>> order(table.families.size());
+  for (std::int64_t i = 0; i < validation.numel(); ++i) {
+    const std::int64_t task = validation[i].item<std::int64_t>();
+    const auto family = static_cast<std::size_t>(table.family[task].item<std::int64_t>());
+    sums[family] = sums[family] + (right[task] & space.feasible(task, slo)).to(torch::kFloat64);
+    if (order[family].empty()) order[family] = space.by_cost(task);
+  }
+  std::vector<DecisionIndex> chosen;
+  for (std::size_t f = 0; f < sums.size(); ++f) {
+    if (order[f].empty()) order[f] = space.by_cost(0);
+    chosen.push_back(*best_feasible(torch::ones_like(sums[f], torch::kBool), sums[f], order[f]));
+  }
+  return chosen;
+}
+
+// One task under one SLO, by every policy.
+void judge(std::map<std::string, Tally>& tallies, const DecisionSpace& tlm, const DecisionSpace& plain, const Priors& priors, std::int64_t task, const SloRatios& slo,
+           const DecisionIndex& single, const torch::Tensor& model_logits, const torch::Tensor& prompt_logits) {
+  const OutcomeTable& table = tlm.table();
+  const torch::Tensor right = table.right()[task];
+  const torch::Tensor with = tlm.feasible(task, slo), without = plain.feasible(task, slo);
+  const auto is_right = right.accessor<bool, 2>();
+  const auto allowed_with = with.accessor<bool, 2>(), allowed = without.accessor<bool, 2>();
+  const torch::Tensor prior = priors.family[table.family[task].item<std::int64_t>()];
+  const auto order = plain.by_cost(task);
+  const std::int64_t m = right.size(0) - 1, p = right.size(1) - 1;
+  const auto add = [&](const char* name, const Choice& choice) { tallies[name].add(choice && is_right[choice->model][choice->prompt], choice.has_value()); };
+
+  const Choice unasked = tlm.full_feasible(task, slo) ? Choice(DecisionIndex{m, p}) : std::nullopt;
+  tallies["oracle"].add((right & with).any().item<bool>(), with.any().item<bool>());
+  add("tlm", unasked ? unasked : top_feasible(model_logits, prompt_logits, with));
+  const DecisionIndex proposed = top_decision(model_logits, prompt_logits);
+  const bool possible = allowed_with[proposed.model][proposed.prompt];
+  add("proposal", unasked ? unasked : possible ? Choice(proposed) : best_feasible(with, priors.all, order));
+  add("single", allowed[single.model][single.prompt] ? Choice(single) : best_feasible(without, prior, order));
+  add("model_only", best_feasible(only(without, 1, p), prior, order));
+  add("prompt_only", best_feasible(only(without, 0, m), prior, order));
+  add("full", allowed[m][p] ? Choice(DecisionIndex{m, p}) : std::nullopt);
+  const double count = without.sum().item<double>();
+  if (count > 0) tallies["random"].add(true, true, (right & without).sum().item<double>() / count);
+  if (count > 0) tallies["random"].met += 1 - (right & without).sum().item<double>() / count;
+}
+
+json to_json(const std::map<std::string, Tally>& tallies, double tasks) {
+  json result = json::object();
+  for (const auto& name : kPolicies) {
+    const auto found = tallies.find(name);
+    const Tally tally = found == tallies.end() ? Tally{} : found->second;
+    result[name] = {{"accuracy", tally.right / tasks}, {"met", tally.met / tasks}};
+  }
+  return result;
+}
+
+}  // namespace
+
+json compare_decisions(const DualHead& model, const DecisionData& data, const DecisionSpace& without_tlm, TaskSplit split) {
+  const OutcomeTable& table = data.space.table();
+  const torch::Tensor tasks = table.rows(split), validation = table.rows(TaskSplit::kValidation);
+  if (tasks.numel() == 0 || validation.numel() == 0) fail_usage("a comparison needs validation and {} outcomes: set label.{}", kTaskSplits[static_cast<std::size_t>(split)], kTaskSplits[static_cast<std::size_t>(split)]);
+  const Priors priors{family_accuracy(table, validation), table.right().index_select(0, validation).to(torch::kFloat64).mean(0)};
+  json lattice = json::array(), mean = json::object();
+  for (const auto& name : kPolicies) mean[name] = {{"accuracy", 0.0}, {"met", 0.0}};
+  const auto pairs = slo_lattice();
+  for (const auto& slo : pairs) {
+    const Proposals proposals = propose(model, data.rows, tasks, slo, 256);
+    const auto singles = single_decisions(without_tlm, validation, slo);
+    std::map<std::string, Tally> tallies;
+    for (std::int64_t i = 0; i < tasks.numel(); ++i) {
+      const std::int64_t task = tasks[i].item<std::int64_t>();
+      const DecisionIndex& single = singles[static_cast<std::size_t>(table.family[task].item<std::int64_t>())];
+      judge(tallies, data.space, without_tlm, priors, task, slo, single, proposals.model_level[i], proposals.prompt_level[i]);
+    }
+    json row = to_json(tallies, static_cast<double>(tasks.numel()));
+    for (const auto& name : kPolicies) {
+      for (const char* figure : {"accuracy", "met"}) {
+        mean[name][figure] = mean[name][figure].get<double>() + row[name][figure].get<double>() / static_cast<double>(pairs.size());
+      }
+    }
+    row["ttft"] = slo[0];
+    row["tpot"] = slo[1];
+    lattice.push_back(row);
+  }
+  const auto accuracy = [&](const char* name) { return mean[name]["accuracy"].get<double>(); };
+  json result = {{"tasks", tasks.numel()}, {"lattice", lattice}, {"mean", mean}, {"gap_closed", nullptr}};
+  const double gap = accuracy("oracle") - accuracy("single");
+  if (gap > 1e-9) result["gap_closed"] = (accuracy("tlm") - accuracy("single")) / gap;
+  return result;
+}
+
+std::string format_comparison(const json& comparison, const std::vector<SloRatios>& slos) {
+  std::string text = fmt::format("{} tasks; right answers within the SLO, percent\n{:<12}", comparison.at("tasks").get<std::int64_t>(), "TTFT TPOT");
+  for (const auto& name : kPolicies) text += fmt::format(" {:>11}", name);
+  const auto row = [&](const std::string& head, const json& values) {
+    text += fmt::format("\n{:<12}", head);
+    for (const auto& name : kPolicies) text += fmt::format(" {:>11.1f}", 100 * values.at(name).at("accuracy").get<double>());
+  };
+  for (const auto& slo : slos) {
+    for (const auto& values : comparison.at("lattice")) {
+      const bool same = std::abs(values.at("ttft").get<double>() - slo[0]) < 1e-9 && std::abs(values.at("tpot").get<double>() - slo[1]) < 1e-9;
+      if (same) row(fmt::format("{:.1f}  {:.1f}", slo[0], slo[1]), values);
+    }
+  }
+  row("mean of all", comparison.at("mean"));
+  return text + "\n";
+}
+
+HeatMap comparison_map(const json& comparison, const std::string& policy) {
+  HeatMap map{"Right answers within the SLO, percent: " + policy, "TTFT, share of the full model's", "TPOT, share of the full model's", {}, {}, {}, 0, 100};
+  const auto place = [](std::vector<double>& ticks, double value) {
+    auto found = std::find(ticks.begin(), ticks.end(), value);
+    if (found == ticks.end()) found = ticks.insert(ticks.end(), value);
+    return static_cast<std::size_t>(found - ticks.begin());
+  };
+  for (const auto& values : comparison.at("lattice")) {
+    const std::size_t x = place(map.x, values.at("ttft")), y = place(map.y, values.at("tpot"));
+    map.values.resize(map.y.size());
+    map.values[y].resize(std::max(map.values[y].size(), x + 1));
+    map.values[y][x] = 100 * values.at(policy).at("accuracy").get<double>();
+  }
+  return map;
+}
+
+}  // namespace elastify

@@ -1,0 +1,180 @@
+#include "label/decision_training.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+
+namespace elastify {
+namespace {
+
+// What training needs of every task, as tensors: [tasks, ...].
+struct Targets {
+  torch::Tensor feasible;    // [tasks, slos, M, P] bool
+  torch::Tensor utility;     // [tasks, M, P] float32, of an answer within the SLO
+  torch::Tensor prior;       // [tasks, M, P] float32, the family's shares of right answers
+  torch::Tensor right;       // [tasks, M, P] bool
+  torch::Tensor label;       // [tasks, slos, 2] int64: indices of the lightest right decision; -1 where nothing is feasible
+  std::int64_t defaults = 0, labels = 0;
+};
+
+torch::Tensor outcome_values(const OutcomeTable& table, double sharpness) {
+  if (sharpness == 0) return table.right().to(torch::kFloat32);
+  const torch::Tensor logits = (-sharpness * table.losses).masked_fill(table.losses < 0, -std::numeric_limits<double>::infinity());
+  const torch::Tensor index = table.answer.view({-1, 1, 1, 1}).expand({-1, table.chosen.size(1), table.chosen.size(2), 1});
+  return torch::softmax(logits, -1).gather(3, index).squeeze(3).to(torch::kFloat32);
+}
+
+Targets make_targets(const DecisionSpace& space, const DecisionConfig& config, const std::vector<SloRatios>& lattice) {
+  const OutcomeTable& table = space.table();
+  const std::int64_t n = table.tasks(), slos = static_cast<std::int64_t>(lattice.size());
+  Targets t;
+  t.right = table.right();
+  t.utility = outcome_values(table, config.sharpness);
+  t.feasible = torch::zeros({n, slos, t.right.size(1), t.right.size(2)}, torch::kBool);
+  t.label = torch::full({n, slos, 2}, -1, torch::kInt64);
+  const torch::Tensor prior = family_accuracy(table, table.rows(TaskSplit::kTrain));
+  t.prior = prior.index_select(0, table.family).to(torch::kFloat32);
+  auto labels = t.label.accessor<std::int64_t, 3>();
+  for (std::int64_t i = 0; i < n; ++i) {
+    const torch::Tensor cost = space.cost(i);
+    t.utility[i] *= (1 - config.saving * cost / cost.max()).to(torch::kFloat32);
+    for (std::int64_t s = 0; s < slos; ++s) {
+      t.feasible[i][s] = space.feasible(i, lattice[static_cast<std::size_t>(s)]);
+      const auto label = decision_label(space, i, lattice[static_cast<std::size_t>(s)], prior);
+      if (!label) continue;
+      labels[i][s][0] = label->decision.model;
+      labels[i][s][1] = label->decision.prompt;
+      ++t.labels;
+      t.defaults += label->right ? 0 : 1;
+    }
+  }
+  return t;
+}
+
+// Mean over the rows where something is feasible.
+torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& prior, const torch::Tensor& feasible) {
+  const torch::Tensor own = utility * feasible;
+  const torch::Tensor none = own.sum({1, 2}, true) == 0;
+  const torch::Tensor value = torch::where(none, (prior + 1e-3) * feasible, own);
+  const torch::Tensor known = feasible.flatten(1).any(1);
+  const torch::Tensor logs = torch::log_softmax(logits.model_level, 1).unsqueeze(2) + torch::log_softmax(logits.prompt_level, 1).unsqueeze(1);
+  // log 0 is left out before the sum, not after it: its gradient is not finite.
+  const torch::Tensor terms = (logs + value.clamp_min(1e-12).log()).masked_fill(value == 0, -1e9);
+  return -(torch::logsumexp(terms.flatten(1), 1) * known).sum() / known.sum().clamp_min(1);
+}
+
+torch::Tensor label_loss(const DecisionLogits& logits, const torch::Tensor& label) {
+  const torch::Tensor known = label.select(1, 0) >= 0;
+  const auto part = [&](const torch::Tensor& values, std::int64_t which) {
+    const torch::Tensor logs = torch::log_softmax(values, 1).gather(1, label.narrow(1, which, 1).clamp_min(0)).squeeze(1);
+    return -(logs * known).sum();
+  };
+  return (part(logits.model_level, 0) + part(logits.prompt_level, 1)) / known.sum().clamp_min(1);
+}
+
+std::vector<torch::Tensor> copies_of(const std::vector<TlmSlot>& slots) {
+  std::vector<torch::Tensor> copies;
+  for (const auto& slot : slots) copies.push_back(slot.tensor->detach().clone());
+  return copies;
+}
+
+// Share of `tasks` answered rightly within the SLO, mean over every seventh pair of the lattice: all TPOTs, nearly all TTFTs.
+double lattice_accuracy(const DualHead& model, const DecisionData& data, const Targets& targets, const torch::Tensor& tasks, const std::vector<SloRatios>& lattice,
+                        std::int64_t batch_rows) {
+  double right = 0, count = 0;
+  for (std::size_t s = 0; s < lattice.size(); s += 7) {
+    const Proposals found = propose(model, data.rows, tasks, lattice[s], batch_rows);
+    for (std::int64_t i = 0; i < tasks.numel(); ++i) {
+      const std::int64_t task = tasks[i].item<std::int64_t>();
+      const auto best = top_feasible(found.model_level[i], found.prompt_level[i], targets.feasible[task][static_cast<std::int64_t>(s)]);
+      if (best) right += targets.right.accessor<bool, 3>()[task][best->model][best->prompt] ? 1 : 0;
+      ++count;
+    }
+  }
+  return right / std::max(count, 1.0);
+}
+
+}  // namespace
+
+DecisionIndex top_decision(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits) {
+  return {model_logits.argmax().item<std::int64_t>(), prompt_logits.argmax().item<std::int64_t>()};
+}
+
+std::optional<DecisionIndex> top_feasible(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits, const torch::Tensor& feasible) {
+  if (!feasible.any().item<bool>()) return std::nullopt;
+  const torch::Tensor sums = (model_logits.unsqueeze(1) + prompt_logits.unsqueeze(0)).masked_fill(feasible.logical_not(), -std::numeric_limits<float>::infinity());
+  const std::int64_t flat = sums.flatten().argmax().item<std::int64_t>();
+  return DecisionIndex{flat / feasible.size(1), flat % feasible.size(1)};
+}
+
+Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const torch::Tensor& tasks, const SloRatios& slo, std::int64_t batch_rows) {
+  torch::NoGradGuard no_grad;
+  const SloIds ids = model.slo.ids(slo[0], slo[1]);
+  std::vector<torch::Tensor> model_levels, prompt_levels;
+  for (std::int64_t begin = 0; begin < tasks.numel(); begin += batch_rows) {
+    std::vector<TlmRow> drawn;
+    for (std::int64_t i = begin; i < std::min(tasks.numel(), begin + batch_rows); ++i) {
+      drawn.push_back(rows[static_cast<std::size_t>(tasks[i].item<std::int64_t>())]);
+      set_slo(drawn.back(), ids);
+    }
+    const TlmBatch batch = make_batch(drawn, model.body.pad_token_id, model.embeddings.word.device());
+    const DecisionLogits logits = decision_logits(model, shared_states(model, batch), batch.mask);
+    model_levels.push_back(logits.model_level.to(torch::kCPU, torch::kFloat32));
+    prompt_levels.push_back(logits.prompt_level.to(torch::kCPU, torch::kFloat32));
+  }
+  return {torch::cat(model_levels), torch::cat(prompt_levels)};
+}
+
+DecisionTraining train_decision_head(DualHead& model, const TlmSettings& settings, const DecisionConfig& config, const DecisionData& data, std::uint64_t seed) {
+  const OutcomeTable& table = data.space.table();
+  const auto lattice = slo_lattice();
+  const Targets targets = make_targets(data.space, config, lattice);
+  const torch::Tensor train = table.rows(TaskSplit::kTrain), validation = table.rows(TaskSplit::kValidation);
+  require(train.numel() > 0, "there are no training outcomes");
+  std::vector<std::size_t> lengths;
+  for (std::int64_t i = 0; i < train.numel(); ++i) lengths.push_back(data.rows[static_cast<std::size_t>(train[i].item<std::int64_t>())].tokens.size());
+  LengthSampler sampler(lengths, settings.batch_rows, derive_seed(seed, "decision"));
+  std::mt19937_64 random(derive_seed(seed, "decision slo"));
+  const torch::Device device = model.embeddings.word.device();
+  const auto slots = decision_slots(model);
+
+  DecisionTraining result;
+  result.label_default_share = static_cast<double>(targets.defaults) / static_cast<double>(std::max<std::int64_t>(1, targets.labels));
+  std::vector<torch::Tensor> best;
+  const auto evaluate = [&](std::int64_t step) {
+    if (validation.numel() == 0) return;
+    const double accuracy = lattice_accuracy(model, data, targets, validation, lattice, 256);
+    if (!best.empty() && accuracy <= result.validation_accuracy) return;
+    result.validation_accuracy = accuracy;
+    result.best_step = step;
+    best = copies_of(slots);
+  };
+  result.losses = train_slots("decision-head", slots, settings.decision, [&](std::int64_t step) {
+    if (step > 0 && step % config.eval_every == 0) evaluate(step);
+    std::vector<TlmRow> drawn;
+    std::vector<std::int64_t> tasks, slos;
+    for (const std::size_t i : sampler.next()) {
+      tasks.push_back(train[static_cast<std::int64_t>(i)].item<std::int64_t>());
+      slos.push_back(static_cast<std::int64_t>(random() % lattice.size()));
+      const auto& slo = lattice[static_cast<std::size_t>(slos.back())];
+      drawn.push_back(data.rows[static_cast<std::size_t>(tasks.back())]);
+      set_slo(drawn.back(), model.slo.ids(slo[0], slo[1]));
+    }
+    const TlmBatch batch = make_batch(drawn, model.body.pad_token_id, device);
+    const DecisionLogits logits = decision_logits(model, shared_states(model, batch, {.training = true}), batch.mask, {.training = true});
+    const torch::Tensor rows = torch::tensor(tasks), pairs = torch::tensor(slos);
+    if (config.objective == "lightest") return label_loss(logits, targets.label.index({rows, pairs}).to(device));
+    return utility_loss(logits, targets.utility.index({rows}).to(device), targets.prior.index({rows}).to(device), targets.feasible.index({rows, pairs}).to(device));
+  });
+  evaluate(settings.decision.steps);
+  if (!best.empty()) {
+    for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].tensor = best[i];
+  }
+  spdlog::info("decision-head: kept the one of step {}, validation accuracy within the SLO {:.1f} %", result.best_step, 100 * result.validation_accuracy);
+  return result;
+}
+
+}  // namespace elastify

@@ -1,0 +1,58 @@
+// The decision-head's training on stored outcomes, with SLOs sampled over the lattice so that one head serves all.
+//
+// OBJECTIVES
+//   right     every outcome counts, so that luck with one light decision weighs little: the loss is -log of the expected utility of a decision
+//             drawn from the head's two distributions, utility being 1 - saving x cost for a right answer within the SLO (cost as a share of the full
+//             decision's) and 0 otherwise; where no feasible decision is right, the family's share of right answers instead. (Without the
+//             logarithm two independent distributions get stuck: on one decision, where two that share no level are needed.)
+//   lightest  the published one: cross-entropy against the label of decisions.h.
+#pragma once
+
+#include "label/decisions.h"
+#include "tlm/labelled_rows.h"
+#include "tlm/tlm_settings.h"
+
+namespace elastify {
+
+struct DecisionConfig {
+  std::string objective = "right";
+  double saving = 0.05;          // how much a right answer is worth less at the full decision's cost
+  double sharpness = 0;          // 0: outcomes are right or wrong; else softmax(-sharpness x mean losses)[right option] in their place
+  std::int64_t eval_every = 100;  // steps; the head with the best validation accuracy is kept
+
+  template <typename V>
+  void visit(V& v) {
+    v.choice("objective", objective, {"right", "lightest"});
+    v.number("saving", saving, 0, 1);
+    v.number("sharpness", sharpness, 0, 1000);
+    v.integer("eval_every", eval_every, 1, 1'000'000'000);
+  }
+};
+
+// One row per task of the table, in its order, with SLO tokens' places; of long prompts what elrt::decision_pieces() leaves.
+struct DecisionData {
+  const DecisionSpace& space;
+  std::vector<TlmRow> rows;
+};
+
+struct DecisionTraining {
+  TlmTrainResult losses;
+  std::int64_t best_step = 0;
+  double validation_accuracy = 0;  // of the head that is kept; over a part of the lattice
+  double label_default_share = 0;  // of the labels: no decision was right
+};
+// Trains decision_slots(model) on the train rows; with validation rows, the weights of the best evaluation stay.
+DecisionTraining train_decision_head(DualHead& model, const TlmSettings& settings, const DecisionConfig& config, const DecisionData& data, std::uint64_t seed);
+
+// The heads' logits for tasks under one SLO.
+struct Proposals {
+  torch::Tensor model_level, prompt_level;  // [tasks, M], [tasks, P]
+};
+Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const torch::Tensor& tasks, const SloRatios& slo, std::int64_t batch_rows);
+
+// The largest of both.
+DecisionIndex top_decision(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits);
+// The feasible decision with the largest sum of logits; nothing where none is feasible.
+std::optional<DecisionIndex> top_feasible(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits, const torch::Tensor& feasible);
+
+}  // namespace elastify

@@ -1,0 +1,59 @@
+// Settings of the label stage and of the tiny language model's stages.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "label/decision_training.h"
+#include "label/word_labels.h"
+#include "tlm/tlm_settings.h"
+
+namespace elastify {
+
+struct LabelConfig {
+  // Task files. The first half of every family's train tasks trains the body and the score-head, the second half the decision-head: on
+  // prompts that the score-head has learned from, compression would look better than it is.
+  std::vector<std::string> train, validation, test;
+  std::int64_t train_items = 40, validation_items = 20, test_items = 20;  // labelled, per family
+  std::vector<std::int64_t> model_levels;  // empty: all of the artifact's
+  std::vector<std::int64_t> prompt_levels = {10, 20, 30, 40, 50, 60, 70, 80, 90, 100};
+  std::int64_t chunk_tasks = 8;  // what a process takes at a time
+
+  bool wanted() const { return !train.empty(); }  // without tasks, a build has no TLM
+
+  template <typename V>
+  void visit(V& v) {
+    v.texts("train", train);
+    v.texts("validation", validation);
+    v.texts("test", test);
+    v.integer("train_items", train_items, 1, 1'000'000'000);
+    v.integer("validation_items", validation_items, 0, 1'000'000'000);
+    v.integer("test_items", test_items, 0, 1'000'000'000);
+    v.integers("model_levels", model_levels, 1, 100);
+    v.integers("prompt_levels", prompt_levels, 1, 100);
+    v.integer("chunk_tasks", chunk_tasks, 1, 1 << 20);
+  }
+};
+
+struct TlmStageConfig {
+  TlmSettings model;
+  std::vector<std::string> pairs;  // texts with compressed versions, MeetingBank's layout; none: labels from the language model itself
+  std::int64_t word_items = 60;    // tasks of each family whose words are labelled
+  std::int64_t word_level = 100;   // of the language model that labels them
+  WordLabelConfig words;
+  DecisionConfig decisions;
+  std::string latency_table;       // of elastic-run calibrate; empty: a synthetic one (see decisions.h)
+
+  template <typename V>
+  void visit(V& v) {
+    model.visit(v);
+    v.texts("pairs", pairs);
+    v.integer("word_items", word_items, 1, 1'000'000'000);
+    v.integer("word_level", word_level, 1, 100);
+    v.section("words", words);
+    v.section("decisions", decisions);
+    v.text("latency_table", latency_table);
+  }
+};
+
+}  // namespace elastify

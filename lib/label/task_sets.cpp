@@ -1,0 +1,142 @@
+#include "label/task_sets.h"
+
+#include <elrt/artifact.hpp>
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "base/parallel.h"
+#include "eval/runtime_result.h"
+#include "eval/task_reader.h"
+#include "tlm/compression_pairs.h"
+#include "tlm/prompt_scorer.h"
+#include "tlm/word_alignment.h"
+
+namespace elastify {
+
+std::vector<TaskItem> read_own_tasks(const std::vector<std::string>& paths) {
+  std::vector<TaskItem> tasks;
+  for (const auto& path : paths) {
+    for (auto& item : read_task_file(path).items) {
+      if (item.leads.empty()) tasks.push_back(std::move(item.task));
+    }
+  }
+  return tasks;
+}
+
+std::vector<TaskItem> choose_tasks(const std::vector<TaskItem>& tasks, TaskHalf half, std::int64_t count) {
+  std::map<std::string, std::vector<const TaskItem*>> families;
+  for (const auto& task : tasks) families[task.family].push_back(&task);
+  std::vector<TaskItem> chosen;
+  for (const auto& [family, all] : families) {
+    const std::size_t middle = (all.size() + 1) / 2;
+    const std::size_t begin = half == TaskHalf::kSecond ? middle : 0, end = half == TaskHalf::kFirst ? middle : all.size();
+    const std::size_t there = end - begin, wanted = count > 0 ? std::min(there, static_cast<std::size_t>(count)) : there;
+    for (std::size_t i = 0; i < wanted; ++i) chosen.push_back(*all[begin + i * there / wanted]);
+  }
+  return chosen;
+}
+
+std::int64_t task_checksum(const TaskItem& task) {
+  const std::string text = format_task(task);
+  return static_cast<std::int64_t>(checksum64(text.data(), text.size()));
+}
+
+void compress_levels(PreparedTask& task, const WordedPrompt& prompt, const std::vector<float>& scores, const std::vector<std::int64_t>& prompt_levels) {
+  task.prompts.clear();
+  task.words.clear();
+  for (const std::int64_t level : prompt_levels) {
+    auto compressed = take(elrt::compress_prompt(prompt.text, prompt.pieces.words, scores, static_cast<std::uint32_t>(level), prompt.rules));
+    task.prompts.push_back(std::move(compressed.text));
+    task.words.push_back(static_cast<std::int64_t>(compressed.words_kept));
+  }
+}
+
+LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const elrt::WordPiece& vocabulary) {
+  LabelTasks result;
+  std::vector<std::pair<TaskSplit, TaskItem>> all;
+  const auto add = [&](TaskSplit split, const std::vector<std::string>& paths, TaskHalf half, std::int64_t count) {
+    if (paths.empty() || count == 0) return;
+    for (auto& task : choose_tasks(read_own_tasks(paths), half, count)) all.emplace_back(split, std::move(task));
+  };
+  add(TaskSplit::kTrain, config.train, TaskHalf::kSecond, config.train_items);
+  add(TaskSplit::kValidation, config.validation, TaskHalf::kAll, config.validation_items);
+  add(TaskSplit::kTest, config.test, TaskHalf::kAll, config.test_items);
+  for (const auto& [split, task] : all) result.families.push_back(task.family);
+  std::sort(result.families.begin(), result.families.end());
+  result.families.erase(std::unique(result.families.begin(), result.families.end()), result.families.end());
+
+  std::vector<WordedPrompt> prompts;
+  std::vector<elrt::WordPieces> pieces;
+  for (const auto& [split, task] : all) {
+    prompts.push_back(word_prompt(task, vocabulary));
+    pieces.push_back(prompts.back().pieces);
+  }
+  const auto scores = score_words(model, vocabulary, pieces, model.slo.ids(1, 1), 32);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const TaskItem& task = all[i].second;
+    PreparedTask prepared;
+    prepared.checksum = task_checksum(task);
+    prepared.split = all[i].first;
+    prepared.family = std::lower_bound(result.families.begin(), result.families.end(), task.family) - result.families.begin();
+    prepared.options = task.options;
+    prepared.answer = task.answer;
+    compress_levels(prepared, prompts[i], scores[i], config.prompt_levels);
+    result.tasks.push_back(std::move(prepared));
+  }
+  return result;
+}
+
+std::vector<LabelledRow> induced_rows(const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary, const fs::path& artifact_path, const TlmStageConfig& config,
+                                      const SloIds& slo, std::int64_t threads) {
+  const elrt::Artifact artifact = take(elrt::Artifact::open(artifact_path));
+  const auto tokenizer = take(artifact.tokenizer());
+  std::vector<std::vector<LabelledRow>> found(tasks.size());
+  std::mutex mutex;
+  std::int64_t done = 0;
+  Progress progress("word labels", static_cast<std::int64_t>(tasks.size()), "tasks");
+  work_in_parallel(tasks.size(), static_cast<std::size_t>(threads), [&] {
+    elrt::SessionOptions options;
+    options.threads = 1;
+    options.level = static_cast<std::uint32_t>(config.word_level);
+    auto model = std::make_shared<SessionTaskModel>(take(elrt::Session::create(artifact, options)), *tokenizer);
+    return [&, model](std::size_t i) {
+      const WordedPrompt prompt = word_prompt(tasks[i], vocabulary);
+      const auto importance = word_importance(*model, *tokenizer, tasks[i], prompt, config.words, artifact.shape().context);
+      if (!importance.empty()) {
+        found[i] = labelled_rows(vocabulary, prompt.pieces, retain_labels(prompt, importance, config.words.min_rise), slo, config.model.size.max_positions);
+      }
+      const std::scoped_lock lock(mutex);
+      progress.update(++done);
+    };
+  });
+  std::vector<LabelledRow> rows;
+  for (auto& part : found) std::move(part.begin(), part.end(), std::back_inserter(rows));
+  if (rows.empty()) fail_data("no task fits the language model's context of {} tokens", artifact.shape().context);
+  return rows;
+}
+
+std::vector<LabelledRow> pair_rows(const std::vector<std::string>& paths, const elrt::WordPiece& vocabulary, const SloIds& slo, std::int64_t max_positions) {
+  const auto words_of_text = [](const std::string& text, const elrt::WordPieces& pieces) {
+    std::vector<std::string> words;
+    for (const auto& word : pieces.words) words.push_back(text.substr(word.begin, word.end - word.begin));
+    return words;
+  };
+  std::vector<LabelledRow> rows;
+  for (const auto& path : paths) {
+    for (const auto& pair : read_compression_pairs(path)) {
+      const auto original = encode_words(vocabulary, pair.original), compressed = encode_words(vocabulary, pair.compressed);
+      const auto kept = kept_by_alignment(words_of_text(pair.original, original), words_of_text(pair.compressed, compressed));
+      const std::vector<std::int64_t> labels(kept.begin(), kept.end());
+      auto part = labelled_rows(vocabulary, original, labels, slo, max_positions);
+      std::move(part.begin(), part.end(), std::back_inserter(rows));
+    }
+  }
+  return rows;
+}
+
+}  // namespace elastify

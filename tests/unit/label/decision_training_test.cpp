@@ -1,0 +1,98 @@
+// The decision-head on outcomes that a prompt's word settles, and on outcomes that nothing settles.
+#include "label/comparison.h"
+#include "unit/label/support.h"
+
+using namespace elastify;
+using namespace elastify_test;
+
+namespace {
+
+DualHead make_model() {
+  TlmConfig config = tiny_tlm_config(2);
+  config.embedding_size = 24;
+  config.hidden_size = config.intermediate_size = 32;
+  config.bottleneck_size = 16;
+  TlmBody body = random_tlm_body(config, 3);
+  body.embeddings.word *= 25;
+  DualHeadConfig heads;
+  heads.model_levels = {20, 60, 100};
+  heads.prompt_levels = {10, 40, 70, 100};
+  return make_dual_head(body, heads, 7);
+}
+
+struct Toy {
+  OutcomeTable table;
+  std::vector<TlmRow> rows;
+};
+
+// Word 30 says that the small model is right with the whole prompt only, word 31 that the middle one is with few words only.
+Toy make_toy(std::int64_t tasks, bool shuffled) {
+  Toy toy{random_outcomes(tasks, 5), {}};
+  toy.table.prompt_tokens = toy.table.prompt_words.clone();
+  toy.table.output_tokens.fill_(1);
+  torch::manual_seed(shuffled ? 8 : 9);
+  for (std::int64_t i = 0; i < tasks; ++i) {
+    const bool small = i % 4 < 2, told = shuffled ? torch::rand({1}).item<float>() < 0.5 : small;
+    TlmRow row{{2, 0, 0}, {-1, -1, -1}};
+    for (std::int64_t w = 0; w < 6; ++w) {
+      row.tokens.push_back(5 + torch::randint(0, 20, {1}).item<std::int64_t>());
+      row.words.push_back(w);
+    }
+    row.tokens[3 + static_cast<std::size_t>(torch::randint(0, 6, {1}).item<std::int64_t>())] = told ? 30 : 31;
+    toy.rows.push_back(row);
+    toy.table.chosen[i] = (toy.table.answer[i] + 1) % 3;
+    toy.table.chosen[i][small ? 0 : 1][small ? 3 : 0] = toy.table.answer[i];
+    toy.table.chosen[i][2][3] = toy.table.answer[i];  // the full decision, which is taken unasked where it is feasible
+  }
+  return toy;
+}
+
+// Both right decisions keep every SLO of the lattice; the TLM is free.
+elrt::LatencyTable plain_latency() {
+  elrt::LatencyData data;
+  data.device = "plain";
+  data.threads = data.repeats = 1;
+  data.tokens = {1, 1000};
+  data.levels = {{20, {0.2, 200}, {0.1, 0.1}}, {60, {0.6, 600}, {0.25, 0.25}}, {100, {1, 1000}, {0.5, 0.5}}};
+  return std::move(elrt::LatencyTable::create(std::move(data))).value();
+}
+
+TlmSettings quick() {
+  TlmSettings settings;
+  settings.decision.steps = 800;
+  settings.decision.learning_rate = 5e-3;
+  settings.decision.log_every = 800;
+  return settings;
+}
+
+nlohmann::json train_and_compare(const std::string& objective, bool shuffled) {
+  const Toy toy = make_toy(shuffled ? 300 : 1500, shuffled);
+  const elrt::LatencyTable latency = plain_latency();
+  const DecisionSpace space(toy.table, latency, true), plain(toy.table, latency, false);
+  DualHead model = make_model();
+  DecisionConfig config;
+  config.objective = objective;
+  config.eval_every = 100;
+  train_decision_head(model, quick(), config, {space, toy.rows}, 1);
+  return compare_decisions(model, {space, toy.rows}, plain, TaskSplit::kTest).at("mean");
+}
+
+double accuracy(const nlohmann::json& mean, const char* policy) { return mean.at(policy).at("accuracy").get<double>(); }
+
+}  // namespace
+
+TEST_CASE("a decision-head that can know the right decision takes it, by either objective", "[label][unit][slow]") {
+  for (const char* objective : {"right", "lightest"}) {
+    INFO(objective);
+    const auto mean = train_and_compare(objective, false);
+    CHECK(accuracy(mean, "oracle") == Approx(1));
+    CHECK(accuracy(mean, "tlm") > 0.99);  // rows it has not seen; train_test.cpp has the case with endless rows, at 1
+    CHECK(accuracy(mean, "single") < accuracy(mean, "oracle") - 0.2);
+  }
+}
+
+TEST_CASE("a decision-head that cannot know the right decision is no better than the best single one", "[label][unit][slow]") {
+  const auto mean = train_and_compare("right", true);
+  CHECK(accuracy(mean, "tlm") == Approx(accuracy(mean, "single")).margin(0.12));
+  CHECK(accuracy(mean, "tlm") < accuracy(mean, "oracle") - 0.2);
+}
