@@ -142,7 +142,7 @@ Choice Scheduler::settle(const Request& request, Choice choice, std::uint32_t ke
   return choice;
 }
 
-Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision> proposed) {
+Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision> proposed, std::span<const ExpectedAccuracy> of_prompt) {
   return guarded("decide", [&]() -> Result<Choice> {
     if (auto done = check_request(request); !done) return done.take_failure();
     Choice choice;
@@ -157,7 +157,7 @@ Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision>
       if (offered.empty()) {
         choice.decision = fastest(request);
       } else if (options_.fallback == Fallback::kBest) {
-        choice.decision = best_of(offered);
+        choice.decision = best_of(offered, of_prompt.empty() ? std::span<const ExpectedAccuracy>(options_.accuracy) : of_prompt);
       } else {
         choice.decision = offered[static_cast<std::size_t>(next_uniform(random_state_) * static_cast<double>(offered.size()))];
       }
@@ -167,13 +167,12 @@ Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision>
   });
 }
 
-double Scheduler::expected_accuracy(Decision decision) const {
-  const auto found = std::find_if(options_.accuracy.begin(), options_.accuracy.end(), [&](const ExpectedAccuracy& e) { return e.decision == decision; });
-  return found == options_.accuracy.end() ? -std::numeric_limits<double>::infinity() : found->accuracy;
-}
-
-Decision Scheduler::best_of(const std::vector<Decision>& feasible) const {
-  const auto rank = [&](Decision d) { return std::tuple(expected_accuracy(d), d.prompt_level, d.model_level); };
+Decision Scheduler::best_of(const std::vector<Decision>& feasible, std::span<const ExpectedAccuracy> accuracy) {
+  const auto expected = [&](Decision decision) {
+    const auto found = std::find_if(accuracy.begin(), accuracy.end(), [&](const ExpectedAccuracy& e) { return e.decision == decision; });
+    return found == accuracy.end() ? -std::numeric_limits<double>::infinity() : found->accuracy;
+  };
+  const auto rank = [&](Decision d) { return std::tuple(expected(d), d.prompt_level, d.model_level); };
   return *std::max_element(feasible.begin(), feasible.end(), [&](Decision a, Decision b) { return rank(a) < rank(b); });
 }
 

@@ -39,6 +39,17 @@ SchedulerOptions scheduler_options(const ServiceOptions& options, const TlmShape
   return chosen;
 }
 
+// By decision, the sum of both heads' logits: the log of how likely it is the right one, but for a constant.
+std::vector<ExpectedAccuracy> expectations(const TlmProposal& proposal, const TlmShape& shape) {
+  std::vector<ExpectedAccuracy> all;
+  for (std::size_t m = 0; m < shape.model_levels.size(); ++m) {
+    for (std::size_t p = 0; p < shape.prompt_levels.size(); ++p) {
+      all.push_back({{shape.model_levels[m], shape.prompt_levels[p]}, static_cast<double>(proposal.model_logits[m]) + proposal.prompt_logits[p]});
+    }
+  }
+  return all;
+}
+
 Result<std::optional<Tlm>> open_tlm(const Artifact& artifact, const ServiceOptions& options) {
   if (artifact.tlm() == nullptr || !options.use_tlm) return std::optional<Tlm>{};
   auto tlm = Tlm::create(artifact, options.session.threads);
@@ -108,7 +119,7 @@ Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request&
   if (!proposal) return proposal.take_failure();
   answer.tlm_asked = true;
   answer.tlm_ms = ms_since(start);
-  return scheduler.decide(request, proposal->decision);
+  return scheduler.decide(request, proposal->decision, expectations(*proposal, tlm->shape()));
 }
 
 // The predicted time is that of the level's share of the tokens. Words of many tokens may be the ones that are kept: then fewer

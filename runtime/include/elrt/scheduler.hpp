@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,7 @@ struct ExpectedAccuracy {
 };
 
 enum class Fallback {
-  kBest,    // the feasible decision with the highest expected accuracy; of equals, and where nothing is known: the largest
+  kBest,    // the feasible decision with the highest expected accuracy, of this prompt where the decision-head was asked; of equals, and where nothing is known: the largest
             // prompt level, then the largest model level (without a compressor: the largest feasible level)
   kRandom,  // any feasible decision, each as likely
 };
@@ -90,7 +91,9 @@ class Scheduler {
 
   // `proposed`, by the decision-head, is taken if it is feasible. kInvalidArgument for an empty prompt and for an
   // objective that is not finite and above zero, or a ratio above 1.
-  Result<Choice> decide(const Request& request, std::optional<Decision> proposed = std::nullopt);
+  // `of_prompt`, if any, takes the place of SchedulerOptions::accuracy for this request: what the decision-head expects of it,
+  // on any scale.
+  Result<Choice> decide(const Request& request, std::optional<Decision> proposed = std::nullopt, std::span<const ExpectedAccuracy> of_prompt = {});
 
   // The full decision where it is feasible without a TLM: to be asked for before the TLM, whose time would be added. Failures as
   // decide()'s.
@@ -115,9 +118,8 @@ class Scheduler {
 
  private:
   Scheduler(LatencyTable table, SchedulerOptions options);
-  Decision best_of(const std::vector<Decision>& feasible) const;
+  static Decision best_of(const std::vector<Decision>& feasible, std::span<const ExpectedAccuracy> accuracy);
   Decision fastest(const Request& request) const;
-  double expected_accuracy(Decision decision) const;
   bool keeps(const Request& request, Latency latency) const;
   Latency tlm_latency(const Request& request, Decision decision) const;
 

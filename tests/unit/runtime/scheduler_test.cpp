@@ -272,6 +272,17 @@ TEST_CASE("expected accuracy ranks first; what is unknown comes last", "[runtime
   CHECK(scheduler(small_table(), options).decide({20, 0, ratio(1, 1)})->decision == Decision{50, 100});
 }
 
+TEST_CASE("what is expected of a prompt takes the place of what is expected of all", "[runtime][unit]") {
+  SchedulerOptions options;
+  options.prompt_levels = {50, 100};
+  options.accuracy = {{{50, 50}, 0.9}};
+  Scheduler chosen = scheduler(small_table(), options);
+  const std::vector<elrt::ExpectedAccuracy> of_prompt{{{50, 50}, -3}, {{50, 100}, -1}};
+  CHECK(chosen.decide({20, 0, ratio(1, 1)}, std::nullopt, of_prompt)->decision == Decision{50, 100});
+  CHECK(chosen.decide({20, 0, ratio(1, 1)}, Decision{50, 50}, of_prompt)->decision == Decision{50, 50});  // a feasible proposal comes first
+  CHECK(chosen.decide({20, 0, ratio(1, 1)})->decision == Decision{50, 50});
+}
+
 TEST_CASE("a margin keeps predictions that far away from the objective", "[runtime][unit]") {
   SchedulerOptions options;
   options.margin = 0.1;
@@ -321,7 +332,7 @@ TEST_CASE("the C API calibrates and decides", "[runtime][unit]") {
   elrt_engine* engine = nullptr;
   elrt_session* session = nullptr;
   elrt_scheduler* chooser = nullptr;
-  const elrt_session_options threads{100, 1, 0};
+  const elrt_session_options threads{100, 1, 0, ELRT_KV_F32};
   REQUIRE(elrt_engine_open(file.path().c_str(), &engine) == ELRT_OK);
   REQUIRE(elrt_session_create(engine, &threads, &session) == ELRT_OK);
   CHECK(elrt_scheduler_open(engine, session, nullptr, nullptr, &chooser) == ELRT_INVALID_ARGUMENT);
