@@ -119,7 +119,7 @@ Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request&
   if (!proposal) return proposal.take_failure();
   answer.tlm_asked = true;
   answer.tlm_ms = ms_since(start);
-  return scheduler.decide(request, proposal->decision, expectations(*proposal, tlm->shape()));
+  return scheduler.decide(request, proposal->decision, expectations(proposal.value(), tlm->shape()));
 }
 
 // The predicted time is that of the level's share of the tokens. Words of many tokens may be the ones that are kept: then fewer
