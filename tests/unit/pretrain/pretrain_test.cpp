@@ -47,10 +47,15 @@ TEST_CASE("planted heads recall before any training", "[pretrain][unit]") {
   const elrt::Tokenizer tokenizer = load_byte_tokenizer(dir);
   const TaskBank bank = load_task_bank(ELASTIFY_SOURCE_DIR "/tests/golden/tasks");
   PretrainDataConfig data;
-  data.held_out_contexts = 20;
+  data.held_out_contexts = 80;
   std::vector<WeightedDocument> recall = Corpus(data, &bank, tokenizer, 512, 3).held_out();
-  std::erase_if(recall, [](const WeightedDocument& document) { return document.family != kRecallFamily; });
-  REQUIRE(recall.size() == 20);
+  // The heads look up what stood behind a key: documents whose lines come back word by word.
+  const auto repeats_its_first_line = [](const WeightedDocument& document) {
+    const auto begin = document.ids.begin() + 1, end = std::find(begin, document.ids.end(), std::int64_t{'\n'});
+    return end != document.ids.end() && std::search(end, document.ids.end(), begin, end + 1) != document.ids.end();
+  };
+  std::erase_if(recall, [&](const WeightedDocument& document) { return document.family != kRecallFamily || !repeats_its_first_line(document); });
+  REQUIRE(recall.size() > 8);
   ModelConfig shape;
   shape.vocab_size = 258;
   shape.hidden_size = 128;
