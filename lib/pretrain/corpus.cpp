@@ -2,15 +2,17 @@
 
 #include <algorithm>
 #include <random>
-#include <tuple>
 
 #include <elrt/tokenizer.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "io/dataset.h"
 #include "pretrain/curriculum.h"
+#include "pretrain/recall_documents.h"
 #include "pretrain/renaming.h"
 
 namespace elastify {
@@ -68,6 +70,17 @@ AnswerSpan tokens_of_values(const elrt::Tokenizer& tokenizer, const std::vector<
   while (span.begin + 1 < span.end && text_to(span.begin + 1).size() <= first) ++span.begin;
   while (span.end > span.begin + 1 && text_to(span.end - 1).size() >= last) --span.end;
   return span;
+}
+
+// "Who brings the cake?" becomes "cake": what is looked up stands right behind what it is looked up with.
+void bare_questions(TaskContext& context) {
+  for (TaskItem& item : context.items) {
+    if (item.hops > 1 || !item.query) continue;
+    std::string given;
+    for (const auto& [slot, value] : item.query->given) given += (given.empty() ? " " : ", ") + value;  // the space, for the tokens of a sentence
+    item.question = given;
+    item.options[item.answer] = fmt::format("{}", fmt::join(item.option_values[item.answer], ", "));
+  }
 }
 
 // Leaves a share of the tokens outside of answers in the loss, each weighing more: the mean stays, the head works less.
@@ -131,13 +144,14 @@ Corpus::Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elr
 WeightedDocument Corpus::training(std::uint64_t index, double level) const {
   std::mt19937_64 random(derive_seed(seed_, "mix", index));
   const double recall = config_.recall_share + (config_.recall_kept - config_.recall_share) * level;
-  if (tasks_ != nullptr && chance(recall, random)) return recall_document(index);
+  if (tasks_ != nullptr && chance(recall, random)) return recall_document_at(index, level);
   const bool text = tasks_ == nullptr || (!pieces_.empty() && chance(config_.text_share, random));
   if (text) return text_document(index);
   const std::string& family = families_[random() % families_.size()];
   const Difficulty difficulty = difficulty_at(level, config_, random);
   TaskContext context = tasks_->generate(Split::kTrain, family, seed_, index, difficulty);
   rename_values(context, tasks_->bank(), config_.rename_share, random);
+  if (chance(config_.bare_share * (1 - level), random)) bare_questions(context);
   WeightedDocument document = task_document(context);
   thin_context(document, config_.context_share, random);
   return document;
@@ -154,7 +168,7 @@ std::vector<WeightedDocument> Corpus::held_out() const {
     }
   }
   for (std::uint64_t i = 0; config_.recall_share > 0 && i < static_cast<std::uint64_t>(config_.held_out_contexts); ++i) {
-    documents.push_back(recall_document(~i));  // indexes that training does not reach
+    documents.push_back(recall_document_at(~i, 1));  // indexes that training does not reach
   }
   return documents;
 }
@@ -185,70 +199,8 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
   return document;
 }
 
-// Lines of a key and a value, random tokens both; then the same lines twice more in other orders, where values count. Looking
-// up what stood behind a key is what answering is made of: the heads of recall_heads.h are kept and sharpened by these lines.
-// In half of the documents the value stands before the key at first, with other tokens between: what stood before a key takes
-// another circuit, which task contexts alone teach far more slowly.
-WeightedDocument Corpus::recall_document(std::uint64_t index) const {
-  std::mt19937_64 random(derive_seed(seed_, "recall", index));
-  const auto vocab = static_cast<std::uint64_t>(tokenizer_.vocab_size());
-  const auto draw = [&] {
-    std::vector<std::int64_t> ids(1 + random() % 3);
-    for (auto& id : ids) {
-      do id = static_cast<std::int64_t>(random() % vocab);
-      while (tokenizer_.is_special(static_cast<std::int32_t>(id)));
-    }
-    return ids;
-  };
-  const std::vector<std::int64_t> line_end = encode(tokenizer_, "\n", false);
-  std::vector<std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>>> pairs(2 + random() % 10);
-  for (auto& [key, value] : pairs) std::tie(key, value) = std::pair(draw(), draw());
-  WeightedDocument document;
-  document.family = kRecallFamily;
-  const auto append = [&](const std::vector<std::int64_t>& ids, float weight) {
-    document.ids.insert(document.ids.end(), ids.begin(), ids.end());
-    document.weights.resize(document.ids.size(), weight);
-  };
-  append({tokenizer_.bos_id() >= 0 ? tokenizer_.bos_id() : line_end.front()}, 0);
-  const bool value_first = random() % 2 == 0;  // in the lines that are looked up: "who brings the cake?" of "Leo brings the cake"
-  const bool asked = random() % 2 == 0;        // later lines have the form of a task's question
-  const std::size_t most_between = value_first ? random() % 4 : 0;
-  const auto append_some = [&](std::size_t most) {
-    for (std::size_t count = random() % (most + 1); count > 0; --count) append(draw(), 0);
-  };
-  const auto append_answer = [&](const std::vector<std::int64_t>& value, const std::vector<std::int64_t>& end) {
-    const std::size_t begin = document.ids.size();
-    append(value, 1);
-    append(end, 1);
-    document.answers.push_back({begin, document.ids.size()});
-  };
-  const std::vector<std::int64_t> answer_begin = encode(tokenizer_, "\nA:", false);
-  const std::vector<std::int64_t> answer_end = tokenizer_.eos_id() >= 0 ? std::vector<std::int64_t>{tokenizer_.eos_id()} : line_end;
-  for (int round = 0; round < 3; ++round) {
-    for (std::size_t i = pairs.size(); i > 1; --i) std::swap(pairs[i - 1], pairs[random() % i]);
-    for (const auto& [key, value] : pairs) {
-      if (round == 0) {
-        append(value_first ? value : key, 0);
-        append_some(most_between);
-        append(value_first ? key : value, 0);
-        append(line_end, 0);
-      } else if (asked) {
-        append(line_end, 0);
-        append_some(2);
-        append(key, 0);
-        append_some(1);
-        append(answer_begin, 0);
-        append_answer(value, answer_end);
-      } else {
-        append(key, 0);
-        append_answer(value, line_end);
-      }
-    }
-  }
-  document.ids.resize(std::min(document.ids.size(), max_tokens_));
-  document.weights.resize(document.ids.size());
-  std::erase_if(document.answers, [&](const AnswerSpan& answer) { return answer.end > document.ids.size(); });
-  return document;
+WeightedDocument Corpus::recall_document_at(std::uint64_t index, double level) const {
+  return recall_document(tokenizer_, draw_recall_form(derive_seed(seed_, "recall form", index), level), derive_seed(seed_, "recall", index), max_tokens_);
 }
 
 WeightedDocument Corpus::text_document(std::uint64_t index) const {

@@ -40,7 +40,7 @@ class Corpus {
   Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elrt::Tokenizer& tokenizer, std::size_t max_tokens,
          std::uint64_t seed);
 
-  // Document `index` of the endless sequence, a pure function of its arguments. `level`: the curriculum's, 0 (two facts, no
+  // Document `index` of the endless sequence, a pure function of its arguments. `level`: the curriculum's, 0 (few facts, no
   // filler, one wording of everything) to 1 (all that evaluation asks). Never longer than max_tokens.
   WeightedDocument training(std::uint64_t index, double level) const;
 
@@ -50,7 +50,7 @@ class Corpus {
  private:
   WeightedDocument task_document(const TaskContext& context) const;
   WeightedDocument text_document(std::uint64_t index) const;
-  WeightedDocument recall_document(std::uint64_t index) const;
+  WeightedDocument recall_document_at(std::uint64_t index, double level) const;
 
   const PretrainDataConfig& config_;
   const elrt::Tokenizer& tokenizer_;

@@ -1,6 +1,7 @@
 #include "pretrain/curriculum.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace elastify {
 namespace {
@@ -9,6 +10,8 @@ constexpr double kMostWordings = 14;  // as many as the banks' training splits h
 constexpr double kHopsFrom = 0.4;     // answers that need two facts
 
 double uniform(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
+
+std::size_t percent(double share) { return static_cast<std::size_t>(std::lround(100 * share)); }
 
 }  // namespace
 
@@ -22,9 +25,12 @@ double next_level(const PretrainDataConfig& data, double level, double done, std
 Difficulty difficulty_at(double level, const PretrainDataConfig& data, std::mt19937_64& random) {
   Difficulty difficulty;
   difficulty.max_questions = static_cast<std::size_t>(data.questions);
+  difficulty.read_back = percent(data.read_back);
+  difficulty.two_hops = percent(data.two_hops);
   if (uniform(random) < data.easy_share) level *= uniform(random);
   if (level >= 1) return difficulty;
-  difficulty.max_facts = 2 + static_cast<std::int64_t>(level * 8);
+  difficulty.one_relation = percent(data.one_relation * (1 - level));
+  difficulty.max_facts = data.curriculum_facts + static_cast<std::int64_t>(level * 8);
   difficulty.max_filler = static_cast<std::int64_t>(level * 12);
   difficulty.max_wordings = 1 + static_cast<std::size_t>(level * kMostWordings);
   if (level < kHopsFrom) difficulty.max_hops = 1;

@@ -45,8 +45,13 @@ struct PretrainDataConfig {
   double context_weight = 0.25;       // loss weight of a context's and a question's tokens; an answer's weigh 1
   double context_share = 1;           // of those tokens that count, drawn for every document: the head's work is spared on the others
   double curriculum_right = 0.7;      // share of right answers at which contexts grow by a step, see corpus.h; 0: full length from the start
-  double curriculum_step = 0.05;      // from 0, two facts, to 1, the full length, in every pool of documents that was answered so well
+  double curriculum_step = 0.05;      // from 0, curriculum_facts, to 1, the full length, in every pool of documents that was answered so well
   double curriculum_share = 0.6;      // share of the steps behind which contexts have their full length in any case
+  std::int64_t curriculum_facts = 2;  // of a context, at most, at the start
+  double one_relation = 0;            // share of the contexts at the start whose facts are all of one relation; none at the curriculum's end
+  double read_back = 0.25;            // of the questions that read back, see tasks/generator.h, the share that may be asked
+  double two_hops = 0.25;             // of the contexts, the share drawn for a question of two hops
+  double bare_share = 0;              // of the contexts at the start, the share whose questions are only what they are asked with: "cake"; none at the end
   double easy_share = 0;              // share of the contexts that are drawn easier than the curriculum stands
   double recall_share = 0.3;          // of the documents at the start that are pairs of random tokens to recall
   double recall_kept = 0;             // the same at the curriculum's end, and from there on
@@ -65,6 +70,11 @@ struct PretrainDataConfig {
     v.number("rename_share", rename_share, 0, 1);
     v.number("context_weight", context_weight, 0, 1);
     v.number("context_share", context_share, 1e-3, 1);
+    v.integer("curriculum_facts", curriculum_facts, 2, 1000);
+    v.number("one_relation", one_relation, 0, 1);
+    v.number("read_back", read_back, 0, 1);
+    v.number("two_hops", two_hops, 0, 1);
+    v.number("bare_share", bare_share, 0, 1);
     v.number("easy_share", easy_share, 0, 1);
     v.number("recall_share", recall_share, 0, 1);
     v.number("recall_kept", recall_kept, 0, 1);

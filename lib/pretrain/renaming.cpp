@@ -117,6 +117,8 @@ void rename_values(TaskContext& context, const TaskBank& bank, double share, std
     for (auto& values : item.option_values) {
       for (std::string& value : values) replace_all(renamings, value);
     }
+    if (!item.query) continue;
+    for (auto& [slot, value] : item.query->given) replace_all(renamings, value);
   }
 }
 

@@ -13,7 +13,8 @@ namespace elastify {
 std::string invent_word(std::mt19937_64& random);
 
 // Renames each named value of the facts with chance `share`, alike wherever it stands in the context, the questions and the
-// options. Closed classes (days, prices, ...) keep their values. What only checkers read (spans, facts, queries) is left stale.
+// options, in the query's given values too. Closed classes (days, prices, ...) keep their values. What only checkers read (spans,
+// facts) is left stale.
 void rename_values(TaskContext& context, const TaskBank& bank, double share, std::mt19937_64& random);
 
 }  // namespace elastify

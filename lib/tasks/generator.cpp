@@ -15,10 +15,7 @@
 namespace elastify {
 namespace {
 
-// Shares in percent. Two hops and reading back are what small models learn last: often enough to count, seldom enough that a
-// model which two cores train in two hours can solve nearly all. kReadBack: of the questions that read back, so many may be
-// asked. Lent answers are as frequent as values.
-constexpr std::size_t kTwoHops = 25, kReadBack = 25, kLent = 50;
+constexpr std::size_t kLent = 50;  // percent of the questions with lent answers where both kinds can be asked
 constexpr int kAttempts = 200;
 
 // A context that leaves the question with fewer options than kOptions is drawn again, as long as there is hope that the
@@ -93,10 +90,11 @@ class Composer {
     draws_.shuffle(relations);
     const auto links = links_of(family_);
     if (two_hops && !links.empty()) left -= draw_chains(draws_.pick(links), left, relations);
+    const bool one_relation = difficulty_.one_relation > 0 && !two_hops && draws_.percent(difficulty_.one_relation);
     for (bool first = !two_hops; left > 0; first = false) {
       if (relations.empty()) relations.push_back(draws_.below(family_.relations.size()));
       // Several facts of one relation make a question hard: its words fit all of them.
-      const std::size_t group = std::min(left, first ? 2 + draws_.below(3) : 1 + draws_.below(6) / 3 + draws_.below(6) / 5);
+      const std::size_t group = std::min(left, one_relation ? left : first ? 2 + draws_.below(3) : 1 + draws_.below(6) / 3 + draws_.below(6) / 5);
       for (std::size_t i = 0; i < group; ++i) draft_.add_fact(relations.back());
       relations.pop_back();
       left -= group;
@@ -131,7 +129,7 @@ class Composer {
     const auto without_rivals = [&](const Question& question) { return !has_rivals(question); };
     std::erase_if(by_value, without_rivals);
     std::erase_if(hops, without_rivals);
-    const auto reads_back_too_often = [&](const Question& question) { return reads_back(draft_, question) && !draws_.percent(kReadBack); };
+    const auto reads_back_too_often = [&](const Question& question) { return reads_back(draft_, question) && !draws_.percent(difficulty_.read_back); };
     for (auto* questions : {&singles, &by_value, &hops}) std::erase_if(*questions, reads_back_too_often);
     const bool lent = by_value.empty() || (!singles.empty() && draws_.percent(kLent));
     std::vector<Question> first = two_hops ? hops : lent ? singles : by_value;
@@ -258,7 +256,7 @@ TaskContext TaskGenerator::generate(Split split, std::string_view family_name, s
   TaskContext context;
   context.family = family.name;
   const bool hops_possible = difficulty.max_hops.value_or(2) > 1 && !links_of(family).empty();
-  bool two_hops = hops_possible && draws.percent(kTwoHops);
+  bool two_hops = hops_possible && draws.percent(difficulty.two_hops);
   bool found = false;
   for (int attempt = 0; attempt < kAttempts && !found; ++attempt) {
     if (attempt == kAttempts / 5) two_hops = false;  // too few facts are allowed for both hops and options

@@ -1,13 +1,16 @@
 // What is read, and how documents become batches.
 #include <map>
+#include <set>
 
 #include "base/hash.h"
 #include "model/decoder.h"
 #include "pretrain/curriculum.h"
 #include "pretrain/length_batches.h"
+#include "pretrain/recall_documents.h"
 #include "pretrain/renaming.h"
 #include "support.h"
 #include "support/expect_error.h"
+#include "tasks/words.h"
 
 namespace {
 
@@ -27,6 +30,15 @@ struct TaskSetup {
 std::string text_of(const elrt::Tokenizer& tokenizer, const WeightedDocument& document, std::size_t begin, std::size_t end) {
   std::vector<std::int32_t> ids(document.ids.begin() + static_cast<std::ptrdiff_t>(begin), document.ids.begin() + static_cast<std::ptrdiff_t>(end));
   return tokenizer.decode(ids);
+}
+
+// values: "Friday, 11:00"
+bool holds_all_values(const std::string& context, std::string values) {
+  const std::string text = fold_text(context);
+  for (values += ", "; !values.empty(); values.erase(0, values.find(", ") + 2)) {
+    if (text.find(fold_text(values.substr(0, values.find(", ")))) == std::string::npos) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -127,6 +139,59 @@ TEST_CASE("what a recall document asks for stood in its lines, and nothing else 
     CHECK(static_cast<std::size_t>(std::count(document.weights.begin(), document.weights.end(), 0.0f)) == document.ids.size() - counted);
   }
   CHECK(corpus.training(0, 1).family != kRecallFamily);
+}
+
+TEST_CASE("a recall document has the form that is asked for", "[pretrain][unit]") {
+  const TaskSetup setup;
+  RecallForm form;
+  form.longest = 1;
+  for (const bool value_first : {false, true}) {
+    form.value_first = value_first;
+    form.most_between = 0;
+    const auto document = recall_document(setup.tokenizer, form, 3, 2048);
+    const std::size_t lines_end = document.answers.at(0).begin - 1;  // the first question is the token before its answer
+    std::map<std::int64_t, std::set<std::int64_t>> beside;           // token to those that stand where its value should
+    for (std::size_t i = 1; i + 2 < lines_end; i += 3) beside[document.ids[value_first ? i + 1 : i]].insert(document.ids[value_first ? i : i + 1]);
+    const std::size_t pairs = lines_end / 3;
+    CHECK(document.answers.size() == pairs * (value_first ? 1 : 2));  // what a round answered, a second one could repeat
+    for (const AnswerSpan& answer : document.answers) CHECK(beside.at(document.ids[answer.begin - 1]).contains(document.ids[answer.begin]));
+  }
+  form.template_tokens = 4;
+  form.prose = form.asked = form.invented = true;
+  const auto document = recall_document(setup.tokenizer, form, 3, 2048);
+  const std::string text = text_of(setup.tokenizer, document, 1, document.ids.size());
+  CHECK(text.find("\nA: ") != std::string::npos);
+  CHECK(recall_document(setup.tokenizer, form, 3, 2048).ids == document.ids);
+  CHECK(recall_document(setup.tokenizer, form, 4, 2048).ids != document.ids);
+  CHECK(recall_document(setup.tokenizer, form, 3, 40).ids.size() == 40);
+}
+
+TEST_CASE("a bare question is only what it is asked with, its answer only the value", "[pretrain][unit]") {
+  TaskSetup setup;
+  setup.config.recall_share = 0;
+  setup.config.bare_share = 1;
+  const auto questions_of = [&](double level) {
+    std::size_t words = 0, count = 0;
+    for (std::uint64_t i = 0; i < 50; ++i) {
+      const auto document = setup.corpus().training(i, level);
+      for (const AnswerSpan& answer : document.answers) {
+        const std::string before = text_of(setup.tokenizer, document, 0, answer.begin), behind = text_of(setup.tokenizer, document, answer.begin, answer.end);
+        const std::size_t begin = before.rfind('\n', before.size() - 4);  // of the question's line; "\nA:" ends it
+        const std::string question = before.substr(begin + 1, before.size() - begin - 4);
+        words += static_cast<std::size_t>(std::count(question.begin(), question.end(), '?'));
+        ++count;
+        if (level > 0) continue;
+        const std::string prompt = text_of(setup.tokenizer, document, 0, document.answers[0].begin), context = prompt.substr(0, prompt.rfind('\n', prompt.size() - 4));
+        INFO(before << "|" << behind);
+        CHECK(question.starts_with(" "));
+        CHECK(holds_all_values(context, question));
+        CHECK(holds_all_values(context, behind));
+      }
+    }
+    return static_cast<double>(words) / static_cast<double>(count);
+  };
+  CHECK(questions_of(0) == 0);
+  CHECK(questions_of(1) > 0.2);
 }
 
 TEST_CASE("contexts grow with the curriculum", "[pretrain][unit]") {
@@ -269,5 +334,15 @@ TEST_CASE("difficulty ends without a cap", "[pretrain][unit]") {
   CHECK(start.max_filler == 0);
   CHECK(start.max_wordings == 1u);
   CHECK(start.max_hops == 1);
+  CHECK(start.one_relation == 0);
   CHECK_FALSE((end.max_facts || end.max_filler || end.max_wordings || end.max_hops));
+  data.curriculum_facts = 8;
+  data.one_relation = 0.8;
+  data.read_back = 1;
+  data.two_hops = 0.5;
+  const Difficulty early = difficulty_at(0, data, random), half = difficulty_at(0.5, data, random), late = difficulty_at(1, data, random);
+  CHECK((early.max_facts == 8 && half.max_facts == 12));
+  CHECK((early.one_relation == 80 && half.one_relation == 40 && late.one_relation == 0));
+  CHECK((early.read_back == 100 && late.read_back == 100));
+  CHECK((early.two_hops == 50 && late.two_hops == 50));
 }

@@ -34,6 +34,16 @@ void for_items(std::uint64_t count, std::initializer_list<Split> splits, Use&& u
   }
 }
 
+// In the sentence of the asked fact: "Who brings the cake?" of "Leo brings the cake."
+bool answer_stands_first(const TaskItem& item) {
+  const auto first_of = [](const std::string& sentence, const std::string& value) { return std::min(sentence.find(value), sentence.find(with_capital(value))); };
+  const std::string sentence = item.context.substr(item.relevant[0].begin, item.relevant[0].end - item.relevant[0].begin);
+  std::size_t answer = std::string::npos, given = std::string::npos;
+  for (const auto& value : item.option_values[item.answer]) answer = std::min(answer, first_of(sentence, value));
+  for (const auto& [slot, value] : item.query->given) given = std::min(given, first_of(sentence, value));
+  return answer < given;
+}
+
 }  // namespace
 
 TEST_CASE("equal arguments give equal bytes in any order", "[tasks][unit]") {
@@ -231,20 +241,49 @@ TEST_CASE("two hops keep their share and mark both sentences", "[tasks][unit]") 
 }
 
 TEST_CASE("most answers stand behind what the question names", "[tasks][unit]") {
-  const auto first_of = [](const std::string& sentence, const std::string& value) { return std::min(sentence.find(value), sentence.find(with_capital(value))); };
   std::size_t back = 0, all = 0;
   for_items(120, {Split::kTrain, Split::kTest}, [&](const Family&, Split, const TaskItem& item) {
     if (item.hops != 1) return;
-    const std::string sentence = item.context.substr(item.relevant[0].begin, item.relevant[0].end - item.relevant[0].begin);
-    std::size_t answer = std::string::npos, given = std::string::npos;
-    for (const auto& value : item.option_values[item.answer]) answer = std::min(answer, first_of(sentence, value));
-    for (const auto& [slot, value] : item.query->given) given = std::min(given, first_of(sentence, value));
-    back += answer < given;
+    back += answer_stands_first(item);
     ++all;
   });
   const double share = static_cast<double>(back) / static_cast<double>(all);
   CHECK(share > 0.08);
   CHECK(share < 0.25);  // about 45 % of the questions that could be asked
+}
+
+TEST_CASE("contexts have the shares that their difficulty asks for", "[tasks][unit]") {
+  const TaskGenerator generator(load_task_bank(elastify_test::golden_bank()));
+  struct Counts {
+    int two_hops = 0, first = 0, one_relation = 0;
+  };
+  const auto count = [&](const Difficulty& difficulty) {
+    Counts counts;
+    for (std::uint64_t i = 0; i < 200; ++i) {
+      const auto context = generator.generate(Split::kTrain, "notes", 4, i, difficulty);
+      const auto& item = context.items[0];
+      CHECK(check_task(item).empty());
+      counts.two_hops += item.hops == 2;
+      counts.first += item.hops == 1 && answer_stands_first(item);
+      std::set<std::string> relations;
+      for (const auto& fact : context.facts) relations.insert(fact.relation);
+      counts.one_relation += relations.size() == 1;
+    }
+    return counts;
+  };
+  Difficulty difficulty;
+  const Counts usual = count(difficulty);
+  CHECK(usual.one_relation < 20);
+  difficulty.two_hops = 0;
+  CHECK(count(difficulty).two_hops == 0);
+  difficulty.one_relation = 100;
+  CHECK(count(difficulty).one_relation == 200);
+  difficulty.read_back = 0;
+  CHECK(count(difficulty).first == 0);
+  difficulty.read_back = 100;
+  CHECK(count(difficulty).first > usual.first + 20);
+  difficulty.two_hops = 100;
+  CHECK(count(difficulty).two_hops > 180);  // a context whose chain leaves too few options is drawn again without
 }
 
 TEST_CASE("unknown families and caps out of range are refused", "[tasks][unit]") {
