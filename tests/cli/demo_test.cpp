@@ -49,7 +49,7 @@ TEST_CASE("the shipped model goes through the whole pipeline and writes answers"
   CHECK(result.at("examples").size() == 6);
   const json& full = result.at("levels").at(1);
   CHECK(full.at("level") == 100);
-  // The model's README states 43 % of answers written right; three standard deviations of 240 answers are 9.6 points.
-  CHECK(full.at("mean_exact_match").get<double>() >= 0.33);
+  // The model's README states 48 % of answers written right; three standard deviations of 240 answers are 9.7 points.
+  CHECK(full.at("mean_exact_match").get<double>() >= 0.38);
   for (const auto& family : full.at("families")) CHECK(family.at("chance").get<double>() == Approx(0.25).margin(0.03));
 }
