@@ -205,8 +205,9 @@ Tensor fused_split_heads(const Tensor& x, std::int64_t head_dim, const Tensor& c
 
 Tensor fused_attention(const Tensor& q, const Tensor& k, const Tensor& v, ProductType products) {
   const std::int64_t batch = q.size(0), seq = q.size(2), width = q.size(3), groups = k.size(1);
+  const bool half = products == ProductType::kBfloat16 && multiplies_bfloat16(q.device());
   const Tensor mixed = CausalAttention::apply(q.reshape({batch * groups, -1, seq, width}), k.reshape({batch * groups, seq, width}),
-                                              v.reshape({batch * groups, seq, width}), products == ProductType::kBfloat16);
+                                              v.reshape({batch * groups, seq, width}), half);
   return mixed.view(q.sizes());
 }
 

@@ -10,20 +10,16 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-bool multiplies_bfloat16(torch::Device device) {
-  if (device.is_cuda()) return true;
-#if defined(__x86_64__)
-  return at::hasMKLDNN() && __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
+Tensor product(const Tensor& a, const Tensor& b) {
+  if (multiplies_bfloat16(a.device())) return torch::mm(a, b).to(torch::kFloat32);
+  return torch::mm(a.to(torch::kFloat32), b.to(torch::kFloat32));
 }
 
 struct Bfloat16Linear : Function<Bfloat16Linear> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight) {
     const Tensor rows = x.flatten(0, -2).to(torch::kBFloat16), matrix = weight.to(torch::kBFloat16);
     context->save_for_backward({rows, matrix});
-    const Tensor y = torch::mm(rows, matrix.t()).to(torch::kFloat32);
+    const Tensor y = product(rows, matrix.t());
     if (x.dim() == 2) return y;  // no view, so that callers may add to it in place
     std::vector<std::int64_t> sizes = x.sizes().vec();
     sizes.back() = weight.size(0);
@@ -36,13 +32,22 @@ struct Bfloat16Linear : Function<Bfloat16Linear> {
     std::vector<std::int64_t> sizes = gradients[0].sizes().vec();
     sizes.back() = matrix.size(1);
     Tensor dx, dw;
-    if (context->needs_input_grad(0)) dx = torch::mm(dy, matrix).to(torch::kFloat32).view(sizes);
-    if (context->needs_input_grad(1)) dw = torch::mm(dy.t(), rows).to(torch::kFloat32);
+    if (context->needs_input_grad(0)) dx = product(dy, matrix).view(sizes);
+    if (context->needs_input_grad(1)) dw = product(dy.t(), rows);
     return {dx, dw};
   }
 };
 
 }  // namespace
+
+bool multiplies_bfloat16(torch::Device device) {
+  if (device.is_cuda()) return true;
+#if defined(__x86_64__)
+  return at::hasMKLDNN() && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
 
 ProductType parse_product_type(const std::string& name, torch::Device device, std::int64_t hidden_size) {
   constexpr std::int64_t kWide = 128;  // measured: a recovery at width 64 takes as long in either type

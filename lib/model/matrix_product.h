@@ -11,6 +11,10 @@ namespace elastify {
 
 enum class ProductType { kFloat32, kBfloat16 };  // kFloat32: as the tensors are
 
+// Does the device multiply bfloat16 natively, with sums in float32? Elsewhere LibTorch's own loop sums in bfloat16, which is
+// too coarse: products of bfloat16 operands are taken in float32 there.
+bool multiplies_bfloat16(torch::Device device);
+
 // "auto", "float32" or "bfloat16". auto: bfloat16 where `device` is a GPU or a processor that multiplies it natively
 // (AVX-512 BF16) and the model is wide enough to gain from it, else float32. Throws Error(kUsage) on another name.
 ProductType parse_product_type(const std::string& name, torch::Device device, std::int64_t hidden_size);
