@@ -1,5 +1,6 @@
 // Documents of random tokens whose answers can only be looked up: what answering from a context is made of, free of grammar.
-// Lines of a key and a value; then the same lines twice more in other orders, where the values count.
+// Lines of a key and a value; then every key is asked in another order, where the values count: once where the value stood
+// before the key, twice otherwise.
 #pragma once
 
 #include <cstdint>
