@@ -132,6 +132,7 @@ TEST_CASE("bfloat16 products are the product to bfloat16's precision, with their
   const auto product = [](const std::vector<Tensor>& t) { return elastify::linear_product(t[0], t[1], elastify::ProductType::kBfloat16); };
   compare_products({torch::randn({3, 5, 32}), torch::randn({24, 32})}, product);
   compare_products({torch::randn({7, 1}), torch::randn({1, 1})}, product);
+  compare_products({torch::rand({256, 1024}), torch::rand({64, 1024})}, product);  // long sums of one sign
   const Tensor y = product({torch::randn({4, 8}), torch::randn({6, 8}).requires_grad_()});
   REQUIRE_NOTHROW(y.add(1).sum().backward());
   CHECK(elastify::linear_product(torch::ones({2, 2}, torch::kFloat64), torch::ones({2, 2}, torch::kFloat64), elastify::ProductType::kBfloat16).scalar_type() == torch::kFloat64);
