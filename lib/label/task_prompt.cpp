@@ -4,14 +4,17 @@
 #include <cctype>
 
 #include "eval/runtime_result.h"
+#include "tlm/prompt_scorer.h"
 
 namespace elastify {
 
+elrt::TextSpan question_span(const TaskItem& task) { return {task.context.empty() ? 0 : task.context.size() + 1, task_prompt(task).size()}; }
+
 WordedPrompt word_prompt(const TaskItem& task, const elrt::WordPiece& vocabulary) {
   WordedPrompt prompt{task_prompt(task), {}, {}};
-  prompt.pieces = take(vocabulary.encode(prompt.text));
-  const std::size_t context = task.context.empty() ? 0 : task.context.size() + 1;
-  prompt.rules.spans.push_back({context, prompt.text.size()});
+  const elrt::TextSpan question = question_span(task);
+  prompt.pieces = encode_words(vocabulary, prompt.text, question);
+  prompt.rules.spans.push_back(question);
   return prompt;
 }
 

@@ -15,6 +15,8 @@ struct WordedPrompt {
   elrt::WordPieces pieces;      // of `text`
   elrt::KeepRules rules;        // the question and its cue stay at every level
 };
+// Of task_prompt(): what stands behind the context.
+elrt::TextSpan question_span(const TaskItem& task);
 WordedPrompt word_prompt(const TaskItem& task, const elrt::WordPiece& vocabulary);
 
 // Words that compression may remove: none of what must stay.

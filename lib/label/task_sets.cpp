@@ -85,7 +85,7 @@ LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const
     prepared.family = std::lower_bound(result.families.begin(), result.families.end(), task.family) - result.families.begin();
     prepared.options = task.options;
     prepared.answer = task.answer;
-    compress_levels(prepared, prompts[i], scores[i], config.prompt_levels);
+    compress_levels(prepared, prompts[i], elrt::sentence_scores(prompts[i].text, prompts[i].pieces.words, scores[i]), config.prompt_levels);
     result.tasks.push_back(std::move(prepared));
   }
   return result;

@@ -151,7 +151,7 @@ std::vector<GgufTensor> tlm_tensors(const PackedTlm& tlm) {
   list.matrix(name::kTlmToken, m.embeddings.word);
   list.matrix(name::kTlmSlo, m.slo_embeddings);
   list.matrix(name::kTlmPosition, m.embeddings.position);
-  list.vector(name::kTlmType + std::string(name::kWeight), m.embeddings.type[0]);  // a prompt is all of the first segment
+  list.matrix(name::kTlmType, m.embeddings.type.narrow(0, 0, elrt::kTlmSegments));
   if (c.trigram_input || c.embedding_size != c.hidden_size) list.affine(name::kTlmEmbedding, m.embeddings.transformation);
   list.norm(name::kTlmEmbedding, m.embeddings.norm);
   list.part(name::kTlmParts[0], m.bottom, c);

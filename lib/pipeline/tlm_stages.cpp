@@ -22,9 +22,11 @@
 namespace elastify {
 namespace {
 
-std::vector<std::string> task_texts(const std::vector<TaskItem>& tasks) {
+std::string answered_text(const TaskItem& task) { return task_prompt(task) + option_behind_prompt(task.options[task.answer]); }
+
+std::vector<std::string> answered_texts(const std::vector<TaskItem>& tasks) {
   std::vector<std::string> texts;
-  for (const auto& task : tasks) texts.push_back(task_prompt(task) + option_behind_prompt(task.options[task.answer]));
+  for (const auto& task : tasks) texts.push_back(answered_text(task));
   return texts;
 }
 
@@ -51,7 +53,7 @@ struct Body {
   TlmTrainResult masked;
   bool pretrained = false;
 };
-Body make_body(const StageContext& context, const elrt::WordPiece& vocabulary, const std::vector<std::string>& texts) {
+Body make_body(const StageContext& context, const elrt::WordPiece& vocabulary, const std::vector<TaskItem>& tasks) {
   const TlmSettings& settings = context.config.tlm.model;
   if (!settings.body.empty()) {
     Body body{read_tlm_checkpoint(settings.body, context.device, torch::kFloat32).body, {}, true};
@@ -62,8 +64,9 @@ Body make_body(const StageContext& context, const elrt::WordPiece& vocabulary, c
   }
   const TlmConfig shape = settings.size.resolve(vocabulary.vocab_size());
   std::vector<LabelledRow> rows;
-  for (const auto& text : texts) {
-    auto part = labelled_rows(vocabulary, encode_words(vocabulary, text), {}, std::nullopt, shape.max_positions);
+  for (const auto& task : tasks) {
+    const auto pieces = encode_words(vocabulary, answered_text(task), question_span(task));
+    auto part = labelled_rows(vocabulary, pieces, {}, std::nullopt, shape.max_positions);
     std::move(part.begin(), part.end(), std::back_inserter(rows));
   }
   Body body;
@@ -108,10 +111,10 @@ json run_train_score(const StageContext& context) {
   const fs::path artifact_path = context.run.file(kBaseArtifact);
   const elrt::Artifact artifact = take(elrt::Artifact::open(artifact_path));
   const auto tasks = read_own_tasks(config.label.train);
-  const auto texts = task_texts(choose_tasks(tasks, TaskHalf::kFirst, 0));
-  const std::string vocabulary_file = make_vocabulary(settings.model, texts);
+  const auto body_tasks = choose_tasks(tasks, TaskHalf::kFirst, 0);
+  const std::string vocabulary_file = make_vocabulary(settings.model, answered_texts(body_tasks));
   const elrt::WordPiece vocabulary = take(elrt::WordPiece::from_vocabulary_text(vocabulary_file));
-  const Body body = make_body(context, vocabulary, texts);
+  const Body body = make_body(context, vocabulary, body_tasks);
   DualHead model = make_dual_head(body.weights, head_settings(config, artifact), context.seed());
 
   const SloIds slo = model.slo.ids(1, 1);
@@ -188,7 +191,7 @@ std::vector<TlmRow> decision_rows(const std::vector<TaskItem>& tasks, const Tlm&
   std::vector<TlmRow> rows;
   const auto room = static_cast<std::size_t>(tlm.model.body.max_positions - kRowTokens);
   for (const auto& task : tasks) {
-    const auto pieces = encode_words(tlm.vocabulary, task_prompt(task));
+    const auto pieces = word_prompt(task, tlm.vocabulary).pieces;
     rows.push_back(make_row(tlm.vocabulary, elrt::decision_pieces(pieces.tokens, room), tlm.model.slo.ids(1, 1)));
   }
   return rows;

@@ -86,7 +86,7 @@ torch::Tensor dual_head_words(const DualHead& m, const torch::Tensor& tokens) {
 }
 
 torch::Tensor shared_states(const DualHead& m, const TlmBatch& batch, const TlmForward& options) {
-  const torch::Tensor x = tlm_embed(m.embeddings, m.body, dual_head_words(m, batch.tokens), batch.mask, {}, options);
+  const torch::Tensor x = tlm_embed(m.embeddings, m.body, dual_head_words(m, batch.tokens), batch.mask, batch.types, options);
   return tlm_layers(m.bottom, m.body, x, batch.mask, options);
 }
 

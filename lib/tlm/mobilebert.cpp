@@ -97,7 +97,7 @@ torch::Tensor tlm_layers(const std::vector<TlmLayer>& layers, const TlmConfig& c
 
 torch::Tensor tlm_hidden(const TlmBody& body, const TlmBatch& batch, const TlmForward& options) {
   const torch::Tensor words = torch::embedding(body.embeddings.word, batch.tokens);
-  return tlm_layers(body.layers, body.config, tlm_embed(body.embeddings, body.config, words, batch.mask, {}, options), batch.mask, options);
+  return tlm_layers(body.layers, body.config, tlm_embed(body.embeddings, body.config, words, batch.mask, batch.types, options), batch.mask, options);
 }
 
 }  // namespace elastify

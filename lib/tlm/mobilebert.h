@@ -11,6 +11,7 @@ struct TlmBatch {
   torch::Tensor tokens;  // [batch, seq] int64; any valid id where padded
   torch::Tensor mask;    // [batch, seq] bool, false where padded; the first token of a row is never padding
   torch::Tensor words;   // [batch, seq] int64: the word a token belongs to, -1 for special tokens and padding; may be undefined
+  torch::Tensor types = {};  // [batch, seq] int64: segments; undefined for all 0
 };
 
 struct TlmForward {

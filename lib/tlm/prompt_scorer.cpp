@@ -28,7 +28,11 @@ void write_tlm(const DualHead& model, const std::string& vocabulary_text, const 
   write_file(directory / "vocab.txt", vocabulary_text);
 }
 
-elrt::WordPieces encode_words(const elrt::WordPiece& vocabulary, std::string_view text) { return take(vocabulary.encode(text)); }
+elrt::WordPieces encode_words(const elrt::WordPiece& vocabulary, std::string_view text, std::optional<elrt::TextSpan> question) {
+  elrt::WordPieces pieces = take(vocabulary.encode(text));
+  vocabulary.mark_question(pieces, question ? *question : elrt::find_question(text, pieces.words));
+  return pieces;
+}
 
 std::int64_t chunk_overlap(std::int64_t max_positions) { return (max_positions - kRowTokens) / 4; }
 

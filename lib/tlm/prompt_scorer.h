@@ -20,8 +20,8 @@ Tlm read_tlm(const fs::path& directory, torch::Device device);
 void write_tlm(const DualHead& model, const std::string& vocabulary_text, const fs::path& directory);
 
 elrt::WordPiece read_vocabulary(const fs::path& path);
-// Throws Error(kUsage) for a text above WordPiece's limit.
-elrt::WordPieces encode_words(const elrt::WordPiece& vocabulary, std::string_view text);
+// With the question marked, and found where none is given, as the runtime does. Throws Error(kUsage) for a text above WordPiece's limit.
+elrt::WordPieces encode_words(const elrt::WordPiece& vocabulary, std::string_view text, std::optional<elrt::TextSpan> question = {});
 
 // Tokens of a text's own in one row: [CLS], two SLO tokens and [SEP] take the other positions.
 inline constexpr std::int64_t kRowTokens = 4;

@@ -21,7 +21,7 @@ void check_ranges(const TlmConfig& c, const std::string& source) {
   in_range("num_attention_heads", c.num_heads, 1, 1 << 10);
   in_range("num_feedforward_networks", c.num_feed_forward, 1, 1 << 8);
   in_range("max_position_embeddings", c.max_positions, 1, 1 << 20);
-  in_range("type_vocab_size", c.num_types, 1, 1 << 8);
+  in_range("type_vocab_size", c.num_types, 2, 1 << 8);
   in_range("pad_token_id", c.pad_token_id, 0, c.vocab_size - 1);
   share("hidden_dropout_prob", c.hidden_dropout);
   share("attention_probs_dropout_prob", c.attention_dropout);

@@ -13,6 +13,7 @@ namespace elastify {
 struct TlmRow {
   std::vector<std::int64_t> tokens;
   std::vector<std::int64_t> words;  // per token: the prompt's word, -1 for special tokens
+  std::vector<std::int64_t> types = {};  // per token: its segment, 0 for special tokens; empty: all 0
 };
 
 // [CLS] [TTFT] <TPOT> pieces [SEP]; without the two SLO tokens where `slo` is none.

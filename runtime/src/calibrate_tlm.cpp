@@ -66,13 +66,15 @@ Result<TlmTimer::Times> TlmTimer::run(const std::string& prompt) {
   const auto start = Clock::now();
   auto pieces = tlm_.wordpiece().encode(prompt);
   if (!pieces) return pieces.take_failure();
+  const TextSpan question = find_question(prompt, pieces->words);
+  tlm_.wordpiece().mark_question(pieces.value(), question);
   if (auto decided = tlm_.decide(pieces.value(), kSlo); !decided) return decided.take_failure();
   times.decision_ms = ms_since(start);
   const auto score_start = Clock::now();
   auto scores = tlm_.score_words(pieces.value(), kSlo);
   if (!scores) return scores.take_failure();
-  const KeepRules rules{{find_question(prompt, pieces->words)}};
-  auto made = compress_prompt(prompt, pieces->words, scores.value(), kPromptLevel, rules);
+  const KeepRules rules{{question}};
+  auto made = compress_prompt(prompt, pieces->words, sentence_scores(prompt, pieces->words, scores.value()), kPromptLevel, rules);
   if (!made) return made.take_failure();
   if (auto tokens = prompt_tokens(*tokenizer_, made->text); !tokens) return tokens.take_failure();
   times.score_ms = ms_since(score_start);

@@ -67,6 +67,11 @@ void settle_bullets(const std::vector<WordKind>& kinds, const std::vector<bool>&
 
 std::size_t line_ends(std::string_view gap) { return static_cast<std::size_t>(std::count(gap.begin(), gap.end(), '\n')); }
 
+bool ends_sentence(std::string_view word) {
+  while (word.size() > 1 && std::string_view("\"')]").find(word.back()) != std::string_view::npos) word.remove_suffix(1);
+  return std::string_view(".!?;").find(word.back()) != std::string_view::npos;
+}
+
 // `kept` holds at least one word.
 std::string join(std::string_view text, std::span<const TextSpan> words, const std::vector<bool>& kept) {
   std::string out(text.substr(0, words.front().begin));
@@ -136,6 +141,20 @@ Result<CompressedPrompt> compress_prompt_to(std::string_view text, std::span<con
   return guarded("compress a prompt", [&] { return compress(text, words, scores, rules, [&](std::size_t) { return keep_words; }); });
 }
 
+std::vector<float> sentence_scores(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores) {
+  if (scores.size() != words.size()) return {scores.begin(), scores.end()};  // compression will say so
+  constexpr float kOwnShare = 1.0f / 64;  // orders the words of one sentence, and sentences of nearly equal best words
+  const std::vector<WordKind> kinds = word_kinds(text, words);
+  std::vector<float> ranks(words.size());
+  for (std::size_t begin = 0, end = 0; begin < words.size(); begin = end) {
+    end = begin + 1;
+    while (end < words.size() && !kinds[end].line_start && !ends_sentence(bytes_of(text, words[end - 1]))) ++end;
+    const float best = *std::max_element(scores.begin() + static_cast<std::ptrdiff_t>(begin), scores.begin() + static_cast<std::ptrdiff_t>(end));
+    for (std::size_t i = begin; i < end; ++i) ranks[i] = best + kOwnShare * scores[i];
+  }
+  return ranks;
+}
+
 TextSpan find_question(std::string_view text, std::span<const TextSpan> words) {
   if (words.empty()) return {text.size(), text.size()};
   const std::vector<WordKind> kinds = word_kinds(text, words);
@@ -152,8 +171,8 @@ TextSpan find_question(std::string_view text, std::span<const TextSpan> words) {
     return {words[first].begin, text.size()};
   }
   first = words.size() - 1;
-  const auto ends_sentence = [&](std::size_t word) { return std::string_view(".?!").find(text[words[word].end - 1]) != std::string_view::npos; };
-  while (first > 0 && !ends_sentence(first - 1)) --first;
+  const auto asks_apart = [&](std::size_t word) { return std::string_view(".?!").find(text[words[word].end - 1]) != std::string_view::npos; };
+  while (first > 0 && !asks_apart(first - 1)) --first;
   return {words[first].begin, text.size()};
 }
 

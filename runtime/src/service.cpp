@@ -71,6 +71,7 @@ struct Service::Impl {
   struct Prompt {
     std::vector<TokenId> tokens;
     WordPieces pieces;
+    TextSpan question;
     SloRatios ratios;
   };
 
@@ -114,6 +115,8 @@ Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request&
   auto pieces = tlm->wordpiece().encode(asked.prompt);
   if (!pieces) return pieces.take_failure();
   prompt.pieces = std::move(pieces).value();
+  prompt.question = asked.question_bytes > 0 ? TextSpan{asked.prompt.size() - asked.question_bytes, asked.prompt.size()} : find_question(asked.prompt, prompt.pieces.words);
+  tlm->wordpiece().mark_question(prompt.pieces, prompt.question);
   prompt.ratios = ratios(request);
   auto proposal = tlm->decide(prompt.pieces, prompt.ratios);
   if (!proposal) return proposal.take_failure();
@@ -131,9 +134,10 @@ Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t 
   const auto& words = prompt.pieces.words;
   KeepRules rules;
   rules.numbers = asked.keep_numbers;
-  rules.spans = {asked.question_bytes > 0 ? TextSpan{asked.prompt.size() - asked.question_bytes, asked.prompt.size()} : find_question(asked.prompt, words)};
+  rules.spans = {prompt.question};
+  const std::vector<float> ranks = sentence_scores(asked.prompt, words, scores.value());
   const std::size_t room = kept_words(prompt.tokens.size(), level);
-  auto made = compress_prompt(asked.prompt, words, scores.value(), level, rules);
+  auto made = compress_prompt(asked.prompt, words, ranks, level, rules);
   for (int round = 0; made; ++round) {
     auto tokens = prompt_tokens(*tokenizer, made->text);
     if (!tokens) return tokens.take_failure();
@@ -142,7 +146,7 @@ Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t 
     answer.prompt = std::move(made->text);
     if (prompt.tokens.size() <= room || round == kRounds || made->words_kept <= 1) return {};
     const std::size_t before = made->words_kept;
-    made = compress_prompt_to(asked.prompt, words, scores.value(), std::clamp<std::size_t>(before * room / prompt.tokens.size(), 1, before - 1), rules);
+    made = compress_prompt_to(asked.prompt, words, ranks, std::clamp<std::size_t>(before * room / prompt.tokens.size(), 1, before - 1), rules);
     if (made && made->words_kept == before) return {};
   }
   return made.take_failure();

@@ -53,7 +53,7 @@ struct Tlm::Impl {
   std::shared_ptr<const WordPiece> wordpiece;
   ThreadPool pool;
   TlmForward pass;
-  std::vector<std::int32_t> row;  // that `shared` belongs to; empty: none
+  TlmRow row;                     // that `shared` belongs to; empty: none
   Activations shared, states;     // after the bottom layers; of the head that runs
 
   Impl(std::shared_ptr<const Model> m, std::shared_ptr<const WordPiece> vocabulary, std::uint32_t threads)
@@ -61,8 +61,8 @@ struct Tlm::Impl {
 
   std::size_t room() const { return model.shape.positions - kTlmSpecialTokens; }
   Result<void> check(const WordPieces& prompt, SloRatios slo) const;
-  std::vector<std::int32_t> make_row(std::span<const WordPieceToken> pieces, SloRatios slo) const;
-  void read_bottom(std::vector<std::int32_t> wanted);
+  TlmRow make_row(std::span<const WordPieceToken> pieces, SloRatios slo) const;
+  void read_bottom(TlmRow wanted);
   Result<std::vector<float>> keep_probabilities(std::span<const WordPieceToken> pieces, SloRatios slo);
 };
 
@@ -70,29 +70,35 @@ Result<void> Tlm::Impl::check(const WordPieces& prompt, SloRatios slo) const {
   if (auto done = check_ratio("TTFT", slo.ttft); !done) return done;
   if (auto done = check_ratio("TPOT", slo.tpot); !done) return done;
   for (const WordPieceToken& token : prompt.tokens) {
-    if (token.id < 0 || static_cast<std::uint32_t>(token.id) >= model.shape.vocab || token.word >= prompt.words.size()) {
-      return invalid_argument("piece " + std::to_string(token.id) + " of word " + std::to_string(token.word) + " is not of this vocabulary of " +
-                              std::to_string(model.shape.vocab) + " or this prompt of " + std::to_string(prompt.words.size()) + " words");
+    if (token.id < 0 || static_cast<std::uint32_t>(token.id) >= model.shape.vocab || token.word >= prompt.words.size() || token.segment >= kTlmSegments) {
+      return invalid_argument("piece " + std::to_string(token.id) + " of word " + std::to_string(token.word) + " in segment " + std::to_string(token.segment) +
+                              " is not of this vocabulary of " + std::to_string(model.shape.vocab) + ", this prompt of " + std::to_string(prompt.words.size()) +
+                              " words or the " + std::to_string(kTlmSegments) + " segments");
     }
   }
   return {};
 }
 
-std::vector<std::int32_t> Tlm::Impl::make_row(std::span<const WordPieceToken> pieces, SloRatios slo) const {
+TlmRow Tlm::Impl::make_row(std::span<const WordPieceToken> pieces, SloRatios slo) const {
   const TlmShape& s = model.shape;
   const std::size_t ttft = s.vocab + level_index(s.ttft_levels, slo.ttft);
   const std::size_t tpot = s.vocab + s.ttft_levels.size() + level_index(s.tpot_levels, slo.tpot);
-  std::vector<std::int32_t> made = {wordpiece->cls_id(), static_cast<std::int32_t>(ttft), static_cast<std::int32_t>(tpot)};
-  for (const WordPieceToken& piece : pieces) made.push_back(piece.id);
-  made.push_back(wordpiece->sep_id());
+  TlmRow made;
+  const auto add = [&](std::int32_t id, std::uint8_t segment) {
+    made.ids.push_back(id);
+    made.segments.push_back(segment);
+  };
+  for (const std::size_t id : {static_cast<std::size_t>(wordpiece->cls_id()), ttft, tpot}) add(static_cast<std::int32_t>(id), 0);
+  for (const WordPieceToken& piece : pieces) add(piece.id, piece.segment);
+  add(wordpiece->sep_id(), 0);
   return made;
 }
 
-void Tlm::Impl::read_bottom(std::vector<std::int32_t> wanted) {
+void Tlm::Impl::read_bottom(TlmRow wanted) {
   if (wanted == row) return;
-  row.clear();  // what follows may throw
+  row = {};  // what follows may throw
   pass.embed(wanted, shared);
-  pass.run(model.bottom, shared, wanted.size());
+  pass.run(model.bottom, shared, wanted.ids.size());
   row = std::move(wanted);
 }
 
@@ -100,9 +106,9 @@ void Tlm::Impl::read_bottom(std::vector<std::int32_t> wanted) {
 Result<std::vector<float>> Tlm::Impl::keep_probabilities(std::span<const WordPieceToken> pieces, SloRatios slo) {
   read_bottom(make_row(pieces, slo));
   states = shared;
-  pass.run(model.score_layers, states, row.size());
-  std::vector<float> logits(row.size() * kScoreClasses), keep;
-  pass.classify(model.score, states, row.size(), logits.data());
+  pass.run(model.score_layers, states, row.ids.size());
+  std::vector<float> logits(row.ids.size() * kScoreClasses), keep;
+  pass.classify(model.score, states, row.ids.size(), logits.data());
   if (!all_finite(logits)) return not_finite();
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const float* token = logits.data() + (i + kTlmSpecialTokens - 1) * kScoreClasses;  // all but [SEP] stand before the pieces
@@ -138,7 +144,7 @@ Result<TlmProposal> Tlm::decide(const WordPieces& prompt, SloRatios slo) {
     const TlmShape& s = m.model.shape;
     m.read_bottom(m.make_row(decision_pieces(prompt.tokens, m.room()), slo));
     m.states = m.shared;
-    m.pass.run(m.model.decision_layers, m.states, m.row.size(), true);
+    m.pass.run(m.model.decision_layers, m.states, m.row.ids.size(), true);
     TlmProposal made;
     made.model_logits.resize(s.model_levels.size());
     made.prompt_logits.resize(s.prompt_levels.size());

@@ -53,17 +53,17 @@ void TlmForward::normalise(const TlmNorm& norm, float epsilon, Activations& x, s
   }
 }
 
-void TlmForward::embed(std::span<const std::int32_t> row, Activations& x) {
+void TlmForward::embed(const TlmRow& row, Activations& x) {
   const TlmShape& s = model_.shape;
-  const std::size_t tokens = row.size(), width = s.embedding;
+  const std::size_t tokens = row.ids.size(), width = s.embedding;
   reserve(tokens);
   x.allocate(tokens, s.hidden);
   const auto load = [&](std::size_t token, float* out) {
-    const auto id = static_cast<std::uint32_t>(row[token]);
+    const auto id = static_cast<std::uint32_t>(row.ids[token]);
     kernels::load_row(id < s.vocab ? model_.tokens : model_.slos, id < s.vocab ? id : id - s.vocab, out);
   };
   for_blocks(tokens, [&](std::size_t begin, std::size_t count, std::size_t) {
-    std::vector<float> position(s.hidden);
+    std::vector<float> position(s.hidden), segment(s.hidden);
     for (std::size_t t = begin; t < begin + count; ++t) {
       float* words = s.transforms_words() ? words_.row(t) : x.row(t);
       load(t, words + (s.trigram_input ? width : 0));
@@ -76,7 +76,8 @@ void TlmForward::embed(std::span<const std::int32_t> row, Activations& x) {
     if (s.transforms_words()) affine(model_.embedding, words_, x, begin, count);
     for (std::size_t t = begin; t < begin + count; ++t) {
       kernels::load_row(model_.positions, t, position.data());
-      for (std::size_t i = 0; i < s.hidden; ++i) x.row(t)[i] += position[i] + model_.type[i];
+      kernels::load_row(model_.segments, row.segments[t], segment.data());
+      for (std::size_t i = 0; i < s.hidden; ++i) x.row(t)[i] += position[i] + segment[i];
     }
     normalise(model_.embedding.norm, format::kTlmInnerNormEpsilon, x, begin, count, s.hidden);
   });

@@ -18,7 +18,7 @@ class TlmForward {
 
   // The embedding layer of `row`, whose ids are below vocabulary plus SLO tokens and whose length is at most the positions:
   // x becomes [row.size()][hidden].
-  void embed(std::span<const std::int32_t> row, Activations& x);
+  void embed(const TlmRow& row, Activations& x);
 
   // Replaces x, [tokens][hidden], by what the layers make of it. With `first_only` the last layer computes the first token alone;
   // the others' states are then undefined.

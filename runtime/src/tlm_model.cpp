@@ -116,7 +116,7 @@ void bind_tlm(TensorBinder& binder, TlmModel* tlm) {
   tlm->tokens = binder.plain_rows(names::kTlmToken + std::string(names::kWeight), s.embedding, s.vocab);
   tlm->slos = binder.plain_rows(names::kTlmSlo + std::string(names::kWeight), s.embedding, slos);
   tlm->positions = binder.plain_rows(names::kTlmPosition + std::string(names::kWeight), s.hidden, s.positions);
-  tlm->type = binder.vector(names::kTlmType + std::string(names::kWeight), s.hidden);
+  tlm->segments = binder.plain_rows(names::kTlmType + std::string(names::kWeight), s.hidden, kTlmSegments);
   if (s.transforms_words()) tlm->embedding = bind_affine(binder, names::kTlmEmbedding, s.word_inputs(), s.hidden);
   const std::string norm = names::kTlmEmbedding;
   tlm->embedding.norm = {binder.vector(norm + names::kNormWeight, s.hidden), binder.vector(norm + names::kNormBias, s.hidden)};

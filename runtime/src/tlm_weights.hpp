@@ -28,10 +28,16 @@ struct TlmLayer {
   std::vector<TlmFeedForward> feed_forwards;
 };
 
+// What the encoder reads: a token's id, those behind the vocabulary are SLO tokens, and its segment.
+struct TlmRow {
+  std::vector<std::int32_t> ids;
+  std::vector<std::uint8_t> segments;
+  bool operator==(const TlmRow&) const = default;
+};
+
 struct TlmModel {
   TlmShape shape;
-  Matrix tokens, slos, positions;  // a row each
-  const float* type = nullptr;
+  Matrix tokens, slos, positions, segments;  // a row each
   TlmDense embedding;              // no weights: words are as wide as the states already
   std::vector<TlmLayer> bottom, score_layers, decision_layers;
   TlmDense score, model_level, prompt_level;

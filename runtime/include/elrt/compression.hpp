@@ -48,6 +48,11 @@ Result<CompressedPrompt> compress_prompt(std::string_view text, std::span<const 
 Result<CompressedPrompt> compress_prompt_to(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores,
                                             std::size_t keep_words, const KeepRules& rules = {});
 
+// What a word counts by where sentences shall stay readable: by the best score in its sentence, of one sentence by its own. Half of
+// a sentence says less than its words weigh: a model finds "cake" only beside "Leo brings the". Scores are probabilities, 0 to 1.
+// A sentence ends with its line and behind a word that ends in ".", "!", "?" or ";", closing quotes and brackets apart.
+std::vector<float> sentence_scores(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores);
+
 // Where a prompt's question stands if nobody says so: its last line that has words, together with the one before it where
 // that last line is a mere cue ("A:", "Answer:": one word that ends in a colon), and above lines that begin with option markers
 // the first line that does not. In a text of one line it is the last sentence.

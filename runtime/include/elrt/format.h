@@ -54,7 +54,7 @@
 //   adapter.LL.blk.N.TARGET.lora_a [in, rank], .lora_b [rank, out], F16, both or neither; LL is the level in decimal
 //   (`adapter.20`, `adapter.100`), in and out are that level's widths: y = W x + scale * B (A x).
 //   tlm.: token_embd, slo_embd [embedding, vocabulary], [embedding, SLO tokens] · position_embd [hidden, positions] · type_embd
-//   [hidden], that of the first segment · embd [embedding, 3 of them with trigrams; hidden], missing where neither widths nor
+//   [hidden, 2 segments] · embd [embedding, 3 of them with trigrams; hidden], missing where neither widths nor
 //   trigrams ask for it · embd_norm · score [hidden, 2: discard, retain] · model_level, prompt_level [hidden, levels] · per layer
 //   of PART bottom, score and decision `tlm.PART.N.`: with a bottleneck in [hidden, inner] and out [inner, hidden], with
 //   shared_key_query attn_in [hidden, inner] · attn_q, attn_k, attn_output [inner, inner] · attn_v [inner, or hidden unless

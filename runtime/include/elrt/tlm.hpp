@@ -1,7 +1,7 @@
 // The tiny language model (TLM) of an artifact: MobileBERT (Sun et al. 2020) with two heads above shared bottom layers.
 //   decision-head  model level and prompt level for a prompt under an SLO, read from the first position
 //   score-head     the probability of each word to be kept
-// Both read the row [CLS] [TTFT] <TPOT> pieces [SEP]; the bottom layers' states are computed once and used by both. Weights are
+// Both read the row [CLS] [TTFT] <TPOT> pieces [SEP], special tokens in segment 0; the bottom layers' states are computed once and used by both. Weights are
 // used as mapped, activations are float32.
 #pragma once
 
@@ -17,6 +17,7 @@
 
 namespace elrt {
 
+inline constexpr std::uint32_t kTlmSegments = 2;       // of its input, see WordPiece::mark_question()
 inline constexpr std::uint32_t kTlmSpecialTokens = 4;  // [CLS], two SLO tokens and [SEP]: positions that pieces cannot have
 
 struct TlmShape {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <map>
 #include <unordered_map>
 #include <utility>
 
@@ -138,6 +139,40 @@ std::int32_t WordPiece::find(std::string_view token) const { return impl_->find(
 std::string_view WordPiece::token(std::int32_t id) const {
   if (id < 0 || id >= vocab_size()) return {};
   return impl_->tokens[static_cast<std::size_t>(id)];
+}
+
+void WordPiece::mark_question(WordPieces& pieces, TextSpan question) const {
+  std::vector<WordPieceToken>& tokens = pieces.tokens;
+  // [begin, end) of the whole that a token begins: it and its continuations.
+  const auto end_of = [&](std::size_t begin) {
+    std::size_t end = begin + 1;
+    while (end < tokens.size() && tokens[end].word == tokens[begin].word && token(tokens[end].id).starts_with(kContinuation)) ++end;
+    return end;
+  };
+  const auto ids_of = [&](std::size_t begin, std::size_t end) {
+    std::vector<std::int32_t> ids;
+    for (std::size_t i = begin; i < end; ++i) ids.push_back(tokens[i].id);
+    return ids;
+  };
+  const auto is_asked = [&](std::size_t begin, std::size_t end) { return tokens[begin].bytes.begin < question.end && tokens[end - 1].bytes.end > question.begin; };
+  constexpr std::size_t kMostPlaces = 3;
+  std::map<std::vector<std::int32_t>, std::size_t> named;  // places outside of the question
+  for (std::size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
+    end = end_of(begin);
+    if (is_asked(begin, end)) named.emplace(ids_of(begin, end), 0);
+  }
+  named.erase({unk_id()});
+  for (std::size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
+    end = end_of(begin);
+    const auto found = is_asked(begin, end) ? named.end() : named.find(ids_of(begin, end));
+    if (found != named.end()) ++found->second;
+  }
+  for (std::size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
+    end = end_of(begin);
+    const auto found = named.find(ids_of(begin, end));
+    const bool marked = is_asked(begin, end) || (found != named.end() && found->second <= kMostPlaces);
+    for (std::size_t i = begin; i < end; ++i) tokens[i].segment = marked ? 1 : 0;
+  }
 }
 
 std::int32_t WordPiece::vocab_size() const { return static_cast<std::int32_t>(impl_->tokens.size()); }

@@ -81,7 +81,7 @@ PackedTlm random_tlm(const Variant& variant, std::uint64_t seed) {
 // Matrices as f16 rounds them.
 void round_matrices_inplace(DualHead& model) {
   for (const auto& slot : dual_head_slots(model)) {
-    if (slot.shape.size() == 2 && slot.name.find("token_type") == std::string::npos) *slot.tensor = slot.tensor->to(torch::kFloat16).to(torch::kFloat32);
+    if (slot.shape.size() == 2) *slot.tensor = slot.tensor->to(torch::kFloat16).to(torch::kFloat32);
   }
 }
 
@@ -158,8 +158,9 @@ TEST_CASE("runtime and toolchain compute the same decisions and scores", "[pack]
       auto runtime = elrt::Tlm::create(artifact.value(), threads);
       REQUIRE(runtime.ok());
       for (const std::size_t words : {0u, 1u, 5u, 17u, 25u}) {
-        const auto pieces = runtime->wordpiece().encode(random_prompt(words, words));
+        auto pieces = runtime->wordpiece().encode(random_prompt(words, words));
         REQUIRE(pieces.ok());
+        runtime->wordpiece().mark_question(pieces.value(), {words, 2 * words});
         REQUIRE(pieces->tokens.size() <= runtime->max_pieces());
         for (const elrt::SloRatios slo : {elrt::SloRatios{0.3, 0.7}, {1, 1}, {0.1, 0.2}}) {
           const auto proposal = runtime->decide(pieces.value(), slo);
@@ -191,15 +192,18 @@ TEST_CASE("a prompt longer than a row is decided by its ends and scored in chunk
   REQUIRE(runtime.ok());
   CHECK(runtime->max_pieces() == 60);
   const std::string text = random_prompt(90, 1);
-  const auto pieces = runtime->wordpiece().encode(text);
+  auto pieces = runtime->wordpiece().encode(text);
   REQUIRE(pieces.ok());
+  runtime->wordpiece().mark_question(pieces.value(), {text.size() - 20, text.size()});
   const std::vector<elrt::WordPieceToken>& tokens = pieces->tokens;
   REQUIRE(tokens.size() > 120);
   std::vector<elrt::WordPieceToken> ends(tokens.begin(), tokens.begin() + 30);
   ends.insert(ends.end(), tokens.end() - 30, tokens.end());
   const auto proposal = runtime->decide(pieces.value(), {0.5, 0.5});
   REQUIRE(proposal.ok());
-  CHECK(difference(toolchain(tlm.model, runtime->wordpiece(), ends, 90, {0.5, 0.5}).model_level, proposal->model_logits) < 1e-4);
+  const torch::Tensor expected_logits = toolchain(tlm.model, runtime->wordpiece(), ends, 90, {0.5, 0.5}).model_level;
+  // Without norms states grow from layer to layer, and with them float32's rounding: 2^-24 of a state, some hundred times over.
+  CHECK(difference(expected_logits, proposal->model_logits) < 3e-5 * expected_logits.abs().max().item<double>());
 
   const auto chunks = elrt::plan_chunks(tokens, 60, 15);
   REQUIRE(chunks.ok());

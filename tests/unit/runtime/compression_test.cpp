@@ -234,3 +234,16 @@ TEST_CASE("a word's score is the mean over its tokens, each from where it stands
   REQUIRE(single.ok());
   CHECK(single.value() == std::vector<float>{0.5f, 1, 0, 0.25f});
 }
+
+TEST_CASE("a sentence counts by its best word, its words by their own scores", "[compression][unit]") {
+  const std::string text = "- Leo brings cake.\n- Ann (\"sings.\") Tea is hot\nnow";
+  //                        0  1  2     3       4 5   6            7  8  9     10
+  const std::vector<float> scores = {0.5f, 0.1f, 0.2f, 0.9f, 0, 0.3f, 0.4f, 0.7f, 0, 0, 1};
+  const auto ranks = elrt::sentence_scores(text, split(text), scores);
+  REQUIRE(ranks.size() == scores.size());
+  const std::vector<float> best = {0.9f, 0.9f, 0.9f, 0.9f, 0.4f, 0.4f, 0.4f, 0.7f, 0.7f, 0.7f, 1};
+  for (std::size_t i = 0; i < ranks.size(); ++i) CHECK(ranks[i] == best[i] + scores[i] / 64);
+  CHECK(elrt::compress_prompt(text, split(text), ranks, 100 * 6 / 11)->text == "- Leo brings cake.\n- Tea\nnow");
+  CHECK(elrt::sentence_scores("", {}, {}).empty());
+  CHECK_FALSE(elrt::compress_prompt(text, split(text), elrt::sentence_scores(text, split(text), std::vector<float>(3)), 50));
+}

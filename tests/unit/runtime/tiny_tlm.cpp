@@ -84,7 +84,7 @@ void add_tiny_tlm(GgufBuilder& file, std::uint32_t model_level, std::uint32_t pr
   add.matrix("tlm.token_embd", kEmbedding, vocabulary.size(), 1);
   add.matrix("tlm.slo_embd", kEmbedding, ttft.size() + tpot.size(), 1);
   add.matrix("tlm.position_embd", kHidden, kPositions);
-  add.vector("tlm.type_embd.weight", kHidden, 0);
+  add.matrix("tlm.type_embd", kHidden, 2);
   add.dense("tlm.embd", 3 * kEmbedding, kHidden);
   for (const char* part : {"bottom", "score", "decision"}) add.layer("tlm." + std::string(part) + ".0.");
   add.affine("tlm.score", kHidden, 2);

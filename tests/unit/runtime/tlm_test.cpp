@@ -76,6 +76,7 @@ TEST_CASE("an artifact whose tiny language model is damaged does not open", "[ru
       {set("vocabulary", std::vector<std::string>{"[PAD]"}), "tlm.token_embd.weight"},
       {set("accuracy", std::vector<float>{0.5f}), "accuracy"},
       {[](GgufBuilder& file) { file.tensor("tlm.score.bias").name = "tlm.other"; }, "tlm.score.bias"},
+      {[](GgufBuilder& file) { file.tensor("tlm.type_embd.weight").dims = {16}; }, "tlm.type_embd.weight"},
       {[](GgufBuilder& file) { file.tensor("tlm.score.weight").dims = {2, 16}; }, "tlm.score.weight"},
       {[](GgufBuilder& file) {
          GgufTensor& tensor = file.tensor("tlm.embd_norm.weight");
@@ -156,6 +157,17 @@ TEST_CASE("scores do not depend on threads, nor on whether the bottom layers' st
   }
 }
 
+TEST_CASE("both heads see which words the question names", "[runtime][tlm][unit]") {
+  Opened opened;
+  WordPieces pieces = opened.pieces("ab c ab?");
+  const auto plain = opened.tlm.decide(pieces, {}).value();
+  const auto plain_scores = opened.tlm.score_words(pieces, {}).value();
+  opened.tlm.wordpiece().mark_question(pieces, {5, 8});
+  const auto marked = opened.tlm.decide(pieces, {}).value();  // the states of the row before must not serve
+  CHECK(marked.model_logits != plain.model_logits);
+  CHECK(opened.tlm.score_words(pieces, {}).value() != plain_scores);
+}
+
 TEST_CASE("pieces of another vocabulary are refused", "[runtime][tlm][unit]") {
   Opened opened;
   WordPieces pieces = opened.pieces("ab");
@@ -166,6 +178,9 @@ TEST_CASE("pieces of another vocabulary are refused", "[runtime][tlm][unit]") {
   }
   pieces = opened.pieces("ab");
   pieces.tokens[0].word = 1;
+  CHECK(opened.tlm.decide(pieces, {}).failure().status == elrt::Status::kInvalidArgument);
+  pieces = opened.pieces("ab");
+  pieces.tokens[0].segment = 2;
   CHECK(opened.tlm.decide(pieces, {}).failure().status == elrt::Status::kInvalidArgument);
 }
 

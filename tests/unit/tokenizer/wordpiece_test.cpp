@@ -209,3 +209,25 @@ TEST_CASE("the published vocabulary encodes a sentence as the papers print it", 
     shown.emplace_back(wordpiece->token(token.id));
   CHECK(shown == std::vector<std::string>{"he", "likes", "playing", ";", "john", "johan", "##son", "'", "s"});
 }
+
+TEST_CASE("the question and every piece that it names are marked, others not", "[wordpiece][unit]") {
+  const WordPiece wordpiece = make();
+  const auto marked = [&](const std::string& text, TextSpan question) {
+    WordPieces pieces = encode(wordpiece, text);
+    for (auto& token : pieces.tokens) token.segment = 1;  // marks of an earlier question go
+    wordpiece.mark_question(pieces, question);
+    std::string marks;
+    for (const auto& token : pieces.tokens) marks += token.segment == 0 ? '.' : '1';
+    return marks;
+  };
+  CHECK(marked("ab a e", {5, 6}) == "..1");
+  CHECK(marked("ab a E, e", {8, 9}) == "..1.1");                 // "e" of another case and beside a comma
+  CHECK(marked("unable unaffable e unable", {19, 25}) == "11....11");
+  CHECK(marked("abb ab a", {4, 6}) == "..1.");                   // "ab" is not "ab ##b"
+  CHECK(marked("abb ab abb", {7, 10}) == "11.11");
+  CHECK(marked("zz e zz", {5, 7}) == "..1");                     // what is unknown may be anything
+  CHECK(marked("a b a", {0, 0}) == "...");
+  CHECK(marked("e a e a e", {8, 9}) == "1.1.1");
+  CHECK(marked("e e e e e", {8, 9}) == "....1");                 // as common as "the"
+  CHECK(marked("", {0, 0}).empty());
+}
