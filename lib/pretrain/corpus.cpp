@@ -14,6 +14,7 @@
 #include "pretrain/curriculum.h"
 #include "pretrain/recall_documents.h"
 #include "pretrain/renaming.h"
+#include "pretrain/word_noise.h"
 
 namespace elastify {
 namespace {
@@ -150,6 +151,7 @@ WeightedDocument Corpus::training(std::uint64_t index, double level) const {
   const std::string& family = families_[random() % families_.size()];
   const Difficulty difficulty = difficulty_at(level, config_, random);
   TaskContext context = tasks_->generate(Split::kTrain, family, seed_, index, difficulty);
+  if (config_.word_noise > 0) add_word_noise(context, config_.word_noise * static_cast<double>(random() >> 11) * 0x1p-53, random);
   rename_values(context, tasks_->bank(), config_.rename_share, random);
   if (chance(config_.bare_share * (1 - level), random)) bare_questions(context);
   WeightedDocument document = task_document(context);
@@ -200,7 +202,7 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
 }
 
 WeightedDocument Corpus::recall_document_at(std::uint64_t index, double level) const {
-  return recall_document(tokenizer_, draw_recall_form(derive_seed(seed_, "recall form", index), level), derive_seed(seed_, "recall", index), max_tokens_);
+  return recall_document(tokenizer_, draw_recall_form(derive_seed(seed_, "recall form", index), level, config_.recall_chained), derive_seed(seed_, "recall", index), max_tokens_);
 }
 
 WeightedDocument Corpus::text_document(std::uint64_t index) const {

@@ -7,7 +7,6 @@ namespace elastify {
 namespace {
 
 constexpr double kMostWordings = 14;  // as many as the banks' training splits hold of most statements
-constexpr double kHopsFrom = 0.4;     // answers that need two facts
 
 double uniform(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
 
@@ -33,7 +32,7 @@ Difficulty difficulty_at(double level, const PretrainDataConfig& data, std::mt19
   difficulty.max_facts = data.curriculum_facts + static_cast<std::int64_t>(level * 8);
   difficulty.max_filler = static_cast<std::int64_t>(level * 12);
   difficulty.max_wordings = 1 + static_cast<std::size_t>(level * kMostWordings);
-  if (level < kHopsFrom) difficulty.max_hops = 1;
+  if (level < data.hops_from) difficulty.max_hops = 1;
   return difficulty;
 }
 

@@ -42,6 +42,7 @@ struct PretrainDataConfig {
   std::vector<std::string> families;  // of the suite; empty: all
   std::int64_t questions = 6;         // at most, over one context
   double rename_share = 0.5;          // of a training context's named values that become invented names
+  double word_noise = 0;              // of a context's words that no fact needs, the share that goes or is replaced: from 0 to this, drawn for every document
   double context_weight = 0.25;       // loss weight of a context's and a question's tokens; an answer's weigh 1
   double context_share = 1;           // of those tokens that count, drawn for every document: the head's work is spared on the others
   double curriculum_right = 0.7;      // share of right answers at which contexts grow by a step, see corpus.h; 0: full length from the start
@@ -51,10 +52,12 @@ struct PretrainDataConfig {
   double one_relation = 0;            // share of the contexts at the start whose facts are all of one relation; none at the curriculum's end
   double read_back = 0.25;            // of the questions that read back, see tasks/generator.h, the share that may be asked
   double two_hops = 0.25;             // of the contexts, the share drawn for a question of two hops
+  double hops_from = 0.4;             // place in the curriculum from which they are
   double bare_share = 0;              // of the contexts at the start, the share whose questions are only what they are asked with: "cake"; none at the end
   double easy_share = 0;              // share of the contexts that are drawn easier than the curriculum stands
   double recall_share = 0.3;          // of the documents at the start that are pairs of random tokens to recall
   double recall_kept = 0;             // the same at the curriculum's end, and from there on
+  double recall_chained = 0;          // of those, the share whose answers take two lines
   std::vector<std::string> text;      // files as elastify's data settings read them; "?" in front: left out where missing
   double text_share = 0.1;            // share of the documents that are pieces of text
   std::int64_t text_piece_tokens = 192;
@@ -68,16 +71,19 @@ struct PretrainDataConfig {
     v.texts("families", families);
     v.integer("questions", questions, 1, 64);
     v.number("rename_share", rename_share, 0, 1);
+    v.number("word_noise", word_noise, 0, 1);
     v.number("context_weight", context_weight, 0, 1);
     v.number("context_share", context_share, 1e-3, 1);
     v.integer("curriculum_facts", curriculum_facts, 2, 1000);
     v.number("one_relation", one_relation, 0, 1);
     v.number("read_back", read_back, 0, 1);
     v.number("two_hops", two_hops, 0, 1);
+    v.number("hops_from", hops_from, 0, 1);
     v.number("bare_share", bare_share, 0, 1);
     v.number("easy_share", easy_share, 0, 1);
     v.number("recall_share", recall_share, 0, 1);
     v.number("recall_kept", recall_kept, 0, 1);
+    v.number("recall_chained", recall_chained, 0, 1);
     v.number("curriculum_right", curriculum_right, 0, 1);
     v.number("curriculum_step", curriculum_step, 1e-6, 1);
     v.number("curriculum_share", curriculum_share, 0, 1);

@@ -8,6 +8,7 @@
 #include "pretrain/length_batches.h"
 #include "pretrain/recall_documents.h"
 #include "pretrain/renaming.h"
+#include "pretrain/word_noise.h"
 #include "support.h"
 #include "support/expect_error.h"
 #include "tasks/words.h"
@@ -120,6 +121,51 @@ TEST_CASE("renaming changes names alike everywhere and keeps the answer in the c
   CHECK(answers > 50);
 }
 
+TEST_CASE("noise takes words that no fact and no answer needs, about as many as asked for", "[pretrain][unit]") {
+  const TaskSetup setup;
+  const TaskGenerator tasks(setup.bank);
+  Difficulty several;
+  several.max_questions = 4;
+  std::size_t before_words = 0, lost = 0;
+  for (std::uint64_t i = 0; i < 200; ++i) {
+    const auto& family = setup.bank.families[i % setup.bank.families.size()].name;
+    const TaskContext before = tasks.generate(Split::kTrain, family, 3, i, several);
+    TaskContext after = before;
+    std::mt19937_64 random(i);
+    add_word_noise(after, 0, random);
+    CHECK(after.text == before.text);
+    add_word_noise(after, 0.5, random);
+    for (const TaskFact& fact : before.facts) {
+      for (const auto& [slot, value] : fact.slots) CHECK(holds_words(after.text, value));
+    }
+    for (std::size_t k = 0; k < after.items.size(); ++k) {
+      CHECK(after.items[k].context == after.text);
+      CHECK(after.items[k].options == before.items[k].options);
+      if (before.items[k].query) {
+        for (const auto& [slot, value] : before.items[k].query->given) CHECK(holds_words(after.items[k].question, value) == holds_words(before.items[k].question, value));
+      }
+    }
+    const auto count = [](const std::string& text, const std::string& word) {
+      const auto words = words_of(text);
+      return static_cast<std::size_t>(std::count(words.begin(), words.end(), word));
+    };
+    const auto is_needed = [&](const std::string& word) {
+      return std::any_of(before.facts.begin(), before.facts.end(), [&](const TaskFact& fact) {
+               return std::any_of(fact.slots.begin(), fact.slots.end(), [&](const auto& slot) { return holds_words(slot.second, word); });
+             }) ||
+             std::any_of(before.items.begin(), before.items.end(), [&](const TaskItem& item) { return holds_words(item.options[item.answer], word); });
+    };
+    for (const std::string word : {"the", "is", "for", "to", "on"}) {
+      if (is_needed(word)) continue;
+      const std::size_t held = count(before.text, word), left = count(after.text, word);
+      before_words += held;
+      lost += held - std::min(held, left);
+    }
+  }
+  REQUIRE(before_words > 500);
+  CHECK(static_cast<double>(lost) / static_cast<double>(before_words) == Approx(0.5).margin(0.07));  // three deviations
+}
+
 TEST_CASE("what a recall document asks for stood in its lines, and nothing else counts", "[pretrain][unit]") {
   TaskSetup setup;
   setup.config.recall_share = 1;
@@ -164,6 +210,45 @@ TEST_CASE("a recall document has the form that is asked for", "[pretrain][unit]"
   CHECK(recall_document(setup.tokenizer, form, 3, 2048).ids == document.ids);
   CHECK(recall_document(setup.tokenizer, form, 4, 2048).ids != document.ids);
   CHECK(recall_document(setup.tokenizer, form, 3, 40).ids.size() == 40);
+}
+
+TEST_CASE("a chained recall document asks for what two of its lines say together", "[pretrain][unit]") {
+  const TaskSetup setup;
+  for (const bool value_first : {false, true}) {
+    for (std::uint64_t seed = 0; seed < 20; ++seed) {
+      const RecallForm form{.value_first = value_first, .longest = 1, .chained = true};
+      const auto document = recall_document(setup.tokenizer, form, seed, 2048);
+      const auto& ids = document.ids;
+      // Lines are a token, the relation's one, another token, a line end; either of the outer tokens may be the key.
+      const std::int64_t line_end = ids.at(4);
+      std::map<std::int64_t, std::multimap<std::int64_t, std::int64_t>> said;  // relation to both directions
+      std::size_t at = 1, lines = 0;
+      for (; ids.at(at + 3) == line_end && at + 3 < document.answers[0].begin; at += 4, ++lines) {
+        said[ids[at + 1]].emplace(ids[at], ids[at + 2]);
+        said[ids[at + 1]].emplace(ids[at + 2], ids[at]);
+      }
+      REQUIRE(said.size() == 2);
+      const auto says = [&](std::int64_t relation, std::int64_t key, std::int64_t value) {
+        const auto [first, last] = said[relation].equal_range(key);
+        return std::any_of(first, last, [&](const auto& pair) { return pair.second == value; });
+      };
+      std::size_t two_lines = 0;
+      for (const AnswerSpan& answer : document.answers) {
+        const std::vector<std::int64_t> asked(ids.begin() + static_cast<std::ptrdiff_t>(at), ids.begin() + static_cast<std::ptrdiff_t>(answer.begin));
+        const std::int64_t value = ids[answer.begin];
+        at = answer.end;
+        if (asked.size() == 2) {
+          CHECK(says(asked[0], asked[1], value));
+          continue;
+        }
+        REQUIRE(asked.size() == 3);
+        ++two_lines;
+        const auto [first, last] = said[asked[1]].equal_range(asked[2]);
+        CHECK(std::any_of(first, last, [&](const auto& pair) { return says(asked[0], pair.second, value); }));
+      }
+      CHECK(two_lines == lines / 2);
+    }
+  }
 }
 
 TEST_CASE("a bare question is only what it is asked with, its answer only the value", "[pretrain][unit]") {
@@ -345,4 +430,7 @@ TEST_CASE("difficulty ends without a cap", "[pretrain][unit]") {
   CHECK((early.one_relation == 80 && half.one_relation == 40 && late.one_relation == 0));
   CHECK((early.read_back == 100 && late.read_back == 100));
   CHECK((early.two_hops == 50 && late.two_hops == 50));
+  data.hops_from = 0.2;
+  CHECK(difficulty_at(0.1, data, random).max_hops == 1);
+  CHECK_FALSE(difficulty_at(0.3, data, random).max_hops);
 }
