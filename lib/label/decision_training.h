@@ -2,7 +2,7 @@
 //
 // OBJECTIVES
 //   right     every outcome counts, so that luck with one light decision weighs little: the loss is -log of the expected utility of a decision
-//             drawn from the head's two distributions, utility being 1 - saving x cost for a right answer within the SLO (cost as a share of the full
+//             drawn from the head's two distributions among the feasible ones (feasibility is measured, not learned), utility being 1 - saving x cost for a right answer within the SLO (cost as a share of the full
 //             decision's) and 0 otherwise; where no feasible decision is right, the family's share of right answers instead. (Without the
 //             logarithm two independent distributions get stuck: on one decision, where two that share no level are needed.)
 //   lightest  the published one: cross-entropy against the label of decisions.h.
