@@ -31,7 +31,7 @@ std::string label_settings(const std::string& tasks) {
 std::string small_build(const std::string& run, const std::string& tasks) {
   return "build configs/demo.json --run-dir " + run + " --set data.recovery='[\"" + tasks + "/train.jsonl\"]' --set data.held_out='[\"" + tasks +
          "/validation.jsonl\"]' --set reorder.levels='[20,50,100]' --set profile.tokens=4096 --set profile.check_units=0 --set anchors.tokens=2048"
-         " --set finetune.steps=4 --set finetune.batch_rows=4 --set finetune.held_out_tokens=2048 --set finetune.eval_every=2 --set finetune.timed_steps=0" +
+         " --set finetune.levels='[20,50]' --set finetune.steps=4 --set finetune.batch_rows=4 --set finetune.held_out_tokens=2048 --set finetune.eval_every=2 --set finetune.timed_steps=0" +
          label_settings(tasks);
 }
 
@@ -49,7 +49,7 @@ TEST_CASE("the shipped model goes through the whole pipeline and writes answers"
   CHECK(result.at("examples").size() == 6);
   const json& full = result.at("levels").at(1);
   CHECK(full.at("level") == 100);
-  // The model's README states 48 % of answers written right; three standard deviations of 240 answers are 9.7 points.
-  CHECK(full.at("mean_exact_match").get<double>() >= 0.38);
+  // The model's README states 56 % of answers written right; three standard deviations of 240 answers are 9.6 points.
+  CHECK(full.at("mean_exact_match").get<double>() >= 0.46);
   for (const auto& family : full.at("families")) CHECK(family.at("chance").get<double>() == Approx(0.25).margin(0.03));
 }
