@@ -142,36 +142,32 @@ std::string_view WordPiece::token(std::int32_t id) const {
 }
 
 void WordPiece::mark_question(WordPieces& pieces, TextSpan question) const {
-  std::vector<WordPieceToken>& tokens = pieces.tokens;
-  // [begin, end) of the whole that a token begins: it and its continuations.
-  const auto end_of = [&](std::size_t begin) {
-    std::size_t end = begin + 1;
-    while (end < tokens.size() && tokens[end].word == tokens[begin].word && token(tokens[end].id).starts_with(kContinuation)) ++end;
-    return end;
-  };
-  const auto ids_of = [&](std::size_t begin, std::size_t end) {
-    std::vector<std::int32_t> ids;
-    for (std::size_t i = begin; i < end; ++i) ids.push_back(tokens[i].id);
-    return ids;
-  };
-  const auto is_asked = [&](std::size_t begin, std::size_t end) { return tokens[begin].bytes.begin < question.end && tokens[end - 1].bytes.end > question.begin; };
   constexpr std::size_t kMostPlaces = 3;
-  std::map<std::vector<std::int32_t>, std::size_t> named;  // places outside of the question
+  std::vector<WordPieceToken>& tokens = pieces.tokens;
+  struct Whole {  // a token and its continuations
+    std::vector<std::int32_t> ids;
+    std::size_t begin;
+    bool asked;
+  };
+  std::vector<Whole> wholes;
+  std::map<std::vector<std::int32_t>, std::size_t> named;  // what the question holds, and its places elsewhere
   for (std::size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
-    end = end_of(begin);
-    if (is_asked(begin, end)) named.emplace(ids_of(begin, end), 0);
+    Whole& whole = wholes.emplace_back(Whole{{tokens[begin].id}, begin, false});
+    for (end = begin + 1; end < tokens.size() && tokens[end].word == tokens[begin].word && token(tokens[end].id).starts_with(kContinuation); ++end) {
+      whole.ids.push_back(tokens[end].id);
+    }
+    whole.asked = tokens[begin].bytes.begin < question.end && tokens[end - 1].bytes.end > question.begin;
+    if (whole.asked) named.emplace(whole.ids, 0);
   }
   named.erase({unk_id()});
-  for (std::size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
-    end = end_of(begin);
-    const auto found = is_asked(begin, end) ? named.end() : named.find(ids_of(begin, end));
+  for (const Whole& whole : wholes) {
+    const auto found = whole.asked ? named.end() : named.find(whole.ids);
     if (found != named.end()) ++found->second;
   }
-  for (std::size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
-    end = end_of(begin);
-    const auto found = named.find(ids_of(begin, end));
-    const bool marked = is_asked(begin, end) || (found != named.end() && found->second <= kMostPlaces);
-    for (std::size_t i = begin; i < end; ++i) tokens[i].segment = marked ? 1 : 0;
+  for (const Whole& whole : wholes) {
+    const auto found = named.find(whole.ids);
+    const bool marked = whole.asked || (found != named.end() && found->second <= kMostPlaces);
+    for (std::size_t i = 0; i < whole.ids.size(); ++i) tokens[whole.begin + i].segment = marked ? 1 : 0;
   }
 }
 
