@@ -14,6 +14,7 @@
 #include "pretrain/curriculum.h"
 #include "pretrain/recall_documents.h"
 #include "pretrain/renaming.h"
+#include "pretrain/unit_draw.h"
 #include "pretrain/word_noise.h"
 
 namespace elastify {
@@ -24,8 +25,6 @@ std::vector<std::int64_t> encode(const elrt::Tokenizer& tokenizer, const std::st
   if (!ids) fail_data("cannot tokenize a text of {} bytes: {}", text.size(), ids.failure().message);
   return {ids->begin(), ids->end()};
 }
-
-bool chance(double share, std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53 < share; }
 
 // The texts of one file, at most `limit` bytes of them.
 std::vector<std::string> read_text_file(std::string name, std::int64_t limit) {
@@ -151,7 +150,7 @@ WeightedDocument Corpus::training(std::uint64_t index, double level) const {
   const std::string& family = families_[random() % families_.size()];
   const Difficulty difficulty = difficulty_at(level, config_, random);
   TaskContext context = tasks_->generate(Split::kTrain, family, seed_, index, difficulty);
-  if (config_.word_noise > 0) add_word_noise(context, config_.word_noise * static_cast<double>(random() >> 11) * 0x1p-53, random);
+  if (config_.word_noise > 0) add_word_noise(context, config_.word_noise * unit_draw(random), random);
   rename_values(context, tasks_->bank(), config_.rename_share, random);
   if (chance(config_.bare_share * (1 - level), random)) bare_questions(context);
   WeightedDocument document = task_document(context);

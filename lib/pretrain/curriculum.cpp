@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "pretrain/unit_draw.h"
+
 namespace elastify {
 namespace {
 
 constexpr double kMostWordings = 14;  // as many as the banks' training splits hold of most statements
-
-double uniform(std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53; }
 
 std::size_t percent(double share) { return static_cast<std::size_t>(std::lround(100 * share)); }
 
@@ -26,7 +26,7 @@ Difficulty difficulty_at(double level, const PretrainDataConfig& data, std::mt19
   difficulty.max_questions = static_cast<std::size_t>(data.questions);
   difficulty.read_back = percent(data.read_back);
   difficulty.two_hops = percent(data.two_hops);
-  if (uniform(random) < data.easy_share) level *= uniform(random);
+  if (unit_draw(random) < data.easy_share) level *= unit_draw(random);
   if (level >= 1) return difficulty;
   difficulty.one_relation = percent(data.one_relation * (1 - level));
   difficulty.max_facts = data.curriculum_facts + static_cast<std::int64_t>(level * 8);

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "pretrain/renaming.h"
+#include "pretrain/unit_draw.h"
 #include "tasks/words.h"
 
 namespace elastify {
@@ -197,8 +198,8 @@ WeightedDocument recall_document(const elrt::Tokenizer& tokenizer, const RecallF
 
 RecallForm draw_recall_form(std::uint64_t seed, double variety, double chained) {
   std::mt19937_64 random(derive_seed(seed, "recall form"));
-  const auto yes = [&](double share) { return static_cast<double>(random() >> 11) * 0x1p-53 < share; };
-  variety *= static_cast<double>(random() >> 11) * 0x1p-53;
+  const auto yes = [&](double share) { return chance(share, random); };
+  variety *= unit_draw(random);
   RecallForm form;
   form.value_first = random() % 2 == 0;
   form.asked = random() % 2 == 0;

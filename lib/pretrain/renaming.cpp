@@ -6,13 +6,13 @@
 #include <string_view>
 #include <vector>
 
+#include "pretrain/unit_draw.h"
+
 namespace elastify {
 namespace {
 
 template <typename Choices>
 auto choose(const Choices& choices, std::mt19937_64& random) { return choices[random() % std::size(choices)]; }
-
-bool chance(double share, std::mt19937_64& random) { return static_cast<double>(random() >> 11) * 0x1p-53 < share; }
 
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || static_cast<unsigned char>(c) >= 0x80; }
 

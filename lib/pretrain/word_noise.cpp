@@ -5,6 +5,7 @@
 #include <string>
 
 #include "pretrain/renaming.h"
+#include "pretrain/unit_draw.h"
 #include "tasks/words.h"
 
 namespace elastify {
@@ -41,7 +42,7 @@ class Noise {
       }
       while (end < text.size() && is_word_byte(text[end])) ++end;
       const std::string word = text.substr(begin, end - begin);
-      const double drawn = static_cast<double>(random_() >> 11) * 0x1p-53;
+      const double drawn = unit_draw(random_);
       if (drawn >= share_ || is_kept(word)) changed += word;
       else if (drawn < share_ / 2) changed += invent_word(random_);
       else if (end < text.size() && text[end] == ' ') ++end;
