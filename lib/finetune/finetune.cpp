@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/plot.h"
 #include "finetune/stepper.h"
+#include "model/side_by_side.h"
 
 namespace elastify {
 namespace {
@@ -21,6 +22,9 @@ void check_settings(const FinetuneInput& input, const FinetuneConfig& config) {
   };
   if (config.batch_rows % config.accumulation != 0) {
     problems.push_back(fmt::format("accumulation: expected a divisor of batch_rows ({}), found {}", config.batch_rows, config.accumulation));
+  }
+  if (config.workers > 1 && config.dropout > 0) {
+    problems.push_back("workers: expected 1 with dropout, whose masks come from one generator, found " + std::to_string(config.workers));
   }
   if (config.targets.empty()) problems.push_back("targets: expected at least one of q, k, v, o, gate, up, down, found none");
   for (const auto& target : config.targets) {
@@ -92,6 +96,7 @@ void log_memory(const FinetuneInput& input, const std::vector<LevelPlan>& wanted
 
 FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& config) {
   check_settings(input, config);
+  const SharedThreads threads(config.workers);
   const auto started = std::chrono::steady_clock::now();
   const std::vector<LevelPlan> wanted = wanted_levels(input, config);
   const Schedule schedule = make_schedule(config, input.weights.config.hidden_size, input.train.rows());
@@ -110,8 +115,8 @@ FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& confi
     } else {
       if (!teacher) {
         log_memory(input, wanted, config, summary.memory_bytes);
-        summary.loss_full = mean_loss(full, nullptr, input.held_out, config.batch_rows / config.accumulation);
-        teacher.emplace(full, input.train, config.loss == "distill" ? config.teacher_cache_mib << 20 : 0);
+        summary.loss_full = mean_loss(full, nullptr, input.held_out, config.batch_rows / config.accumulation, config.workers);
+        teacher.emplace(full, input.train, config.loss == "distill" ? config.teacher_cache_mib << 20 : 0, config.workers);
         summary.teacher_cache_seconds = teacher->cache_seconds();
         if (summary.full_step_seconds == 0) summary.full_step_seconds = time_full_step(input, config, full, *teacher);
       }

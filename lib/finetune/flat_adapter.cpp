@@ -12,6 +12,17 @@ torch::Tensor take(const torch::Tensor& values, std::int64_t& offset, const torc
   return part;
 }
 
+// The factors become leaves that view the values, their gradients views of zeros.
+FlatAdapter with_gradients(const Adapter& like, const torch::Tensor& values) {
+  FlatAdapter flat{unflatten_adapter(like, values), values, torch::zeros_like(values)};
+  std::int64_t offset = 0;
+  for (torch::Tensor parameter : flat.adapter.parameters()) {
+    parameter.requires_grad_();
+    parameter.mutable_grad() = take(flat.gradients, offset, parameter);
+  }
+  return flat;
+}
+
 }  // namespace
 
 Adapter unflatten_adapter(const Adapter& like, const torch::Tensor& values) {
@@ -34,16 +45,9 @@ FlatAdapter flatten_adapter(const Adapter& adapter) {
   for (const auto& parameter : adapter.parameters()) parts.push_back(parameter.detach().flatten());
   require(!parts.empty(), "an adapter without factors cannot be trained");
   const auto dtype = parts[0].scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
-  FlatAdapter flat;
-  flat.values = torch::cat(parts).to(dtype);
-  flat.gradients = torch::zeros_like(flat.values);
-  flat.adapter = unflatten_adapter(adapter, flat.values);
-  std::int64_t offset = 0;
-  for (torch::Tensor parameter : flat.adapter.parameters()) {
-    parameter.requires_grad_();
-    parameter.mutable_grad() = take(flat.gradients, offset, parameter);
-  }
-  return flat;
+  return with_gradients(adapter, torch::cat(parts).to(dtype));
 }
+
+FlatAdapter share_values(const FlatAdapter& flat) { return with_gradients(flat.adapter, flat.values); }
 
 }  // namespace elastify

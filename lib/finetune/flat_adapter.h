@@ -15,6 +15,9 @@ struct FlatAdapter {
 // Copies `adapter` (any dtype) into a float32 buffer (float64 where it holds float64) on its device.
 FlatAdapter flatten_adapter(const Adapter& adapter);
 
+// Another view of the same values with gradients of its own, for a pass beside the first.
+FlatAdapter share_values(const FlatAdapter& flat);
+
 // An adapter of the same shapes whose factors view `values`, without gradients.
 Adapter unflatten_adapter(const Adapter& like, const torch::Tensor& values);
 

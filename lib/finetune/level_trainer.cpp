@@ -39,7 +39,7 @@ class LevelTrainer {
   LevelResult run() {
     resume();
     MetricsLog metrics(task_.directory / "metrics.jsonl", state_.metrics_bytes);
-    const double loss_before = mean_loss(decoder_, nullptr, task_.held_out, rows_at_once());
+    const double loss_before = mean_loss(decoder_, nullptr, task_.held_out, rows_at_once(), task_.config.workers);
     Progress progress(fmt::format("finetune level {}", task_.plan.level), task_.schedule.steps, "steps");
     progress.resume_at(state_.step);
     auto saved = Clock::now();
@@ -128,7 +128,7 @@ class LevelTrainer {
   }
 
   double evaluate_now() {
-    const double loss = mean_loss(decoder_, &stepper_.adapter(), task_.held_out, rows_at_once());
+    const double loss = mean_loss(decoder_, &stepper_.adapter(), task_.held_out, rows_at_once(), task_.config.workers);
     ++state_.stale;
     if (loss < state_.best_loss) {
       state_.best_loss = loss;
@@ -145,7 +145,7 @@ class LevelTrainer {
     result.loss_before = result.loss_after = loss_before;
     if (state_.best.defined()) {
       const Adapter best = round_to_half(unflatten_adapter(stepper_.adapter(), state_.best));
-      const double loss = mean_loss(decoder_, &best, task_.held_out, rows_at_once());
+      const double loss = mean_loss(decoder_, &best, task_.held_out, rows_at_once(), task_.config.workers);
       result.kept = loss < loss_before;
       result.loss_after = loss;
       if (result.kept) save_adapter(task_.directory, best);

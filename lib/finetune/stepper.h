@@ -31,8 +31,10 @@ class Stepper {
   FlatAdamW& optimizer() { return optimizer_; }
 
  private:
-  // Adds the gradients of one pass and returns its share of the loss, a scalar tensor.
-  torch::Tensor pass(const Batch& batch, double scale, std::uint64_t dropout_seed, StepOutcome& outcome);
+  // Adds the gradients of one pass to flat.gradients and returns its share of the loss, a scalar tensor.
+  torch::Tensor pass(FlatAdapter& flat, const Batch& batch, double scale, std::uint64_t dropout_seed, double& teacher_seconds);
+  // All passes, config.workers at a time; gradients and losses add up in the passes' order.
+  torch::Tensor passes(const std::vector<Batch>& batches, std::int64_t step, double scale, StepOutcome& outcome);
 
   const Decoder& decoder_;
   const FinetuneConfig& config_;
@@ -40,6 +42,7 @@ class Stepper {
   std::uint64_t seed_;
   ProductType products_;
   FlatAdapter flat_;
+  std::vector<FlatAdapter> beside_;  // of the workers but the first
   FlatAdamW optimizer_;
 };
 

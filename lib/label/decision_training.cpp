@@ -54,20 +54,6 @@ Targets make_targets(const DecisionSpace& space, const DecisionConfig& config, c
   return t;
 }
 
-// Mean over the rows where something is feasible. What is not feasible is never taken, so that it has no share of the distribution.
-torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& prior, const torch::Tensor& feasible) {
-  const torch::Tensor own = utility * feasible;
-  const torch::Tensor none = own.sum({1, 2}, true) == 0;
-  const torch::Tensor value = torch::where(none, (prior + 1e-3) * feasible, own);
-  const torch::Tensor known = feasible.flatten(1).any(1);
-  const torch::Tensor sums = logits.model_level.unsqueeze(2) + logits.prompt_level.unsqueeze(1);
-  const torch::Tensor barred = feasible.logical_not() & known.view({-1, 1, 1});
-  const torch::Tensor logs = torch::log_softmax(sums.masked_fill(barred, -1e9).flatten(1), 1).view_as(sums);
-  // log 0 is left out before the sum, not after it: its gradient is not finite.
-  const torch::Tensor terms = (logs + value.clamp_min(1e-12).log()).masked_fill(value == 0, -1e9);
-  return -(torch::logsumexp(terms.flatten(1), 1) * known).sum() / known.sum().clamp_min(1);
-}
-
 torch::Tensor label_loss(const DecisionLogits& logits, const torch::Tensor& label) {
   const torch::Tensor known = label.select(1, 0) >= 0;
   const auto part = [&](const torch::Tensor& values, std::int64_t which) {
@@ -103,6 +89,19 @@ double lattice_accuracy(const DualHead& model, const DecisionData& data, const T
 
 DecisionIndex top_decision(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits) {
   return {model_logits.argmax().item<std::int64_t>(), prompt_logits.argmax().item<std::int64_t>()};
+}
+
+torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& prior, const torch::Tensor& feasible) {
+  const torch::Tensor own = utility * feasible;
+  const torch::Tensor none = own.sum({1, 2}, true) == 0;
+  const torch::Tensor value = torch::where(none, (prior + 1e-3) * feasible, own);
+  const torch::Tensor known = feasible.flatten(1).any(1);
+  const torch::Tensor sums = logits.model_level.unsqueeze(2) + logits.prompt_level.unsqueeze(1);
+  const torch::Tensor barred = feasible.logical_not() & known.view({-1, 1, 1});
+  const torch::Tensor logs = torch::log_softmax(sums.masked_fill(barred, -1e9).flatten(1), 1).view_as(sums);
+  // log 0 is left out before the sum, not after it: its gradient is not finite.
+  const torch::Tensor terms = (logs + value.clamp_min(1e-12).log()).masked_fill(value == 0, -1e9);
+  return -(torch::logsumexp(terms.flatten(1), 1) * known).sum() / known.sum().clamp_min(1);
 }
 
 std::optional<DecisionIndex> top_feasible(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits, const torch::Tensor& feasible) {

@@ -29,6 +29,10 @@ struct DecisionConfig {
   }
 };
 
+// Objective "right" of rows' logits; utility and feasible [rows, M, P], prior [rows or 1, M, P]: the family's shares of right answers. Mean over the
+// rows where something is feasible. What is not feasible is never taken, so that it has no share of the distribution.
+torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& prior, const torch::Tensor& feasible);
+
 // One row per task of the table, in its order, with SLO tokens' places; of long prompts what elrt::decision_pieces() leaves.
 struct DecisionData {
   const DecisionSpace& space;

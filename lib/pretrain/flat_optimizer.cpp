@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "finetune/flat_adamw.h"
-#include "pretrain/side_by_side.h"
+#include "model/side_by_side.h"
 
 namespace elastify {
 namespace {

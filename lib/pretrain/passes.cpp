@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "pretrain/side_by_side.h"
+#include "model/side_by_side.h"
 
 namespace elastify {
 namespace {

@@ -7,12 +7,16 @@
 namespace elrt {
 namespace {
 
-// Rows of a quantised matrix that a thread takes at once: whole panels. Decoding reads a tiled matrix in strides; four panels side by
-// side make them long enough for the memory, where enough pieces are left to balance.
-std::uint32_t panel_granule(const kernels::Matmul& job, std::size_t threads) {
-  const std::size_t panels = (job.outputs + kernels::kPanelRows - 1) / kernels::kPanelRows;
-  const std::size_t side_by_side = job.weights->tiled ? std::clamp<std::size_t>(panels / (4 * threads), 1, 4) : 1;
-  return static_cast<std::uint32_t>(side_by_side) * kernels::kPanelRows;
+// A multiple of this many rows goes to a thread at once: whole panels, or row blocks of the float kernels.
+std::uint32_t row_granule(const kernels::Matmul& job) {
+  return job.weights->quantised() || job.tokens > kernels::kStreamedTokens ? kernels::kPanelRows : 8;
+}
+
+// Few tokens are bound by the memory, which is fastest on long stretches; at least two of them for each thread balance.
+std::uint32_t stretch_rows(const kernels::Matmul& job, std::size_t threads) {
+  if (job.tokens > kernels::kStreamedTokens) return 0;
+  const std::uint32_t most = job.weights->quantised() ? kernels::kStreamedPanels * kernels::kPanelRows : kernels::kStreamedRows;
+  return std::min(most, static_cast<std::uint32_t>(job.outputs / (2 * threads)));
 }
 
 }  // namespace
@@ -63,15 +67,14 @@ void Forward::multiply(std::span<const kernels::Matmul> jobs) {
   // Pieces of about this many multiplications: long against the cost of handing one out, short enough to balance.
   constexpr std::uint64_t kPieceWork = 1u << 16;
   constexpr std::uint64_t kAloneWork = 1u << 14;  // below it, waking the others costs more than they save
-  constexpr std::uint32_t kRowGranule = 8;  // the kernel's row block; keeps pieces free of single rows
   std::array<std::uint32_t, 6> piece_rows{}, pieces{};
   std::size_t total = 0;
   std::uint64_t work = 0;
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     const std::uint64_t row_work = std::max<std::uint64_t>(1, std::uint64_t{jobs[j].inputs} * jobs[j].tokens);
     const auto rows = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kPieceWork / row_work, 1, 1u << 20));
-    const std::uint32_t granule = jobs[j].weights->quantised() ? panel_granule(jobs[j], pool_.threads()) : kRowGranule;
-    piece_rows[j] = (rows + granule - 1) / granule * granule;
+    const std::uint32_t granule = row_granule(jobs[j]);
+    piece_rows[j] = (std::max(rows, stretch_rows(jobs[j], pool_.threads())) + granule - 1) / granule * granule;
     pieces[j] = (jobs[j].outputs + piece_rows[j] - 1) / piece_rows[j];
     total += pieces[j];
     work += row_work * jobs[j].outputs;

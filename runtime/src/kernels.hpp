@@ -40,6 +40,9 @@ inline constexpr std::uint32_t kLowRank = 32;
 void matmul_low_rank(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);
 
 inline constexpr std::uint32_t kPanelRows = format::kPanelOutputs;
+// Up to kStreamedTokens tokens read the weights as they stream from memory, this many rows or panels at once: fewer in a call make
+// the stretches of a tiled matrix too short.
+inline constexpr std::uint32_t kStreamedTokens = 6, kStreamedRows = 256, kStreamedPanels = 16;
 
 // Row `row` of `out` from the padded floats x, `width` of them counted.
 void quantise_row(const float* x, std::size_t width, QuantisedRows& out, std::size_t row);

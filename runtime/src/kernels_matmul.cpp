@@ -4,6 +4,7 @@
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -26,11 +27,17 @@ constexpr int kBlockRows = 4;  // 32 registers: 4 x 6 sums and 4 rows of weights
 constexpr int kBlockRows = 2;  // 16 registers: 2 x 6 sums and 2 rows of weights
 #endif
 constexpr int kBlockTokens = 6;
-constexpr int kSingleRows = 8;  // one token: eight independent sums hide the latency of an addition
+// One token: independent sums hide the latency of an addition, but every row is one more stream from memory.
+constexpr int kSingleRows = HWY_TARGET <= HWY_AVX3 ? 4 : 8;
 
 HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
 HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
+}
+
+// Into the second-level cache, which takes more lines at once than the first.
+HWY_INLINE void fetch(const void* data, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(data) + at, 0, 2);
 }
 
 HWY_INLINE float to_float(float value) { return value; }
@@ -61,8 +68,46 @@ HWY_INLINE void add_tail(const W* w, std::size_t row_stride, std::uint32_t count
   add_tile<Rows, Tokens>(&rows[0][0], kTile, x, x_stride, sums);
 }
 
+// Sums neighbours until one lane of each vector is left, as one tree for all of them: out[i] is vectors[i]'s sum, whatever Count is.
+template <int Count>
+HWY_INLINE void sum_lanes(V (&vectors)[Count], float (&out)[Count]) {
+  const D d;
+  int left = Count;
+#if HWY_TARGET != HWY_SCALAR
+  for (std::size_t lanes = hn::Lanes(d); lanes > 1; lanes /= 2) {
+    for (int i = 0; i < left; i += 2) {
+      const V low = vectors[i], high = vectors[i + 1 < left ? i + 1 : i];
+      vectors[i / 2] = hn::Add(hn::ConcatEven(d, high, low), hn::ConcatOdd(d, high, low));
+    }
+    left = (left + 1) / 2;
+  }
+#endif
+  alignas(64) float sums[Count + kTile];
+  for (int i = 0; i < left; ++i) hn::StoreU(vectors[i], d, sums + i * hn::Lanes(d));
+  for (int i = 0; i < Count; ++i) out[i] = sums[i];
+}
+
+template <int Rows, int Tokens>
+HWY_INLINE void store_outputs(const Matmul& job, std::uint32_t output, std::uint32_t token, const V (&sums)[Rows][Tokens]) {
+  V flat[Rows * Tokens];
+  float products[Rows * Tokens];
+  for (int r = 0; r < Rows; ++r) {
+    for (int t = 0; t < Tokens; ++t) flat[t * Rows + r] = sums[r][t];
+  }
+  sum_lanes(flat, products);
+  for (int t = 0; t < Tokens; ++t) {
+    float* y = job.y + (token + t) * job.y_stride + output;
+    for (int r = 0; r < Rows; ++r) {
+      const float product = job.scale * products[t * Rows + r];
+      const float biased = job.bias == nullptr ? product : product + job.bias[output + r];
+      y[r] = job.accumulate ? y[r] + biased : biased;
+    }
+  }
+}
+
+// `fetch_ahead`: the next Rows rows are fetched while these are multiplied. They lie further on than the hardware looks.
 template <int Rows, int Tokens, typename W>
-HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uint32_t token) {
+HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uint32_t token, bool fetch_ahead) {
   const D d;
   const Matrix& m = *job.weights;
   const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
@@ -75,31 +120,114 @@ HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uin
   const std::uint32_t tail = m.tiled ? 0 : job.inputs % kTile;
   const std::uint32_t tiles = m.tiled ? (job.inputs + kTile - 1) / kTile : job.inputs / kTile;
   for (std::uint32_t tile = 0; tile < tiles; ++tile) {
-    add_tile<Rows, Tokens>(w + tile * m.tile_stride, m.row_stride, x + tile * kTile, job.x_stride, sums);
+    const W* at = w + tile * m.tile_stride;
+    if (fetch_ahead) {
+      for (int r = 0; r < Rows; ++r) fetch(at + (Rows + r) * m.row_stride, kTile * sizeof(W));
+    }
+    add_tile<Rows, Tokens>(at, m.row_stride, x + tile * kTile, job.x_stride, sums);
   }
   if (tail != 0) add_tail<Rows, Tokens>(w + tiles * m.tile_stride, m.row_stride, tail, x + tiles * kTile, job.x_stride, sums);
-  for (int r = 0; r < Rows; ++r) {
-    for (int t = 0; t < Tokens; ++t) {
-      float* y = job.y + (token + t) * job.y_stride + output + r;
-      const float product = job.scale * hn::GetLane(hn::SumOfLanes(d, sums[r][t]));
-      const float biased = job.bias == nullptr ? product : product + job.bias[output + r];
-      *y = job.accumulate ? *y + biased : biased;
+  store_outputs(job, output, token, sums);
+}
+
+// Rows of one token side by side, a tile of each in turn: the order of a tiled matrix's bytes. A matrix wider than a page would
+// otherwise be read in short pieces of many pages. `rows` is a multiple of kSingleRows; their sums wait in the first-level cache.
+constexpr std::uint32_t kStretchRows = kStreamedRows;
+
+template <typename W>
+HWY_NOINLINE void stream_tiles(const Matmul& job, std::uint32_t output, std::uint32_t rows) {
+  const D d;
+  const Matrix& m = *job.weights;
+  const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
+  V sums[kStretchRows / kSingleRows][kSingleRows][1];
+  for (auto& group : sums) {
+    for (auto& sum : group) sum[0] = hn::Zero(d);
+  }
+  const std::uint32_t tiles = (job.inputs + kTile - 1) / kTile;
+  for (std::uint32_t tile = 0; tile < tiles; ++tile) {
+    for (std::uint32_t group = 0; group < rows / kSingleRows; ++group) {
+      const W* at = w + tile * m.tile_stride + group * kSingleRows * m.row_stride;
+      fetch(at + 2 * m.tile_stride, kSingleRows * kTile * sizeof(W));
+      add_tile<kSingleRows, 1>(at, m.row_stride, job.x + tile * kTile, job.x_stride, sums[group]);
     }
   }
+  for (std::uint32_t group = 0; group < rows / kSingleRows; ++group) store_outputs(job, output + group * kSingleRows, 0, sums[group]);
 }
 
 template <int Tokens, typename W>
 void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, std::uint32_t token) {
-  constexpr int kRows = Tokens == 1 ? kSingleRows : kBlockRows;
+  constexpr std::uint32_t kRows = Tokens == 1 ? kSingleRows : kBlockRows;
   std::uint32_t output = begin;
-  for (; output + kRows <= end; output += kRows) matmul_block<kRows, Tokens, W>(job, output, token);
-  for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token);
+  if (job.tokens == 1 && job.weights->tiled) {
+    while (end - output >= kRows) {
+      const std::uint32_t rows = std::min(kStretchRows, (end - output) / kRows * kRows);
+      stream_tiles<W>(job, output, rows);
+      output += rows;
+    }
+  }
+  for (; output + kRows <= end; output += kRows) {
+    matmul_block<kRows, Tokens, W>(job, output, token, Tokens == 1 && output + 2 * kRows <= end);
+  }
+  for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token, false);
+}
+
+// Many tokens: a stretch of their inputs stays in the first-level cache while kGroupRows rows pass, whose sums wait there too.
+constexpr std::uint32_t kStretchTiles = 16, kGroupRows = 32;
+
+template <int Rows, int Tokens>
+HWY_INLINE void load_sums(const float* from, V (&sums)[Rows][Tokens]) {
+  const D d;
+  for (int r = 0; r < Rows; ++r) {
+    for (int t = 0; t < Tokens; ++t) sums[r][t] = hn::Load(d, from + (r * Tokens + t) * hn::Lanes(d));
+  }
+}
+
+template <int Rows, int Tokens>
+HWY_INLINE void store_sums(const V (&sums)[Rows][Tokens], float* to) {
+  const D d;
+  for (int r = 0; r < Rows; ++r) {
+    for (int t = 0; t < Tokens; ++t) hn::Store(sums[r][t], d, to + (r * Tokens + t) * hn::Lanes(d));
+  }
+}
+
+template <typename W>
+HWY_NOINLINE void matmul_group(const Matmul& job, std::uint32_t output, std::uint32_t token) {
+  const D d;
+  const Matrix& m = *job.weights;
+  const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
+  const float* x = job.x + token * job.x_stride;
+  alignas(64) float sums[kGroupRows / kBlockRows][kBlockRows * kBlockTokens * hn::MaxLanes(d)] = {};
+  const std::uint32_t tail = m.tiled ? 0 : job.inputs % kTile;
+  const std::uint32_t tiles = m.tiled ? (job.inputs + kTile - 1) / kTile : job.inputs / kTile;
+  for (std::uint32_t first = 0; first < tiles; first += kStretchTiles) {
+    const std::uint32_t last = std::min(tiles, first + kStretchTiles);
+    for (std::uint32_t block = 0; block < kGroupRows / kBlockRows; ++block) {
+      const W* rows = w + block * kBlockRows * m.row_stride;
+      V held[kBlockRows][kBlockTokens];
+      load_sums(sums[block], held);
+      for (std::uint32_t tile = first; tile < last; ++tile) {
+        add_tile<kBlockRows, kBlockTokens>(rows + tile * m.tile_stride, m.row_stride, x + tile * kTile, job.x_stride, held);
+      }
+      store_sums(held, sums[block]);
+    }
+  }
+  for (std::uint32_t block = 0; block < kGroupRows / kBlockRows; ++block) {
+    const W* rows = w + tiles * m.tile_stride + block * kBlockRows * m.row_stride;
+    V held[kBlockRows][kBlockTokens];
+    load_sums(sums[block], held);
+    if (tail != 0) add_tail<kBlockRows, kBlockTokens>(rows, m.row_stride, tail, x + tiles * kTile, job.x_stride, held);
+    store_outputs(job, output + block * kBlockRows, token, held);
+  }
 }
 
 template <typename W>
 void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
   std::uint32_t token = 0;
-  for (; token + kBlockTokens <= job.tokens; token += kBlockTokens) matmul_tokens<kBlockTokens, W>(job, begin, end, token);
+  for (; token + kBlockTokens <= job.tokens; token += kBlockTokens) {
+    std::uint32_t output = begin;
+    for (; output + kGroupRows <= end; output += kGroupRows) matmul_group<W>(job, output, token);
+    matmul_tokens<kBlockTokens, W>(job, output, end, token);
+  }
   switch (job.tokens - token) {
     case 5: return matmul_tokens<5, W>(job, begin, end, token);
     case 4: return matmul_tokens<4, W>(job, begin, end, token);

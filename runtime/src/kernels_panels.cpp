@@ -2,7 +2,6 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels_panels.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <algorithm>

@@ -7,6 +7,7 @@
 // that were unpacked once.
 
 constexpr std::size_t kPanelSide = format::kPanelOutputs;
+constexpr std::size_t kSideBySide = kStreamedPanels;
 constexpr std::size_t kVectors = kPanelSide / hn::MaxLanes(DI());  // of outputs, in a panel
 #if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr int kRegisters = 32;
@@ -90,32 +91,38 @@ constexpr int vectors_at_once(int tokens, int planes) {
   return vectors;
 }
 
-// Few tokens: `Panels` panels side by side, straight from the file, whose blocks are fetched ahead where they do not follow
-// each other in memory.
-template <int Panels, int Tokens, typename File>
-HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::uint32_t end) {
+// What is fetched while a panel is multiplied: its like in the next block of a tiled matrix, or what follows the panel. Left alone, the
+// hardware fetches no further than a page and stops where a tiled matrix's stretch ends. Into the second level: it takes more
+// lines at once than the first, which decides the speed at a memory's latency.
+constexpr std::size_t kFetchAhead = 2048;
+
+HWY_INLINE void fetch(const std::uint8_t* data, std::size_t bytes) {
+  for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(data + at, 0, 2);
+}
+
+// Few tokens, weights straight from the file. `panels` panels side by side pass block by block, in the order of a tiled matrix's
+// bytes; in a matrix of whole rows they are few, as each has bytes of its own that follow each other.
+template <int Tokens, typename File>
+HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::uint32_t end, std::size_t panels) {
   constexpr int kStep = vectors_at_once(Tokens, File::kPlanes);
   const Matrix& m = *job.weights;
   const Inputs x = inputs_from(job, 0);
-  const std::size_t blocks = (job.inputs + kPanelSide - 1) / kPanelSide;
-  VF sums[Panels][kVectors][Tokens];
-  for (auto& panel : sums) {
-    for (auto& vector : panel) {
+  const std::size_t blocks = (job.inputs + kPanelSide - 1) / kPanelSide, bytes = m.panel_bytes();
+  const std::size_t ahead = m.tiled ? m.tile_stride : kFetchAhead;
+  VF sums[kSideBySide][kVectors][Tokens];
+  for (std::size_t p = 0; p < panels; ++p) {
+    for (auto& vector : sums[p]) {
       for (VF& sum : vector) sum = hn::Zero(DF());
     }
   }
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::uint8_t* data = panel_at(m, block, output);
-    if (m.tiled && block + 1 < blocks) {
-      for (std::size_t at = 0; at < Panels * m.panel_bytes(); at += 64) hwy::Prefetch(data + m.tile_stride + at);
-    }
-    for (int p = 0; p < Panels; ++p) {
-      for (std::size_t v = 0; v < kVectors; v += kStep) {
-        add_block<kStep, Tokens>(File{data + p * m.row_stride}, v, x, block, &sums[p][v]);
-      }
+    for (std::size_t p = 0; p < panels; ++p, data += m.row_stride) {
+      fetch(data + ahead, bytes);
+      for (std::size_t v = 0; v < kVectors; v += kStep) add_block<kStep, Tokens>(File{data}, v, x, block, &sums[p][v]);
     }
   }
-  for (int p = 0; p < Panels; ++p) {
+  for (std::size_t p = 0; p < panels; ++p) {
     for (int t = 0; t < Tokens; ++t) {
       alignas(64) float row[kPanelSide];
       for (std::size_t v = 0; v < kVectors; ++v) hn::Store(sums[p][v][t], DF(), row + v * lanes());
@@ -126,12 +133,12 @@ HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::ui
 
 template <int Tokens, typename File>
 void stream_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
-  constexpr int kPanels = 4;  // a tiled matrix's neighbours: one stretch of memory for each block
-  std::uint32_t output = begin;
-  if (job.weights->tiled) {
-    for (; output + (kPanels - 1) * kPanelSide < end; output += kPanels * kPanelSide) stream_panels<kPanels, Tokens, File>(job, output, end);
+  const std::size_t most = job.weights->tiled ? kSideBySide : 1;
+  for (std::uint32_t output = begin; output < end;) {
+    const std::size_t panels = std::min<std::size_t>(most, (end - output + kPanelSide - 1) / kPanelSide);
+    stream_panels<Tokens, File>(job, output, end, panels);
+    output += panels * kPanelSide;
   }
-  for (; output < end; output += kPanelSide) stream_panels<1, Tokens, File>(job, output, end);
 }
 
 // Many tokens. A stretch of blocks of one panel, unpacked, stays in the first-level cache while a strip of tokens passes; the

@@ -12,6 +12,7 @@ constexpr char kExamples[] = R"(Examples:
   elastic-run generate model.gguf --prompt "Hello" --temperature 0.8 --top-p 0.95 --seed 7 --json
   elastic-run calibrate model.gguf
   elastic-run generate model.gguf --prompt "Hello" --ttft 0.4 --tpot 0.7 --json
+  elastic-run replay model.gguf --requests trace.jsonl --count 1000
   elastic-run score model.gguf --level 50 --text-file story.txt --json
   elastic-run bench model.gguf --levels 20,50,100 --threads 2
 
@@ -30,6 +31,7 @@ int main(int argc, char** argv) {
     elastic_run::register_score(app);
     elastic_run::register_bench(app);
     elastic_run::register_calibrate(app);
+    elastic_run::register_replay(app);
     app.parse(argc, argv);
     return 0;
   } catch (const CLI::ParseError& error) {

@@ -63,5 +63,6 @@ void register_generate(CLI::App& app);
 void register_score(CLI::App& app);
 void register_bench(CLI::App& app);
 void register_calibrate(CLI::App& app);
+void register_replay(CLI::App& app);
 
 }  // namespace elastic_run

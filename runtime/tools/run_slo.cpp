@@ -24,6 +24,13 @@ void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level)
   tpot->needs(options.ratio)->excludes(options.milliseconds)->excludes(tpot_ms)->excludes(level);
   options.milliseconds->needs(tpot_ms)->excludes(level);
   tpot_ms->needs(options.milliseconds)->excludes(level);
+  add_service_options(command, options);
+  options.details.push_back(command.add_option("--question", options.question, "stands behind the prompt, on a line of its own, and is never shortened; without it the\n"
+                                                                               "prompt's last line is the question"));
+  options.details.push_back(command.add_flag("--keep-numbers", options.keep_numbers, "words with digits stay where the prompt is shortened"));
+}
+
+void add_service_options(CLI::App& command, SloOptions& options) {
   options.details = {
       command.add_option("--latency", options.table, "the table of elastic-run calibrate; default: FILE.latency.json"),
       command.add_option("--fallback", options.fallback, "which feasible decision: best (by the accuracy the artifact expects, or the largest) or random (by --seed)")
@@ -31,9 +38,6 @@ void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level)
           ->capture_default_str(),
       command.add_option("--margin", options.margin, "predictions grow by this share before they are held against the objective, 0 to 1")
           ->capture_default_str(),
-      command.add_option("--question", options.question, "stands behind the prompt, on a line of its own, and is never shortened; without it the\n"
-                                                         "prompt's last line is the question"),
-      command.add_flag("--keep-numbers", options.keep_numbers, "words with digits stay where the prompt is shortened"),
       command.add_flag("--no-tlm", options.no_tlm, "do not ask the tiny language model: only the level is chosen")};
 }
 

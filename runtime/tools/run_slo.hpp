@@ -28,7 +28,10 @@ struct SloOptions {
 // --ttft with --tpot, or --ttft-ms with --tpot-ms, either instead of `level`; --latency, --fallback and --margin with them.
 void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level);
 
-// A service of `artifact` for one request; `seed` is the random fallback's. Says on stderr where there is no TLM to ask.
+// --latency, --fallback, --margin and --no-tlm alone.
+void add_service_options(CLI::App& command, SloOptions& options);
+
+// A service of `artifact`; `seed` is the random fallback's. Says on stderr where there is no TLM to ask.
 elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact, const elrt::SessionOptions& session, std::uint64_t seed);
 
 // Adds the fields of a request that was served under `slo` to generate's.

@@ -83,7 +83,7 @@ TEST_CASE("AdamW on one buffer takes the published steps", "[finetune][unit]") {
   CHECK(optimizer.steps() == 5);
 }
 
-TEST_CASE("a step read in several passes equals the same step read in one", "[finetune][unit]") {
+TEST_CASE("a step read in several passes, one by one or side by side, equals the same step read in one", "[finetune][unit]") {
   const Decoder decoder(tiny_model({}, 1, torch::kFloat64));
   TokenRows rows = pattern_rows(8, 12);
   rows.targets.narrow(0, 0, 3).narrow(1, 0, 9).fill_(kIgnore);  // passes with unequal numbers of targets
@@ -92,15 +92,19 @@ TEST_CASE("a step read in several passes equals the same step read in one", "[fi
   FinetuneConfig config = quick_config();
   config.batch_rows = 8;
   config.distill_weight = 0.5;
-  const auto stepped = [&](std::int64_t accumulation) {
+  const auto stepped = [&](std::int64_t accumulation, std::int64_t workers) {
     config.accumulation = accumulation;
+    config.workers = workers;
     Stepper stepper(decoder, start, config, &teacher, 1);
     const auto outcome = stepper.step(rows, torch::arange(8, torch::kInt64), 1, 1e-2);
     return std::make_pair(outcome.loss, stepper.flat().values.clone());
   };
-  const auto once = stepped(1), split = stepped(4);
+  const auto once = stepped(1, 1), split = stepped(4, 1), beside = stepped(4, 2);
   CHECK(once.first == Approx(split.first).epsilon(1e-10));
   CHECK(torch::allclose(once.second, split.second, 1e-6, 1e-8));
+  CHECK(beside.first == split.first);
+  CHECK(torch::equal(beside.second, split.second));
+  CHECK(mean_loss(decoder, &start, rows, 3, 2) == mean_loss(decoder, &start, rows, 3, 1));
 }
 
 TEST_CASE("a gradient longer than clip_norm is shortened to it, a shorter one kept", "[finetune][unit]") {

@@ -96,3 +96,21 @@ TEST_CASE("a decision-head that cannot know the right decision is no better than
   CHECK(accuracy(mean, "tlm") == Approx(accuracy(mean, "single")).margin(0.12));
   CHECK(accuracy(mean, "tlm") < accuracy(mean, "oracle") - 0.2);
 }
+
+TEST_CASE("what is not feasible has no share of the decision-head's loss", "[label][unit]") {
+  torch::Tensor model = torch::tensor({{0.5, 9.0, -1.0}, {1.0, 2.0, 3.0}}, torch::kFloat64), prompt = torch::tensor({{0.2, -0.3}, {0.0, 1.0}}, torch::kFloat64);
+  model.requires_grad_(), prompt.requires_grad_();
+  const auto cells = [](std::vector<double> row) {  // of the first row; the second is all zeros
+    row.resize(12);
+    return torch::tensor(row, torch::kFloat64).view({2, 3, 2});
+  };
+  const torch::Tensor feasible = cells({1, 1, 0, 0, 1, 0}).to(torch::kBool);
+  const torch::Tensor utility = cells({0.9, 0, 0, 1, 0.5, 0});  // the 1 is out of reach
+  const torch::Tensor loss = utility_loss({model, prompt}, utility, torch::full({2, 3, 2}, 0.1, torch::kFloat64), feasible);
+  const double a = std::exp(0.5 + 0.2), b = std::exp(0.5 - 0.3), c = std::exp(-1.0 + 0.2);
+  CHECK(loss.item<double>() == Approx(-std::log((0.9 * a + 0.5 * c) / (a + b + c))).epsilon(1e-12));
+  loss.backward();
+  CHECK(model.grad()[0][1].item<double>() == 0);
+  CHECK(model.grad()[1].abs().max().item<double>() == 0);  // nothing is feasible
+  CHECK(model.grad()[0][0].item<double>() < 0);
+}

@@ -306,3 +306,43 @@ TEST_CASE("bad input gives one line and the right status", "[runtime][cli]") {
   CHECK(message.out.find("101 tokens") != std::string::npos);
   CHECK(std::count(message.out.begin(), message.out.end(), '\n') == 1);
 }
+
+TEST_CASE("replay counts objectives of many requests and checks answers", "[runtime][unit]") {
+  const Calibrated calibrated;
+  const std::string line = R"({"family": "F", "context": "ab cab c", "question": "ab", "slo": [TTFT, TPOT], "options": ["zzz", "ab"], "answer": 0})";
+  const auto with_slo = [&](std::string family, std::string ttft, std::string tpot) {
+    std::string text = line;
+    for (const auto& [name, value] : {std::pair{std::string("F"), family}, {std::string("TTFT"), ttft}, {std::string("TPOT"), tpot}}) {
+      const auto at = text.find(name == "F" ? "\"F\"" : name) + (name == "F" ? 1 : 0);
+      text.replace(at, name.size(), value);
+    }
+    return text + "\n";
+  };
+  const auto replay = [&](const std::string& lines, const std::string& options) {
+    const TemporaryFile trace(std::vector<unsigned char>(lines.begin(), lines.end()));
+    return run("replay " + calibrated.file + " --threads 1 --max-tokens 4 --requests " + trace.path().string() + " " + options, "2>&1");
+  };
+  // The table's times are seconds: every feasible request is met. A share of 0.01 is not feasible, that of level 20 is 0.25.
+  const std::string lines = with_slo("easy", "1", "1") + "\n" + with_slo("easy", "0.6", "0.6") + with_slo("hard", "0.01", "0.01");
+  const Outcome served = replay(lines, "--no-tlm --json");
+  INFO(served.out);
+  REQUIRE(served.status == 0);
+  const json result = json::parse(served.out);
+  CHECK(result["kinds"]["easy"]["requests"] == 2);
+  CHECK(result["kinds"]["easy"]["feasible"] == 2);
+  CHECK(result["kinds"]["easy"]["met_of_feasible"] == 2);
+  CHECK(result["kinds"]["hard"]["feasible"] == 0);
+  CHECK(result["all"]["requests"] == 3);
+  CHECK(result["all"]["checked"] == 3);
+  CHECK(result["all"]["right"] == 0);
+  CHECK(result["all"]["predicted_ttft_ms"]["median"].get<double>() == Approx(2000));
+  CHECK(result["all"]["ttft_measured_over_predicted"]["p95"].get<double>() < 1);
+  CHECK(json::parse(replay(lines, "--no-tlm --json --count 7").out)["all"]["requests"] == 7);
+  CHECK(replay(lines, "--no-tlm").out.find("| all | 3 | 2 | 100.0 %") != std::string::npos);
+
+  const Outcome malformed = replay(with_slo("easy", "1", "1") + "{\"context\": \"ab\"}\n", "--no-tlm");
+  CHECK(malformed.status == 3);
+  CHECK(malformed.out.find(":2: expected an object with context, question and slo") != std::string::npos);
+  CHECK(replay("\n", "--no-tlm").status == 3);
+  CHECK(replay(with_slo("easy", "0", "1"), "--no-tlm").status == 2);
+}

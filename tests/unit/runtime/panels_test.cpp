@@ -1,8 +1,6 @@
 // Quantised matrix products against plain double loops, on every instruction set that this processor has.
 #include <catch2/catch.hpp>
 
-#include <hwy/targets.h>
-
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -13,7 +11,9 @@
 #include "kernels.hpp"
 #include "support/gguf_builder.h"
 #include "support/panel_builder.h"
+#include "unit/runtime/instruction_sets.h"
 
+using elastify_test::for_each_target;
 using elastify_test::kQ4;
 using elastify_test::kQ8;
 using elastify_test::PanelMatrix;
@@ -23,27 +23,6 @@ using elrt::TensorType;
 namespace kernels = elrt::kernels;
 
 namespace {
-
-// Runs body(name, fused) once per instruction set; `fused`: its multiply-add rounds once.
-template <typename Body>
-void for_each_target(const Body& body) {
-  const std::int64_t all = hwy::SupportedTargets() & HWY_TARGETS;
-  const auto run = [&](std::int64_t target, bool extension) {
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    kernels::allow_byte_dot_extension(extension);
-    body(std::string(kernels::target_name()) + (extension ? " with extensions" : ""), HWY_ARCH_ARM || target <= HWY_AVX2);
-  };
-  for (int bit = 0; bit < 63; ++bit) {
-    const std::int64_t target = std::int64_t{1} << bit;
-    if ((all & target) == 0) continue;
-    run(target, false);
-    if (target == HWY_AVX3 || target == HWY_NEON) run(target, true);
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  kernels::allow_byte_dot_extension(true);
-}
 
 struct Random {
   std::mt19937 engine;

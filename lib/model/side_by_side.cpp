@@ -1,4 +1,4 @@
-#include "pretrain/side_by_side.h"
+#include "model/side_by_side.h"
 
 #include <torch/types.h>
 
@@ -31,5 +31,11 @@ void run_side_by_side(std::size_t count, std::size_t workers, const std::functio
   for (auto& other : others) other.join();
   if (failure) std::rethrow_exception(failure);
 }
+
+SharedThreads::SharedThreads(std::int64_t workers) : before_(torch::get_num_threads()) {
+  if (workers > 1) torch::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, before_ / workers)));
+}
+
+SharedThreads::~SharedThreads() { torch::set_num_threads(before_); }
 
 }  // namespace elastify

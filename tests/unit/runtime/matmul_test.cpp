@@ -1,0 +1,116 @@
+// Products of float matrices against plain double loops, on every instruction set that this processor has.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "kernels.hpp"
+#include "support/gguf_builder.h"
+#include "unit/runtime/instruction_sets.h"
+
+using elastify_test::for_each_target;
+using elrt::Matrix;
+using elrt::TensorType;
+namespace kernels = elrt::kernels;
+
+namespace {
+
+struct Random {
+  std::mt19937 engine;
+  std::uint32_t integer(std::uint32_t low, std::uint32_t high) { return std::uniform_int_distribution<std::uint32_t>(low, high)(engine); }
+  float real() { return std::uniform_real_distribution<float>(-2, 2)(engine); }
+};
+
+// A matrix as it lies in a file; what pads its tiles is zero, what lies behind its rows is not a number.
+struct Weights {
+  std::vector<float> values;  // [outputs][inputs], as stored
+  std::vector<std::uint8_t> bytes;
+  Matrix matrix;
+
+  Weights(Random& random, TensorType type, bool tiled, std::uint32_t outputs, std::uint32_t inputs) : values(std::size_t{outputs} * inputs) {
+    matrix.type = type, matrix.tiled = tiled, matrix.outputs = outputs, matrix.inputs = inputs;
+    matrix.tile_stride = tiled ? std::size_t{32} * outputs : 32;
+    matrix.row_stride = tiled ? 32 : inputs;
+    const std::size_t size = matrix.element_bytes(), elements = tiled ? (inputs + 31) / 32 * matrix.tile_stride : values.size();
+    bytes.assign(elements * size, 0);
+    for (std::size_t o = 0; o < outputs; ++o) {
+      for (std::size_t i = 0; i < inputs; ++i) values[o * inputs + i] = put((i / 32 * matrix.tile_stride + o * matrix.row_stride + i % 32) * size, random.real());
+    }
+    bytes.resize(bytes.size() + 64 * size, 0xFF);
+    matrix.data = reinterpret_cast<const std::byte*>(bytes.data());
+  }
+
+  float put(std::size_t at, float value) {
+    if (matrix.type == TensorType::kF32) return std::memcpy(&bytes[at], &value, 4), value;
+    const std::uint16_t half = elastify_test::half_from_float(value);
+    std::memcpy(&bytes[at], &half, 2);
+    return elastify_test::float_from_half_bits(half);
+  }
+};
+
+struct Product {
+  std::uint32_t outputs, inputs, tokens;
+  std::size_t stride;
+  std::vector<float> x, bias;
+
+  Product(Random& random, const Matrix& m, std::uint32_t count) : outputs(m.outputs), inputs(m.inputs), tokens(count) {
+    if (m.tiled) inputs = random.integer(1, m.inputs);
+    else outputs = random.integer(1, m.outputs);
+    stride = kernels::padded(inputs) + 32 * random.integer(0, 1);
+    x.resize(tokens * stride);
+    for (std::size_t t = 0; t < tokens; ++t) std::generate_n(&x[t * stride], inputs, [&] { return random.real(); });
+    bias.resize(outputs);
+    for (float& value : bias) value = random.real();
+  }
+
+  // Tokens first.. of it, in pieces of `piece` outputs.
+  std::vector<float> run(const Matrix& m, std::uint32_t first, std::uint32_t count, std::uint32_t piece) const {
+    std::vector<float> y(std::size_t{count} * outputs, 1);
+    kernels::Matmul job{&m, outputs, inputs, &x[first * stride], stride, y.data(), outputs, count, 0.5f, true, bias.data()};
+    for (std::uint32_t begin = 0; begin < outputs; begin += piece) kernels::matmul(job, begin, std::min(outputs, begin + piece));
+    return y;
+  }
+};
+
+// A sum of n rounded products in any order is within n units of the sum of their sizes (Higham 2002, 3.1); y, scale and bias add a few.
+void check_against_double(const Weights& weights, const Product& p, const std::vector<float>& y) {
+  double worst = 0;
+  for (std::uint32_t t = 0; t < p.tokens; ++t) {
+    for (std::uint32_t o = 0; o < p.outputs; ++o) {
+      double sum = 0, size = 0;
+      for (std::uint32_t i = 0; i < p.inputs; ++i) {
+        const double term = static_cast<double>(weights.values[o * weights.matrix.inputs + i]) * p.x[t * p.stride + i];
+        sum += term, size += std::abs(term);
+      }
+      const double exact = 1 + 0.5 * sum + p.bias[o], bound = std::ldexp((p.inputs + 4) * (0.5 * size + std::abs(p.bias[o]) + 1), -24);
+      worst = std::max(worst, std::isfinite(y[t * p.outputs + o]) ? std::abs(y[t * p.outputs + o] - exact) / bound : std::numeric_limits<double>::infinity());
+    }
+  }
+  CHECK(worst <= 1);
+}
+
+}  // namespace
+
+TEST_CASE("float products equal a plain double loop, and no bit depends on batch or pieces", "[runtime][unit]") {
+  Random random{std::mt19937(3)};
+  for (int round = 0; round < 80; ++round) {
+    const auto type = round % 2 == 0 ? TensorType::kF32 : TensorType::kF16;
+    const Weights weights(random, type, round % 4 < 2, random.integer(1, 300), random.integer(33, 900));
+    const Product product(random, weights.matrix, random.integer(0, 4) == 0 ? random.integer(15, 40) : random.integer(1, 14));
+    const std::uint32_t piece = 8 * random.integer(1, 40), token = random.integer(0, product.tokens - 1);
+    for_each_target([&](const std::string& target, bool) {
+      INFO(target << ", " << elrt::type_name(type) << (weights.matrix.tiled ? " tiles " : " rows ") << product.outputs << " x " << product.inputs << ", "
+                  << product.tokens << " tokens");
+      const std::vector<float> whole = product.run(weights.matrix, 0, product.tokens, product.outputs);
+      check_against_double(weights, product, whole);
+      CHECK(product.run(weights.matrix, 0, product.tokens, piece) == whole);
+      const std::vector<float> alone = product.run(weights.matrix, token, 1, piece);
+      CHECK(std::equal(alone.begin(), alone.end(), whole.begin() + std::ptrdiff_t{token} * product.outputs));
+    });
+  }
+}
