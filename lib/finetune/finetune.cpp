@@ -166,7 +166,7 @@ void save_finetune_summary(const fs::path& json_path, const FinetuneSummary& sum
 
 std::int64_t finetune_memory_bytes(const ModelConfig& model, const LevelWidths& widths, const FinetuneConfig& config,
                                    std::int64_t train_rows, std::int64_t seq, std::int64_t element_bytes) {
-  const std::int64_t tokens = config.batch_rows / config.accumulation * seq;
+  const std::int64_t tokens = config.batch_rows / config.accumulation * seq * std::min(config.workers, config.accumulation);
   const std::int64_t weights = model.weights_outside_blocks() + model.num_layers * model.weights_per_block();
   std::int64_t adapter = 0, activations = 6 * tokens * model.vocab_size;  // logits of both, probabilities, gradients
   for (std::size_t layer = 0; layer < widths.neurons.size(); ++layer) {

@@ -96,7 +96,8 @@ TEST_CASE("a step read in several passes, one by one or side by side, equals the
     config.accumulation = accumulation;
     config.workers = workers;
     Stepper stepper(decoder, start, config, &teacher, 1);
-    const auto outcome = stepper.step(rows, torch::arange(8, torch::kInt64), 1, 1e-2);
+    stepper.step(rows, torch::arange(8, torch::kInt64), 1, 1e-2);
+    const auto outcome = stepper.step(rows, torch::arange(8, torch::kInt64), 2, 1e-2);  // sees what the first one changed
     return std::make_pair(outcome.loss, stepper.flat().values.clone());
   };
   const auto once = stepped(1, 1), split = stepped(4, 1), beside = stepped(4, 2);
