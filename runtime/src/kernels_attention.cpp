@@ -58,45 +58,90 @@ struct Q8Row {
   }
 };
 
-template <typename Row>
-HWY_INLINE float dot(const float* query, const Row& row, std::size_t count) {
+#include "lane_sums-inl.hpp"
+
+constexpr int kRowsAtOnce = 8;
+
+// scores[c] = scale * query . row c, for Count rows that follow each other; a score's bits do not depend on Count.
+template <int Count, typename Row>
+HWY_INLINE void score_rows(const Attention& job, const std::byte* rows, float* scores) {
   const D d;
-  const std::size_t lanes = hn::Lanes(d), block = Row::block(count);
-  V total = hn::Zero(d);
-  float rest = 0;
-  for (std::size_t first = 0; first < count; first += block) {
-    const std::size_t last = std::min(count, first + block);
-    const float scale = row.scale(first / block);
-    V sum = hn::Zero(d);
+  const std::size_t lanes = hn::Lanes(d), dim = job.head_dim, block = Row::block(dim);
+  V totals[Count];
+  float rest[Count] = {}, dots[Count];
+  for (V& total : totals) total = hn::Zero(d);
+  for (std::size_t first = 0; first < dim; first += block) {
+    const std::size_t last = std::min(dim, first + block);
+    V sums[Count];
+    for (V& sum : sums) sum = hn::Zero(d);
     std::size_t i = first;
-    for (; i + lanes <= last; i += lanes) sum = hn::MulAdd(hn::LoadU(d, query + i), row.vector(i), sum);
-    total = hn::MulAdd(sum, hn::Set(d, scale), total);
-    for (; i < last; ++i) rest += query[i] * row.value(i) * scale;
+    for (; i + lanes <= last; i += lanes) {
+      const V query = hn::LoadU(d, job.query + i);
+      for (int c = 0; c < Count; ++c) sums[c] = hn::MulAdd(query, Row(rows + c * job.row_bytes, dim).vector(i), sums[c]);
+    }
+    for (int c = 0; c < Count; ++c) {
+      const Row row(rows + c * job.row_bytes, dim);
+      const float scale = row.scale(first / block);
+      totals[c] = hn::MulAdd(sums[c], hn::Set(d, scale), totals[c]);
+      for (std::size_t t = i; t < last; ++t) rest[c] += job.query[t] * row.value(t) * scale;
+    }
   }
-  return hn::GetLane(hn::SumOfLanes(d, total)) + rest;
+  sum_lanes(totals, dots);
+  for (int c = 0; c < Count; ++c) scores[c] = job.scale * (dots[c] + rest[c]);
+}
+
+// Rows of values, one per weight.
+struct ValueRows {
+  const std::byte* rows;
+  std::size_t row_bytes, head_dim;
+  const float* weights;
+  std::size_t count;
+
+  template <typename Row>
+  HWY_INLINE Row row(std::size_t j) const { return Row(rows + j * row_bytes, head_dim); }
+};
+
+// out[i..] = the weighted sum of Vectors vectors of the rows, held in registers while the rows pass.
+template <int Vectors, typename Row>
+HWY_INLINE void sum_vectors(const ValueRows& values, std::size_t i, float* out) {
+  const D d;
+  const std::size_t lanes = hn::Lanes(d), block = i / Row::block(values.head_dim);
+  V sums[Vectors];
+  for (V& sum : sums) sum = hn::Zero(d);
+  for (std::size_t j = 0; j < values.count; ++j) {
+    const Row row = values.row<Row>(j);
+    const V factor = hn::Set(d, values.weights[j] * row.scale(block));
+    for (int v = 0; v < Vectors; ++v) sums[v] = hn::MulAdd(factor, row.vector(i + v * lanes), sums[v]);
+  }
+  for (int v = 0; v < Vectors; ++v) hn::StoreU(sums[v], d, out + i + v * lanes);
 }
 
 template <typename Row>
-HWY_INLINE void add_scaled(float* out, const Row& row, float factor, std::size_t count) {
-  const D d;
-  const std::size_t lanes = hn::Lanes(d), block = Row::block(count);
-  for (std::size_t first = 0; first < count; first += block) {
-    const std::size_t last = std::min(count, first + block);
-    const float scale = factor * row.scale(first / block);
-    const V f = hn::Set(d, scale);
+HWY_INLINE void weighted_sum(const ValueRows& values, float* out) {
+  const std::size_t lanes = hn::Lanes(D()), block = Row::block(values.head_dim);
+  for (std::size_t first = 0; first < values.head_dim; first += block) {
+    const std::size_t last = std::min(values.head_dim, first + block);
     std::size_t i = first;
-    for (; i + lanes <= last; i += lanes) hn::StoreU(hn::MulAdd(f, row.vector(i), hn::LoadU(d, out + i)), d, out + i);
-    for (; i < last; ++i) out[i] += scale * row.value(i);
+    for (; i + 8 * lanes <= last; i += 8 * lanes) sum_vectors<8, Row>(values, i, out);
+    for (; i + 4 * lanes <= last; i += 4 * lanes) sum_vectors<4, Row>(values, i, out);
+    for (; i + lanes <= last; i += lanes) sum_vectors<1, Row>(values, i, out);
+    for (; i < last; ++i) {
+      out[i] = 0;
+      for (std::size_t j = 0; j < values.count; ++j) {
+        const Row row = values.row<Row>(j);
+        out[i] += values.weights[j] * row.scale(first / block) * row.value(i);
+      }
+    }
   }
 }
 
 // scores <- exp(scores - max), zero in the padding; returns their sum.
 HWY_INLINE float exponentials(float* scores, std::size_t count) {
   const D d;
-  float highest = scores[0];
-  for (std::size_t i = 1; i < count; ++i) highest = scores[i] > highest ? scores[i] : highest;
   for (std::size_t i = count; i < padded(count); ++i) scores[i] = -std::numeric_limits<float>::infinity();
-  const V shift = hn::Set(d, highest);
+  V highest = hn::LoadU(d, scores);  // a NaN may be lost here, but not in its own exponential
+  for (std::size_t i = hn::Lanes(d); i < padded(count); i += hn::Lanes(d)) highest = hn::Max(highest, hn::LoadU(d, scores + i));
+  const V shift = hn::MaxOfLanes(d, highest);
   V sum = hn::Zero(d);
   for (std::size_t i = 0; i < padded(count); i += hn::Lanes(d)) {
     const V weight = hn::Exp(d, hn::Sub(hn::LoadU(d, scores + i), shift));
@@ -111,10 +156,11 @@ HWY_NOINLINE void attend_typed(const Attention& job) {
   const std::size_t count = job.end - job.begin, dim = job.head_dim;
   const std::byte* keys = job.keys + job.begin * job.row_bytes;
   const std::byte* values = job.values + job.begin * job.row_bytes;
-  for (std::size_t j = 0; j < count; ++j) job.scores[j] = job.scale * dot(job.query, Row(keys + j * job.row_bytes, dim), dim);
+  std::size_t j = 0;
+  for (; j + kRowsAtOnce <= count; j += kRowsAtOnce) score_rows<kRowsAtOnce, Row>(job, keys + j * job.row_bytes, job.scores + j);
+  for (; j < count; ++j) score_rows<1, Row>(job, keys + j * job.row_bytes, job.scores + j);
   const float norm = 1.0f / exponentials(job.scores, count);
-  for (std::size_t i = 0; i < dim; ++i) job.out[i] = 0;
-  for (std::size_t j = 0; j < count; ++j) add_scaled(job.out, Row(values + j * job.row_bytes, dim), job.scores[j], dim);
+  weighted_sum<Row>({values, job.row_bytes, dim, job.scores, count}, job.out);
   for (std::size_t i = 0; i < dim; ++i) job.out[i] *= norm;
 }
 

@@ -21,6 +21,8 @@ using D = hn::CappedTag<float, 32>;
 using V = hn::Vec<D>;
 constexpr std::uint32_t kTile = 32;
 
+#include "lane_sums-inl.hpp"
+
 #if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
 constexpr int kBlockRows = 4;  // 32 registers: 4 x 6 sums and 4 rows of weights
 #else
@@ -66,25 +68,6 @@ HWY_INLINE void add_tail(const W* w, std::size_t row_stride, std::uint32_t count
     for (std::uint32_t i = 0; i < count; ++i) rows[r][i] = to_float(w[r * row_stride + i]);
   }
   add_tile<Rows, Tokens>(&rows[0][0], kTile, x, x_stride, sums);
-}
-
-// Sums neighbours until one lane of each vector is left, as one tree for all of them: out[i] is vectors[i]'s sum, whatever Count is.
-template <int Count>
-HWY_INLINE void sum_lanes(V (&vectors)[Count], float (&out)[Count]) {
-  const D d;
-  int left = Count;
-#if HWY_TARGET != HWY_SCALAR
-  for (std::size_t lanes = hn::Lanes(d); lanes > 1; lanes /= 2) {
-    for (int i = 0; i < left; i += 2) {
-      const V low = vectors[i], high = vectors[i + 1 < left ? i + 1 : i];
-      vectors[i / 2] = hn::Add(hn::ConcatEven(d, high, low), hn::ConcatOdd(d, high, low));
-    }
-    left = (left + 1) / 2;
-  }
-#endif
-  alignas(64) float sums[Count + kTile];
-  for (int i = 0; i < left; ++i) hn::StoreU(vectors[i], d, sums + i * hn::Lanes(d));
-  for (int i = 0; i < Count; ++i) out[i] = sums[i];
 }
 
 template <int Rows, int Tokens>
