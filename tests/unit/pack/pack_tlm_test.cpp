@@ -3,6 +3,7 @@
 #include "tlm/dual_head_file.h"
 #include "tlm/tlm_input.h"
 #undef CHECK  // LibTorch's logging defines it too
+#include <algorithm>
 #include <catch2/catch.hpp>
 
 #include <elrt/compression.hpp>
@@ -167,10 +168,12 @@ TEST_CASE("runtime and toolchain compute the same decisions and scores", "[pack]
           const auto scores = runtime->score_words(pieces.value(), slo);
           REQUIRE(proposal.ok());
           REQUIRE(scores.ok());
-          // Equal weights, float32 sums in other orders: logits of size 1 to 10 behind five layers agree to 1e-4.
+          // Equal weights, float32 sums in other orders: logits of size 1 to 10 behind five layers agree to 1e-4; without norms they reach 45, and
+          // rounding grows with them.
           const Outputs exact = toolchain(rounded.model, runtime->wordpiece(), pieces->tokens, words, slo);
-          CHECK(difference(exact.model_level, proposal->model_logits) < 1e-4);
-          CHECK(difference(exact.prompt_level, proposal->prompt_logits) < 1e-4);
+          const auto tolerance = [](const torch::Tensor& logits) { return 1e-5 * std::max(10.0, logits.abs().max().item<double>()); };
+          CHECK(difference(exact.model_level, proposal->model_logits) < tolerance(exact.model_level));
+          CHECK(difference(exact.prompt_level, proposal->prompt_logits) < tolerance(exact.prompt_level));
           CHECK(difference(exact.words, scores.value()) < 1e-4);
           // Against float32 weights: f16 rounds each by at most 2^-11 of its size.
           const Outputs full = toolchain(tlm.model, runtime->wordpiece(), pieces->tokens, words, slo);
