@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 
+#include "fetch.hpp"
 #include "half.hpp"
 #include "kernels.hpp"
 
@@ -35,11 +36,6 @@ constexpr int kSingleRows = HWY_TARGET <= HWY_AVX3 ? 4 : 8;
 HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
 HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
-}
-
-// Into the second-level cache, which takes more lines at once than the first.
-HWY_INLINE void fetch(const void* data, std::size_t bytes) {
-  for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(static_cast<const char*>(data) + at, 0, 2);
 }
 
 HWY_INLINE float to_float(float value) { return value; }

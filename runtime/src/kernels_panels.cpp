@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "elrt/format.h"
+#include "fetch.hpp"
 #include "kernels.hpp"
 
 #if HWY_ARCH_ARM_A64 && HWY_ONCE

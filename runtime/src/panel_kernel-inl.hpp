@@ -92,16 +92,11 @@ constexpr int vectors_at_once(int tokens, int planes) {
 }
 
 // What is fetched while a panel is multiplied: its like in the next block of a tiled matrix, or what follows the panel. Left alone, the
-// hardware fetches no further than a page and stops where a tiled matrix's stretch ends. Into the second level: it takes more
-// lines at once than the first, which decides the speed at a memory's latency.
+// hardware fetches no further than a page and stops where a tiled matrix's stretch ends.
 constexpr std::size_t kFetchAhead = 2048;
 
-HWY_INLINE void fetch(const std::uint8_t* data, std::size_t bytes) {
-  for (std::size_t at = 0; at < bytes; at += 64) __builtin_prefetch(data + at, 0, 2);
-}
-
 // Few tokens, weights straight from the file. `panels` panels side by side pass block by block, in the order of a tiled matrix's
-// bytes; in a matrix of whole rows they are few, as each has bytes of its own that follow each other.
+// bytes; a matrix of whole rows passes one panel at a time, whose bytes follow each other.
 template <int Tokens, typename File>
 HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::uint32_t end, std::size_t panels) {
   constexpr int kStep = vectors_at_once(Tokens, File::kPlanes);

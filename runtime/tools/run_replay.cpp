@@ -22,6 +22,7 @@ struct ReplayCommand : RunOptions {
 };
 
 struct Request {
+  std::size_t line = 0;
   std::string kind, prompt;  // the question closes the prompt
   std::size_t question_bytes = 0;
   elrt::Slo slo;
@@ -50,6 +51,7 @@ std::vector<Request> read_requests(const ReplayCommand& command) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
       requests.push_back(parse_request(json::parse(line)));
+      requests.back().line = number;
     } catch (const json::exception& error) {
       throw CommandError(elrt::bad_data(command.requests + ":" + std::to_string(number) +
                                         ": expected an object with context, question and slo [ttft, tpot]: " + error.what()));
@@ -132,7 +134,11 @@ void run(const ReplayCommand& command) {
     elrt::ServiceRequest asked{request.prompt, request.slo, {}};
     asked.generate.max_tokens = command.max_tokens;
     asked.question_bytes = request.question_bytes;
-    const elrt::Answer answer = take(service.answer(asked));
+    const elrt::Result<elrt::Answer> served = service.answer(asked);
+    if (!served) {
+      throw CommandError({served.failure().status, command.requests + ":" + std::to_string(request.line) + ": " + served.failure().message});
+    }
+    const elrt::Answer& answer = served.value();
     kinds[request.kind].add(request, answer), all.add(request, answer);
     if ((i + 1) % 100 == 0) std::fprintf(stderr, "elastic-run: %zu of %zu requests served\n", i + 1, count);
   }

@@ -344,5 +344,7 @@ TEST_CASE("replay counts objectives of many requests and checks answers", "[runt
   CHECK(malformed.status == 3);
   CHECK(malformed.out.find(":2: expected an object with context, question and slo") != std::string::npos);
   CHECK(replay("\n", "--no-tlm").status == 3);
-  CHECK(replay(with_slo("easy", "0", "1"), "--no-tlm").status == 2);
+  const Outcome refused = replay(with_slo("easy", "1", "1") + with_slo("easy", "0", "1"), "--no-tlm");
+  CHECK(refused.status == 2);
+  CHECK(refused.out.find(":2: ") != std::string::npos);
 }
