@@ -48,13 +48,20 @@ std::vector<float> read_accuracy(const fs::path& path, std::size_t model_levels,
 std::vector<std::uint32_t> levels(const std::vector<std::int64_t>& values) { return {values.begin(), values.end()}; }
 std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
 
+// [outputs, inputs] as the artifact has it: [panels, inputs, 32 outputs], zero behind the last output.
+torch::Tensor in_columns(const torch::Tensor& matrix) {
+  constexpr std::int64_t kSide = elrt::format::kColumnOutputs;
+  const std::int64_t outputs = matrix.size(0), panels = (outputs + kSide - 1) / kSide;
+  return torch::constant_pad_nd(matrix, {0, 0, 0, panels * kSide - outputs}).view({panels, kSide, -1}).transpose(1, 2);
+}
+
 // Lists tensors under the artifact's names.
 class TlmTensorList {
  public:
   void vector(const std::string& target, const torch::Tensor& values) { add(target, TensorType::kF32, values); }
-  void matrix(const std::string& target, const torch::Tensor& values) { add(target + name::kWeight, TensorType::kF16, values); }
+  void rows(const std::string& target, const torch::Tensor& values) { add(target + name::kWeight, TensorType::kF16, values); }
   void affine(const std::string& target, const TlmAffine& affine) {
-    matrix(target, affine.weight);
+    add(target + name::kWeight, TensorType::kF16, in_columns(affine.weight));
     vector(target + name::kBias, affine.bias);
   }
   void norm(const std::string& target, const TlmNormWeights& norm) {
@@ -148,10 +155,10 @@ std::vector<GgufTensor> tlm_tensors(const PackedTlm& tlm) {
   const DualHead& m = tlm.model;
   const TlmConfig& c = m.body;
   TlmTensorList list;
-  list.matrix(name::kTlmToken, m.embeddings.word);
-  list.matrix(name::kTlmSlo, m.slo_embeddings);
-  list.matrix(name::kTlmPosition, m.embeddings.position);
-  list.matrix(name::kTlmType, m.embeddings.type.narrow(0, 0, elrt::kTlmSegments));
+  list.rows(name::kTlmToken, m.embeddings.word);
+  list.rows(name::kTlmSlo, m.slo_embeddings);
+  list.rows(name::kTlmPosition, m.embeddings.position);
+  list.rows(name::kTlmType, m.embeddings.type.narrow(0, 0, elrt::kTlmSegments));
   if (c.trigram_input || c.embedding_size != c.hidden_size) list.affine(name::kTlmEmbedding, m.embeddings.transformation);
   list.norm(name::kTlmEmbedding, m.embeddings.norm);
   list.part(name::kTlmParts[0], m.bottom, c);

@@ -6,6 +6,7 @@
 #include "pretrain/corpus.h"
 #include "pretrain/flat_model.h"
 #include "pretrain/length_batches.h"
+#include "pretrain/pretrain_config.h"
 
 namespace elastify {
 
@@ -13,17 +14,26 @@ namespace elastify {
 struct Pass {
   PaddedBatch batch;
   std::vector<AnswerSpan> values;  // of tasks' answers, as positions of the flattened targets
+  std::vector<int> hops;           // of each
+  std::vector<FirstHop> first_hops;  // likewise
+};
+
+struct RightCount {
+  std::int64_t all = 0, right = 0;
+  void operator+=(const RightCount& more) { all += more.all, right += more.right; }
 };
 
 struct PassFigures {
   double loss = 0;                      // weighted, its share of the step's
-  std::int64_t answers = 0, right = 0;  // of tasks; right: every token of the value the most likely one
+  RightCount answers;         // of tasks; right: every token of the value the most likely one
+  RightCount two_hops;        // those of two hops
+  RightCount first_hops;      // of two hops, positions whose most likely token at first_hop_layer is one of the linking value's
 };
 
 class Passes {
  public:
-  // `count` passes a step over the weights of `model`, `workers` at a time. `model` must outlive this.
-  Passes(const FlatModel& model, std::int64_t count, std::int64_t workers, ProductType products);
+  // The configuration's passes a step over the weights of `model`, its workers at a time. `model` must outlive this.
+  Passes(const FlatModel& model, const PretrainConfig& config, ProductType products);
 
   // Leaves the gradient of the weighted mean loss of all passes in the model's gradients. They are added in their order,
   // so that no result depends on who ran which.
@@ -37,7 +47,8 @@ class Passes {
   PassFigures one(Slot& slot, const Pass& pass, double total_weight) const;
 
   std::vector<Slot> slots_;
-  std::int64_t workers_;
+  std::int64_t workers_, first_hop_layer_;
+  double first_hop_weight_;
   ProductType products_;
   torch::Device device_;
 };

@@ -66,7 +66,7 @@ class Pretrainer {
         products_(parse_product_type(config_.products, device_, job.model.weights.config.hidden_size)),
         decoder_(job.model.weights),
         optimizers_(make_optimizers(config_, job.model, products_)),
-        passes_(job.model, config_.passes, config_.workers, products_),
+        passes_(job.model, config_, products_),
         held_out_(job.corpus.held_out()) {
     schedule_.steps = config_.steps;
     schedule_.warmup_steps = std::max<std::int64_t>(1, std::min(config_.warmup_steps, config_.steps / 2));
@@ -139,7 +139,7 @@ class Pretrainer {
     std::int64_t tokens = 0;
     for (std::int64_t i = 0; i < config_.passes; ++i) {
       const PaddedBatch& batch = next_batch();
-      passes.push_back({batch, task_values(batch)});
+      passes.push_back(pass_of(batch));
       tokens += batch_tokens(batch);
     }
     const std::vector<PassFigures> figures = passes_.run(passes, job_.model);
@@ -147,8 +147,10 @@ class Pretrainer {
     double value = 0;
     for (const PassFigures& pass : figures) {
       value += pass.loss;
-      state_.pool_answers += pass.answers;
-      state_.pool_right += pass.right;
+      state_.pool_answers += pass.answers.all;
+      state_.pool_right += pass.answers.right;
+      line_two_hops_ += pass.two_hops;
+      line_first_hops_ += pass.first_hops;
     }
     gradient_norm_ = gradient_length().item<double>();
     state_.tokens += tokens;
@@ -164,14 +166,18 @@ class Pretrainer {
     }
   }
 
-  // The values of tasks' answers in a batch, as positions of its flattened targets: token i is predicted at i - 1.
-  std::vector<AnswerSpan> task_values(const PaddedBatch& batch) const {
-    std::vector<AnswerSpan> values;
+  // A batch with its tasks' answers as positions of its flattened targets: token i is predicted at i - 1.
+  Pass pass_of(const PaddedBatch& batch) const {
+    Pass pass{batch, {}, {}, {}};
     const auto seq = static_cast<std::size_t>(batch.targets.size(1));
     for (std::size_t row = 0; row < batch.documents.size(); ++row) {
-      for (const AnswerSpan& value : documents_[batch.documents[row]].values) values.push_back({row * seq + value.begin - 1, row * seq + value.end - 1});
+      const WeightedDocument& document = documents_[batch.documents[row]];
+      const std::size_t shift = row * seq - 1;  // wraps at 0: positions begin at 1
+      for (const AnswerSpan& value : document.values) pass.values.push_back({shift + value.begin, shift + value.end});
+      for (const FirstHop& hop : document.first_hops) pass.first_hops.push_back({shift + hop.begin, shift + hop.end, hop.tokens});
+      pass.hops.insert(pass.hops.end(), document.hops.begin(), document.hops.end());
     }
-    return values;
+    return pass;
   }
 
   torch::Tensor gradient_length() const {
@@ -197,10 +203,13 @@ class Pretrainer {
     summary_.train_loss = line_steps_ > 0 ? line_loss_ / static_cast<double>(line_steps_) : NAN;
     const double speed = static_cast<double>(state_.tokens) / std::max(1e-9, state_.seconds);
     metrics.append({{"step", state_.step}, {"loss", summary_.train_loss}, {"learning_rate", schedule_.rate(state_.step)},
-                    {"gradient_norm", gradient_norm_}, {"level", state_.level}, {"pool_answers", state_.pool_answers}, {"pool_right", state_.pool_right}, {"tokens", state_.tokens}, {"tokens_per_s", speed}});
+                    {"gradient_norm", gradient_norm_}, {"level", state_.level}, {"pool_answers", state_.pool_answers}, {"pool_right", state_.pool_right},
+                    {"two_hops", line_two_hops_.all}, {"two_hops_right", line_two_hops_.right}, {"first_hops", line_first_hops_.all}, {"first_hops_right", line_first_hops_.right},
+                    {"tokens", state_.tokens}, {"tokens_per_s", speed}});
     progress.update(state_.step, fmt::format("loss {:.4f}, level {:.2f}, {} of {} right, {:.0f} tokens/s", summary_.train_loss, state_.level, state_.pool_right, state_.pool_answers, speed));
     line_loss_ = 0;
     line_steps_ = 0;
+    line_two_hops_ = line_first_hops_ = {};
   }
 
   void evaluate(MetricsLog& metrics) {
@@ -252,6 +261,7 @@ class Pretrainer {
   std::vector<PaddedBatch> batches_;
   double line_loss_ = 0, gradient_norm_ = 0;
   std::int64_t line_steps_ = 0;
+  RightCount line_two_hops_, line_first_hops_;
 };
 
 }  // namespace

@@ -61,6 +61,10 @@ void replace_all(const std::vector<Renaming>& renamings, std::string& text) {
   text = std::move(result);
 }
 
+void rename_slots(const std::vector<Renaming>& renamings, SlotValues& slots) {
+  for (auto& [slot, value] : slots) replace_all(renamings, value);
+}
+
 const Relation* relation_of(const Family& family, const std::string& name) {
   const auto found = std::find_if(family.relations.begin(), family.relations.end(), [&](const Relation& r) { return r.name == name; });
   return found == family.relations.end() ? nullptr : &*found;
@@ -110,6 +114,7 @@ void rename_values(TaskContext& context, const TaskBank& bank, double share, std
   // Longest first: a value may begin with another.
   std::stable_sort(renamings.begin(), renamings.end(), [](const Renaming& a, const Renaming& b) { return a.first.size() > b.first.size(); });
   replace_all(renamings, context.text);
+  for (TaskFact& fact : context.facts) rename_slots(renamings, fact.slots);
   for (TaskItem& item : context.items) {
     item.context = context.text;
     replace_all(renamings, item.question);
@@ -118,7 +123,8 @@ void rename_values(TaskContext& context, const TaskBank& bank, double share, std
       for (std::string& value : values) replace_all(renamings, value);
     }
     if (!item.query) continue;
-    for (auto& [slot, value] : item.query->given) replace_all(renamings, value);
+    rename_slots(renamings, item.query->given);
+    for (auto& [slot, reference] : item.query->referred) rename_slots(renamings, reference.given);
   }
 }
 

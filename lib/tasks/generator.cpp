@@ -88,6 +88,7 @@ class Composer {
     std::vector<std::size_t> relations(family_.relations.size());
     for (std::size_t i = 0; i < relations.size(); ++i) relations[i] = i;
     draws_.shuffle(relations);
+    if (two_hops) left = std::max(left, 2 * difficulty_.chains);
     const auto links = links_of(family_);
     if (two_hops && !links.empty()) left -= draw_chains(draws_.pick(links), left, relations);
     const bool one_relation = difficulty_.one_relation > 0 && !two_hops && draws_.percent(difficulty_.one_relation);
@@ -103,7 +104,7 @@ class Composer {
 
   // Several chains, so that what stands twice does not tell what is asked. Returns the number of facts.
   std::size_t draw_chains(const Link& link, std::size_t limit, std::vector<std::size_t>& relations) {
-    const std::size_t most = std::max<std::size_t>(1, limit / 2), chains = std::min(most, 2 + draws_.below(2));
+    const std::size_t most = std::max<std::size_t>(1, limit / 2), chains = std::min(most, difficulty_.chains > 0 ? difficulty_.chains : 2 + draws_.below(2));
     const Relation &by = family_.relations[link.by], &about = family_.relations[link.about];
     for (std::size_t i = 0; i < chains; ++i) {
       draft_.add_fact(link.by);
@@ -136,7 +137,7 @@ class Composer {
     if (first.empty()) return {};
     std::vector<Question> chosen{draws_.pick(first)};
     if (difficulty_.max_questions > 1) {
-      std::vector<Question> more = lent ? singles : by_value;
+      std::vector<Question> more = two_hops && difficulty_.chains > 0 ? std::vector<Question>{} : lent ? singles : by_value;
       more.insert(more.end(), hops.begin(), hops.end());
       draws_.shuffle(more);
       std::erase_if(more, [&](const Question& question) { return same(question, chosen.front()); });

@@ -120,6 +120,7 @@ elrt::ServiceOptions convert(const elrt_service_options& in) {
   out.seed = in.seed;
   out.margin = in.margin;
   out.use_tlm = in.no_tlm == 0;
+  out.follow_pace = in.fixed_pace == 0;
   return out;
 }
 

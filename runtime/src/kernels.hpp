@@ -44,6 +44,21 @@ inline constexpr std::uint32_t kPanelRows = format::kPanelOutputs;
 // the stretches of a tiled matrix too short.
 inline constexpr std::uint32_t kStreamedTokens = 6, kStreamedRows = 256, kStreamedPanels = 16;
 
+// y[t][o] = (accumulate ? y[t][o] : 0) + sum_i W[o][i] x[t][i] + bias[o], W in columns (format.h, LAYOUT): made for short inputs.
+struct ColumnProduct {
+  const std::byte* weights = nullptr;  // F32 or F16, zero behind the last output
+  TensorType type = TensorType::kF32;
+  std::uint32_t outputs = 0, inputs = 0;
+  const float* x = nullptr;
+  std::size_t x_stride = 0;
+  float* y = nullptr;
+  std::size_t y_stride = 0;
+  std::uint32_t tokens = 0;
+  bool accumulate = false;
+  const float* bias = nullptr;  // or none
+};
+void multiply_columns(const ColumnProduct& job);
+
 // Row `row` of `out` from the padded floats x, `width` of them counted.
 void quantise_row(const float* x, std::size_t width, QuantisedRows& out, std::size_t row);
 
@@ -55,6 +70,9 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t co
 
 // gate = silu(gate) * up over `count` values, a multiple of kPadding.
 void silu_multiply(float* gate, const float* up, std::size_t count);
+
+// x = exp(scale x) / sum exp(scale x), scale above 0; padded(count) values are written, those behind `count` zero.
+void softmax(float* x, float scale, std::size_t count);
 
 // x = max(x, 0).
 void relu(float* x, std::size_t count);

@@ -58,11 +58,12 @@ struct Q8Row {
   }
 };
 
+#include "exponentials-inl.hpp"
 #include "lane_sums-inl.hpp"
 
 constexpr int kRowsAtOnce = 8;
 
-// scores[c] = scale * query . row c, for Count rows that follow each other; a score's bits do not depend on Count.
+// scores[c] = query . row c, for Count rows that follow each other; a score's bits do not depend on Count.
 template <int Count, typename Row>
 HWY_INLINE void score_rows(const Attention& job, const std::byte* rows, float* scores) {
   const D d;
@@ -87,7 +88,7 @@ HWY_INLINE void score_rows(const Attention& job, const std::byte* rows, float* s
     }
   }
   sum_lanes(totals, dots);
-  for (int c = 0; c < Count; ++c) scores[c] = job.scale * (dots[c] + rest[c]);
+  for (int c = 0; c < Count; ++c) scores[c] = dots[c] + rest[c];
 }
 
 // Rows of values, one per weight.
@@ -135,22 +136,6 @@ HWY_INLINE void weighted_sum(const ValueRows& values, float* out) {
   }
 }
 
-// scores <- exp(scores - max), zero in the padding; returns their sum.
-HWY_INLINE float exponentials(float* scores, std::size_t count) {
-  const D d;
-  for (std::size_t i = count; i < padded(count); ++i) scores[i] = -std::numeric_limits<float>::infinity();
-  V highest = hn::LoadU(d, scores);  // a NaN may be lost here, but not in its own exponential
-  for (std::size_t i = hn::Lanes(d); i < padded(count); i += hn::Lanes(d)) highest = hn::Max(highest, hn::LoadU(d, scores + i));
-  const V shift = hn::MaxOfLanes(d, highest);
-  V sum = hn::Zero(d);
-  for (std::size_t i = 0; i < padded(count); i += hn::Lanes(d)) {
-    const V weight = hn::Exp(d, hn::Sub(hn::LoadU(d, scores + i), shift));
-    hn::StoreU(weight, d, scores + i);
-    sum = hn::Add(sum, weight);
-  }
-  return hn::GetLane(hn::SumOfLanes(d, sum));
-}
-
 template <typename Row>
 HWY_NOINLINE void attend_typed(const Attention& job) {
   const std::size_t count = job.end - job.begin, dim = job.head_dim;
@@ -159,7 +144,7 @@ HWY_NOINLINE void attend_typed(const Attention& job) {
   std::size_t j = 0;
   for (; j + kRowsAtOnce <= count; j += kRowsAtOnce) score_rows<kRowsAtOnce, Row>(job, keys + j * job.row_bytes, job.scores + j);
   for (; j < count; ++j) score_rows<1, Row>(job, keys + j * job.row_bytes, job.scores + j);
-  const float norm = 1.0f / exponentials(job.scores, count);
+  const float norm = 1.0f / exponentials(job.scores, job.scale, count);
   weighted_sum<Row>({values, job.row_bytes, dim, job.scores, count}, job.out);
   for (std::size_t i = 0; i < dim; ++i) job.out[i] *= norm;
 }

@@ -1,4 +1,4 @@
-// A weight matrix as it lies in the file.
+// Weight matrices as they lie in the file.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +26,13 @@ struct Matrix {
   std::size_t panel_bytes() const {                                               // of Q8_0 and Q4_0
     return type == TensorType::kQ8_0 ? format::kQ8PanelBytes : format::kQ4PanelBytes;
   }
+};
+
+// Element (output o, input i) of an F32 or F16 matrix in columns is at (o / 32 * inputs + i) * 32 + o % 32.
+struct Columns {
+  const std::byte* data = nullptr;
+  TensorType type = TensorType::kF32;
+  std::uint32_t outputs = 0, inputs = 0;
 };
 
 }  // namespace elrt

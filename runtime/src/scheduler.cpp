@@ -88,7 +88,7 @@ Latency Scheduler::limits(const Request& request) const {
 Latency Scheduler::predict(const Request& request, Decision decision) const {
   Latency latency = model_latency(table_, request, decision);
   latency.ttft_ms += tlm_latency(request, decision).ttft_ms;
-  return latency;
+  return paced(latency);
 }
 
 Latency Scheduler::tlm_latency(const Request& request, Decision decision) const {
@@ -111,7 +111,7 @@ bool Scheduler::feasible(const Request& request, Decision decision) const {
 Result<std::optional<Choice>> Scheduler::full_decision(const Request& request) const {
   return guarded("decide", [&]() -> Result<std::optional<Choice>> {
     if (auto done = check_request(request); !done) return done.take_failure();
-    const Latency latency = full_latency(request);
+    const Latency latency = paced(full_latency(request));
     if (!keeps(request, latency)) return std::optional<Choice>{};
     return std::optional<Choice>({kFullDecision, Choice::Source::kFull, latency, limits(request)});
   });
@@ -122,7 +122,7 @@ Choice Scheduler::settle(const Request& request, Choice choice, std::uint32_t ke
   const auto predicted = [&](std::uint32_t level) {
     Latency latency = model_latency(table_, request, level, kept);
     latency.ttft_ms += tlm.ttft_ms;
-    return latency;
+    return paced(latency);
   };
   choice.predicted = predicted(choice.decision.model_level);
   if (!choice.feasible() || keeps(request, choice.predicted)) return choice;

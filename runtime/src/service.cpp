@@ -11,6 +11,7 @@
 #include "elrt/tlm.hpp"
 #include "elrt/tokenizer.hpp"
 #include "guarded.hpp"
+#include "pace.hpp"
 #include "tokenizer/bert_text.hpp"
 #include "tokenizer/utf8.hpp"
 
@@ -64,7 +65,8 @@ struct Service::Impl {
   Session session;
   Scheduler scheduler;
   std::optional<Tlm> tlm;
-  bool warm_up;
+  bool warm_up, follow_pace;
+  Pace pace;
   std::vector<std::uint32_t> warm;  // levels whose weights are in memory, where that is looked after
 
   // A prompt on its way to the model.
@@ -197,7 +199,7 @@ Result<Service> Service::create(const Artifact& artifact, LatencyTable table, co
     auto scheduler = Scheduler::create(std::move(table), scheduler_options(options, tlm.value() ? artifact.tlm() : nullptr));
     if (!scheduler) return scheduler.take_failure();
     auto impl = std::make_unique<Impl>(Impl{std::move(tokenizer).value(), std::move(session).value(), std::move(scheduler).value(),
-                                            std::move(tlm).value(), options.warm_up, {}});
+                                            std::move(tlm).value(), options.warm_up, options.follow_pace, {}, {}});
     if (auto done = impl->warm_tlm(); !done) return done.take_failure();
     return Service(std::move(impl));
   });
@@ -212,6 +214,7 @@ Result<Answer> Service::answer(const ServiceRequest& request, const TextCallback
     const auto start = Clock::now();
     Answer answer;
     Impl::Prompt prompt;
+    if (service.follow_pace) service.scheduler.set_pace(answer.pace = service.pace.factors());
     if (auto done = service.prepare(request, prompt, answer); !done) return done.take_failure();
     const double before_ms = ms_since(start);
     if (auto done = service.warm_level(prompt.tokens); !done) return done.take_failure();
@@ -220,6 +223,8 @@ Result<Answer> Service::answer(const ServiceRequest& request, const TextCallback
     answer.generation = std::move(generation).value();
     answer.generation.ttft_ms += before_ms;
     const Latency measured{answer.generation.ttft_ms, answer.generation.tpot_ms};
+    const Latency& predicted = answer.choice.predicted;
+    service.pace.observe({predicted.ttft_ms / answer.pace.ttft_ms, predicted.tpot_ms / answer.pace.tpot_ms}, {measured.ttft_ms, answer.generation.tokens.size() > 1 ? measured.tpot_ms : 0});
     answer.slo_met = slo_met(answer.choice.limits, measured, answer.generation.tokens.size());
     return answer;
   });

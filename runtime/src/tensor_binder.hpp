@@ -41,6 +41,14 @@ class TensorBinder {
   }
 
   // F32 or F16.
+  Columns columns(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
+    const TensorInfo* tensor = find(name, {format::kColumnOutputs, inputs, count_of(format::kColumnOutputs, outputs)});
+    if (tensor == nullptr) return {};
+    if (quantised(name)) return fail("tensor '" + name + "' is quantised, expected F16 or F32"), Columns{};
+    return {tensor->data, tensor->type, outputs, inputs};
+  }
+
+  // F32 or F16.
   Matrix plain_rows(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
     if (!quantised(name)) return rows(name, inputs, outputs);
     return fail("tensor '" + name + "' is quantised, expected F16 or F32"), Matrix{};

@@ -10,12 +10,12 @@ namespace {
 
 // y = W x + bias for tokens begin..begin+count, or added to y.
 void affine(const TlmDense& dense, Activations& x, Activations& y, std::size_t begin, std::size_t count, bool accumulate = false) {
-  kernels::Matmul job{&dense.weights, dense.weights.outputs, dense.weights.inputs, x.row(begin), x.stride, y.row(begin), y.stride};
-  job.tokens = static_cast<std::uint32_t>(count);
-  job.accumulate = accumulate;
-  job.bias = dense.bias;
-  kernels::matmul(job, 0, job.outputs);
+  const Columns& w = dense.weights;
+  kernels::multiply_columns({w.data, w.type, w.outputs, w.inputs, x.row(begin), x.stride, y.row(begin), y.stride, static_cast<std::uint32_t>(count), accumulate, dense.bias});
 }
+
+// Queries whose scores are computed together: their rows stay in the first-level cache.
+constexpr std::size_t kQueries = 12;
 
 }  // namespace
 
@@ -25,15 +25,15 @@ void TlmForward::reserve(std::size_t tokens) {
   words_.allocate(tokens, s.word_inputs());
   for (Activations* a : {&inner_, &query_in_, &q_, &k_, &v_, &attended_, &y_}) a->allocate(tokens, s.inner);
   neurons_.allocate(tokens, s.ffn);
-  keys_.resize(tokens * s.inner);
-  values_.resize(tokens * s.inner);
-  for (auto& scores : scores_) scores.resize(kernels::padded(tokens));
+  keys_.resize(kernels::padded(tokens) * s.inner);
+  values_.resize(tokens * s.heads * kernels::padded(s.inner / s.heads));
+  for (auto& scores : scores_) scores.resize(kQueries * kernels::padded(tokens));
   reserved_ = tokens;
 }
 
-// A few blocks for each thread, so that they balance; multiples of six, as many tokens as a kernel takes at once.
+// A few blocks for each thread, so that they balance; multiples of as many tokens as a kernel takes at once.
 std::size_t TlmForward::block_tokens(std::size_t tokens) const {
-  constexpr std::size_t kStep = 6, kMost = 48;
+  constexpr std::size_t kStep = 12, kMost = 48;
   const std::size_t share = tokens / (2 * pool_.threads()) / kStep * kStep;
   return std::clamp(share, kStep, kMost);
 }
@@ -103,7 +103,7 @@ TlmForward::Sources TlmForward::sources(Activations& x) {
   return {&inner_, s.shared_key_query ? &query_in_ : &x, &x};
 }
 
-// Queries, keys and values of a block. Keys and values move to where attention reads them: one head after the other.
+// Queries, keys and values of a block. Keys and values move to where attention reads them.
 void TlmForward::project(const TlmLayer& layer, Activations& x, std::size_t begin, std::size_t count, std::size_t outputs, std::size_t tokens) {
   const TlmShape& s = model_.shape;
   const Sources from = sources(x);
@@ -118,30 +118,44 @@ void TlmForward::project(const TlmLayer& layer, Activations& x, std::size_t begi
   if (begin < outputs) affine(layer.q, *from.query, q_, begin, std::min(count, outputs - begin));
   affine(layer.k, *from.query, k_, begin, count);
   affine(layer.v, *from.value, v_, begin, count);
-  const std::size_t dim = s.inner / s.heads;
-  for (std::size_t t = begin; t < begin + count; ++t) {
-    for (std::size_t head = 0; head < s.heads; ++head) {
-      std::copy_n(k_.row(t) + head * dim, dim, keys_.data() + (head * tokens + t) * dim);
-      std::copy_n(v_.row(t) + head * dim, dim, values_.data() + (head * tokens + t) * dim);
-    }
+  for (std::size_t t = begin; t < begin + count; ++t) store_key_and_value(t, tokens);
+}
+
+void TlmForward::store_key_and_value(std::size_t token, std::size_t tokens) {
+  constexpr std::size_t kSide = format::kColumnOutputs;
+  const std::size_t heads = model_.shape.heads, dim = model_.shape.inner / heads;
+  for (std::size_t head = 0; head < heads; ++head) {
+    float* key = keys_.data() + (head * kernels::padded(tokens) + token / kSide * kSide) * dim + token % kSide;
+    for (std::size_t i = 0; i < dim; ++i) key[i * kSide] = k_.row(token)[head * dim + i];
+    float* value = values_.data() + head * tokens * kernels::padded(dim) + token * kSide;
+    for (std::size_t i = 0; i < dim; i += kSide) std::copy_n(v_.row(token) + head * dim + i, std::min(kSide, dim - i), value + i * tokens);
   }
 }
 
+// Per head, scores = Q K^T, their softmax, and the mean of the values: products in columns both.
 void TlmForward::attend(std::size_t begin, std::size_t count, std::size_t tokens, std::size_t thread) {
-  const std::size_t heads = model_.shape.heads, dim = model_.shape.inner / heads;
-  kernels::Attention job;
-  job.row_bytes = kv_row_bytes(job.type, dim);
-  job.end = tokens;
-  job.head_dim = dim;
-  job.scale = 1.0f / std::sqrt(static_cast<float>(dim));
-  job.scores = scores_[thread].data();
+  const std::size_t heads = model_.shape.heads, dim = model_.shape.inner / heads, stride = kernels::padded(tokens);
+  const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
+  float* scores = scores_[thread].data();
+  kernels::ColumnProduct score, mix;
+  score.outputs = static_cast<std::uint32_t>(stride);
+  score.inputs = mix.outputs = static_cast<std::uint32_t>(dim);
+  mix.inputs = static_cast<std::uint32_t>(tokens);
+  score.x_stride = q_.stride;
+  score.y = scores;
+  mix.x = scores;
+  score.y_stride = mix.x_stride = stride;
+  mix.y_stride = attended_.stride;
   for (std::size_t head = 0; head < heads; ++head) {
-    job.keys = reinterpret_cast<const std::byte*>(keys_.data() + head * tokens * dim);
-    job.values = reinterpret_cast<const std::byte*>(values_.data() + head * tokens * dim);
-    for (std::size_t t = begin; t < begin + count; ++t) {
-      job.query = q_.row(t) + head * dim;
-      job.out = attended_.row(t) + head * dim;
-      kernels::attend(job);
+    score.weights = reinterpret_cast<const std::byte*>(keys_.data() + head * stride * dim);
+    mix.weights = reinterpret_cast<const std::byte*>(values_.data() + head * tokens * kernels::padded(dim));
+    for (std::size_t first = begin; first < begin + count; first += kQueries) {
+      score.tokens = mix.tokens = static_cast<std::uint32_t>(std::min(kQueries, begin + count - first));
+      score.x = q_.row(first) + head * dim;
+      mix.y = attended_.row(first) + head * dim;
+      kernels::multiply_columns(score);
+      for (std::size_t t = 0; t < score.tokens; ++t) kernels::softmax(scores + t * stride, scale, tokens);
+      kernels::multiply_columns(mix);
     }
   }
 }
@@ -170,12 +184,9 @@ void TlmForward::finish(const TlmLayer& layer, Activations& x, std::size_t begin
 }
 
 void TlmForward::classify(const TlmDense& classifier, Activations& x, std::size_t tokens, float* out) {
-  const std::uint32_t classes = classifier.weights.outputs;
+  const Columns& w = classifier.weights;
   for_blocks(tokens, [&](std::size_t begin, std::size_t count, std::size_t) {
-    kernels::Matmul job{&classifier.weights, classes, classifier.weights.inputs, x.row(begin), x.stride, out + begin * classes, classes};
-    job.tokens = static_cast<std::uint32_t>(count);
-    job.bias = classifier.bias;
-    kernels::matmul(job, 0, classes);
+    kernels::multiply_columns({w.data, w.type, w.outputs, w.inputs, x.row(begin), x.stride, out + begin * w.outputs, w.outputs, static_cast<std::uint32_t>(count), false, classifier.bias});
   });
 }
 

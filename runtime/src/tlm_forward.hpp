@@ -38,6 +38,7 @@ class TlmForward {
   void for_blocks(std::size_t tokens, const Body& body);
   void run_layer(const TlmLayer& layer, Activations& x, std::size_t tokens, std::size_t outputs);
   void project(const TlmLayer& layer, Activations& x, std::size_t begin, std::size_t count, std::size_t outputs, std::size_t tokens);
+  void store_key_and_value(std::size_t token, std::size_t tokens);
   void attend(std::size_t begin, std::size_t count, std::size_t tokens, std::size_t thread);
   void finish(const TlmLayer& layer, Activations& x, std::size_t begin, std::size_t count);
   void normalise(const TlmNorm& norm, float epsilon, Activations& x, std::size_t begin, std::size_t count, std::size_t width) const;
@@ -46,7 +47,7 @@ class TlmForward {
   ThreadPool& pool_;
   std::size_t reserved_ = 0;  // tokens that the buffers below hold
   Activations words_, inner_, query_in_, q_, k_, v_, attended_, y_, neurons_;
-  std::vector<float> keys_, values_;        // [head][token][head_dim]
+  std::vector<float> keys_, values_;        // per head, in columns: a token's key is a column, a token's value a row
   std::vector<std::vector<float>> scores_;  // per thread
 };
 

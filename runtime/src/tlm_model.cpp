@@ -61,7 +61,7 @@ void read_accuracy(const gguf::Metadata& metadata, KeyReader& keys, TlmShape& s)
 }
 
 TlmDense bind_affine(TensorBinder& binder, const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-  return {binder.plain_rows(name + names::kWeight, inputs, outputs), binder.vector(name + names::kBias, outputs), {}};
+  return {binder.columns(name + names::kWeight, inputs, outputs), binder.vector(name + names::kBias, outputs), {}};
 }
 
 TlmDense bind_dense(TensorBinder& binder, const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {

@@ -14,7 +14,7 @@ struct TlmNorm {
 
 // y = W x + bias, and where there is a norm, of the outputs.
 struct TlmDense {
-  Matrix weights;
+  Columns weights;
   const float* bias = nullptr;
   TlmNorm norm;
 };

@@ -162,6 +162,7 @@ void register_replay(CLI::App& app) {
   sub->add_option("--max-tokens", command->max_tokens, "tokens to generate at most")->check(CLI::Range(1u, 1u << 24))->capture_default_str();
   sub->add_option("--seed", command->seed, "of the order of requests and of the random fallback")->capture_default_str();
   add_service_options(*sub, command->objective);
+  sub->add_flag("--fixed-pace", command->objective.fixed_pace, "decide by the table alone, whatever the last requests took beside it");
   sub->footer("Needs the table of elastic-run calibrate FILE. Predictions and measurements are medians; the ratio in brackets is measured over\n"
               "predicted at the 95th percentile.\n"
               "Examples:\n"

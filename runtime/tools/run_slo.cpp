@@ -48,6 +48,7 @@ elrt::Service open_service(const SloOptions& options, const elrt::Artifact& arti
   chosen.fallback = options.fallback == "random" ? elrt::Fallback::kRandom : elrt::Fallback::kBest;
   chosen.seed = seed;
   chosen.margin = options.margin;
+  chosen.follow_pace = !options.fixed_pace;
   chosen.use_tlm = !options.no_tlm;
   chosen.warm_up = true;
   auto service = take(elrt::Service::create(artifact, take(elrt::LatencyTable::read(path)), chosen));

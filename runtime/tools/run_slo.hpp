@@ -16,6 +16,7 @@ struct SloOptions {
   std::string table;               // empty: beside the artifact
   std::string fallback = "best";   // or "random"
   double margin = 0;
+  bool fixed_pace = false;
   std::string question;            // behind the prompt, never shortened
   bool keep_numbers = false, no_tlm = false;
   CLI::Option *ratio = nullptr, *milliseconds = nullptr;

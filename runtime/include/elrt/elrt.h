@@ -117,6 +117,7 @@ typedef struct elrt_service_options {
   uint64_t seed;           /* of ELRT_FALLBACK_RANDOM */
   double margin;           /* as in elrt_scheduler_options */
   int no_tlm;              /* nonzero: only the level is chosen, whatever the artifact has */
+  int fixed_pace;          /* nonzero: by the table alone; else predictions follow how the device keeps up with it */
 } elrt_service_options;
 
 /* A service-level objective and what compression must spare. */

@@ -58,9 +58,10 @@
 //   trigrams ask for it · embd_norm · score [hidden, 2: discard, retain] · model_level, prompt_level [hidden, levels] · per layer
 //   of PART bottom, score and decision `tlm.PART.N.`: with a bottleneck in [hidden, inner] and out [inner, hidden], with
 //   shared_key_query attn_in [hidden, inner] · attn_q, attn_k, attn_output [inner, inner] · attn_v [inner, or hidden unless
-//   bottleneck_attention; inner] · M = 0.. ffn_up.M [inner, feed_forward], ffn_down.M [feed_forward, inner]. Matrices are F16 or
-//   F32 rows named `.weight`, each but embeddings with a `.bias`, F32; in, out, attn_in, attn_output and ffn_down.M have a norm,
-//   `_norm.weight` and `_norm.bias` behind their names, F32.
+//   bottleneck_attention; inner] · M = 0.. ffn_up.M [inner, feed_forward], ffn_down.M [feed_forward, inner]. Matrices are named
+//   `.weight` and F16 or F32: the four ending in token_embd, slo_embd, position_embd and type_embd rows, all others columns (see
+//   LAYOUT) with a `.bias`, F32; in, out, attn_in, attn_output and ffn_down.M have a norm, `_norm.weight` and `_norm.bias` behind
+//   their names, F32.
 //
 // LAYOUT. A level is a contiguous prefix of each tensor. q, k, v, gate and up hold their units as rows: KV group g owns
 // key/value rows g*head_dim.. and query heads g*n_rep..(g+1)*n_rep-1. attn_output and ffn_down, whose units are inputs, are
@@ -78,6 +79,9 @@
 // of 32 outputs (of 32 inputs) follow each other, and a level is still a prefix, in whole panels. Weights beyond the last input
 // or output are zero. A level that ends inside a panel drops the outputs, zeroes the activations beyond its end.
 //
+// Columns, of the tiny language model: ne = [32, inputs, ceil(outputs/32)]; output o, input i lies in panel o/32, row i, column o%32;
+// columns beyond the last output are zero.
+//
 // LIMITS. Readers refuse what exceeds the constants below; a file is hostile until it is proven consistent.
 //
 // COMPATIBILITY. A reader opens files whose format_version equals its own kFormatVersion and refuses others by name.
@@ -91,9 +95,10 @@ namespace elrt::format {
 
 inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF" read as little endian
 inline constexpr std::uint32_t kGgufVersion = 3;
-inline constexpr std::uint32_t kFormatVersion = 1;
+inline constexpr std::uint32_t kFormatVersion = 2;
 inline constexpr std::size_t kAlignment = 64;
 inline constexpr std::uint32_t kTileInputs = 32;
+inline constexpr std::uint32_t kColumnOutputs = 32;  // side by side in a matrix of columns, see LAYOUT
 inline constexpr std::uint32_t kFullLevel = 100;
 
 inline constexpr char kArchitecture[] = "elastic-llama";

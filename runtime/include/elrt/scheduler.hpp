@@ -83,7 +83,8 @@ struct Choice {
 // A decision (m, p) for a prompt of n tokens keeps k = ceil(n p / 100) of them and is predicted to take
 //   TTFT = table.ttft(m, k) + decision_ms(n) if there is a decision-head + score_ms(n) if p < 100
 //   TPOT = table.tpot(m, k + output/2): the mean over a text that grows from k to k + output.
-// It is feasible if neither, grown by the margin, exceeds the objective.
+// both multiplied by the pace (1 unless it is set). It is feasible if neither, grown by the margin, exceeds the objective, which is
+// always the table's.
 class Scheduler {
  public:
   // kInvalidArgument for options out of range.
@@ -103,7 +104,10 @@ class Scheduler {
   // the objective (what must stay may be more than the prompt level says) with the largest smaller level that keeps it.
   Choice settle(const Request& request, Choice choice, std::uint32_t kept_tokens) const;
 
-  // What the full decision takes without a TLM.
+  // By what the table's times are multiplied from now on: how much slower (above 1) or faster the device is at present.
+  void set_pace(Latency factors) { pace_ = factors; }
+
+  // What the full decision takes without a TLM, by the table alone.
   Latency full_latency(const Request& request) const;
 
   // The request's objective in milliseconds. Ratios are of what predict() gives for the full decision without a TLM.
@@ -122,11 +126,13 @@ class Scheduler {
   Decision fastest(const Request& request) const;
   bool keeps(const Request& request, Latency latency) const;
   Latency tlm_latency(const Request& request, Decision decision) const;
+  Latency paced(Latency latency) const { return {latency.ttft_ms * pace_.ttft_ms, latency.tpot_ms * pace_.tpot_ms}; }
 
   LatencyTable table_;
   SchedulerOptions options_;
   std::vector<Decision> decisions_;
   std::uint64_t random_state_;
+  Latency pace_{1, 1};
 };
 
 // Whether measured times keep to the limits; `tpot_ms` counts only where more than one token was generated.

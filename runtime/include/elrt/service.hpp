@@ -24,6 +24,9 @@ struct ServiceOptions {
   Fallback fallback = Fallback::kBest;
   std::uint64_t seed = 0;  // of kRandom
   double margin = 0;       // SchedulerOptions::margin
+  // True follows the device: decisions are made by the table times what 95 % of the last 32 requests took beside it at most, so that
+  // a busy or throttled device gets lighter decisions. False: by the table alone, equal decisions for equal requests.
+  bool follow_pace = true;
   bool use_tlm = true;     // false: only model levels are decided, whatever the artifact has
   // Tables are of a service that runs. True brings the TLM's weights to memory at the start, and those of a level before its
   // first answer, outside the measured time: for a program that serves a single request.
@@ -42,6 +45,7 @@ struct Answer {
   Generation generation;   // ttft_ms from the call to the first token, all decisions included
   Choice choice;           // as it was carried out; predictions are for the prompt that was read
   bool slo_met = false;
+  Latency pace{1, 1};      // by what the table's times were multiplied for this request
   bool tlm_asked = false;
   double tlm_ms = 0;       // spent on the decision and on compression, part of ttft_ms
   std::size_t prompt_words = 0, prompt_words_kept = 0;  // runs without white space

@@ -121,6 +121,45 @@ TEST_CASE("renaming changes names alike everywhere and keeps the answer in the c
   CHECK(answers > 50);
 }
 
+TEST_CASE("a question of two hops has the value that links them as its first hop, one of one hop its answer", "[pretrain][unit]") {
+  TaskSetup setup;
+  setup.config.two_hops = 1;
+  setup.config.rename_share = 1;
+  setup.config.recall_share = setup.config.text_share = 0;
+  setup.config.curriculum_right = 0;
+  const Corpus corpus = setup.corpus();
+  int links = 0, answers = 0;
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    const WeightedDocument document = corpus.training(i, 1);
+    REQUIRE(document.first_hops.size() == document.answers.size());
+    REQUIRE(document.hops.size() == document.answers.size());
+    const std::string text = text_of(setup.tokenizer, document, 0, document.answers.at(0).begin);
+    const std::string context = text.substr(0, text.rfind('\n', text.size() - 4));
+    for (std::size_t k = 0; k < document.answers.size(); ++k) {
+      const FirstHop& hop = document.first_hops[k];
+      CHECK((hop.begin == document.answers[k].begin && hop.end == document.values[k].begin + 1));
+      const auto value = text_of(setup.tokenizer, document, document.values[k].begin, document.values[k].end);
+      const std::string found = setup.tokenizer.decode(std::vector<std::int32_t>(hop.tokens.begin(), hop.tokens.end()));
+      if (document.hops[k] == 1) {
+        CHECK(found == value);
+        ++answers;
+        continue;
+      }
+      // It stands in both facts, under its new name, and in neither question nor answer.
+      const std::size_t question = k == 0 ? context.size() : document.answers[k - 1].end;
+      const std::string link = found.substr(1);
+      CHECK(context.find(link) != context.rfind(link));
+      CHECK(found.starts_with(' '));
+      const std::string asked = k == 0 ? text.substr(context.size()) : text_of(setup.tokenizer, document, question, document.answers[k].begin);
+      CHECK(asked.find(link) == std::string::npos);
+      CHECK(value.find(link) == std::string::npos);
+      ++links;
+    }
+  }
+  CHECK(links > 20);
+  CHECK(answers > 20);
+}
+
 TEST_CASE("noise takes words that no fact and no answer needs, about as many as asked for", "[pretrain][unit]") {
   const TaskSetup setup;
   const TaskGenerator tasks(setup.bank);

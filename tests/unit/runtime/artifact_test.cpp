@@ -134,7 +134,7 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
       {"general.alignment", [](auto& f) { f.metadata["general.alignment"] = std::uint32_t{32}; }},
       {"general.alignment", [](auto& f) { f.metadata.erase("general.alignment"); }},
       {"general.architecture", [](auto& f) { f.metadata["general.architecture"] = std::string("llama"); }},
-      {"elastic.format_version", [](auto& f) { f.metadata["elastic.format_version"] = std::uint32_t{2}; }},
+      {"elastic.format_version", [](auto& f) { f.metadata["elastic.format_version"] = std::uint32_t{1}; }},
       {"elastic.rope_pairing", [](auto& f) { f.metadata["elastic.rope_pairing"] = std::string("interleaved"); }},
       {"elastic.tile_inputs", [](auto& f) { f.metadata["elastic.tile_inputs"] = std::uint32_t{16}; }},
       {"elastic.tiled_tensors", [](auto& f) { f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{}; }},

@@ -88,3 +88,16 @@ TEST_CASE("attention equals a plain double loop for every cache type", "[runtime
     });
   }
 }
+
+TEST_CASE("a key that is not a number is seen in what attention gives", "[runtime][unit]") {
+  std::mt19937 random(7);
+  for (int round = 0; round < 8; ++round) {
+    Case job(random, KvType::kF32);
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    std::memcpy(job.keys.data() + (job.begin + job.end) / 2 * job.row_bytes, &nan, sizeof(nan));
+    elastify_test::for_each_target([&](const std::string& target, bool) {
+      INFO(target);
+      CHECK(std::isnan(job.run()[0]));
+    });
+  }
+}

@@ -291,6 +291,22 @@ TEST_CASE("a margin keeps predictions that far away from the objective", "[runti
   CHECK(careful.decide({20, 0, ms(21.9, 10)})->decision == Decision{50, 100});
 }
 
+TEST_CASE("a pace multiplies predictions and leaves objectives alone", "[runtime][unit]") {
+  Scheduler slow = scheduler(small_table());
+  const Request request{20, 0, ms(21, 10)};
+  const elrt::Latency before = slow.predict(request, {50, 100});
+  CHECK(slow.decide(request)->decision == Decision{100, 100});
+  slow.set_pace({1.1, 1});
+  CHECK(slow.decide(request)->decision == Decision{50, 100});
+  CHECK(slow.predict(request, {50, 100}).ttft_ms == Approx(1.1 * before.ttft_ms));
+  CHECK_FALSE(slow.full_decision(request).value().has_value());
+  const Request share{20, 0, {Slo::Unit::kRatio, 1, 1}};
+  CHECK(slow.limits(share).ttft_ms == Approx(slow.full_latency(share).ttft_ms));
+  CHECK(slow.decide(share)->decision == Decision{50, 100});
+  slow.set_pace({1, 50});
+  CHECK_FALSE(slow.decide(request)->feasible());
+}
+
 TEST_CASE("impossible objectives, prompts and options are refused", "[runtime][unit]") {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
   Scheduler chooser = scheduler(small_table());

@@ -12,6 +12,7 @@
 #include "elrt/elrt.h"
 #include "elrt/tlm.hpp"
 #include "elrt/tokenizer.hpp"
+#include "pace.hpp"
 #include "unit/runtime/tiny_tlm.h"
 #include "unit/runtime/tiny_tokenizer.h"
 
@@ -187,6 +188,7 @@ TEST_CASE("no answer breaks an objective that its decision was said to keep", "[
     for (const auto fallback : {elrt::Fallback::kBest, elrt::Fallback::kRandom}) {
       ServiceOptions options;
       options.fallback = fallback;
+      options.follow_pace = false;
       Service service = setup.service(options);
       for (int round = 0; round < 40; ++round) {
         std::string prompt;
@@ -204,6 +206,46 @@ TEST_CASE("no answer breaks an objective that its decision was said to keep", "[
       }
     }
   }
+}
+
+TEST_CASE("decisions follow how the device keeps up with its table", "[runtime][service][unit]") {
+  const Setup setup({0, 0}, false);
+  LatencyData slow = linear_table(setup.artifact, false);  // a thousand times what the tiny model takes, and more
+  for (auto& level : slow.levels) {
+    for (auto* curve : {&level.ttft_ms, &level.tpot_ms}) {
+      for (double& ms : *curve) ms *= 1000;
+    }
+  }
+  for (const bool follow : {true, false}) {
+    ServiceOptions options;
+    options.follow_pace = follow;
+    Service service = setup.service(slow, options);
+    for (std::size_t i = 0; i < elrt::Pace::kFewest; ++i) {
+      const Answer before = answer(service, request(kPrompt, ratio(0.5, 0.5)));
+      CHECK(before.pace.ttft_ms == 1);
+      CHECK(before.choice.decision.model_level == 50);
+    }
+    const Answer after = answer(service, request(kPrompt, ratio(0.5, 0.5)));
+    CHECK(after.pace.ttft_ms == (follow ? elrt::Pace::kLeast : 1));
+    CHECK(after.pace.tpot_ms == (follow ? elrt::Pace::kLeast : 1));
+    CHECK(after.choice.decision.model_level == (follow ? 100u : 50u));
+    CHECK(after.choice.limits.ttft_ms == Approx(500.0 * static_cast<double>(setup.tokens(kPrompt))));  // the objective stays the table's
+  }
+}
+
+TEST_CASE("the pace is what nearly all of the last requests took beside the table", "[runtime][service][unit]") {
+  elrt::Pace pace;
+  for (std::size_t i = 0; i + 1 < elrt::Pace::kFewest; ++i) pace.observe({10, 1}, {20, 0});
+  CHECK(pace.factors().ttft_ms == 1);
+  pace.observe({10, 1}, {20, 3});
+  CHECK(pace.factors().ttft_ms == 2);
+  CHECK(pace.factors().tpot_ms == 1);  // one token's alone
+  for (std::size_t i = 0; i < elrt::Pace::kWindow; ++i) pace.observe({10, 1}, {i == 5 ? 500.0 : 12.0, i < 4 ? 4.0 : 1.0});
+  CHECK(pace.factors().ttft_ms == 1.2);  // one in 32 may be slow, and what was before is forgotten
+  CHECK(pace.factors().tpot_ms == 4);    // four may not
+  for (std::size_t i = 0; i < elrt::Pace::kWindow; ++i) pace.observe({10, 1}, {1e6, 1e-6});
+  CHECK(pace.factors().ttft_ms == elrt::Pace::kMost);
+  CHECK(pace.factors().tpot_ms == elrt::Pace::kLeast);
 }
 
 TEST_CASE("a question that is named, and numbers if asked, are not shortened", "[runtime][service][unit]") {

@@ -148,7 +148,7 @@ GgufBuilder TinyElastic::artifact() const {
   m["elastic-llama.attention.layer_norm_rms_epsilon"] = static_cast<float>(kEpsilon);
   m["elastic-llama.rope.freq_base"] = static_cast<float>(kRopeBase);
   if (s.window != 0) m["elastic-llama.attention.sliding_window"] = s.window;
-  m["elastic.format_version"] = std::uint32_t{1};
+  m["elastic.format_version"] = std::uint32_t{2};
   m["elastic.rope_pairing"] = std::string("halves");
   m["elastic.tile_inputs"] = std::uint32_t{32};
   std::vector<std::string> permuted = {"attn_output.weight", "ffn_down.weight"};

@@ -11,15 +11,22 @@ class Builder {
  public:
   Builder(GgufBuilder& file, std::uint64_t seed) : file_(file), random_(seed) {}
 
-  void matrix(const std::string& name, std::uint64_t inputs, std::uint64_t outputs, float scale = 0.4f) {
+  void rows(const std::string& name, std::uint64_t inputs, std::uint64_t outputs, float scale = 0.4f) {
     file_.tensors.push_back({name + ".weight", 1, {inputs, outputs}, f16_bytes(values(inputs * outputs, 0, scale))});
+  }
+  void columns(const std::string& name, std::uint64_t inputs, std::uint64_t outputs) {
+    const std::uint64_t panels = (outputs + 31) / 32;
+    const auto drawn = values(inputs * outputs, 0, 0.4f);
+    std::vector<float> placed(panels * inputs * 32);
+    for (std::uint64_t i = 0; i < inputs * outputs; ++i) placed[(i / inputs / 32 * inputs + i % inputs) * 32 + i / inputs % 32] = drawn[i];
+    file_.tensors.push_back({name + ".weight", 1, {32, inputs, panels}, f16_bytes(placed)});
   }
   void vector(const std::string& name, std::uint64_t size, float centre) {
     file_.tensors.push_back({name, 0, {size}, f32_bytes(values(size, centre, 0.2f))});
   }
   void bias(const std::string& name, std::vector<float> of) { file_.tensors.push_back({name + ".bias", 0, {of.size()}, f32_bytes(of)}); }
   void affine(const std::string& name, std::uint64_t inputs, std::uint64_t outputs) {
-    matrix(name, inputs, outputs);
+    columns(name, inputs, outputs);
     vector(name + ".bias", outputs, 0);
   }
   void norm(const std::string& name, std::uint64_t size) {
@@ -81,16 +88,16 @@ void add_tiny_tlm(GgufBuilder& file, std::uint32_t model_level, std::uint32_t pr
   m[key + "ttft_levels"] = ttft, m[key + "tpot_levels"] = tpot;
   m[key + "vocabulary"] = vocabulary;
   Builder add(file, seed);
-  add.matrix("tlm.token_embd", kEmbedding, vocabulary.size(), 1);
-  add.matrix("tlm.slo_embd", kEmbedding, ttft.size() + tpot.size(), 1);
-  add.matrix("tlm.position_embd", kHidden, kPositions);
-  add.matrix("tlm.type_embd", kHidden, 2);
+  add.rows("tlm.token_embd", kEmbedding, vocabulary.size(), 1);
+  add.rows("tlm.slo_embd", kEmbedding, ttft.size() + tpot.size(), 1);
+  add.rows("tlm.position_embd", kHidden, kPositions);
+  add.rows("tlm.type_embd", kHidden, 2);
   add.dense("tlm.embd", 3 * kEmbedding, kHidden);
   for (const char* part : {"bottom", "score", "decision"}) add.layer("tlm." + std::string(part) + ".0.");
   add.affine("tlm.score", kHidden, 2);
-  add.matrix("tlm.model_level", kHidden, model_levels.size());
+  add.columns("tlm.model_level", kHidden, model_levels.size());
   add.bias("tlm.model_level", vote(model_levels, model_level));
-  add.matrix("tlm.prompt_level", kHidden, prompt_levels.size());
+  add.columns("tlm.prompt_level", kHidden, prompt_levels.size());
   add.bias("tlm.prompt_level", vote(prompt_levels, prompt_level));
 }
 

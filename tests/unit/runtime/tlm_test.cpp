@@ -69,7 +69,7 @@ TEST_CASE("an artifact whose tiny language model is damaged does not open", "[ru
       {set("layer_norm_epsilon", std::numeric_limits<float>::quiet_NaN()), "layer_norm_epsilon"},
       {set("model_levels", std::vector<std::uint32_t>{}), "model_levels"},
       {set("model_levels", std::vector<std::uint32_t>{20, 20, 100}), "model_levels"},
-      {set("model_levels", std::vector<std::uint32_t>{20, 100}), "tlm.model_level.weight"},
+      {set("model_levels", std::vector<std::uint32_t>{20, 100}), "tlm.model_level.bias"},
       {set("prompt_levels", std::vector<std::uint32_t>{50, 101}), "prompt_levels"},
       {set("ttft_levels", std::vector<std::uint32_t>{50}), "tlm.slo_embd.weight"},
       {set("vocabulary", std::vector<std::string>{}), "vocabulary"},

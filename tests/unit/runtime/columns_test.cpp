@@ -1,0 +1,134 @@
+// Products with matrices in columns, and softmax, against plain double loops, on every instruction set that this processor has.
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <vector>
+
+#include "kernels.hpp"
+#include "support/gguf_builder.h"
+#include "unit/runtime/instruction_sets.h"
+
+using elastify_test::for_each_target;
+using elrt::TensorType;
+namespace kernels = elrt::kernels;
+
+namespace {
+
+constexpr float kUntouched = 12345;
+
+struct Case {
+  std::uint32_t outputs, inputs, tokens;
+  TensorType type;
+  bool accumulate, has_bias;
+  std::vector<float> weights, x, bias;  // weights [outputs][inputs], x [tokens][inputs + 5]
+  std::vector<std::uint8_t> columns;
+
+  explicit Case(std::mt19937& random) {
+    const auto integer = [&](std::uint32_t low, std::uint32_t high) { return std::uniform_int_distribution<std::uint32_t>(low, high)(random); };
+    std::uniform_real_distribution<float> real(-2, 2);
+    outputs = integer(1, 140), inputs = integer(1, 200), tokens = integer(1, 40);
+    type = integer(0, 1) == 0 ? TensorType::kF32 : TensorType::kF16;
+    accumulate = integer(0, 1) == 0, has_bias = integer(0, 1) == 0;
+    weights.resize(std::size_t{outputs} * inputs);
+    x.resize(std::size_t{tokens} * stride());
+    bias.resize(outputs);
+    for (auto* values : {&weights, &x, &bias}) {
+      for (float& value : *values) value = real(random);
+    }
+    const std::size_t size = type == TensorType::kF32 ? 4 : 2;
+    columns.assign((outputs + 31) / 32 * std::size_t{inputs} * 32 * size, 0);
+    for (std::size_t o = 0; o < outputs; ++o) {
+      for (std::size_t i = 0; i < inputs; ++i) put(((o / 32 * inputs + i) * 32 + o % 32) * size, weights[o * inputs + i]);
+    }
+  }
+
+  std::size_t stride() const { return inputs + 5; }
+
+  void put(std::size_t at, float& value) {
+    if (type == TensorType::kF32) {
+      std::memcpy(&columns[at], &value, 4);
+    } else {
+      const std::uint16_t half = elastify_test::half_from_float(value);
+      std::memcpy(&columns[at], &half, 2);
+      value = elastify_test::float_from_half_bits(half);
+    }
+  }
+
+  // Tokens first.., a row of y and one value that must stay as it is for each.
+  std::vector<float> run(std::uint32_t first, std::uint32_t count) const {
+    std::vector<float> y(std::size_t{count} * (outputs + 1), 0.5f);
+    for (std::uint32_t t = 0; t < count; ++t) y[t * (outputs + 1) + outputs] = kUntouched;
+    kernels::multiply_columns({reinterpret_cast<const std::byte*>(columns.data()), type, outputs, inputs, &x[first * stride()], stride(), y.data(),
+                               outputs + 1, count, accumulate, has_bias ? bias.data() : nullptr});
+    return y;
+  }
+
+  // The largest error as a share of what rounding allows (Higham 2002, 3.1): a sum of n products is within n units of their sizes' sum.
+  double error(const std::vector<float>& y) const {
+    double worst = 0;
+    for (std::size_t t = 0; t < tokens; ++t) {
+      for (std::size_t o = 0; o < outputs; ++o) {
+        double exact = (accumulate ? 0.5 : 0) + (has_bias ? bias[o] : 0), size = 4;
+        for (std::size_t i = 0; i < inputs; ++i) {
+          const double term = static_cast<double>(weights[o * inputs + i]) * x[t * stride() + i];
+          exact += term, size += std::abs(term);
+        }
+        const double off = std::abs(y[t * (outputs + 1) + o] - exact) / std::ldexp((inputs + 2) * size, -24);
+        worst = std::isfinite(off) ? std::max(worst, off) : std::numeric_limits<double>::infinity();
+      }
+    }
+    return worst;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("products in columns equal a plain double loop, and no bit depends on the batch or the vector's width", "[runtime][unit]") {
+  std::mt19937 random(5);
+  for (int round = 0; round < 80; ++round) {
+    const Case product(random);
+    const std::uint32_t token = std::uniform_int_distribution<std::uint32_t>(0, product.tokens - 1)(random);
+    std::vector<float> fused_bits;
+    for_each_target([&](const std::string& target, bool fused) {
+      INFO(target << ", " << elrt::type_name(product.type) << " " << product.outputs << " x " << product.inputs << ", " << product.tokens << " tokens");
+      const std::vector<float> whole = product.run(0, product.tokens);
+      CHECK(product.error(whole) <= 1);
+      for (std::size_t t = 0; t < product.tokens; ++t) CHECK(whole[t * (product.outputs + 1) + product.outputs] == kUntouched);
+      const std::vector<float> alone = product.run(token, 1);
+      CHECK(std::equal(alone.begin(), alone.end(), whole.begin() + static_cast<std::ptrdiff_t>(std::size_t{token} * (product.outputs + 1))));
+      if (!fused) return;
+      if (fused_bits.empty()) fused_bits = whole;
+      CHECK(whole == fused_bits);
+    });
+  }
+}
+
+TEST_CASE("softmax sums to one, keeps a NaN, and does not see what lies behind", "[runtime][unit]") {
+  std::mt19937 random(6);
+  std::uniform_real_distribution<float> real(-30, 30);
+  for (const std::size_t count : {1, 2, 31, 32, 33, 100}) {
+    std::vector<float> values(count);
+    for (float& value : values) value = real(random);
+    const double highest = *std::max_element(values.begin(), values.end());
+    double sum = 0;
+    for (const float value : values) sum += std::exp(0.25 * (value - highest));
+    for_each_target([&](const std::string& target, bool) {
+      INFO(target << ", " << count << " values");
+      std::vector<float> x(kernels::padded(count), std::numeric_limits<float>::quiet_NaN());
+      std::copy(values.begin(), values.end(), x.begin());
+      kernels::softmax(x.data(), 0.25f, count);
+      double worst = 0;
+      for (std::size_t i = 0; i < count; ++i) worst = std::max(worst, std::abs(x[i] - std::exp(0.25 * (values[i] - highest)) / sum));
+      CHECK(worst <= 4e-7);  // a few units of float32 below 1, and the exponential's own error
+      CHECK(std::all_of(x.begin() + static_cast<std::ptrdiff_t>(count), x.end(), [](float value) { return value == 0; }));
+      x[count / 2] = std::numeric_limits<float>::quiet_NaN();
+      kernels::softmax(x.data(), 1, count);
+      CHECK(std::isnan(x[0]));
+    });
+  }
+}
