@@ -13,7 +13,8 @@ namespace {
 struct Options {
   std::string config, run_dir;
   std::vector<std::string> overrides;
-  std::string dtype;  // pack alone
+  std::string dtype;       // pack alone
+  std::string base_dtype;  // finetune alone
   bool json = false;
 };
 
@@ -32,7 +33,12 @@ void register_stage(CLI::App& app, const std::string& stage, const std::string& 
   auto options = add_options(*command);
   command->footer("Example:\n  elastify " + stage + " configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint");
   if (stage == "pack") command->add_option("--dtype", options->dtype, "of the blocks' matrices: f32, f16, q8_0 or q4_0; short for --set pack.dtype=");
+  if (stage == "finetune") {
+    command->add_option("--base-dtype", options->base_dtype, "train on matrices rounded as an artifact of this type has them: f32, f16, q8_0 or q4_0; short for\n"
+                                                             "--set finetune.base_dtype=, to be followed by pack with the same --dtype");
+  }
   command->callback([options, stage] {
+    if (!options->base_dtype.empty()) options->overrides.push_back("finetune.base_dtype=" + options->base_dtype);
     if (!options->dtype.empty()) options->overrides.push_back("pack.dtype=" + options->dtype);
     elastify::Pipeline pipeline(elastify::load_pipeline_config(options->config, options->overrides), options->run_dir);
     const nlohmann::json summary = pipeline.run(stage);

@@ -10,6 +10,7 @@
 #include "base/plot.h"
 #include "finetune/stepper.h"
 #include "model/side_by_side.h"
+#include "pack/rounded_weights.h"
 
 namespace elastify {
 namespace {
@@ -100,6 +101,7 @@ FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& confi
   const auto started = std::chrono::steady_clock::now();
   const std::vector<LevelPlan> wanted = wanted_levels(input, config);
   const Schedule schedule = make_schedule(config, input.weights.config.hidden_size, input.train.rows());
+  const ModelWeights base = round_weights(input.weights, config.base_dtype);
   const Decoder full(input.weights);
   FinetuneSummary summary;
   std::optional<Teacher> teacher;
@@ -115,12 +117,12 @@ FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& confi
     } else {
       if (!teacher) {
         log_memory(input, wanted, config, summary.memory_bytes);
-        summary.loss_full = mean_loss(full, nullptr, input.held_out, config.batch_rows / config.accumulation, config.workers);
+        summary.loss_full = mean_loss(Decoder(base), nullptr, input.held_out, config.batch_rows / config.accumulation, config.workers);
         teacher.emplace(full, input.train, config.loss == "distill" ? config.teacher_cache_mib << 20 : 0, config.workers);
         summary.teacher_cache_seconds = teacher->cache_seconds();
         if (summary.full_step_seconds == 0) summary.full_step_seconds = time_full_step(input, config, full, *teacher);
       }
-      result = train_level({plan, input.weights, input.train, input.held_out, config, schedule, &*teacher,
+      result = train_level({plan, base, input.train, input.held_out, config, schedule, &*teacher,
                             config.inherit && parent ? &*parent : nullptr, summary.loss_full, summary.full_step_seconds, input.seed,
                             key, directory, input.after_step});
       spdlog::info("finetune level {}: held-out loss {:.4f} -> {:.4f} (full {:.4f}), {} steps, {}", plan.level, result->loss_before,

@@ -17,7 +17,7 @@ struct FinetuneInput {
 };
 
 struct FinetuneSummary {
-  double loss_full = 0;
+  double loss_full = 0;              // of the full level, rounded to base_dtype
   double full_step_seconds = 0;      // median, the teacher's pass apart; 0 where it was not timed
   double teacher_cache_seconds = 0;  // 0 where the teacher runs in every step
   double seconds = 0;                // of this process

@@ -43,6 +43,7 @@ struct FinetuneConfig {
 
   std::int64_t log_every = 10;      // steps between lines of metrics.jsonl
   double checkpoint_seconds = 60;   // between checkpoints inside a level
+  std::string base_dtype = "f32";   // of the artifact that the adapters are for: the sub-models' matrices are rounded as pack.dtype rounds them, the teacher's are not
   std::string dtype = "auto";       // of the frozen base: bfloat16 where a CUDA device has it, float32 elsewhere
   std::string products = "auto";    // of a float32 base's matrices in training: "float32", "bfloat16", or bfloat16 where the processor multiplies it natively
   std::int64_t timed_steps = 5;     // steps of the full level that are timed for comparison, 0: none
@@ -77,6 +78,7 @@ struct FinetuneConfig {
     v.integer("patience", patience, 0, 1'000'000);
     v.integer("log_every", log_every, 1, 1'000'000'000);
     v.number("checkpoint_seconds", checkpoint_seconds, 0, 1e7);
+    v.choice("base_dtype", base_dtype, {"f32", "f16", "q8_0", "q4_0"});
     v.choice("dtype", dtype, {"auto", "float32", "bfloat16", "float64"});
     v.choice("products", products, {"auto", "float32", "bfloat16"});
     v.integer("timed_steps", timed_steps, 0, 1000);

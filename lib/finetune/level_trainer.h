@@ -13,7 +13,7 @@ namespace elastify {
 
 struct LevelTask {
   const LevelPlan& plan;
-  const ModelWeights& weights;  // full, reordered, frozen
+  const ModelWeights& weights;  // full, reordered, frozen, rounded to config.base_dtype
   const TokenRows& train;
   const TokenRows& held_out;
   const FinetuneConfig& config;

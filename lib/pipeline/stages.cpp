@@ -240,6 +240,9 @@ json pack_into(const StageContext& context, const fs::path& artifact, const fs::
   const elrt::TokenizerSpec tokenizer = load_tokenizer_spec(context.config, reordered);
   PackInputs inputs{reordered, plan, tokenizer, {}, {}, fs::path(context.config.checkpoint).filename().string(), {}};
   if (context.config.pack.adapters) {
+    if (const auto& base = context.config.finetune.base_dtype; base != "f32" && base != context.config.pack.dtype) {
+      spdlog::warn("pack: adapters were trained for {} matrices (finetune.base_dtype), the artifact holds {} (pack.dtype)", base, context.config.pack.dtype);
+    }
     const fs::path summary_path = context.run.file("finetune.json");
     try {
       add_recovery(context.run.file("adapters"), read_json(summary_path), reordered.config(), inputs);

@@ -71,13 +71,14 @@ double quantile(std::vector<double> values, double share) {
 
 struct Tally {
   std::size_t requests = 0, feasible = 0, met = 0, asked = 0, checked = 0, right = 0;
-  std::vector<double> ttft_ms, tpot_ms, predicted_ttft_ms, predicted_tpot_ms, ttft_ratio, tpot_ratio, tlm_ms, tlm_share;
+  std::vector<double> ttft_ms, tpot_ms, predicted_ttft_ms, predicted_tpot_ms, ttft_ratio, tpot_ratio, tlm_ms, tlm_share, pace_ttft, pace_tpot;
 
   void add(const Request& request, const elrt::Answer& answer) {
     const elrt::Generation& made = answer.generation;
     const elrt::Latency& predicted = answer.choice.predicted;
     ++requests;
     if (answer.choice.feasible()) ++feasible, met += answer.slo_met ? 1 : 0;
+    pace_ttft.push_back(answer.pace.ttft_ms), pace_tpot.push_back(answer.pace.tpot_ms);
     ttft_ms.push_back(made.ttft_ms), predicted_ttft_ms.push_back(predicted.ttft_ms), ttft_ratio.push_back(made.ttft_ms / predicted.ttft_ms);
     if (made.tokens.size() > 1) {
       tpot_ms.push_back(made.tpot_ms), predicted_tpot_ms.push_back(predicted.tpot_ms), tpot_ratio.push_back(made.tpot_ms / predicted.tpot_ms);
@@ -95,6 +96,7 @@ struct Tally {
     };
     add_figures("ttft_ms", ttft_ms), add_figures("predicted_ttft_ms", predicted_ttft_ms), add_figures("ttft_measured_over_predicted", ttft_ratio);
     add_figures("tpot_ms", tpot_ms), add_figures("predicted_tpot_ms", predicted_tpot_ms), add_figures("tpot_measured_over_predicted", tpot_ratio);
+    add_figures("pace_ttft", pace_ttft), add_figures("pace_tpot", pace_tpot);
     add_figures("tlm_ms", tlm_ms), add_figures("tlm_share_of_ttft", tlm_share);
     return object;
   }
@@ -163,7 +165,8 @@ void register_replay(CLI::App& app) {
   sub->add_option("--seed", command->seed, "of the order of requests and of the random fallback")->capture_default_str();
   add_service_options(*sub, command->objective);
   sub->add_flag("--fixed-pace", command->objective.fixed_pace, "decide by the table alone, whatever the last requests took beside it");
-  sub->footer("Needs the table of elastic-run calibrate FILE. Predictions and measurements are medians; the ratio in brackets is measured over\n"
+  sub->footer("Needs the table of elastic-run calibrate FILE. Predictions follow the pace: the table's times are multiplied by what 95 % of the last\n"
+              "32 requests took beside it at most, so that a busy device gets lighter decisions. Predictions and measurements are medians; the ratio in brackets is measured over\n"
               "predicted at the 95th percentile.\n"
               "Examples:\n"
               "  elastic-run replay runs/demo/model.gguf --requests runs/demo/tasks/test.jsonl --count 1000\n"

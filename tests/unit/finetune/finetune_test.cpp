@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "finetune/metrics_log.h"
 #include "finetune/stepper.h"
+#include "pack/rounded_weights.h"
 #include "unit/finetune/support.h"
 
 using namespace elastify;
@@ -54,6 +55,30 @@ TEST_CASE("recovery learns a tiny corpus and keeps its adapters", "[finetune][un
   const Decoder sliced(slice_weights(setup.weights, setup.levels[1].widths));
   CHECK(mean_loss(sliced, &shipped, setup.held_out, 2) == Approx(summary.levels[1].loss_after).epsilon(1e-6));
   CHECK_FALSE(fs::exists(directory / "checkpoint.safetensors"));
+}
+
+TEST_CASE("recovery on a rounded base starts from its losses and repairs what rounding cost", "[finetune][unit]") {
+  const Setup setup;
+  FinetuneConfig config = quick_config();
+  config.levels = {60};
+  config.steps = 60;
+  config.dropout = 0;
+  for (const char* dtype : {"f16", "q8_0", "q4_0"}) {
+    const TempDir folder;
+    config.base_dtype = dtype;
+    const ModelWeights rounded = round_weights(setup.weights, dtype);
+    CHECK(torch::equal(rounded.embedding, setup.weights.embedding));
+    CHECK_FALSE(torch::equal(rounded.blocks[1].down, setup.weights.blocks[1].down));
+    CHECK(torch::allclose(rounded.blocks[1].down, setup.weights.blocks[1].down, 0, std::string(dtype) == "q4_0" ? 0.2 : 0.01));
+    const FinetuneSummary summary = finetune(setup.input(folder.path()), config);
+    const LevelResult& level = summary.levels.at(0);
+    const Decoder sliced(slice_weights(rounded, setup.levels[1].widths));
+    CHECK(summary.loss_full == Approx(mean_loss(Decoder(rounded), nullptr, setup.held_out, 2)).epsilon(1e-6));
+    CHECK(level.loss_before == Approx(mean_loss(sliced, nullptr, setup.held_out, 2)).epsilon(1e-6));
+    CHECK(level.kept);
+    const Adapter shipped = load_adapter(level_directory(folder.path(), 60), setup.weights.config, torch::kCPU, torch::kFloat32);
+    CHECK(mean_loss(sliced, &shipped, setup.held_out, 2) == Approx(level.loss_after).epsilon(1e-6));
+  }
 }
 
 TEST_CASE("a run killed anywhere ends with the bits of an uninterrupted one", "[finetune][unit]") {

@@ -1,6 +1,7 @@
 // Generated contexts: reproducible, answerable from the context alone, and without a way round it.
 #include "tasks/generator.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -284,6 +285,30 @@ TEST_CASE("contexts have the shares that their difficulty asks for", "[tasks][un
   CHECK(count(difficulty).first > usual.first + 20);
   difficulty.two_hops = 100;
   CHECK(count(difficulty).two_hops > 180);  // a context whose chain leaves too few options is drawn again without
+}
+
+TEST_CASE("chains ask for so many pairs of facts, and for nothing but what they link", "[tasks][unit]") {
+  const TaskGenerator generator(load_task_bank(elastify_test::golden_bank()));
+  Difficulty difficulty;
+  difficulty.two_hops = difficulty.read_back = 100;
+  difficulty.max_questions = 10;
+  difficulty.chains = 4;
+  std::size_t chained = 0, most = 0;
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    const auto context = generator.generate(Split::kTrain, "notes", 6, i, difficulty);
+    if (context.items[0].hops == 1) continue;  // drawn again without
+    ++chained;
+    std::map<std::string, std::size_t> relations;
+    for (const auto& fact : context.facts) ++relations[fact.relation];
+    CHECK(std::count_if(relations.begin(), relations.end(), [](const auto& relation) { return relation.second >= 4; }) >= 2);
+    for (const auto& item : context.items) {
+      CHECK(item.hops == 2);
+      CHECK(check_task(item).empty());
+    }
+    most = std::max(most, context.items.size());
+  }
+  CHECK(chained > 50);
+  CHECK(most >= 4);
 }
 
 TEST_CASE("unknown families and caps out of range are refused", "[tasks][unit]") {
