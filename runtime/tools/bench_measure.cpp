@@ -54,6 +54,28 @@ double measure_switch_us(elrt::Session& session, std::uint32_t level, std::uint3
   return seconds_since(start) * 1e6 / (2 * kSwitches);
 }
 
+StartUp measure_start(const std::string& file, const elrt::SessionOptions& options, std::uint32_t repeats) {
+  std::vector<double> open, tokenizer, session, first, total;
+  for (std::uint32_t i = 0; i < repeats; ++i) {
+    const auto start = Clock::now();
+    auto step = start;
+    const auto lap = [&](std::vector<double>& times) {
+      times.push_back(1e3 * seconds_since(step));
+      step = Clock::now();
+    };
+    const auto artifact = take(elrt::Artifact::open(file));
+    lap(open);
+    if (auto made = artifact.tokenizer()) lap(tokenizer);
+    else tokenizer.push_back(0);
+    auto opened = take(elrt::Session::create(artifact, options));
+    lap(session);
+    take(opened.forward(random_tokens(1, opened.vocab())));
+    lap(first);
+    total.push_back(1e3 * seconds_since(start));
+  }
+  return {median(open), median(tokenizer), median(session), median(first), median(total)};
+}
+
 // Linux: from here on, the peak counts anew. Elsewhere it is the process's.
 void restart_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
 

@@ -24,6 +24,13 @@ Speeds measure_speeds(elrt::Session& session, std::span<const elrt::TokenId> tok
 // One level change, as the mean of many: the clock is coarser than a change.
 double measure_switch_us(elrt::Session& session, std::uint32_t level, std::uint32_t other);
 
+// From the file's name to its first token, medians in milliseconds; its pages are in the system's cache, but mapped anew each time.
+struct StartUp {
+  double open_ms = 0, tokenizer_ms = 0, session_ms = 0, first_token_ms = 0;  // 0 for the tokenizer where the file has none
+  double total_ms = 0;
+};
+StartUp measure_start(const std::string& file, const elrt::SessionOptions& options, std::uint32_t repeats);
+
 // Of this process, now and at most since restart_peak(); `file` is what of the artifact is in memory (Linux; else 0).
 struct Resident {
   std::uint64_t bytes = 0, peak = 0, file = 0;

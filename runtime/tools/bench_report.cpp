@@ -24,6 +24,10 @@ nlohmann::json to_json(const LevelBench& bench, const elrt::MachineLimits& limit
           {"peak_arithmetic_share", prefill_rate * operations / (bytes ? limits.byte_ops_per_s : limits.float_ops_per_s)}};
 }
 
+nlohmann::json to_json(const StartUp& start, const std::string& file) {
+  return {{"file", file}, {"open_ms", start.open_ms}, {"tokenizer_ms", start.tokenizer_ms}, {"session_ms", start.session_ms}, {"first_token_ms", start.first_token_ms}, {"total_ms", start.total_ms}};
+}
+
 nlohmann::json to_json(const Drafting& drafting, const std::string& file) {
   return {{"file", file},
           {"level", drafting.level},
@@ -45,6 +49,11 @@ void print_bench_table(const nlohmann::json& result) {
                 number(level, "prefill_tokens_per_s"), 100 * number(level, "peak_arithmetic_share"), number(level, "decode_tokens_per_s"),
                 100 * number(level, "memory_bandwidth_share"), number(level, "switch_us"), number(level, "peak_rss_bytes") / 1e6,
                 number(level, "resident_file_bytes") / 1e6, number(level, "bytes_per_token") / 1e6);
+  }
+  for (const auto& start : result["start"]) {
+    std::printf("%s: first token %.1f ms after the file's name (open %.2f, tokenizer %.2f, session %.2f, one token over newly mapped pages %.1f)\n",
+                start["file"].get<std::string>().c_str(), number(start, "total_ms"), number(start, "open_ms"), number(start, "tokenizer_ms"),
+                number(start, "session_ms"), number(start, "first_token_ms"));
   }
   for (const auto& drafting : result["drafting"]) {
     std::printf("level %.0f, drafts of level %.0f: %.1f instead of %.1f tokens/s (%.2fx), %.0f of %.0f guesses accepted\n", number(drafting, "level"),

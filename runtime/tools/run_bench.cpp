@@ -104,6 +104,8 @@ void bench_file(BenchCommand command, const std::string& file, const elrt::Machi
     }
     std::cerr << "elastic-run: run " << i + 1 << " of " << command.repeats << " measured\n";
   }
+  options.level = most;
+  result["start"].push_back(to_json(measure_start(file, options, command.repeats), file));
   for (const auto& bench : benches) result["levels"].push_back(to_json(bench, limits, command.prompt_tokens));
   if (!command.draft_levels.empty()) bench_drafting(command, artifact, session, file, result);
   result["prompt_tokens"] = command.prompt_tokens;
@@ -121,6 +123,7 @@ void run(const BenchCommand& command) {
                            {"float_ops_per_s", limits.float_ops_per_s},
                            {"byte_ops_per_s", limits.byte_ops_per_s},
                            {"levels", nlohmann::json::array()},
+                           {"start", nlohmann::json::array()},
                            {"drafting", nlohmann::json::array()}};
   for (const std::string& file : command.files) bench_file(command, file, limits, result);
   command.json ? print_json(result) : print_bench_table(result);
