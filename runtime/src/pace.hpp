@@ -14,7 +14,8 @@ class Pace {
  public:
   static constexpr std::size_t kWindow = 32;  // requests that count
   static constexpr std::size_t kFewest = 8;   // below that a single slow one would speak for all
-  static constexpr double kShare = 0.95;      // of them that a prediction shall hold for
+  static constexpr double kShare = 0.95;      // of them that a prediction shall hold for,
+  static constexpr double kSpread = 1.5;      // up to this many times the median: beyond are interruptions, which no lighter decision prevents
   static constexpr double kLeast = 0.5, kMost = 20;
 
   // `table`: what the latency table predicts for what was done, without any pace. A TPOT of 0: there was no further token.
@@ -34,7 +35,8 @@ class Pace {
       if (count_ < kFewest) return 1;
       std::vector<double> seen(values_.begin(), values_.begin() + static_cast<std::ptrdiff_t>(std::min(count_, kWindow)));
       std::sort(seen.begin(), seen.end());
-      return std::clamp(seen[static_cast<std::size_t>(kShare * static_cast<double>(seen.size() - 1) + 0.5)], kLeast, kMost);
+      const auto at = [&](double share) { return seen[static_cast<std::size_t>(share * static_cast<double>(seen.size() - 1) + 0.5)]; };
+      return std::clamp(std::min(at(kShare), kSpread * at(0.5)), kLeast, kMost);
     }
 
    private:
