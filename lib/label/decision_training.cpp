@@ -37,7 +37,6 @@ Targets make_targets(const DecisionSpace& space, const DecisionConfig& config, c
   t.label = torch::full({n, slos, 2}, -1, torch::kInt64);
   const torch::Tensor prior = family_accuracy(table, table.rows(TaskSplit::kTrain));
   t.prior = prior.index_select(0, table.family).to(torch::kFloat32);
-  t.utility = (1 - config.family_weight) * t.utility + config.family_weight * t.prior;
   auto labels = t.label.accessor<std::int64_t, 3>();
   for (std::int64_t i = 0; i < n; ++i) {
     const torch::Tensor cost = space.cost(i);

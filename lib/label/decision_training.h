@@ -3,7 +3,7 @@
 // OBJECTIVES
 //   right     every outcome counts, so that luck with one light decision weighs little: the loss is -log of the expected utility of a decision
 //             drawn from the head's two distributions among the feasible ones (feasibility is measured, not learned), utility being 1 - saving x cost for a right answer within the SLO (cost as a share of the full
-//             decision's) and 0 otherwise, mixed with the family's shares of right answers (family_weight); where no feasible decision is right, the family's share of right answers instead. (Without the
+//             decision's) and 0 otherwise; where no feasible decision is right, the family's share of right answers instead. (Without the
 //             logarithm two independent distributions get stuck: on one decision, where two that share no level are needed.)
 //   lightest  the published one: cross-entropy against the label of decisions.h.
 #pragma once
@@ -17,7 +17,6 @@ namespace elastify {
 struct DecisionConfig {
   std::string objective = "right";
   double saving = 0.05;          // how much a right answer is worth less at the full decision's cost
-  double family_weight = 0.3;    // share of an outcome that is the family's share of right answers in place of the task's own: few tasks are lucky in many ways
   double sharpness = 0;          // 0: outcomes are right or wrong; else softmax(-sharpness x mean losses)[right option] in their place
   std::int64_t eval_every = 100;  // steps; the head with the best validation accuracy is kept
 
@@ -25,7 +24,6 @@ struct DecisionConfig {
   void visit(V& v) {
     v.choice("objective", objective, {"right", "lightest"});
     v.number("saving", saving, 0, 1);
-    v.number("family_weight", family_weight, 0, 1);
     v.number("sharpness", sharpness, 0, 1000);
     v.integer("eval_every", eval_every, 1, 1'000'000'000);
   }
