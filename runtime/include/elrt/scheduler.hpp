@@ -110,7 +110,7 @@ class Scheduler {
   // What the full decision takes without a TLM, by the table alone.
   Latency full_latency(const Request& request) const;
 
-  // The request's objective in milliseconds. Ratios are of what predict() gives for the full decision without a TLM.
+  // The request's objective in milliseconds. Ratios are of full_latency().
   Latency limits(const Request& request) const;
   // Infinite for a level that the table lacks.
   Latency predict(const Request& request, Decision decision) const;
