@@ -54,27 +54,36 @@ void ThreadPool::stop_all() {
 void ThreadPool::run(std::size_t items, Call call, const void* context) {
   call_ = call;
   context_ = context;
-  items_ = items;
-  next_.store(0, std::memory_order_relaxed);
-  busy_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
-  epoch_.fetch_add(1, std::memory_order_release);
+  items_ = static_cast<std::uint32_t>(items);
+  done_.store(0, std::memory_order_relaxed);
+  const std::uint64_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
+  unclaimed_.store(epoch << 32 | items_, std::memory_order_release);
+  epoch_.store(static_cast<std::uint32_t>(epoch), std::memory_order_release);
   epoch_.notify_all();
   take_items(0);
-  for (std::uint32_t busy; (busy = busy_.load(std::memory_order_acquire)) != 0;) wait_while_equal(busy_, busy, spins_);
+  for (std::uint32_t done; (done = done_.load(std::memory_order_acquire)) != items_;) wait_while_equal(done_, done, spins_);
 }
 
 void ThreadPool::take_items(std::size_t thread) {
-  for (std::size_t item; (item = next_.fetch_add(1, std::memory_order_relaxed)) < items_;) call_(context_, item, thread);
+  std::uint32_t taken = 0;
+  std::uint64_t unclaimed = unclaimed_.load(std::memory_order_acquire);
+  while (static_cast<std::uint32_t>(unclaimed) != 0) {
+    if (!unclaimed_.compare_exchange_weak(unclaimed, unclaimed - 1, std::memory_order_acquire)) continue;
+    call_(context_, items_ - static_cast<std::uint32_t>(unclaimed), thread);
+    ++taken;
+    unclaimed = unclaimed_.load(std::memory_order_acquire);
+  }
+  if (taken == 0) return;
+  const std::uint32_t others = done_.fetch_add(taken, std::memory_order_acq_rel);
+  if (thread != 0 && others + taken == items_) done_.notify_one();
 }
 
 void ThreadPool::serve(std::size_t thread) {
   for (std::uint32_t seen = 0;;) {
     wait_while_equal(epoch_, seen, spins_);
-    if (epoch_.load(std::memory_order_acquire) == seen) continue;
-    ++seen;
+    seen = epoch_.load(std::memory_order_acquire);
     if (stop_.load(std::memory_order_relaxed)) return;
     take_items(thread);
-    if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
   }
 }
 

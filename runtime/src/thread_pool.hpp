@@ -45,13 +45,15 @@ class ThreadPool {
 
   std::vector<std::thread> workers_;
   int spins_;
-  Call call_ = nullptr;  // the loop: written before epoch_ grows, read by workers after they saw it grow
+  // The loop. A worker reads it only between a claim and the count of what it did, when the loop cannot have ended: a worker
+  // that the system runs late finds nothing to claim and holds nobody up.
+  Call call_ = nullptr;
   const void* context_ = nullptr;
-  std::size_t items_ = 0;
+  std::uint32_t items_ = 0;
   std::atomic<bool> stop_{false};
-  alignas(64) std::atomic<std::uint32_t> epoch_{0};
-  alignas(64) std::atomic<std::size_t> next_{0};
-  alignas(64) std::atomic<std::uint32_t> busy_{0};
+  alignas(64) std::atomic<std::uint32_t> epoch_{0};      // of the loop, what idle workers wait on
+  alignas(64) std::atomic<std::uint64_t> unclaimed_{0};  // epoch << 32 | items that nobody has claimed: a claim from an earlier loop fails
+  alignas(64) std::atomic<std::uint32_t> done_{0};       // items, counted when a thread finds no more
 };
 
 }  // namespace elrt

@@ -1,0 +1,46 @@
+#include "thread_pool.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <random>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using elrt::ThreadPool;
+
+TEST_CASE("A thread pool does every item of every loop once, and has done them when the loop returns", "[runtime][threads]") {
+  const std::size_t threads = GENERATE(1, 2, 3, 16);  // also more than there are cores: then some always run late
+  ThreadPool pool(threads);
+  CHECK(pool.threads() == threads);
+  std::mt19937 random(7);
+  std::vector<std::uint32_t> times(257, 0);  // plain memory: the loop's end must publish it, and the sanitizer sees where it does not
+  std::size_t wrong_threads = 0, wrong_loops = 0;
+  for (std::uint32_t loop = 1; loop <= 3000; ++loop) {
+    const std::size_t items = random() % (times.size() + 1) % (1 + random() % times.size());
+    std::atomic<std::size_t> strangers{0};
+    std::fill(times.begin(), times.end(), 0);
+    pool.for_each(items, [&](std::size_t item, std::size_t thread) {
+      times[item] += loop;
+      if (thread >= threads) strangers.fetch_add(1);
+    });
+    wrong_threads += strangers;
+    for (std::size_t i = 0; i < times.size(); ++i) wrong_loops += times[i] != (i < items ? loop : 0);
+  }
+  CHECK(wrong_threads == 0);
+  CHECK(wrong_loops == 0);
+}
+
+TEST_CASE("Threads of a pool work side by side", "[runtime][threads]") {
+  ThreadPool pool(3);
+  std::atomic<int> inside{0};
+  pool.for_each(3, [&](std::size_t, std::size_t) {
+    inside.fetch_add(1);
+    while (inside.load() < 3) std::this_thread::yield();  // ends only when each thread holds an item
+  });
+  CHECK(inside == 3);
+}
+
+}  // namespace
