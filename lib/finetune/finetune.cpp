@@ -101,9 +101,9 @@ FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& confi
   const auto started = std::chrono::steady_clock::now();
   const std::vector<LevelPlan> wanted = wanted_levels(input, config);
   const Schedule schedule = make_schedule(config, input.weights.config.hidden_size, input.train.rows());
-  const ModelWeights base = round_weights(input.weights, config.base_dtype);
   const Decoder full(input.weights);
   FinetuneSummary summary;
+  std::optional<ModelWeights> base;  // made with the teacher, for the first level that is not done
   std::optional<Teacher> teacher;
   std::optional<Adapter> parent;
   std::string parent_key;
@@ -117,12 +117,13 @@ FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& confi
     } else {
       if (!teacher) {
         log_memory(input, wanted, config, summary.memory_bytes);
-        summary.loss_full = mean_loss(Decoder(base), nullptr, input.held_out, config.batch_rows / config.accumulation, config.workers);
+        base = round_weights(input.weights, config.base_dtype);
+        summary.loss_full = mean_loss(Decoder(*base), nullptr, input.held_out, config.batch_rows / config.accumulation, config.workers);
         teacher.emplace(full, input.train, config.loss == "distill" ? config.teacher_cache_mib << 20 : 0, config.workers);
         summary.teacher_cache_seconds = teacher->cache_seconds();
         if (summary.full_step_seconds == 0) summary.full_step_seconds = time_full_step(input, config, full, *teacher);
       }
-      result = train_level({plan, base, input.train, input.held_out, config, schedule, &*teacher,
+      result = train_level({plan, *base, input.train, input.held_out, config, schedule, &*teacher,
                             config.inherit && parent ? &*parent : nullptr, summary.loss_full, summary.full_step_seconds, input.seed,
                             key, directory, input.after_step});
       spdlog::info("finetune level {}: held-out loss {:.4f} -> {:.4f} (full {:.4f}), {} steps, {}", plan.level, result->loss_before,
@@ -169,7 +170,8 @@ void save_finetune_summary(const fs::path& json_path, const FinetuneSummary& sum
 std::int64_t finetune_memory_bytes(const ModelConfig& model, const LevelWidths& widths, const FinetuneConfig& config,
                                    std::int64_t train_rows, std::int64_t seq, std::int64_t element_bytes) {
   const std::int64_t tokens = config.batch_rows / config.accumulation * seq * std::min(config.workers, config.accumulation);
-  const std::int64_t weights = model.weights_outside_blocks() + model.num_layers * model.weights_per_block();
+  const std::int64_t blocks = model.num_layers * model.weights_per_block();
+  const std::int64_t weights = model.weights_outside_blocks() + (config.base_dtype == "f32" ? 1 : 2) * blocks;  // rounded blocks stand beside the teacher's
   std::int64_t adapter = 0, activations = 6 * tokens * model.vocab_size;  // logits of both, probabilities, gradients
   for (std::size_t layer = 0; layer < widths.neurons.size(); ++layer) {
     const std::int64_t groups = widths.kv_groups[layer], neurons = widths.neurons[layer], hidden = model.hidden_size;

@@ -27,12 +27,14 @@ void check_folder(const std::filesystem::path& out) {
   throw CommandError(elrt::invalid_argument("cannot write '" + out.string() + "'; name a file in a folder that can be written with --out"));
 }
 
-// A line on stderr about once a second: the share that is done and the time left at the pace so far.
+// The share that is done and the time left at the pace so far: one line of a terminal, elsewhere a line every ten seconds.
 elrt::CalibrateProgress progress_line(Clock::time_point start) {
-  return [start, shown = 0.0](double done) mutable {
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  return [start, terminal, shown = 0.0](double done) mutable {
     const double elapsed = seconds_since(start);
-    if (elapsed - shown >= 1) {
-      std::fprintf(stderr, "elastic-run: %.0f %% measured, about %.0f s left\n", 100 * done, elapsed / done * (1 - done));
+    const bool over = terminal && done >= 1 && shown > 0;
+    if (elapsed - shown >= (terminal ? 1 : 10) || over) {
+      std::fprintf(stderr, "%selastic-run: %3.0f %% measured, about %4.0f s left%s", terminal ? "\r" : "", 100 * done, elapsed / done * (1 - done), terminal && !over ? "" : "\n");
       shown = elapsed;
     }
     return true;
