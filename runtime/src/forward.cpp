@@ -150,13 +150,20 @@ void Forward::attention_block(const LevelView& view, KvCache& cache, std::size_t
 void Forward::store_keys_values(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
   const LayerWeights& w = model_.layers[layer];
   const std::size_t dim = model_.shape.head_dim, half = dim / 2, groups = view.kv_groups(layer);
-  pool_.for_each(tokens_, [&](std::size_t t, std::size_t) {
-    for (std::size_t group = 0; group < groups; ++group) {
-      float* key = k_.row(t) + group * dim;
-      if (w.k_norm != nullptr) kernels::rms_norm(key, w.k_norm, model_.shape.rms_epsilon, dim, key);
-      kernels::rotate_halves(key, cosines_.data() + t * half, sines_.data() + t * half, half);
-      kernels::store_kv_row(cache.type(), key, dim, cache.key(layer, group, first + t));
-      kernels::store_kv_row(cache.type(), v_.row(t) + group * dim, dim, cache.value(layer, group, first + t));
+  const auto store = [&](std::size_t t, std::size_t group) {
+    const std::size_t position = first + t;
+    float* key = k_.row(t) + group * dim;
+    if (w.k_norm != nullptr) kernels::rms_norm(key, w.k_norm, model_.shape.rms_epsilon, dim, key);
+    kernels::rotate_halves(key, cosines_.data() + t * half, sines_.data() + t * half, half);
+    kernels::store_key(cache.type(), key, dim, cache.key_tile(layer, group, position), position % kKvTile);
+    kernels::store_value(cache.type(), v_.row(t) + group * dim, dim, cache.value(layer, group, position));
+  };
+  // A tile goes to one thread: its positions lie within the same cache lines.
+  const std::size_t first_tile = first / kKvTile, tiles = kv_tiles(first + tokens_) - first_tile;
+  pool_.for_each(tiles, [&](std::size_t tile, std::size_t) {
+    const std::size_t begin = std::max(first, (first_tile + tile) * kKvTile), end = std::min(first + tokens_, (first_tile + tile + 1) * kKvTile);
+    for (std::size_t position = begin; position < end; ++position) {
+      for (std::size_t group = 0; group < groups; ++group) store(position - first, group);
     }
   });
 }
@@ -165,16 +172,25 @@ void Forward::attend(const LevelView& view, KvCache& cache, std::size_t layer, s
   const LayerWeights& w = model_.layers[layer];
   const ModelShape& shape = model_.shape;
   const std::size_t dim = shape.head_dim, half = dim / 2, heads = view.q_width(layer) / dim;
-  for (auto& scores : scores_) scores.resize(std::max(scores.size(), kernels::padded(first + tokens_)));
-  pool_.for_each(tokens_ * heads, [&](std::size_t item, std::size_t thread) {
-    const std::size_t t = item / heads, head = item % heads, group = head / shape.heads_per_group(), end = first + t + 1;
-    float* query = q_.row(t) + head * dim;
-    if (w.q_norm != nullptr) kernels::rms_norm(query, w.q_norm, shape.rms_epsilon, dim, query);
-    kernels::rotate_halves(query, cosines_.data() + t * half, sines_.data() + t * half, half);
-    const std::size_t window = shape.sliding_window;
-    const std::size_t begin = window == 0 || window >= end ? 0 : end - window;
-    kernels::attend({query, cache.type(), cache.key(layer, group, 0), cache.value(layer, group, 0), cache.row_bytes(), begin, end, dim,
-                     1.0f / std::sqrt(static_cast<float>(dim)), scores_[thread].data(), attended_.row(t) + head * dim});
+  const std::size_t blocks = (tokens_ + kernels::kQueriesAtOnce - 1) / kernels::kQueriesAtOnce, stride = kernels::attention_scores(first + tokens_);
+  for (auto& scores : scores_) scores.resize(std::max(scores.size(), std::min(tokens_, kernels::kQueriesAtOnce) * stride));
+  pool_.for_each(blocks * heads, [&](std::size_t item, std::size_t thread) {
+    const std::size_t block = blocks - 1 - item / heads;  // the longest first
+    const std::size_t head = item % heads, group = head / shape.heads_per_group();
+    const std::size_t begin = block * kernels::kQueriesAtOnce, end = std::min(tokens_, begin + kernels::kQueriesAtOnce);
+    for (std::size_t t = begin; t < end; ++t) {
+      float* query = q_.row(t) + head * dim;
+      if (w.q_norm != nullptr) kernels::rms_norm(query, w.q_norm, shape.rms_epsilon, dim, query);
+      kernels::rotate_halves(query, cosines_.data() + t * half, sines_.data() + t * half, half);
+    }
+    kernels::Attention job;
+    job.queries = q_.row(begin) + head * dim, job.query_stride = q_.stride, job.count = end - begin;
+    job.first = first + begin, job.window = shape.sliding_window;
+    job.type = cache.type(), job.keys = cache.keys(layer, group), job.values = cache.values(layer, group), job.row_bytes = cache.row_bytes();
+    job.head_dim = dim, job.scale = 1.0f / std::sqrt(static_cast<float>(dim));
+    job.scores = scores_[thread].data(), job.score_stride = stride;
+    job.out = attended_.row(begin) + head * dim, job.out_stride = attended_.stride;
+    kernels::attend(job);
   });
 }
 

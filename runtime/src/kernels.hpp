@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kv_row.hpp"
+#include "kv_layout.hpp"
 #include "matrix.hpp"
 #include "quantised_rows.hpp"
 
@@ -86,23 +86,30 @@ void layer_norm(float* x, const float* weight, const float* bias, float epsilon,
 // Turns each pair (v[i], v[i + half]) by the angle whose cosine and sine are given.
 void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half);
 
-// One query head against positions begin..end-1 of its group's cache, a row of `row_bytes` per position (kv_row.hpp).
+// One head's queries of positions first, first + 1, .. against its group's cache (kv_layout.hpp). Each attends to itself and what stands
+// before it, of that the last `window` positions where a window is given.
 struct Attention {
-  const float* query = nullptr;
+  const float* queries = nullptr;
+  std::size_t query_stride = 0, count = 0;
+  std::size_t first = 0, window = 0;
   KvType type = KvType::kF32;
-  const std::byte* keys = nullptr;
-  const std::byte* values = nullptr;
-  std::size_t row_bytes = 0;
-  std::size_t begin = 0, end = 0;
+  const std::byte* keys = nullptr;    // of position 0
+  const std::byte* values = nullptr;  // likewise
+  std::size_t row_bytes = 0;          // of a value
   std::size_t head_dim = 0;
   float scale = 1;
-  float* scores = nullptr;  // scratch, padded(end - begin) floats
-  float* out = nullptr;     // head_dim floats
+  float* scores = nullptr;  // scratch, attention_scores(first + count) floats for each query
+  std::size_t score_stride = 0;
+  float* out = nullptr;  // head_dim floats for each query
+  std::size_t out_stride = 0;
 };
 void attend(const Attention& job);
+inline constexpr std::size_t kQueriesAtOnce = 12;  // a call with so many reads the cache twice at most
+inline std::size_t attention_scores(std::size_t positions) { return kv_tiles(positions) * kKvTile; }
 
-// A head's key or value as a row of the cache.
-void store_kv_row(KvType type, const float* x, std::size_t head_dim, std::byte* row);
+// A head's value as a row of the cache; its key as position `position` of a tile.
+void store_value(KvType type, const float* x, std::size_t head_dim, std::byte* row);
+void store_key(KvType type, const float* x, std::size_t head_dim, std::byte* tile, std::size_t position);
 
 // Row `row` of a row-stored matrix as floats.
 void load_row(const Matrix& matrix, std::size_t row, float* out);

@@ -1,4 +1,4 @@
-// Keys and values of the tokens read so far. Each KV group of each layer has its own buffers, a row (kv_row.hpp) per position, so a
+// Keys and values of the tokens read so far. Each KV group of each layer has its own buffers (kv_layout.hpp), so a
 // level that keeps fewer groups uses a prefix of them, and memory follows the level and the text, not the context limit.
 #pragma once
 
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "growing_bytes.hpp"
-#include "kv_row.hpp"
+#include "kv_layout.hpp"
 #include "level_view.hpp"
 
 namespace elrt {
@@ -15,7 +15,7 @@ namespace elrt {
 class KvCache {
  public:
   KvCache(const ModelShape& shape, KvType type)
-      : type_(type), row_bytes_(kv_row_bytes(type, shape.head_dim)), groups_(shape.kv_heads),
+      : type_(type), row_bytes_(kv_row_bytes(type, shape.head_dim)), tile_bytes_(kv_tile_bytes(type, shape.head_dim)), groups_(shape.kv_heads),
         buffers_(std::size_t{shape.blocks} * shape.kv_heads) {}
 
   KvType type() const { return type_; }
@@ -25,7 +25,7 @@ class KvCache {
   void reserve(const LevelView& view, std::size_t positions) {
     for (std::size_t layer = 0; layer < view.model().layers.size(); ++layer) {
       for (std::size_t group = 0; group < view.kv_groups(layer); ++group) {
-        at(layer, group).keys.grow(positions * row_bytes_);
+        at(layer, group).keys.grow(kv_tiles(positions) * tile_bytes_);
         at(layer, group).values.grow(positions * row_bytes_);
       }
     }
@@ -41,18 +41,19 @@ class KvCache {
     }
   }
 
-  std::byte* key(std::size_t layer, std::size_t group, std::size_t position) {
-    return at(layer, group).keys.data() + position * row_bytes_;
-  }
-  std::byte* value(std::size_t layer, std::size_t group, std::size_t position) {
-    return at(layer, group).values.data() + position * row_bytes_;
-  }
+  // A group's tiles of keys and rows of values, of position 0.
+  std::byte* keys(std::size_t layer, std::size_t group) { return at(layer, group).keys.data(); }
+  std::byte* values(std::size_t layer, std::size_t group) { return at(layer, group).values.data(); }
+
+  // The tile that holds a position's key, and the row of its value.
+  std::byte* key_tile(std::size_t layer, std::size_t group, std::size_t position) { return keys(layer, group) + position / kKvTile * tile_bytes_; }
+  std::byte* value(std::size_t layer, std::size_t group, std::size_t position) { return values(layer, group) + position * row_bytes_; }
 
   // What one more token costs at `view`.
   std::uint64_t bytes_per_token(const LevelView& view) const {
-    std::uint64_t rows = 0;
-    for (std::size_t layer = 0; layer < view.model().layers.size(); ++layer) rows += 2 * view.kv_groups(layer);
-    return rows * row_bytes_;
+    std::uint64_t groups = 0;
+    for (std::size_t layer = 0; layer < view.model().layers.size(); ++layer) groups += view.kv_groups(layer);
+    return groups * (row_bytes_ + tile_bytes_ / kKvTile);
   }
 
  private:
@@ -62,7 +63,7 @@ class KvCache {
   Buffers& at(std::size_t layer, std::size_t group) { return buffers_[layer * groups_ + group]; }
 
   KvType type_;
-  std::size_t row_bytes_, groups_;
+  std::size_t row_bytes_, tile_bytes_, groups_;
   std::vector<Buffers> buffers_;
 };
 

@@ -16,10 +16,13 @@ namespace {
 // What attention reads of one stored value: at a single position its weight is 1.
 std::vector<float> through_cache(KvType type, const std::vector<float>& x) {
   const std::size_t dim = x.size();
-  std::vector<std::byte> row(elrt::kv_row_bytes(type, dim));
-  elrt::kernels::store_kv_row(type, x.data(), dim, row.data());
-  std::vector<float> query(dim, 0), scores(elrt::kernels::padded(1)), out(dim);
-  elrt::kernels::attend({query.data(), type, row.data(), row.data(), row.size(), 0, 1, dim, 1, scores.data(), out.data()});
+  std::vector<std::byte> row(elrt::kv_row_bytes(type, dim)), tile(elrt::kv_tile_bytes(type, dim));
+  elrt::kernels::store_value(type, x.data(), dim, row.data());
+  std::vector<float> query(dim, 0), scores(elrt::kernels::attention_scores(1)), out(dim);
+  elrt::kernels::Attention job;
+  job.queries = query.data(), job.count = 1, job.type = type, job.keys = tile.data(), job.values = row.data(), job.row_bytes = row.size();
+  job.head_dim = dim, job.scores = scores.data(), job.out = out.data();
+  elrt::kernels::attend(job);
   return out;
 }
 
