@@ -65,17 +65,18 @@ void ThreadPool::run(std::size_t items, Call call, const void* context) {
 }
 
 void ThreadPool::take_items(std::size_t thread) {
-  std::uint32_t taken = 0;
+  std::uint32_t taken = 0, items = 0;
   std::uint64_t unclaimed = unclaimed_.load(std::memory_order_acquire);
   while (static_cast<std::uint32_t>(unclaimed) != 0) {
     if (!unclaimed_.compare_exchange_weak(unclaimed, unclaimed - 1, std::memory_order_acquire)) continue;
-    call_(context_, items_ - static_cast<std::uint32_t>(unclaimed), thread);
+    items = items_;
+    call_(context_, items - static_cast<std::uint32_t>(unclaimed), thread);
     ++taken;
     unclaimed = unclaimed_.load(std::memory_order_acquire);
   }
   if (taken == 0) return;
-  const std::uint32_t others = done_.fetch_add(taken, std::memory_order_acq_rel);
-  if (thread != 0 && others + taken == items_) done_.notify_one();
+  const bool last = done_.fetch_add(taken, std::memory_order_acq_rel) + taken == items;
+  if (last && thread != 0) done_.notify_one();
 }
 
 void ThreadPool::serve(std::size_t thread) {
