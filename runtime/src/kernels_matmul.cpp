@@ -69,17 +69,19 @@ HWY_INLINE void add_tail(const W* w, std::size_t row_stride, std::uint32_t count
 template <int Rows, int Tokens>
 HWY_INLINE void store_outputs(const Matmul& job, std::uint32_t output, std::uint32_t token, const V (&sums)[Rows][Tokens]) {
   V flat[Rows * Tokens];
-  float products[Rows * Tokens];
+  alignas(64) float products[Rows * Tokens + hn::MaxLanes(D())];
   for (int r = 0; r < Rows; ++r) {
     for (int t = 0; t < Tokens; ++t) flat[t * Rows + r] = sums[r][t];
   }
   sum_lanes(flat, products);
+  const hn::CappedTag<float, Rows> some;  // Rows is a power of two
   for (int t = 0; t < Tokens; ++t) {
     float* y = job.y + (token + t) * job.y_stride + output;
-    for (int r = 0; r < Rows; ++r) {
-      const float product = job.scale * products[t * Rows + r];
-      const float biased = job.bias == nullptr ? product : product + job.bias[output + r];
-      y[r] = job.accumulate ? y[r] + biased : biased;
+    for (std::size_t r = 0; r < Rows; r += hn::Lanes(some)) {
+      auto value = hn::Mul(hn::Set(some, job.scale), hn::LoadU(some, products + t * Rows + r));
+      if (job.bias != nullptr) value = hn::Add(value, hn::LoadU(some, job.bias + output + r));
+      if (job.accumulate) value = hn::Add(hn::LoadU(some, y + r), value);
+      hn::StoreU(value, some, y + r);
     }
   }
 }
@@ -202,9 +204,10 @@ HWY_NOINLINE void matmul_group(const Matmul& job, std::uint32_t output, std::uin
 template <typename W>
 void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
   std::uint32_t token = 0;
+  const bool stretches = job.inputs > kStretchTiles * kTile;  // else all inputs stay in that cache
   for (; token + kBlockTokens <= job.tokens; token += kBlockTokens) {
     std::uint32_t output = begin;
-    for (; output + kGroupRows <= end; output += kGroupRows) matmul_group<W>(job, output, token);
+    for (; stretches && output + kGroupRows <= end; output += kGroupRows) matmul_group<W>(job, output, token);
     matmul_tokens<kBlockTokens, W>(job, output, end, token);
   }
   switch (job.tokens - token) {
