@@ -165,8 +165,8 @@ void register_replay(CLI::App& app) {
   sub->add_option("--seed", command->seed, "of the order of requests and of the random fallback")->capture_default_str();
   add_service_options(*sub, command->objective);
   sub->add_flag("--fixed-pace", command->objective.fixed_pace, "decide by the table alone, whatever the last requests took beside it");
-  sub->footer("Needs the table of elastic-run calibrate FILE. Predictions follow the pace: the table's times are multiplied by what 95 % of the last\n"
-              "32 requests took beside it at most, so that a busy device gets lighter decisions. Predictions and measurements are medians; the ratio in brackets is measured over\n"
+  sub->footer("Needs the table of elastic-run calibrate FILE. Predictions follow the pace: the table's times are multiplied by what 99 % of the last\n"
+              "128 requests took beside it at most, so that a busy device gets lighter decisions. Predictions and measurements are medians; the ratio in brackets is measured over\n"
               "predicted at the 95th percentile.\n"
               "Examples:\n"
               "  elastic-run replay runs/demo/model.gguf --requests runs/demo/tasks/test.jsonl --count 1000\n"

@@ -241,7 +241,7 @@ TEST_CASE("the pace is what nearly all of the last requests took beside the tabl
   CHECK(pace.factors().ttft_ms == 2);
   CHECK(pace.factors().tpot_ms == 1);  // one token's alone
   for (std::size_t i = 0; i < elrt::Pace::kWindow; ++i) pace.observe({10, 1}, {i == 5 ? 500.0 : 12.0, i < 4 ? 1.4 : 1.0});
-  CHECK(pace.factors().ttft_ms == 1.2);  // one in 32 may be slow, and what was before is forgotten
+  CHECK(pace.factors().ttft_ms == 1.2);  // one in a hundred may be slow, and what was before is forgotten
   CHECK(pace.factors().tpot_ms == 1.4);  // four may not,
   for (std::size_t i = 0; i < elrt::Pace::kWindow; ++i) pace.observe({10, 1}, {20, i < 4 ? 40.0 : 1.0});
   CHECK(pace.factors().tpot_ms == elrt::Pace::kSpread);  // unless something else interrupts them
