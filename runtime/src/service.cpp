@@ -87,7 +87,9 @@ struct Service::Impl {
 
 Result<void> Service::Impl::warm_tlm() {
   if (!warm_up || !tlm) return {};
-  auto pieces = tlm->wordpiece().encode("a");
+  std::string words;
+  for (int i = 0; i < 512; ++i) words += "a ";  // a long prompt's buffers
+  auto pieces = tlm->wordpiece().encode(words);
   if (!pieces) return pieces.take_failure();
   if (auto done = tlm->decide(pieces.value(), {}); !done) return done.take_failure();
   if (auto done = tlm->score_words(pieces.value(), {}); !done) return done.take_failure();
@@ -97,7 +99,7 @@ Result<void> Service::Impl::warm_tlm() {
 Result<void> Service::Impl::warm_level(std::span<const TokenId> tokens) {
   if (!warm_up || std::find(warm.begin(), warm.end(), session.level()) != warm.end()) return {};
   session.reset();
-  if (auto done = session.forward(tokens.first(1)); !done) return done.take_failure();
+  if (auto done = session.forward(tokens); !done) return done.take_failure();
   warm.push_back(session.level());
   return {};
 }

@@ -28,8 +28,8 @@ struct ServiceOptions {
   // a busy or throttled device gets lighter decisions. False: by the table alone, equal decisions for equal requests.
   bool follow_pace = true;
   bool use_tlm = true;     // false: only model levels are decided, whatever the artifact has
-  // Tables are of a service that runs. True brings the TLM's weights to memory at the start, and those of a level before its
-  // first answer, outside the measured time: for a program that serves a single request.
+  // Tables are of a service that runs. True brings the TLM's weights and buffers to memory at the start, and reads a level's first prompt
+  // once before it is measured: for a program that serves a single request.
   bool warm_up = false;
 };
 
