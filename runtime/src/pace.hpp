@@ -14,8 +14,8 @@ class Pace {
  public:
   static constexpr std::size_t kWindow = 128;  // requests that count: enough for the share below
   static constexpr std::size_t kFewest = 8;    // below that a single slow one would speak for all
-  static constexpr double kShare = 0.99;    // of them that a prediction shall hold for,
-  static constexpr double kSpread = 1.5;    // up to this many times the median: beyond are interruptions, which no lighter decision prevents
+  static constexpr double kShare = 0.99;       // of them that a prediction shall hold for,
+  static constexpr double kSpread = 1.5;       // up to this many times the median: beyond are interruptions, which no lighter decision prevents
   static constexpr double kLeast = 0.5, kMost = 20;
 
   // `table`: what the latency table predicts for what was done, without any pace. A TPOT of 0: there was no further token.
