@@ -49,7 +49,7 @@ void run(Options& options) {
 
 constexpr char kExamples[] = R"(Examples:
   elastify tasks --out runs/tasks                        train.jsonl, validation.jsonl and test.jsonl
-  elastify tasks --out runs/tasks --train 6000 --questions 8   recovery data: every context is read once for 8 answers
+  elastify tasks --out runs/tasks --recovery 1000        and recovery.jsonl: every context is read once for 5 answers
   elastify tasks --show 1 --family recorder --split test what a reader sees, the right option marked
   elastify tasks --check --bank my/tasks                 every problem and warning of a bank of your own
 
@@ -74,6 +74,12 @@ void register_tasks(CLI::App& app) {
   command->add_option("--validation", items[elastify::Split::kValidation], "items per family")->capture_default_str()->check(CLI::Range(0, 100'000'000));
   command->add_option("--test", items[elastify::Split::kTest], "items per family")->capture_default_str()->check(CLI::Range(0, 100'000'000));
   command->add_option("--questions", options->request.questions, "at most, over one context of the training split")->capture_default_str()->check(CLI::Range(1, 64));
+  auto& recovery = options->request.recovery;
+  command->add_option("--recovery", recovery.items, "items per family of recovery.jsonl: training contexts with invented names and noise in the wording")
+      ->capture_default_str()->check(CLI::Range(0, 100'000'000));
+  command->add_option("--recovery-questions", recovery.questions, "at most, over one context of recovery.jsonl")->capture_default_str()->check(CLI::Range(1, 64));
+  command->add_option("--rename-share", recovery.rename_share, "of the named values in recovery.jsonl, how many get invented names")->capture_default_str()->check(CLI::Range(0.0, 1.0));
+  command->add_option("--word-noise", recovery.word_noise, "of the words in recovery.jsonl that no fact needs, how many go or are replaced, at most")->capture_default_str()->check(CLI::Range(0.0, 1.0));
   command->add_flag("--json", options->json, "print the table as one JSON object");
   command->add_flag("--check", options->check, "only read the bank; print every problem and warning");
   command->add_option("--show", options->show, "only print so many items per family")->check(CLI::Range(0, 100'000));

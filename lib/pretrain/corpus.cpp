@@ -13,9 +13,9 @@
 #include "io/dataset.h"
 #include "pretrain/curriculum.h"
 #include "pretrain/recall_documents.h"
-#include "pretrain/renaming.h"
-#include "pretrain/unit_draw.h"
-#include "pretrain/word_noise.h"
+#include "tasks/renaming.h"
+#include "tasks/unit_draw.h"
+#include "tasks/word_noise.h"
 
 namespace elastify {
 namespace {

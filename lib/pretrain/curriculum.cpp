@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "pretrain/unit_draw.h"
+#include "tasks/unit_draw.h"
 
 namespace elastify {
 namespace {

@@ -11,8 +11,8 @@
 
 #include "base/error.h"
 #include "base/hash.h"
-#include "pretrain/renaming.h"
-#include "pretrain/unit_draw.h"
+#include "tasks/renaming.h"
+#include "tasks/unit_draw.h"
 #include "tasks/words.h"
 
 namespace elastify {

@@ -134,6 +134,9 @@ json make_suite(const SuiteRequest& request) {
     if (file) file->commit();
     for (std::size_t f = 0; f < families; ++f) rows.push_back(sums[f].means(generator.bank().families[f].name, split));
   }
+  if (!request.out.empty() && request.recovery.items > 0) {
+    write_recovery_items(generator, request.recovery, request.seed, request.out / "recovery.jsonl");
+  }
   const auto shared = watch.shared_values();
   if (!shared.empty()) fail_data("{} named values stand in two splits: {}", shared.size(), fmt::join(shared, ", "));
   return {{"bank", request.bank.string()}, {"seed", request.seed}, {"items", {request.items.of[0], request.items.of[1], request.items.of[2]}},

@@ -10,15 +10,17 @@
 
 #include "base/files.h"
 #include "tasks/generator.h"
+#include "tasks/recovery_suite.h"
 
 namespace elastify {
 
 struct SuiteRequest {
   fs::path bank = "datasets/tasks";
-  fs::path out;                        // folder for train.jsonl, validation.jsonl and test.jsonl; empty: none is written
+  fs::path out;                        // folder for train.jsonl, validation.jsonl, test.jsonl and recovery.jsonl; empty: none is written
   std::uint64_t seed = 1;
   BySplit<std::int64_t> items{{2000, 300, 500}};  // per family
   std::int64_t questions = 1;          // at most, over each context of the training split; the others have one
+  RecoveryRequest recovery;            // recovery.jsonl, where it asks for items
 };
 
 // Draws, checks and writes. Families follow each other in turn, items over one context directly. Returns {bank, seed,

@@ -29,7 +29,8 @@ std::string label_settings(const std::string& tasks) {
 
 // Every stage of configs/demo.json, with few tokens and three levels.
 std::string small_build(const std::string& run, const std::string& tasks) {
-  return "build configs/demo.json --run-dir " + run + " --set data.recovery='[\"" + tasks + "/train.jsonl\"]' --set data.held_out='[\"" + tasks +
+  return "build configs/demo.json --run-dir " + run + " --set data.recovery='[\"" + tasks + "/recovery.jsonl\"]' --set data.calibration='[\"" + tasks +
+         "/train.jsonl\"]' --set data.held_out='[\"" + tasks +
          "/validation.jsonl\"]' --set reorder.levels='[20,50,100]' --set profile.tokens=4096 --set profile.check_units=0 --set anchors.tokens=2048"
          " --set finetune.levels='[20,50]' --set finetune.steps=4 --set finetune.batch_rows=4 --set finetune.held_out_tokens=2048 --set finetune.eval_every=2 --set finetune.timed_steps=0" +
          label_settings(tasks);
@@ -40,7 +41,7 @@ std::string small_build(const std::string& run, const std::string& tasks) {
 TEST_CASE("the shipped model goes through the whole pipeline and writes answers", "[cli][slow]") {
   const TempDir dir;
   const std::string tasks = (dir / "tasks").string(), run = (dir / "run").string();
-  must_run("elastify", "tasks --out " + tasks + " --train 40 --questions 4 --validation 6 --test 40");
+  must_run("elastify", "tasks --out " + tasks + " --train 40 --questions 4 --recovery 40 --validation 6 --test 40");
   must_run("elastify", small_build(run, tasks));
   CHECK(json::parse(must_run("elastify", "inspect " + run + "/model.gguf --verify --json").out).at("verified") == true);
 

@@ -54,6 +54,36 @@ TEST_CASE("a suite's files read back and its table counts them", "[tasks][unit]"
   CHECK_THAT(table, Catch::Matchers::Contains("calls") && Catch::Matchers::Contains("lookup") && Catch::Matchers::Contains("0 named values"));
 }
 
+TEST_CASE("recovery items are reworded, keep their answers and leave the other files alone", "[tasks][unit]") {
+  const TempDir plain, reworded, again;
+  make_suite(small(plain, 1));
+  const auto with_recovery = [](const TempDir& dir) {
+    SuiteRequest request = small(dir, 1);
+    request.recovery = {.items = 20, .questions = 4, .rename_share = 1, .word_noise = 1};
+    make_suite(request);
+    return dir.path() / "suite" / "recovery.jsonl";
+  };
+  const auto path = with_recovery(reworded);
+  CHECK(elastify_test::read_bytes(path) == elastify_test::read_bytes(with_recovery(again)));
+  CHECK(!std::filesystem::exists(plain.path() / "suite" / "recovery.jsonl"));
+  for (const char* name : {"train.jsonl", "validation.jsonl", "test.jsonl"}) {
+    CHECK(elastify_test::read_bytes(plain.path() / "suite" / name) == elastify_test::read_bytes(reworded.path() / "suite" / name));
+  }
+
+  std::set<std::string> training_questions, contexts;
+  for (const auto& item : read_tasks(plain.path() / "suite" / "train.jsonl")) training_questions.insert(item.question);
+  const auto items = read_tasks(path);
+  REQUIRE(items.size() == 40);
+  std::size_t known = 0;
+  for (const auto& item : items) {
+    CHECK((item.facts.empty() && !item.query && item.relevant.empty()));  // they no longer hold
+    contexts.insert(item.context);
+    known += training_questions.count(item.question);
+  }
+  CHECK(contexts.size() < items.size());  // several questions over one
+  CHECK(known < items.size() / 4);
+}
+
 TEST_CASE("a bank with problems writes no file", "[tasks][unit]") {
   const TempDir dir;
   elastify_test::BankCopy bank;

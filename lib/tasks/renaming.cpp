@@ -1,4 +1,4 @@
-#include "pretrain/renaming.h"
+#include "tasks/renaming.h"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pretrain/unit_draw.h"
+#include "tasks/unit_draw.h"
 
 namespace elastify {
 namespace {

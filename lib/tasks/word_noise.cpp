@@ -1,11 +1,11 @@
-#include "pretrain/word_noise.h"
+#include "tasks/word_noise.h"
 
 #include <cctype>
 #include <set>
 #include <string>
 
-#include "pretrain/renaming.h"
-#include "pretrain/unit_draw.h"
+#include "tasks/renaming.h"
+#include "tasks/unit_draw.h"
 #include "tasks/words.h"
 
 namespace elastify {
