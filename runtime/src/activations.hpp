@@ -1,15 +1,15 @@
-// Floats, [tokens][stride] with stride padded for the kernels.
+// Floats, [tokens][stride], rows at cache lines, stride padded for the kernels.
 #pragma once
 
 #include <cstddef>
-#include <vector>
 
+#include "aligned_floats.hpp"
 #include "kernels.hpp"
 
 namespace elrt {
 
 struct Activations {
-  std::vector<float> values;
+  AlignedFloats values;
   std::size_t stride = 0;
 
   void allocate(std::size_t tokens, std::size_t width) {

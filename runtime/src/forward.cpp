@@ -7,8 +7,9 @@
 namespace elrt {
 namespace {
 
-// A multiple of this many rows goes to a thread at once: whole panels, or row blocks of the float kernels.
+// A multiple of this many rows goes to a thread at once: whole panels, or groups or blocks of rows of the float kernels.
 std::uint32_t row_granule(const kernels::Matmul& job) {
+  if (kernels::groups_rows(job)) return kernels::kGroupedRows;
   return job.weights->quantised() || job.tokens > kernels::kStreamedTokens ? kernels::kPanelRows : 8;
 }
 

@@ -43,6 +43,9 @@ inline constexpr std::uint32_t kPanelRows = format::kPanelOutputs;
 // Up to kStreamedTokens tokens read the weights as they stream from memory, this many rows or panels at once: fewer in a call make
 // the stretches of a tiled matrix too short.
 inline constexpr std::uint32_t kStreamedTokens = 6, kStreamedRows = 256, kStreamedPanels = 16;
+// So many rows of float weights share the work of laying them out anew, for at least kGroupedTokens tokens and more than kUngroupedInputs inputs.
+inline constexpr std::uint32_t kGroupedRows = 64, kGroupedTokens = 24, kUngroupedInputs = 512;
+inline bool groups_rows(const Matmul& job) { return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > kUngroupedInputs; }
 
 // y[t][o] = (accumulate ? y[t][o] : 0) + sum_i W[o][i] x[t][i] + bias[o], W in columns (format.h, LAYOUT): made for short inputs.
 struct ColumnProduct {

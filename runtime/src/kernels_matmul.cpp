@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstring>
 
+#include "aligned_floats.hpp"
 #include "fetch.hpp"
 #include "half.hpp"
 #include "kernels.hpp"
@@ -41,6 +42,16 @@ HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
 HWY_INLINE float to_float(float value) { return value; }
 HWY_INLINE float to_float(hwy::float16_t value) { return float_from_half(std::bit_cast<std::uint16_t>(value)); }
 
+// In a register, and there only after what was held before it. GCC would read an input again for every row that it meets and keep sums in
+// memory meanwhile.
+HWY_INLINE void hold(V& value) {
+#if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86
+  asm volatile("" : "+v"(value.raw));
+#else
+  (void)value;
+#endif
+}
+
 // Adds 32 inputs to Rows x Tokens sums.
 template <int Rows, int Tokens, typename W>
 HWY_INLINE void add_tile(const W* w, std::size_t row_stride, const float* x, std::size_t x_stride, V (&sums)[Rows][Tokens]) {
@@ -49,7 +60,8 @@ HWY_INLINE void add_tile(const W* w, std::size_t row_stride, const float* x, std
     V weights[Rows];
     for (int r = 0; r < Rows; ++r) weights[r] = load_weights(d, w + r * row_stride + i);
     for (int t = 0; t < Tokens; ++t) {
-      const V input = hn::LoadU(d, x + t * x_stride + i);
+      V input = hn::LoadU(d, x + t * x_stride + i);
+      hold(input);
       for (int r = 0; r < Rows; ++r) sums[r][t] = hn::MulAdd(weights[r], input, sums[r][t]);
     }
   }
@@ -152,64 +164,137 @@ void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, st
   for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token, false);
 }
 
-// Many tokens: a stretch of their inputs stays in the first-level cache while kGroupRows rows pass, whose sums wait there too.
-constexpr std::uint32_t kStretchTiles = 16, kGroupRows = 32;
+// Many tokens and more inputs than the first-level cache holds for them: the weights of kGroupRows rows are laid out once as float32 in the
+// order in which they are multiplied, kBlockRows rows' vectors in turn (as they lie in the file, a power of two of bytes apart, rows share a
+// few of the caches' sets). A stretch of their inputs stays in the second-level cache while kGroupBlocks blocks of tokens pass, whose
+// inputs of that stretch stay in the first; sums wait in memory between stretches.
+constexpr std::uint32_t kGroupRows = kGroupedRows, kGroupBlocks = 8;
+constexpr std::size_t kStretch = kUngroupedInputs;
 
-template <int Rows, int Tokens>
-HWY_INLINE void load_sums(const float* from, V (&sums)[Rows][Tokens]) {
-  const D d;
-  for (int r = 0; r < Rows; ++r) {
-    for (int t = 0; t < Tokens; ++t) sums[r][t] = hn::Load(d, from + (r * Tokens + t) * hn::Lanes(d));
-  }
-}
-
-template <int Rows, int Tokens>
-HWY_INLINE void store_sums(const V (&sums)[Rows][Tokens], float* to) {
-  const D d;
-  for (int r = 0; r < Rows; ++r) {
-    for (int t = 0; t < Tokens; ++t) hn::Store(sums[r][t], d, to + (r * Tokens + t) * hn::Lanes(d));
-  }
-}
-
+// Zeros behind the last input: a row that is not tiled has another row's weights there.
 template <typename W>
-HWY_NOINLINE void matmul_group(const Matmul& job, std::uint32_t output, std::uint32_t token) {
+HWY_INLINE V load_laid_out(const Matmul& job, const W* row, std::size_t i) {
   const D d;
-  const Matrix& m = *job.weights;
-  const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
-  const float* x = job.x + token * job.x_stride;
-  alignas(64) float sums[kGroupRows / kBlockRows][kBlockRows * kBlockTokens * hn::MaxLanes(d)] = {};
-  const std::uint32_t tail = m.tiled ? 0 : job.inputs % kTile;
-  const std::uint32_t tiles = m.tiled ? (job.inputs + kTile - 1) / kTile : job.inputs / kTile;
-  for (std::uint32_t first = 0; first < tiles; first += kStretchTiles) {
-    const std::uint32_t last = std::min(tiles, first + kStretchTiles);
-    for (std::uint32_t block = 0; block < kGroupRows / kBlockRows; ++block) {
-      const W* rows = w + block * kBlockRows * m.row_stride;
-      V held[kBlockRows][kBlockTokens];
-      load_sums(sums[block], held);
-      for (std::uint32_t tile = first; tile < last; ++tile) {
-        add_tile<kBlockRows, kBlockTokens>(rows + tile * m.tile_stride, m.row_stride, x + tile * kTile, job.x_stride, held);
+  const W* at = row + i / kTile * job.weights->tile_stride + i % kTile;
+  if (job.weights->tiled || i + hn::Lanes(d) <= job.inputs) return load_weights(d, at);
+  alignas(64) float last[hn::MaxLanes(d)] = {};
+  for (std::size_t j = 0; i + j < job.inputs; ++j) last[j] = to_float(at[j]);
+  return hn::Load(d, last);
+}
+
+// [stretch][block of rows][vector of inputs][row]
+template <typename W>
+void lay_out(const Matmul& job, std::uint32_t output, std::size_t inputs, float* to) {
+  const D d;
+  const std::size_t row_stride = job.weights->row_stride;
+  const W* rows = reinterpret_cast<const W*>(job.weights->data) + output * row_stride;
+  for (std::size_t first = 0; first < inputs; first += kStretch) {
+    const std::size_t last = std::min(inputs, first + kStretch);
+    for (std::uint32_t block = 0; block < kGroupRows; block += kBlockRows) {
+      for (std::size_t i = first; i < last; i += hn::Lanes(d)) {
+        for (int r = 0; r < kBlockRows; ++r, to += hn::Lanes(d)) hn::Store(load_laid_out(job, rows + (block + r) * row_stride, i), d, to);
       }
-      store_sums(held, sums[block]);
     }
   }
-  for (std::uint32_t block = 0; block < kGroupRows / kBlockRows; ++block) {
-    const W* rows = w + tiles * m.tile_stride + block * kBlockRows * m.row_stride;
-    V held[kBlockRows][kBlockTokens];
-    load_sums(sums[block], held);
-    if (tail != 0) add_tail<kBlockRows, kBlockTokens>(rows, m.row_stride, tail, x + tiles * kTile, job.x_stride, held);
-    store_outputs(job, output + block * kBlockRows, token, held);
+}
+
+using Block = V[kBlockRows][kBlockTokens];
+
+// The sums of kGroupRows rows and kBlockTokens tokens.
+struct GroupSums {
+  alignas(64) float of[kGroupRows / kBlockRows][kBlockRows * kBlockTokens * hn::MaxLanes(D())];
+};
+
+HWY_INLINE void load_sums(const float* from, Block& sums) {
+  const D d;
+  for (int r = 0; r < kBlockRows; ++r) {
+    for (int t = 0; t < kBlockTokens; ++t) sums[r][t] = hn::Load(d, from + (r * kBlockTokens + t) * hn::Lanes(d));
+  }
+}
+
+HWY_INLINE void store_sums(const Block& sums, float* to) {
+  const D d;
+  for (int r = 0; r < kBlockRows; ++r) {
+    for (int t = 0; t < kBlockTokens; ++t) hn::Store(sums[r][t], d, to + (r * kBlockTokens + t) * hn::Lanes(d));
+  }
+}
+
+// Adds `count` inputs, whole tiles, of kBlockRows laid out rows.
+HWY_INLINE void add_laid_out(const float* w, const float* x, std::size_t x_stride, std::size_t count, Block& sums) {
+  const D d;
+  for (std::size_t i = 0; i < count; i += hn::Lanes(d), w += kBlockRows * hn::Lanes(d)) {
+    V weights[kBlockRows];
+    for (int r = 0; r < kBlockRows; ++r) weights[r] = hn::Load(d, w + r * hn::Lanes(d));
+    for (int t = 0; t < kBlockTokens; ++t) {
+      V input = hn::LoadU(d, x + t * x_stride + i);
+      hold(input);
+      for (int r = 0; r < kBlockRows; ++r) sums[r][t] = hn::MulAdd(weights[r], input, sums[r][t]);
+    }
+  }
+}
+
+// The same stretch of the next tokens is fetched meanwhile.
+HWY_NOINLINE void add_stretch(const float* w, const float* x, std::size_t x_stride, std::size_t count, GroupSums& sums) {
+  constexpr std::size_t kBlocks = kGroupRows / kBlockRows, kLine = 64 / sizeof(float);
+  const std::size_t lines = count / kLine, share = (lines * kBlockTokens + kBlocks - 1) / kBlocks;
+  const float* next = x + kBlockTokens * x_stride;
+  std::size_t line = 0;
+  for (auto& block : sums.of) {
+    for (std::size_t i = 0; i < share; ++i) {
+      __builtin_prefetch(next + line * kLine, 0, 3);
+      if (++line == lines) line = 0, next += x_stride;
+    }
+    Block held;
+    load_sums(block, held);
+    add_laid_out(w, x, x_stride, count, held);
+    store_sums(held, block);
+    w += count * kBlockRows;
+  }
+}
+
+HWY_NOINLINE void multiply_laid_out(const Matmul& job, std::uint32_t output, std::uint32_t token, std::uint32_t blocks, std::size_t inputs, const float* w) {
+  GroupSums sums[kGroupBlocks];
+  std::memset(sums, 0, blocks * sizeof(GroupSums));
+  for (std::size_t first = 0; first < inputs; first += kStretch) {
+    const std::size_t count = std::min(kStretch, inputs - first);
+    for (std::uint32_t b = 0; b < blocks; ++b) {
+      add_stretch(w, job.x + (token + b * kBlockTokens) * job.x_stride + first, job.x_stride, count, sums[b]);
+    }
+    w += count * kGroupRows;
+  }
+  for (std::uint32_t b = 0; b < blocks; ++b) {
+    for (std::uint32_t block = 0; block < kGroupRows / kBlockRows; ++block) {
+      Block held;
+      load_sums(sums[b].of[block], held);
+      store_outputs(job, output + block * kBlockRows, token + b * kBlockTokens, held);
+    }
+  }
+}
+
+// A thread's room for laid out weights, 256 bytes an input; kept, since a layer's matrices have few widths.
+HWY_INLINE float* room_for(std::size_t floats) {
+  static thread_local AlignedFloats room;
+  if (room.size() < floats) room.resize(floats);
+  return room.data();
+}
+
+// kGroupRows rows for `blocks` blocks of tokens.
+template <typename W>
+void matmul_group(const Matmul& job, std::uint32_t output, std::uint32_t blocks) {
+  const std::size_t inputs = padded(job.inputs);
+  float* w = room_for(inputs * kGroupRows);
+  lay_out<W>(job, output, inputs, w);
+  for (std::uint32_t b = 0; b < blocks; b += kGroupBlocks) {
+    multiply_laid_out(job, output, b * kBlockTokens, std::min(kGroupBlocks, blocks - b), inputs, w);
   }
 }
 
 template <typename W>
 void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
-  std::uint32_t token = 0;
-  const bool stretches = job.inputs > kStretchTiles * kTile;  // else all inputs stay in that cache
-  for (; token + kBlockTokens <= job.tokens; token += kBlockTokens) {
-    std::uint32_t output = begin;
-    for (; stretches && output + kGroupRows <= end; output += kGroupRows) matmul_group<W>(job, output, token);
-    matmul_tokens<kBlockTokens, W>(job, output, end, token);
-  }
+  const std::uint32_t blocks = job.tokens / kBlockTokens, grouped = groups_rows(job) ? begin + (end - begin) / kGroupRows * kGroupRows : begin;
+  for (std::uint32_t output = begin; output < grouped; output += kGroupRows) matmul_group<W>(job, output, blocks);
+  for (std::uint32_t b = 0; b < blocks; ++b) matmul_tokens<kBlockTokens, W>(job, grouped, end, b * kBlockTokens);
+  const std::uint32_t token = blocks * kBlockTokens;
   switch (job.tokens - token) {
     case 5: return matmul_tokens<5, W>(job, begin, end, token);
     case 4: return matmul_tokens<4, W>(job, begin, end, token);

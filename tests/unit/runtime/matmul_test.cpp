@@ -94,6 +94,18 @@ void check_against_double(const Weights& weights, const Product& p, const std::v
   CHECK(worst <= 1);
 }
 
+void check_everywhere(const Weights& weights, const Product& product, std::uint32_t piece, std::uint32_t token) {
+  for_each_target([&](const std::string& target, bool) {
+    INFO(target << ", " << elrt::type_name(weights.matrix.type) << (weights.matrix.tiled ? " tiles " : " rows ") << product.outputs << " x " << product.inputs << ", "
+                << product.tokens << " tokens");
+    const std::vector<float> whole = product.run(weights.matrix, 0, product.tokens, product.outputs);
+    check_against_double(weights, product, whole);
+    CHECK(product.run(weights.matrix, 0, product.tokens, piece) == whole);
+    const std::vector<float> alone = product.run(weights.matrix, token, 1, piece);
+    CHECK(std::equal(alone.begin(), alone.end(), whole.begin() + std::ptrdiff_t{token} * product.outputs));
+  });
+}
+
 }  // namespace
 
 TEST_CASE("float products equal a plain double loop, and no bit depends on batch or pieces", "[runtime][unit]") {
@@ -102,15 +114,24 @@ TEST_CASE("float products equal a plain double loop, and no bit depends on batch
     const auto type = round % 2 == 0 ? TensorType::kF32 : TensorType::kF16;
     const Weights weights(random, type, round % 4 < 2, random.integer(1, 300), random.integer(33, 900));
     const Product product(random, weights.matrix, random.integer(0, 4) == 0 ? random.integer(15, 40) : random.integer(1, 14));
-    const std::uint32_t piece = 8 * random.integer(1, 40), token = random.integer(0, product.tokens - 1);
-    for_each_target([&](const std::string& target, bool) {
-      INFO(target << ", " << elrt::type_name(type) << (weights.matrix.tiled ? " tiles " : " rows ") << product.outputs << " x " << product.inputs << ", "
-                  << product.tokens << " tokens");
-      const std::vector<float> whole = product.run(weights.matrix, 0, product.tokens, product.outputs);
-      check_against_double(weights, product, whole);
-      CHECK(product.run(weights.matrix, 0, product.tokens, piece) == whole);
-      const std::vector<float> alone = product.run(weights.matrix, token, 1, piece);
-      CHECK(std::equal(alone.begin(), alone.end(), whole.begin() + std::ptrdiff_t{token} * product.outputs));
-    });
+    check_everywhere(weights, product, 8 * random.integer(1, 40), random.integer(0, product.tokens - 1));
   }
+}
+
+TEST_CASE("so do those of many tokens and inputs, whose rows are laid out anew", "[runtime][unit]") {
+  Random random{std::mt19937(4)};
+  int grouped = 0;
+  for (int round = 0; round < 24; ++round) {
+    const auto type = round % 2 == 0 ? TensorType::kF32 : TensorType::kF16;
+    const bool whole_groups = round % 3 == 0;  // the last row is laid out as well, behind which stands what is not a number
+    const Weights weights(random, type, round % 4 < 2, whole_groups ? 2 * kernels::kGroupedRows : random.integer(64, 200), random.integer(513, 1600));
+    Product product(random, weights.matrix, random.integer(kernels::kGroupedTokens, 110));
+    if (whole_groups) {
+      product.outputs = weights.matrix.outputs;
+      product.bias.resize(product.outputs, 0.25f);
+    }
+    grouped += product.inputs > kernels::kUngroupedInputs && product.outputs >= kernels::kGroupedRows ? 1 : 0;
+    check_everywhere(weights, product, 8 * random.integer(1, 20), random.integer(0, product.tokens - 1));
+  }
+  CHECK(grouped >= 8);
 }
