@@ -54,7 +54,7 @@ TEST_CASE("a suite's files read back and its table counts them", "[tasks][unit]"
   CHECK_THAT(table, Catch::Matchers::Contains("calls") && Catch::Matchers::Contains("lookup") && Catch::Matchers::Contains("0 named values"));
 }
 
-TEST_CASE("recovery items are reworded, keep their answers and leave the other files alone", "[tasks][unit]") {
+TEST_CASE("recovery items are reworded and leave the other files alone", "[tasks][unit]") {
   const TempDir plain, reworded, again;
   make_suite(small(plain, 1));
   const auto with_recovery = [](const TempDir& dir) {
