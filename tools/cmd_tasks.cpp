@@ -58,8 +58,8 @@ One line of test.jsonl, shortened:
    "question": "Who brings the cake?", "options": ["Leo", "Maya", "Noor", "Tom"], "answer": 1, ...}
 The rest of a line (hops, relevant, facts, query, ...) is for evaluation and for the checker, never for a model.
 
-Columns: chance is that of a fair draw; overlap, mentions, fewest and lookup are what readers without grammar score:
-all the option's words in the context, most mentions, fewest mentions, words in the sentence most like the question.)";
+Columns: chance is that of a fair draw; overlap, mentions, fewest, lookup and pairs are what readers without grammar score: all the
+option's words in the context, most mentions, fewest mentions, words in the sentence most like the question, values in one sentence.)";
 
 }  // namespace
 

@@ -72,18 +72,6 @@ AnswerSpan tokens_of_values(const elrt::Tokenizer& tokenizer, const std::vector<
   return span;
 }
 
-// The value that a question of two hops names through another fact; of one hop, none.
-std::string linking_value(const TaskContext& context, const TaskItem& item) {
-  if (!item.query) return {};
-  for (const auto& [slot, reference] : item.query->referred) {
-    for (const TaskFact& fact : context.facts) {
-      const auto held = [&](const auto& given) { return fact.slots.contains(given.first) && fact.slots.at(given.first) == given.second; };
-      if (fact.relation == reference.relation && std::all_of(reference.given.begin(), reference.given.end(), held)) return fact.slots.at(reference.slot);
-    }
-  }
-  return {};
-}
-
 // "Who brings the cake?" becomes "cake": what is looked up stands right behind what it is looked up with.
 void bare_questions(TaskContext& context) {
   for (TaskItem& item : context.items) {
@@ -203,9 +191,6 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
     document.answers.push_back({at, at + answer.size()});
     document.values.push_back({at + value.begin, at + value.end});
     document.hops.push_back(item.hops);
-    const std::string link = linking_value(context, item);
-    document.first_hops.push_back({at, at + value.begin + 1, link.empty() ? std::vector(answer.begin() + static_cast<std::ptrdiff_t>(value.begin), answer.begin() + static_cast<std::ptrdiff_t>(value.end))
-                                                                     : encode(tokenizer_, option_behind_prompt(link), false)});
     document.ids.insert(document.ids.end(), answer.begin(), answer.end());
     document.weights.resize(document.ids.size(), 1);
   }
@@ -217,7 +202,7 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
 }
 
 WeightedDocument Corpus::recall_document_at(std::uint64_t index, double level) const {
-  return recall_document(tokenizer_, draw_recall_form(derive_seed(seed_, "recall form", index), level, config_.recall_chained), derive_seed(seed_, "recall", index), max_tokens_);
+  return recall_document(tokenizer_, draw_recall_form(derive_seed(seed_, "recall form", index), level), derive_seed(seed_, "recall", index), max_tokens_);
 }
 
 WeightedDocument Corpus::text_document(std::uint64_t index) const {

@@ -21,21 +21,14 @@ struct AnswerSpan {
 
 inline constexpr const char* kRecallFamily = "recall";  // of documents that only train recall
 
-// What the first hop of a question finds: the value that names the asked fact, or, of a question of one hop, the answer's own.
-struct FirstHop {
-  std::size_t begin = 0, end = 0;    // positions of the tokens whose predictions need it: an answer's up to its first value token
-  std::vector<std::int64_t> tokens;  // of the value
-};
-
 struct WeightedDocument {
   std::vector<std::int64_t> ids;
   std::vector<float> weights;  // of predicting ids[i]; weights[0] is 0
   std::vector<AnswerSpan> answers;
   std::vector<AnswerSpan> values;  // of tasks: of each answer, the tokens from its first value to its last; the words around
                                    // them are one wording of several and cannot be known
-  std::vector<int> hops;                // of each answer of tasks
-  std::vector<FirstHop> first_hops;  // likewise
-  std::string family;          // empty for text
+  std::vector<int> hops;           // of each answer of tasks
+  std::string family;              // empty for text
 };
 
 // The texts a tokenizer is trained on: task contexts with their questions and answers, and the files.

@@ -26,7 +26,6 @@ Difficulty difficulty_at(double level, const PretrainDataConfig& data, std::mt19
   difficulty.max_questions = static_cast<std::size_t>(data.questions);
   difficulty.read_back = percent(data.read_back);
   difficulty.two_hops = percent(data.two_hops);
-  difficulty.chains = static_cast<std::size_t>(data.chains);
   if (unit_draw(random) < data.easy_share) level *= unit_draw(random);
   if (level >= 1) return difficulty;
   difficulty.one_relation = percent(data.one_relation * (1 - level));

@@ -17,18 +17,12 @@ Counted counted_of(const PaddedBatch& batch, torch::Device device) {
   return {positions.to(device), flat.index_select(0, positions).to(device), batch.weights.flatten().index_select(0, positions).to(device)};
 }
 
-// States behind the last block, and behind `first_hop_layer` of them where that is not 0: [rows, seq, hidden] each.
-struct States {
-  torch::Tensor last, middle;
-};
-States run_blocks(const Decoder& decoder, const torch::Tensor& inputs, std::int64_t first_hop_layer, ProductType products) {
+// States behind the last block: [rows, seq, hidden].
+torch::Tensor run_blocks(const Decoder& decoder, const torch::Tensor& inputs, ProductType products) {
   ForwardOptions options;
   options.products = products;
-  States states{decoder.embed(inputs), {}};
-  for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) {
-    states.last = decoder.block(layer, states.last, options);
-    if (layer + 1 == first_hop_layer) states.middle = states.last;
-  }
+  torch::Tensor states = decoder.embed(inputs);
+  for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) states = decoder.block(layer, states, options);
   return states;
 }
 
@@ -64,43 +58,10 @@ void count_right(const Pass& pass, const Counted& counted, const torch::Tensor& 
   }
 }
 
-std::vector<std::int64_t> first_hop_positions(const Pass& pass) {
-  std::vector<std::int64_t> positions;
-  for (const FirstHop& hop : pass.first_hops) {
-    for (std::size_t at = hop.begin; at < hop.end; ++at) positions.push_back(static_cast<std::int64_t>(at));
-  }
-  return positions;
-}
-
-// Every token of the value is as good as any other: which of them comes first does not matter to the layers above.
-Loss first_hop_loss(const Pass& pass, torch::Tensor logits, double weight, PassFigures& figures) {
-  torch::NoGradGuard no_grad;
-  const torch::Tensor log = torch::log_softmax(logits.detach(), -1).to(torch::kCPU, torch::kFloat32), best = log.argmax(-1);
-  torch::Tensor gradient = log.exp();
-  const auto logs = log.accessor<float, 2>();
-  auto gradients = gradient.accessor<float, 2>();
-  double value = 0;
-  std::int64_t row = 0;
-  for (std::size_t i = 0; i < pass.first_hops.size(); ++i) {
-    const FirstHop& hop = pass.first_hops[i];
-    const auto share = 1 / static_cast<float>(hop.tokens.size());
-    for (std::size_t at = hop.begin; at < hop.end; ++at, ++row) {
-      for (const std::int64_t token : hop.tokens) {
-        gradients[row][token] -= share;
-        value -= weight * share * logs[row][token];
-      }
-      const bool right = std::find(hop.tokens.begin(), hop.tokens.end(), best[row].item<std::int64_t>()) != hop.tokens.end();
-      if (pass.hops[i] > 1) figures.first_hops += {1, right};
-    }
-  }
-  gradient.mul_(weight);
-  return {logits, gradient.to(logits.device(), logits.scalar_type()), value};
-}
-
 }  // namespace
 
 Passes::Passes(const FlatModel& model, const PretrainConfig& config, ProductType products)
-    : workers_(config.workers), first_hop_layer_(config.first_hop_layer), first_hop_weight_(config.first_hop_weight), products_(products), device_(model.values[0].device()) {
+    : workers_(config.workers), products_(products), device_(model.values[0].device()) {
   for (std::int64_t i = 0; i < config.passes; ++i) {
     FlatModel shared = share_values(model);
     Decoder decoder(shared.weights);
@@ -125,20 +86,12 @@ PassFigures Passes::one(Slot& slot, const Pass& pass, double total_weight) const
   const Counted counted = counted_of(pass.batch, device_);
   const torch::Tensor weights = counted.weights / total_weight;
   for (auto& gradient : slot.model.gradients) gradient.zero_();
-  const States states = run_blocks(slot.decoder, pass.batch.inputs.to(device_), first_hop_layer_, products_);
-  const Loss last = next_token_loss(logits_at(slot.decoder, states.last, counted.positions, products_), counted.targets, weights);
+  const torch::Tensor states = run_blocks(slot.decoder, pass.batch.inputs.to(device_), products_);
+  const Loss loss = next_token_loss(logits_at(slot.decoder, states, counted.positions, products_), counted.targets, weights);
   PassFigures figures;
-  figures.loss = last.value;
-  count_right(pass, counted, last.logits.detach().argmax(-1), figures);
-  const auto positions = states.middle.defined() ? first_hop_positions(pass) : std::vector<std::int64_t>{};
-  if (positions.empty()) {
-    last.logits.backward(last.gradient);
-    return figures;
-  }
-  const torch::Tensor middle = logits_at(slot.decoder, states.middle, torch::tensor(positions).to(device_), products_);
-  const Loss first_hop = first_hop_loss(pass, middle, first_hop_weight_ / total_weight, figures);
-  figures.loss += first_hop.value;
-  torch::autograd::backward({last.logits, first_hop.logits}, {last.gradient, first_hop.gradient});
+  figures.loss = loss.value;
+  count_right(pass, counted, loss.logits.detach().argmax(-1), figures);
+  loss.logits.backward(loss.gradient);
   return figures;
 }
 

@@ -15,7 +15,6 @@ struct Pass {
   PaddedBatch batch;
   std::vector<AnswerSpan> values;  // of tasks' answers, as positions of the flattened targets
   std::vector<int> hops;           // of each
-  std::vector<FirstHop> first_hops;  // likewise
 };
 
 struct RightCount {
@@ -24,10 +23,9 @@ struct RightCount {
 };
 
 struct PassFigures {
-  double loss = 0;                      // weighted, its share of the step's
-  RightCount answers;         // of tasks; right: every token of the value the most likely one
-  RightCount two_hops;        // those of two hops
-  RightCount first_hops;      // of two hops, positions whose most likely token at first_hop_layer is one of the linking value's
+  double loss = 0;      // weighted, its share of the step's
+  RightCount answers;   // of tasks; right: every token of the value the most likely one
+  RightCount two_hops;  // those of two hops
 };
 
 class Passes {
@@ -47,8 +45,7 @@ class Passes {
   PassFigures one(Slot& slot, const Pass& pass, double total_weight) const;
 
   std::vector<Slot> slots_;
-  std::int64_t workers_, first_hop_layer_;
-  double first_hop_weight_;
+  std::int64_t workers_;
   ProductType products_;
   torch::Device device_;
 };

@@ -26,7 +26,6 @@ ModelConfig model_config(const PretrainConfig& config, std::int64_t vocab_size) 
   if (m.num_heads % m.num_kv_heads != 0) problems.push_back(fmt::format("model.num_kv_heads: expected a divisor of num_heads ({}), found {}", m.num_heads, m.num_kv_heads));
   if (m.head_dim % 2 != 0) problems.push_back(fmt::format("model.head_dim: expected an even number, found {}", m.head_dim));
   if (m.head_dim == 0 && m.hidden_size % (2 * m.num_heads) != 0) problems.push_back(fmt::format("model.hidden_size: expected a multiple of twice num_heads ({}), found {}", m.num_heads, m.hidden_size));
-  if (config.first_hop_layer > m.num_layers) problems.push_back(fmt::format("first_hop_layer: expected at most num_layers ({}), found {}", m.num_layers, config.first_hop_layer));
   throw_config_problems("pretrain", problems);
   ModelConfig model;
   model.vocab_size = vocab_size;

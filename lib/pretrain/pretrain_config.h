@@ -52,13 +52,11 @@ struct PretrainDataConfig {
   double one_relation = 0;            // share of the contexts at the start whose facts are all of one relation; none at the curriculum's end
   double read_back = 0.25;            // of the questions that read back, see tasks/generator.h, the share that may be asked
   double two_hops = 0.25;             // of the contexts, the share drawn for a question of two hops
-  std::int64_t chains = 0;            // of such a context, so many pairs of facts that hang together; 0: two or three
   double hops_from = 0.4;             // place in the curriculum from which they are
   double bare_share = 0;              // of the contexts at the start, the share whose questions are only what they are asked with: "cake"; none at the end
   double easy_share = 0;              // share of the contexts that are drawn easier than the curriculum stands
   double recall_share = 0.3;          // of the documents at the start that are pairs of random tokens to recall
   double recall_kept = 0;             // the same at the curriculum's end, and from there on
-  double recall_chained = 0;          // of those, the share whose answers take two lines
   std::vector<std::string> text;      // files as elastify's data settings read them; "?" in front: left out where missing
   double text_share = 0.1;            // share of the documents that are pieces of text
   std::int64_t text_piece_tokens = 192;
@@ -79,13 +77,11 @@ struct PretrainDataConfig {
     v.number("one_relation", one_relation, 0, 1);
     v.number("read_back", read_back, 0, 1);
     v.number("two_hops", two_hops, 0, 1);
-    v.integer("chains", chains, 0, 100);
     v.number("hops_from", hops_from, 0, 1);
     v.number("bare_share", bare_share, 0, 1);
     v.number("easy_share", easy_share, 0, 1);
     v.number("recall_share", recall_share, 0, 1);
     v.number("recall_kept", recall_kept, 0, 1);
-    v.number("recall_chained", recall_chained, 0, 1);
     v.number("curriculum_right", curriculum_right, 0, 1);
     v.number("curriculum_step", curriculum_step, 1e-6, 1);
     v.number("curriculum_share", curriculum_share, 0, 1);
@@ -106,11 +102,6 @@ struct PretrainConfig {
   std::string device = "cpu";
   std::string dtype = "bfloat16";  // of the checkpoint that is written; training keeps float32 weights
   std::string products = "auto";   // of matrices: "float32", "bfloat16", or bfloat16 where the device multiplies it natively
-
-  // Layers behind which the answer's position is to know what a question's first hop finds (an answer's own value where there is
-  // one hop), so that the layers above have it for the second; 0: nowhere. Read through the model's own head (Lee et al. 2015).
-  std::int64_t first_hop_layer = 0;
-  double first_hop_weight = 0.5;  // of a position's divergence there, relative to an answer token's loss
 
   std::string init;  // a checkpoint's folder to go on from, with its tokenizer; empty: weights drawn from the seed
 
@@ -144,8 +135,6 @@ struct PretrainConfig {
     v.text("device", device);
     v.choice("dtype", dtype, {"bfloat16", "float16", "float32"});
     v.text("init", init);
-    v.integer("first_hop_layer", first_hop_layer, 0, 1024);
-    v.number("first_hop_weight", first_hop_weight, 0, 100);
     v.choice("products", products, {"auto", "float32", "bfloat16"});
 
     v.integer("steps", steps, 1, 1'000'000'000);

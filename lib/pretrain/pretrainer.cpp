@@ -150,7 +150,6 @@ class Pretrainer {
       state_.pool_answers += pass.answers.all;
       state_.pool_right += pass.answers.right;
       line_two_hops_ += pass.two_hops;
-      line_first_hops_ += pass.first_hops;
     }
     gradient_norm_ = gradient_length().item<double>();
     state_.tokens += tokens;
@@ -168,13 +167,12 @@ class Pretrainer {
 
   // A batch with its tasks' answers as positions of its flattened targets: token i is predicted at i - 1.
   Pass pass_of(const PaddedBatch& batch) const {
-    Pass pass{batch, {}, {}, {}};
+    Pass pass{batch, {}, {}};
     const auto seq = static_cast<std::size_t>(batch.targets.size(1));
     for (std::size_t row = 0; row < batch.documents.size(); ++row) {
       const WeightedDocument& document = documents_[batch.documents[row]];
       const std::size_t shift = row * seq - 1;  // wraps at 0: positions begin at 1
       for (const AnswerSpan& value : document.values) pass.values.push_back({shift + value.begin, shift + value.end});
-      for (const FirstHop& hop : document.first_hops) pass.first_hops.push_back({shift + hop.begin, shift + hop.end, hop.tokens});
       pass.hops.insert(pass.hops.end(), document.hops.begin(), document.hops.end());
     }
     return pass;
@@ -204,12 +202,12 @@ class Pretrainer {
     const double speed = static_cast<double>(state_.tokens) / std::max(1e-9, state_.seconds);
     metrics.append({{"step", state_.step}, {"loss", summary_.train_loss}, {"learning_rate", schedule_.rate(state_.step)},
                     {"gradient_norm", gradient_norm_}, {"level", state_.level}, {"pool_answers", state_.pool_answers}, {"pool_right", state_.pool_right},
-                    {"two_hops", line_two_hops_.all}, {"two_hops_right", line_two_hops_.right}, {"first_hops", line_first_hops_.all}, {"first_hops_right", line_first_hops_.right},
+                    {"two_hops", line_two_hops_.all}, {"two_hops_right", line_two_hops_.right},
                     {"tokens", state_.tokens}, {"tokens_per_s", speed}});
     progress.update(state_.step, fmt::format("loss {:.4f}, level {:.2f}, {} of {} right, {:.0f} tokens/s", summary_.train_loss, state_.level, state_.pool_right, state_.pool_answers, speed));
     line_loss_ = 0;
     line_steps_ = 0;
-    line_two_hops_ = line_first_hops_ = {};
+    line_two_hops_ = {};
   }
 
   void evaluate(MetricsLog& metrics) {
@@ -261,7 +259,7 @@ class Pretrainer {
   std::vector<PaddedBatch> batches_;
   double line_loss_ = 0, gradient_norm_ = 0;
   std::int64_t line_steps_ = 0;
-  RightCount line_two_hops_, line_first_hops_;
+  RightCount line_two_hops_;
 };
 
 }  // namespace

@@ -1,8 +1,6 @@
 #include "pretrain/recall_documents.h"
 
 #include <algorithm>
-#include <array>
-#include <initializer_list>
 #include <random>
 #include <tuple>
 #include <utility>
@@ -29,8 +27,7 @@ class Writer {
 
   WeightedDocument write(std::size_t max_tokens) {
     append({tokenizer_.bos_id() >= 0 ? tokenizer_.bos_id() : line_end_.front()}, 0);
-    if (form_.chained) write_chains();
-    else write_pairs();
+    write_pairs();
     document_.ids.resize(std::min(document_.ids.size(), max_tokens));
     document_.weights.resize(document_.ids.size());
     std::erase_if(document_.answers, [&](const AnswerSpan& answer) { return answer.end > document_.ids.size(); });
@@ -40,74 +37,22 @@ class Writer {
  private:
   using Pair = std::pair<Tokens, Tokens>;
 
-  // What lines say, and all lines of one relation in the same words.
-  struct Relation {
+  // What stands around the pairs, the same in every line.
+  struct Template {
     Tokens front, middle, back;
-    bool value_first;
   };
-
-  struct Line {
-    Pair pair;
-    const Relation* relation;
-  };
-
-  struct Asked {
-    Tokens with;
-    const Tokens* answer;
-  };
-
-  Relation draw_relation(std::size_t fewest, bool value_first) {
-    Relation relation{{}, {}, {}, value_first};
-    relation.front = random_tokens(below(form_.template_tokens + 1));
-    relation.middle = random_tokens(std::max(fewest, below(form_.template_tokens + 1)));
-    relation.back = random_tokens(below(form_.template_tokens + 1));
-    return relation;
-  }
 
   void write_pairs() {
-    const Relation relation = draw_relation(0, form_.value_first);
+    const Template line{template_tokens(), template_tokens(), template_tokens()};
     std::vector<Pair> pairs(2 + below(10));
     for (auto& [key, value] : pairs) std::tie(key, value) = std::pair(draw(), draw());
-    for (const Pair& pair : pairs) append_line({pair, &relation});
+    for (const Pair& pair : pairs) append_line(pair, line);
     if (form_.prose) append(line_end_, 0);
     // A second round repeats what the first one answered: the same again for what stands behind a key, a way around for the other.
     for (int round = 0; round < (form_.value_first ? 1 : 2); ++round) {
       shuffle(pairs);
-      for (const auto& [key, value] : pairs) append_question({key, &value});
+      for (const auto& [key, value] : pairs) append_question(key, value);
     }
-  }
-
-  // "Leo brings the cake", "Leo lives in Rome": asked is "lives in, brings, the cake", and to a part either line by itself.
-  void write_chains() {
-    constexpr std::size_t kFewest = 2, kMore = 3;
-    const bool last_first = form_.value_first && below(2) == 0;
-    const Relation first = draw_relation(1, form_.value_first && !last_first);
-    Relation last = draw_relation(1, last_first);
-    while (last.middle == first.middle) last = draw_relation(1, last_first);
-    std::vector<std::array<Tokens, 3>> chains(kFewest + below(kMore + 1));
-    std::vector<Line> lines;
-    for (auto& [key, between, value] : chains) {
-      key = draw(), between = draw(), value = draw();
-      lines.push_back({{key, between}, &first});
-      lines.push_back({{between, value}, &last});
-    }
-    shuffle(lines);
-    for (const Line& line : lines) append_line(line);
-    if (form_.prose) append(line_end_, 0);
-    std::vector<Asked> questions;
-    for (const auto& [key, between, value] : chains) {
-      questions.push_back({joined({last.middle, first.middle, key}), &value});
-      if (below(3) == 0) questions.push_back({joined({first.middle, key}), &between});
-      if (below(3) == 0) questions.push_back({joined({last.middle, between}), &value});
-    }
-    shuffle(questions);
-    for (const Asked& question : questions) append_question(question);
-  }
-
-  static Tokens joined(std::initializer_list<Tokens> parts) {
-    Tokens all;
-    for (const Tokens& part : parts) all.insert(all.end(), part.begin(), part.end());
-    return all;
   }
 
   std::size_t below(std::size_t count) { return random_() % count; }
@@ -126,6 +71,8 @@ class Writer {
     }
     return ids;
   }
+
+  Tokens template_tokens() { return random_tokens(below(form_.template_tokens + 1)); }
 
   Tokens draw() {
     const std::size_t count = 1 + below(form_.longest);
@@ -151,29 +98,28 @@ class Writer {
 
   void append_some(std::size_t most) { append(random_tokens(below(most + 1)), 0); }
 
-  void append_line(const Line& line) {
-    const auto& [key, value] = line.pair;
-    const Relation& relation = *line.relation;
-    append(relation.front, 0);
-    append(relation.value_first ? value : key, 0);
-    append(relation.middle, 0);
+  void append_line(const Pair& pair, const Template& line) {
+    const auto& [key, value] = pair;
+    append(line.front, 0);
+    append(form_.value_first ? value : key, 0);
+    append(line.middle, 0);
     append_some(form_.most_between);
-    append(relation.value_first ? key : value, 0);
-    append(relation.back, 0);
+    append(form_.value_first ? key : value, 0);
+    append(line.back, 0);
     append(form_.prose ? sentence_end_ : line_end_, 0);
   }
 
-  void append_question(const Asked& question) {
+  void append_question(const Tokens& key, const Tokens& value) {
     if (!form_.asked) {
-      append(question.with, 0);
-      return append_answer(*question.answer, line_end_);
+      append(key, 0);
+      return append_answer(value, line_end_);
     }
     append(line_end_, 0);
     append_some(2);
-    append(question.with, 0);
+    append(key, 0);
     append_some(1);
     append(answer_begin_, 0);
-    append_answer(*question.answer, tokenizer_.eos_id() >= 0 ? Tokens{tokenizer_.eos_id()} : line_end_);
+    append_answer(value, tokenizer_.eos_id() >= 0 ? Tokens{tokenizer_.eos_id()} : line_end_);
   }
 
   void append_answer(const Tokens& value, const Tokens& end) {
@@ -196,7 +142,7 @@ WeightedDocument recall_document(const elrt::Tokenizer& tokenizer, const RecallF
   return Writer(tokenizer, form, seed).write(max_tokens);
 }
 
-RecallForm draw_recall_form(std::uint64_t seed, double variety, double chained) {
+RecallForm draw_recall_form(std::uint64_t seed, double variety) {
   std::mt19937_64 random(derive_seed(seed, "recall form"));
   const auto yes = [&](double share) { return chance(share, random); };
   variety *= unit_draw(random);
@@ -208,8 +154,6 @@ RecallForm draw_recall_form(std::uint64_t seed, double variety, double chained) 
   form.invented = yes(variety / 2);
   form.prose = yes(variety / 2);
   if (yes(variety)) form.template_tokens = random() % 5;
-  form.chained = yes(chained);
-  if (form.chained && !yes(variety)) form.longest = 1, form.value_first = false, form.most_between = 0;  // two lines are hard enough
   return form;
 }
 

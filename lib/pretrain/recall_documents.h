@@ -1,6 +1,6 @@
 // Documents of random tokens whose answers can only be looked up: what answering from a context is made of, free of grammar.
 // Lines of a key and a value; then every key is asked in another order, where the values count: once where the value stood
-// before the key, twice otherwise. In chained documents, a line's value is another line's key: what is asked takes two lines.
+// before the key, twice otherwise.
 #pragma once
 
 #include <cstdint>
@@ -19,14 +19,13 @@ struct RecallForm {
   std::size_t template_tokens = 0;  // at most, in front of a line's pair, between the two and behind, the same in every line
   std::size_t most_between = 0;     // further tokens between the two, other ones in every line
   std::size_t longest = 3;          // tokens or words of a key or a value
-  bool chained = false;             // "who brings the cake lives where?" of "Leo brings the cake" and "Leo lives in Rome"
 };
 
 // A pure function of its arguments. No longer than max_tokens.
 WeightedDocument recall_document(const elrt::Tokenizer& tokenizer, const RecallForm& form, std::uint64_t seed, std::size_t max_tokens);
 
 // Forms of any variety up to the given one. 0: random tokens in lines without anything around a pair; 1: all forms. What only
-// values before keys teach is found in minutes in the former, and hardly at all in the mixture. chained: the share of such documents.
-RecallForm draw_recall_form(std::uint64_t seed, double variety, double chained);
+// values before keys teach is found in minutes in the former, and hardly at all in the mixture.
+RecallForm draw_recall_form(std::uint64_t seed, double variety);
 
 }  // namespace elastify

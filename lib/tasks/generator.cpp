@@ -69,7 +69,9 @@ class Composer {
     std::set<std::size_t> asked;  // a fact once: the first answer would tell the second
     for (const auto& question : questions) {
       if (context.items.size() == difficulty_.max_questions) break;
-      if (!is_determined(draft_, question) || !asked.insert(question.fact).second) continue;
+      if (!is_determined(draft_, question) || asked.contains(question.fact) || (question.hop && asked.contains(question.hop->fact))) continue;
+      asked.insert(question.fact);
+      if (question.hop) asked.insert(question.hop->fact);
       add_item(question, context);
       // Else what is asked would depend on what can be asked.
       if (context.items.empty() || context.items.front().options.size() < options) return false;
@@ -88,7 +90,6 @@ class Composer {
     std::vector<std::size_t> relations(family_.relations.size());
     for (std::size_t i = 0; i < relations.size(); ++i) relations[i] = i;
     draws_.shuffle(relations);
-    if (two_hops) left = std::max(left, 2 * difficulty_.chains);
     const auto links = links_of(family_);
     if (two_hops && !links.empty()) left -= draw_chains(draws_.pick(links), left, relations);
     const bool one_relation = difficulty_.one_relation > 0 && !two_hops && draws_.percent(difficulty_.one_relation);
@@ -104,7 +105,7 @@ class Composer {
 
   // Several chains, so that what stands twice does not tell what is asked. Returns the number of facts.
   std::size_t draw_chains(const Link& link, std::size_t limit, std::vector<std::size_t>& relations) {
-    const std::size_t most = std::max<std::size_t>(1, limit / 2), chains = std::min(most, difficulty_.chains > 0 ? difficulty_.chains : 2 + draws_.below(2));
+    const std::size_t most = std::max<std::size_t>(1, limit / 2), chains = std::min(most, 2 + draws_.below(2));
     const Relation &by = family_.relations[link.by], &about = family_.relations[link.about];
     for (std::size_t i = 0; i < chains; ++i) {
       draft_.add_fact(link.by);
@@ -137,7 +138,7 @@ class Composer {
     if (first.empty()) return {};
     std::vector<Question> chosen{draws_.pick(first)};
     if (difficulty_.max_questions > 1) {
-      std::vector<Question> more = two_hops && difficulty_.chains > 0 ? std::vector<Question>{} : lent ? singles : by_value;
+      std::vector<Question> more = lent ? singles : by_value;
       more.insert(more.end(), hops.begin(), hops.end());
       draws_.shuffle(more);
       std::erase_if(more, [&](const Question& question) { return same(question, chosen.front()); });
@@ -150,13 +151,13 @@ class Composer {
     return a.fact == b.fact && a.ask == b.ask && a.hop.has_value() == b.hop.has_value() && (!a.hop || (a.hop->fact == b.hop->fact && a.hop->slot == b.hop->slot));
   }
 
-  // An answer of several values needs another fact of its relation: of values that stand in different sentences, no
-  // reader would think that they belong together.
+  // An answer of several values, a link among them, needs another fact of its relation: of values that stand in different
+  // sentences, no reader would think that they belong together.
   bool has_rivals(const Question& question) const {
     const auto& slots = ask_of(draft_, question).answer_slots;
     const std::size_t relation = draft_.facts()[question.fact].relation;
     const auto facts = std::count_if(draft_.facts().begin(), draft_.facts().end(), [&](const DraftFact& fact) { return fact.relation == relation; });
-    return slots.size() < 2 || facts > 1;
+    return (slots.size() < 2 && !question.hop) || facts > 1;
   }
 
   // Brings the values that the question lacks for its options: further facts of its relation, then filler. False where
@@ -213,7 +214,7 @@ class Composer {
     const DraftFact& asked = draft_.facts()[question.fact];
     const Relation& relation = draft_.relation_of(asked);
     const Ask& ask = ask_of(draft_, question);
-    TaskQuery query{relation.name, {}, {}, ask.answers[draft_.split()][question.answer_wording].source};
+    TaskQuery query{relation.name, {}, {}, answer_template(draft_, question).source};
     for (const int slot : ask.given) {
       const std::string& name = relation.slots[static_cast<std::size_t>(slot)].name;
       if (question.hop && question.hop->slot == slot) query.referred[name] = reference_of(*question.hop);

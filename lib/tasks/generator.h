@@ -27,7 +27,6 @@ struct Difficulty {
   std::optional<int> max_hops{};             // 1 or 2
   std::optional<std::size_t> max_wordings{};  // of every statement, question, answer and reference: the first so many; at least 1
   std::size_t one_relation = 0;  // percent of the contexts without hops whose facts are all of one relation: words do not tell them apart
-  std::size_t chains = 0;      // of a context with two hops, so many pairs of facts that hang together, and no other question; 0: two or three pairs
   std::size_t two_hops = 25;   // percent of the contexts whose first question has two hops
   std::size_t read_back = 25;  // percent of the questions whose answer stands before what it is asked with that may be asked
 };

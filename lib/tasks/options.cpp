@@ -1,6 +1,7 @@
 #include "tasks/options.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <set>
 
@@ -11,6 +12,8 @@ namespace elastify {
 namespace {
 
 using Tuple = std::vector<std::string>;  // one value per answer slot
+
+constexpr const char* kBehindLink = ": ";
 
 bool holds(const std::vector<std::string>& list, const std::string& value) { return std::find(list.begin(), list.end(), value) != list.end(); }
 
@@ -96,6 +99,32 @@ std::vector<Tuple> grid(Draws& draws, const Tuple& right, const Tuple& other) {
   return std::any_of(tuples.begin(), tuples.end(), repeats_itself) ? std::vector<Tuple>{} : tuples;
 }
 
+// Facts of the asked one's relation whose link and answer could stand in wrong options: no value of theirs is right or stands in
+// the question.
+std::vector<std::size_t> link_rivals(const Draft& draft, const Question& question) {
+  const DraftFact& asked = draft.facts()[question.fact];
+  std::vector<int> slots = ask_of(draft, question).answer_slots;
+  slots.push_back(question.hop->slot);
+  std::vector<std::size_t> rivals;
+  for (std::size_t i = 0; i < draft.facts().size(); ++i) {
+    const DraftFact& other = draft.facts()[i];
+    const bool good = other.relation == asked.relation && std::all_of(slots.begin(), slots.end(), [&](int slot) {
+      const std::string& value = other.values[static_cast<std::size_t>(slot)];
+      return !holds(asked.values, value) && !holds_words(question.text, value);
+    });
+    if (good) rivals.push_back(i);
+  }
+  return rivals;
+}
+
+// Can a question name `value` through a fact?
+bool is_link(const Draft& draft, const std::string& value) {
+  return std::any_of(draft.facts().begin(), draft.facts().end(), [&](const DraftFact& fact) {
+    const auto& refer = draft.relation_of(fact).refer;
+    return std::any_of(refer.begin(), refer.end(), [&](const auto& named) { return fact.values[static_cast<std::size_t>(named.first)] == value; });
+  });
+}
+
 // Adds one option, unless its text already stands there.
 void add_option(Options& options, const TextTemplate& answer, const DraftFact& fact, const std::vector<int>& slots, const Tuple& tuple) {
   Options added;
@@ -123,7 +152,28 @@ void add_values(Options& options, const Draft& draft, const Question& question) 
     if (auto combined = grid(draft.draws(), right, tuples.front()); !combined.empty()) tuples = std::move(combined);
   }
   if (tuples.empty() || tuples.front() != right) tuples.insert(tuples.begin(), right);
-  for (const auto& tuple : tuples) add_option(options, ask.answers[draft.split()][question.answer_wording], fact, ask.answer_slots, tuple);
+  const TextTemplate answer = answer_template(draft, question);
+  for (const auto& tuple : tuples) add_option(options, answer, fact, ask.answer_slots, tuple);
+}
+
+// Right and wrong links, each with the right and the wrong answer: either hop alone leaves two of the four.
+void add_linked(Options& options, const Draft& draft, const Question& question) {
+  const TextTemplate answer = answer_template(draft, question);
+  const DraftFact& right = draft.facts()[question.fact];
+  add_option(options, answer, right, {}, {});
+  auto rivals = link_rivals(draft, question);
+  if (rivals.empty()) return;
+  const auto is_asked_through = [&](std::size_t fact) { return is_link(draft, draft.facts()[fact].values[static_cast<std::size_t>(question.hop->slot)]); };
+  if (std::any_of(rivals.begin(), rivals.end(), is_asked_through)) std::erase_if(rivals, std::not_fn(is_asked_through));
+  const DraftFact& other = draft.facts()[draft.draws().pick(rivals)];
+  std::vector<DraftFact> wrong(kOptions - 1, right);
+  for (std::size_t i = 0; i < wrong.size(); ++i) {
+    const auto take = [&](int slot) { wrong[i].values[static_cast<std::size_t>(slot)] = other.values[static_cast<std::size_t>(slot)]; };
+    if (i != 1) take(question.hop->slot);
+    if (i != 0) std::for_each(ask_of(draft, question).answer_slots.begin(), ask_of(draft, question).answer_slots.end(), take);
+  }
+  draft.draws().shuffle(wrong);
+  for (const DraftFact& fact : wrong) add_option(options, answer, fact, {}, {});
 }
 
 void add_lent(Options& options, const Draft& draft, const Question& question) {
@@ -145,6 +195,16 @@ void add_lent(Options& options, const Draft& draft, const Question& question) {
 std::string answer_text(const std::string& filled) {
   const bool sentence = !filled.empty() && std::string_view(".!?").find(filled.back()) != std::string_view::npos;
   return sentence ? with_capital(filled) : filled;
+}
+
+TextTemplate answer_template(const Draft& draft, const Question& question) {
+  const DraftFact& asked = draft.facts()[question.fact];
+  TextTemplate answer = ask_of(draft, question).answers[draft.split()][question.answer_wording];
+  if (!question.hop || answer.mentions(question.hop->slot)) return answer;
+  const std::string mark = "{" + draft.relation_of(asked).slots[static_cast<std::size_t>(question.hop->slot)].name + "}";
+  answer.source = mark + kBehindLink + answer.source;
+  answer.pieces.insert(answer.pieces.begin(), {{mark, question.hop->slot}, {kBehindLink, TextTemplate::kLiteral}});
+  return answer;
 }
 
 std::vector<std::string> rival_values(const Draft& draft, const Question& question, int slot) {
@@ -176,7 +236,8 @@ std::vector<std::size_t> lenders(const Draft& draft, const Question& question) {
 
 Options make_options(const Draft& draft, const Question& question) {
   Options options;
-  if (question.near_miss == NearMiss::kLent) add_lent(options, draft, question);
+  if (question.hop) add_linked(options, draft, question);
+  else if (question.near_miss == NearMiss::kLent) add_lent(options, draft, question);
   else add_values(options, draft, question);
   options.right = draft.draws().below(options.texts.size());
   // The right one was added first; the others are already in random order, and a swap keeps each place equally likely.

@@ -6,6 +6,9 @@
 //           often, or differ in every slot; a wrong option that shared more with the others than the right one does would
 //           tell it by majority.
 //   lent    the options are answers to the same question about different facts of the context, chosen evenly.
+//   linked  of two hops: an answer names what its first hop finds, then what its second one does ("Leo: room 4"), as models that
+//           write their steps down answer what they cannot look up in one (Wei et al. 2022). The options are the right and a
+//           wrong one of either, combined: each hop alone leaves two of four.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +26,9 @@ struct Options {
   std::vector<std::vector<std::string>> values;  // per option, those of answer slots and of given slots in the answer
   std::size_t right = 0;
 };
+
+// The words of the right answer; of two hops, behind the slot that links them.
+TextTemplate answer_template(const Draft& draft, const Question& question);
 
 // Values of the context that could stand in `slot` of a wrong answer: of its pool, not the right one, not in the
 // question. Those that stand in the same slot of other facts come first, both parts in random order.

@@ -39,6 +39,18 @@ std::vector<std::set<std::string>> sentences_of(const std::string& context) {
   return sentences;
 }
 
+// Is there a sentence with every word of the option's values?
+double stands_together(const std::vector<std::set<std::string>>& sentences, const std::vector<std::string>& values) {
+  std::vector<std::string> wanted;
+  for (const auto& value : values) {
+    const auto words = words_of(value);
+    wanted.insert(wanted.end(), words.begin(), words.end());
+  }
+  return std::any_of(sentences.begin(), sentences.end(), [&](const auto& sentence) {
+    return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& word) { return sentence.contains(word); });
+  });
+}
+
 }  // namespace
 
 Shortcuts shortcut_chances(const TaskItem& item) {
@@ -56,15 +68,20 @@ Shortcuts shortcut_chances(const TaskItem& item) {
   for (const auto& word : words_of(item.question)) asked.insert(word);
   std::set<std::string> nearest;
   std::size_t most = 0;
-  for (const auto& sentence : sentences_of(item.context)) {
+  const auto sentences = sentences_of(item.context);
+  for (const auto& sentence : sentences) {
     const auto shared = static_cast<std::size_t>(std::count_if(sentence.begin(), sentence.end(), [&](const std::string& word) { return asked.count(word) != 0; }));
     if (shared <= most) continue;
     most = shared;
     nearest = sentence;
   }
+  std::vector<double> together;
+  for (const auto& values : item.option_values) together.push_back(stands_together(sentences, values));
+  together.resize(item.options.size());  // of items without values, all alike
   return {chance_of_best(mean_over_words(item.options, [&](const std::string& word) { return count_of(word) > 0 ? 1.0 : 0.0; }), item.answer),
           chance_of_best(mentions, item.answer), chance_of_best(fewest, item.answer),
-          chance_of_best(mean_over_words(item.options, [&](const std::string& word) { return nearest.count(word) != 0 ? 1.0 : 0.0; }), item.answer)};
+          chance_of_best(mean_over_words(item.options, [&](const std::string& word) { return nearest.count(word) != 0 ? 1.0 : 0.0; }), item.answer),
+          chance_of_best(together, item.answer)};
 }
 
 }  // namespace elastify

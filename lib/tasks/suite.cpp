@@ -34,6 +34,7 @@ struct Sums {
     shortcuts.mentions += chances.mentions;
     shortcuts.fewest += chances.fewest;
     shortcuts.lookup += chances.lookup;
+    shortcuts.pairs += chances.pairs;
     places.resize(std::max(places.size(), item.options.size()));
     ++places[item.answer];
   }
@@ -44,7 +45,7 @@ struct Sums {
     for (auto& share : shares) share /= n;
     return {{"family", family}, {"split", split_name(split)}, {"items", items}, {"words", words / n}, {"options", options / n},
             {"chance", chance / n}, {"overlap", shortcuts.overlap / n}, {"mentions", shortcuts.mentions / n}, {"fewest", shortcuts.fewest / n},
-            {"lookup", shortcuts.lookup / n}, {"two_hops", two_hops / n}, {"answer_places", shares}};
+            {"lookup", shortcuts.lookup / n}, {"pairs", shortcuts.pairs / n}, {"two_hops", two_hops / n}, {"answer_places", shares}};
   }
 };
 
@@ -144,13 +145,13 @@ json make_suite(const SuiteRequest& request) {
 }
 
 std::string format_suite(const json& result) {
-  std::string text = fmt::format("{:<16} {:<10} {:>6} {:>6} {:>7} {:>7} {:>8} {:>9} {:>7} {:>7} {:>8}\n", "family", "split", "items", "words", "options", "chance",
-                                 "overlap", "mentions", "fewest", "lookup", "two hops");
+  std::string text = fmt::format("{:<16} {:<10} {:>6} {:>6} {:>7} {:>7} {:>8} {:>9} {:>7} {:>7} {:>7} {:>8}\n", "family", "split", "items", "words", "options", "chance",
+                                 "overlap", "mentions", "fewest", "lookup", "pairs", "two hops");
   for (const auto& row : result.at("families")) {
     const auto percent = [&](const char* key) { return 100 * row.at(key).get<double>(); };
-    text += fmt::format("{:<16} {:<10} {:>6} {:>6.0f} {:>7.2f} {:>6.1f}% {:>7.1f}% {:>8.1f}% {:>6.1f}% {:>6.1f}% {:>7.1f}%\n", row.at("family").get<std::string>(),
+    text += fmt::format("{:<16} {:<10} {:>6} {:>6.0f} {:>7.2f} {:>6.1f}% {:>7.1f}% {:>8.1f}% {:>6.1f}% {:>6.1f}% {:>6.1f}% {:>7.1f}%\n", row.at("family").get<std::string>(),
                         row.at("split").get<std::string>(), row.at("items").get<std::int64_t>(), row.at("words").get<double>(), row.at("options").get<double>(),
-                        percent("chance"), percent("overlap"), percent("mentions"), percent("fewest"), percent("lookup"), percent("two_hops"));
+                        percent("chance"), percent("overlap"), percent("mentions"), percent("fewest"), percent("lookup"), percent("pairs"), percent("two_hops"));
   }
   return text + fmt::format("every answer derived again from its item; in two splits: {} named values, {} sentences\n", result.at("shared_values").get<std::int64_t>(),
                             result.at("shared_sentences").get<std::int64_t>());

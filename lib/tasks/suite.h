@@ -24,8 +24,8 @@ struct SuiteRequest {
 };
 
 // Draws, checks and writes. Families follow each other in turn, items over one context directly. Returns {bank, seed,
-// items, families: [{family, split, items, words, options, chance, overlap, mentions, fewest, lookup, two_hops, answer_places}],
-// shared_values, shared_sentences}: words is the mean number in a context, chance that of a fair draw, the four baselines are
+// items, families: [{family, split, items, words, options, chance, overlap, mentions, fewest, lookup, pairs, two_hops, answer_places}],
+// shared_values, shared_sentences}: words is the mean number in a context, chance that of a fair draw, the five baselines are
 // those of shortcuts.h, answer_places the share of right options at each place. shared_values counts values of named
 // types, shared_sentences facts' sentences, that stand in two splits. Throws Error(kBadData) on a bank with problems, an
 // item that the checker refuses, and named values in two splits.

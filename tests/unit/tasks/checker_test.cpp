@@ -90,4 +90,9 @@ TEST_CASE("a shortcut's chance is shared among equals", "[tasks][unit]") {
   CHECK(shortcut_chances(item).lookup == 1);
   item.answer = 0;
   CHECK(shortcut_chances(item).mentions == 1);
+  CHECK(shortcut_chances(item).pairs == Approx(0.25));  // no values: all alike
+  item.option_values = {{"red", "green"}, {"blue"}, {"one", "day"}, {"blue", "day"}};
+  CHECK(shortcut_chances(item).pairs == 0);
+  item.answer = 2;
+  CHECK(shortcut_chances(item).pairs == Approx(0.5));
 }

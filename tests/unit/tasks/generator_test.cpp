@@ -103,7 +103,7 @@ TEST_CASE("several questions over one context differ and are sound", "[tasks][un
         std::set<std::string> ids;
         std::set<std::pair<std::size_t, std::size_t>> asked;  // sentences of what is asked: one answer would tell another
         for (const auto& item : context.items) {
-          if (item.hops == 1) CHECK(asked.insert({item.relevant[0].begin, item.relevant[0].end}).second);
+          for (const auto& span : item.relevant) CHECK(asked.insert({span.begin, span.end}).second);
           CHECK(item.context == context.text);
           CHECK(check_task(item).empty());
           ids.insert(item.id);
@@ -287,28 +287,47 @@ TEST_CASE("contexts have the shares that their difficulty asks for", "[tasks][un
   CHECK(count(difficulty).two_hops > 180);  // a context whose chain leaves too few options is drawn again without
 }
 
-TEST_CASE("chains ask for so many pairs of facts, and for nothing but what they link", "[tasks][unit]") {
-  const TaskGenerator generator(load_task_bank(elastify_test::golden_bank()));
-  Difficulty difficulty;
-  difficulty.two_hops = difficulty.read_back = 100;
-  difficulty.max_questions = 10;
-  difficulty.chains = 4;
-  std::size_t chained = 0, most = 0;
-  for (std::uint64_t i = 0; i < 60; ++i) {
-    const auto context = generator.generate(Split::kTrain, "notes", 6, i, difficulty);
-    if (context.items[0].hops == 1) continue;  // drawn again without
-    ++chained;
-    std::map<std::string, std::size_t> relations;
-    for (const auto& fact : context.facts) ++relations[fact.relation];
-    CHECK(std::count_if(relations.begin(), relations.end(), [](const auto& relation) { return relation.second >= 4; }) >= 2);
-    for (const auto& item : context.items) {
-      CHECK(item.hops == 2);
-      CHECK(check_task(item).empty());
+TEST_CASE("options of two hops combine a wrong link and a wrong answer with the right ones", "[tasks][unit]") {
+  std::size_t seen = 0;
+  for_items(120, {Split::kTrain, Split::kTest}, [&](const Family&, Split, const TaskItem& item) {
+    if (item.hops == 1) return;
+    ++seen;
+    const auto& [slot, reference] = *item.query->referred.begin();
+    CHECK(item.query->answer.starts_with("{" + slot + "}: "));
+    std::map<std::string, int> links, answers;
+    for (const std::string& option : item.options) {
+      const auto colon = option.find(": ");
+      REQUIRE(colon != std::string::npos);
+      ++links[option.substr(0, colon)];
+      ++answers[option.substr(colon)];
     }
-    most = std::max(most, context.items.size());
+    CHECK(item.options.size() == 4);
+    CHECK((links.size() == 2 && links.begin()->second == 2));
+    CHECK((answers.size() == 2 && answers.begin()->second == 2));
+  });
+  CHECK(seen > 50);
+}
+
+TEST_CASE("a question of two hops without a wrong link is left out", "[tasks][unit]") {
+  const TaskGenerator generator(load_task_bank(std::filesystem::path(ELASTIFY_SOURCE_DIR) / "datasets/tasks"));
+  Difficulty difficulty;
+  difficulty.two_hops = 40;
+  difficulty.read_back = 50;
+  difficulty.max_questions = 8;
+  std::size_t hops = 0;
+  for (std::int64_t facts = 2; facts <= 5; ++facts) {
+    difficulty.max_facts = facts;
+    difficulty.max_filler = facts;
+    for (std::uint64_t i = 0; i < 100; ++i) {
+      for (const auto& family : generator.bank().families) {
+        for (const auto& item : generator.generate(Split::kTrain, family.name, 8, i, difficulty).items) {
+          CHECK(item.options.size() > 1);
+          hops += item.hops == 2;
+        }
+      }
+    }
   }
-  CHECK(chained > 50);
-  CHECK(most >= 4);
+  CHECK(hops > 200);
 }
 
 TEST_CASE("unknown families and caps out of range are refused", "[tasks][unit]") {
