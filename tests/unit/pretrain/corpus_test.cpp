@@ -138,7 +138,8 @@ TEST_CASE("an answer of two hops names first what links its two facts, under its
       if (document.hops[k] == 1) continue;
       const auto value = text_of(setup.tokenizer, document, document.values[k].begin, document.values[k].end);
       REQUIRE(value.find(':') != std::string::npos);
-      const std::string link = value.substr(1, value.find(':') - 1);
+      const std::size_t begin = value.find_first_not_of(' ');
+      const std::string link = value.substr(begin, value.find(':') - begin);
       CHECK(context.find(link) != context.rfind(link));  // it stands in both facts, and not in the question
       const std::size_t question = k == 0 ? context.size() : document.answers[k - 1].end;
       const std::string asked = k == 0 ? text.substr(question) : text_of(setup.tokenizer, document, question, document.answers[k].begin);
