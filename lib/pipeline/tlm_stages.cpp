@@ -14,6 +14,7 @@
 #include "eval/runtime_result.h"
 #include "label/comparison.h"
 #include "label/task_sets.h"
+#include "tlm/dual_head_file.h"
 #include "tlm/prompt_scorer.h"
 #include "tlm/score_training.h"
 #include "tlm/tlm_checkpoint.h"
@@ -48,30 +49,40 @@ DualHeadConfig head_settings(const PipelineConfig& config, const elrt::Artifact&
   return heads;
 }
 
-struct Body {
-  TlmBody weights;
+// What the heads are trained from.
+struct Start {
+  DualHead model;
   TlmTrainResult masked;
-  bool pretrained = false;
+  bool pretrained = false;  // from `tlm.body`: the bottom stays as it came
 };
-Body make_body(const StageContext& context, const elrt::WordPiece& vocabulary, const std::vector<TaskItem>& tasks) {
-  const TlmSettings& settings = context.config.tlm.model;
-  if (!settings.body.empty()) {
-    Body body{read_tlm_checkpoint(settings.body, context.device, torch::kFloat32).body, {}, true};
-    if (body.weights.config.vocab_size != vocabulary.vocab_size()) {
-      fail_data("{}: the vocabulary has {} tokens, the checkpoint {}", settings.body, vocabulary.vocab_size(), body.weights.config.vocab_size);
-    }
-    return body;
-  }
-  const TlmConfig shape = settings.size.resolve(vocabulary.vocab_size());
+
+std::vector<LabelledRow> plain_rows(const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary, std::int64_t max_positions) {
   std::vector<LabelledRow> rows;
   for (const auto& task : tasks) {
     const auto pieces = encode_words(vocabulary, answered_text(task), question_span(task));
-    auto part = labelled_rows(vocabulary, pieces, {}, std::nullopt, shape.max_positions);
+    auto part = labelled_rows(vocabulary, pieces, {}, std::nullopt, max_positions);
     std::move(part.begin(), part.end(), std::back_inserter(rows));
   }
-  Body body;
-  body.weights = train_body(shape, settings, rows, vocabulary.mask_id(), context.device, context.seed(), body.masked);
-  return body;
+  return rows;
+}
+
+Start make_start(const StageContext& context, const elrt::WordPiece& vocabulary, const std::vector<TaskItem>& tasks, const DualHeadConfig& heads) {
+  const TlmSettings& settings = context.config.tlm.model;
+  if (settings.body.empty()) {
+    const TlmConfig shape = settings.size.resolve(vocabulary.vocab_size());
+    Start start;
+    const auto rows = plain_rows(tasks, vocabulary, shape.max_positions);
+    const TlmBody body = train_body(shape, settings, rows, vocabulary.mask_id(), context.device, context.seed(), start.masked);
+    start.model = make_dual_head(body, heads, context.seed());
+    return start;
+  }
+  DualHead model = is_dual_head(settings.body)
+                       ? with_levels_of(read_dual_head(settings.body, context.device, torch::kFloat32), heads, context.seed())
+                       : make_dual_head(read_tlm_checkpoint(settings.body, context.device, torch::kFloat32).body, heads, context.seed());
+  if (model.body.vocab_size != vocabulary.vocab_size()) {
+    fail_data("{}: the vocabulary has {} tokens, the checkpoint {}", settings.body, vocabulary.vocab_size(), model.body.vocab_size);
+  }
+  return {std::move(model), {}, true};
 }
 
 double retained_share(const std::vector<LabelledRow>& rows) {
@@ -114,19 +125,19 @@ json run_train_score(const StageContext& context) {
   const auto body_tasks = choose_tasks(tasks, TaskHalf::kFirst, 0);
   const std::string vocabulary_file = make_vocabulary(settings.model, answered_texts(body_tasks));
   const elrt::WordPiece vocabulary = take(elrt::WordPiece::from_vocabulary_text(vocabulary_file));
-  const Body body = make_body(context, vocabulary, body_tasks);
-  DualHead model = make_dual_head(body.weights, head_settings(config, artifact), context.seed());
+  Start start = make_start(context, vocabulary, body_tasks, head_settings(config, artifact));
+  DualHead& model = start.model;
 
   const SloIds slo = model.slo.ids(1, 1);
   const auto rows = settings.pairs.empty()
                         ? induced_rows(choose_tasks(tasks, TaskHalf::kFirst, settings.word_items), vocabulary, artifact_path, settings, slo, config.threads)
-                        : pair_rows(settings.pairs, vocabulary, slo, body.weights.config.max_positions);
-  const ScoreTraining trained = train_score_head(model, settings.model, !body.pretrained, rows, context.seed());
+                        : pair_rows(settings.pairs, vocabulary, slo, model.body.max_positions);
+  const ScoreTraining trained = train_score_head(model, settings.model, !start.pretrained, rows, context.seed());
   AtomicDirectory directory(context.run.file("score"));
   write_tlm(model, vocabulary_file, directory.path());
   directory.commit();
   return {{"vocabulary", vocabulary.vocab_size()}, {"labels", settings.pairs.empty() ? "induced" : "pairs"}, {"rows", rows.size()}, {"retained_share", retained_share(rows)},
-          {"masked_losses", body.masked.losses}, {"joint_losses", trained.joint.losses}, {"score_losses", trained.score.losses}, {"cost", cost_table(model, artifact)}};
+          {"masked_losses", start.masked.losses}, {"joint_losses", trained.joint.losses}, {"score_losses", trained.score.losses}, {"cost", cost_table(model, artifact)}};
 }
 
 json run_label(const StageContext& context) {

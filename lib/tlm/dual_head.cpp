@@ -56,6 +56,30 @@ std::vector<TlmSlot> classifier_slots(DualHead& m) {
 
 }  // namespace
 
+DualHead with_levels_of(const DualHead& trained, const DualHeadConfig& settings, std::uint64_t seed) {
+  torch::NoGradGuard no_grad;
+  const DualHeadConfig want = resolve(settings, trained.body);
+  const DualHeadConfig& have = trained.settings;
+  const auto expect = [](const char* name, const auto& asked, const auto& found) {
+    if (asked != found) fail_usage("{} is {}, the trained model has {}: leave it at that, or train one from nothing", name, asked, found);
+  };
+  expect("bottom_layers", want.bottom_layers, have.bottom_layers);
+  expect("score_layers", want.score_layers, have.score_layers);
+  expect("decision_layers", want.decision_layers, have.decision_layers);
+  expect("ttft_levels", fmt::format("[{}]", fmt::join(want.ttft_levels, ", ")), fmt::format("[{}]", fmt::join(have.ttft_levels, ", ")));
+  expect("tpot_levels", fmt::format("[{}]", fmt::join(want.tpot_levels, ", ")), fmt::format("[{}]", fmt::join(have.tpot_levels, ", ")));
+  DualHead model = trained;
+  model.settings = want;
+  model.model_level = model.prompt_level = {};
+  std::vector<TlmSlot> fresh;
+  for (auto& slot : classifier_slots(model)) {
+    if (slot.name.starts_with("decision.")) fresh.push_back(std::move(slot));
+  }
+  initialise_slots(fresh, seed);
+  for (const auto& slot : fresh) *slot.tensor = slot.tensor->to(model.slo_embeddings.device(), model.slo_embeddings.scalar_type());
+  return model;
+}
+
 DualHead make_dual_head(const TlmBody& body, const DualHeadConfig& settings, std::uint64_t seed) {
   torch::NoGradGuard no_grad;
   DualHead model;

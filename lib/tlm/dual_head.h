@@ -47,6 +47,10 @@ struct DualHead {
 // body or the levels are not strictly rising.
 DualHead make_dual_head(const TlmBody& body, const DualHeadConfig& settings, std::uint64_t seed);
 
+// `trained` under other levels: the decision-head's two classifiers are new, everything else is shared with it. Throws Error(kUsage) where
+// `settings` asks for other layer counts or SLO levels than `trained` has, or the levels are not strictly rising.
+DualHead with_levels_of(const DualHead& trained, const DualHeadConfig& settings, std::uint64_t seed);
+
 // Word vectors of tokens and SLO tokens alike: [batch, seq] -> [batch, seq, embedding].
 torch::Tensor dual_head_words(const DualHead& model, const torch::Tensor& tokens);
 // What both heads read, [batch, seq, hidden]: the states after the bottom layers.

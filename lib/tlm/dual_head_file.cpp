@@ -21,12 +21,12 @@ DualHeadConfig read_settings(const json& document, const std::string& source) {
   }
 }
 
+bool has_model_type(const json& document) { return document.is_object() && document.contains("model_type") && document["model_type"] == kModelType; }
+
 DualHead read_shape(const fs::path& path) {
   const json document = read_json(path);
   const std::string source = path.string();
-  if (!document.is_object() || !document.contains("model_type") || document["model_type"] != kModelType) {
-    fail_data("{}: model_type must be {}", source, kModelType);
-  }
+  if (!has_model_type(document)) fail_data("{}: model_type must be {}", source, kModelType);
   for (const char* part : {"body", "heads"}) {
     if (!document.contains(part)) fail_data("{}: {} is missing", source, part);
   }
@@ -49,6 +49,11 @@ DualHead read_shape(const fs::path& path) {
 }
 
 }  // namespace
+
+bool is_dual_head(const fs::path& directory) {
+  const fs::path path = directory / "config.json";
+  return fs::exists(path) && has_model_type(read_json(path));
+}
 
 void write_dual_head(const DualHead& model, const fs::path& directory) {
   DualHead copy = model;  // slots point to tensors that may change; these are only read

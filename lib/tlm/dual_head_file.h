@@ -7,6 +7,9 @@
 
 namespace elastify {
 
+// Whether config.json says so; false where there is none. Throws Error(kBadData) where it is no JSON.
+bool is_dual_head(const fs::path& directory);
+
 // Writes both files (float32) into `directory`, which exists.
 void write_dual_head(const DualHead& model, const fs::path& directory);
 

@@ -37,7 +37,7 @@ struct TlmBodyConfig {
 };
 
 struct TlmSettings {
-  std::string body;        // a MobileBERT checkpoint; empty: one is trained from nothing
+  std::string body;        // a MobileBERT checkpoint, or the score/ of another run, score-head included; empty: one is trained from nothing
   std::string vocabulary;  // a vocab.txt; empty: beside the checkpoint, or learned from the run's own task texts
   TlmBodyConfig size;      // where no checkpoint is given
   DualHeadConfig heads = default_heads();  // its model and prompt levels are those of the labels

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/run_command.h"
+#include "tlm/dual_head_file.h"
 
 namespace {
 
@@ -78,6 +79,33 @@ TEST_CASE("a build with labelled tasks ends with a tiny language model in the ar
   REQUIRE(run_command("elastify", setup.arguments("build")).status == 0);
   CHECK(read_bytes(setup.dir / "run/labels.h5") == labels);
   CHECK(read_bytes(setup.dir / "run/model.gguf") == artifact);
+}
+
+TEST_CASE("a trained score-head is taken over with its bottom, and only trained on", "[cli]") {
+  const Setup setup;
+  REQUIRE(run_command("elastify", setup.arguments("build")).status == 0);
+  std::filesystem::copy(setup.dir / "run/score", setup.dir / "trained");
+  const std::string before = read_bytes(setup.dir / "trained/model.safetensors");
+  const auto train = [&](const std::string& more) { return run_command("elastify", setup.arguments("train-score", setup.set("tlm.body", setup.path("trained")) + more)); };
+  const Outcome outcome = train("");
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  const json summary = json::parse(outcome.out);
+  CHECK(summary.at("masked_losses").empty());
+  CHECK(summary.at("joint_losses").empty());
+  CHECK(summary.at("score_losses").size() == 1);
+  const auto trained = elastify::read_dual_head(setup.dir / "trained", torch::kCPU, torch::kFloat32);
+  const auto taken = elastify::read_dual_head(setup.dir / "run/score", torch::kCPU, torch::kFloat32);
+  CHECK(torch::equal(taken.embeddings.word, trained.embeddings.word));
+  CHECK(torch::equal(taken.bottom[0].query.weight, trained.bottom[0].query.weight));
+  const double moved = (taken.score.weight - trained.score.weight).abs().max().item<double>();
+  CHECK(moved > 0);
+  CHECK(moved < 0.1);  // ten steps of at most 1e-3 each: it began where the trained one stood
+  CHECK(read_bytes(setup.dir / "trained/model.safetensors") == before);
+
+  const Outcome other = train(setup.set("tlm.heads.score_layers", "1"));
+  CHECK(other.status == 2);
+  CHECK_THAT(other.err, Catch::Matchers::Contains("score_layers is 1, the trained model has 2"));
 }
 
 TEST_CASE("stages of the tiny language model say what they miss", "[cli]") {

@@ -64,6 +64,32 @@ TEST_CASE("the layer counts of bottom and heads are settings", "[tlm][unit]") {
   expect_error(ErrorCode::kUsage, {"prompt_levels", "rising"}, [&] { make_dual_head(body, settings, 7); });
 }
 
+TEST_CASE("a trained model under other levels scores as before and decides anew", "[tlm][unit]") {
+  const DualHead trained = tiny_model();
+  DualHeadConfig settings = trained.settings;
+  settings.model_levels = {10, 20, 30, 100};
+  settings.prompt_levels = {25, 50, 75, 90, 100};
+  const DualHead model = with_levels_of(trained, settings, 11);
+  torch::NoGradGuard no_grad;
+  const TlmBatch batch = slo_batch(model);
+  const torch::Tensor shared = shared_states(model, batch);
+  CHECK(torch::equal(shared, shared_states(trained, batch)));
+  CHECK(torch::equal(score_logits(model, shared, batch.mask), score_logits(trained, shared, batch.mask)));
+  const DecisionLogits decision = decision_logits(model, shared, batch.mask);
+  CHECK(decision.model_level.sizes().vec() == std::vector<std::int64_t>{2, 4});
+  CHECK(decision.prompt_level.sizes().vec() == std::vector<std::int64_t>{2, 5});
+  CHECK(model.settings.prompt_levels == settings.prompt_levels);
+  CHECK(trained.model_level.weight.size(0) == 3);  // the one that it came from keeps its own
+  settings.score_layers = 1;
+  expect_error(ErrorCode::kUsage, {"score_layers", "trained model"}, [&] { with_levels_of(trained, settings, 11); });
+  settings = trained.settings;
+  settings.ttft_levels.back() = 99;
+  expect_error(ErrorCode::kUsage, {"ttft_levels", "99"}, [&] { with_levels_of(trained, settings, 11); });
+  settings = trained.settings;
+  settings.model_levels = {50, 20};
+  expect_error(ErrorCode::kUsage, {"model_levels", "rising"}, [&] { with_levels_of(trained, settings, 11); });
+}
+
 TEST_CASE("a model shares no memory with the body, nor its heads with each other", "[tlm][unit]") {
   TlmBody body = random_tlm_body(tiny_tlm_config(), 3);
   DualHead model = make_dual_head(body, tiny_heads(), 7);

@@ -115,7 +115,9 @@ TEST_CASE("a dual-head model written and read is the same model", "[tlm][unit]")
   settings.score_layers = 1;
   DualHead model = make_dual_head(random_tlm_body(tiny_tlm_config(), 3), settings, 7);
   roughen_inplace(dual_head_slots(model), 8);
+  CHECK_FALSE(is_dual_head(folder.path()));
   write_dual_head(model, folder.path());
+  CHECK(is_dual_head(folder.path()));
   DualHead again = read_dual_head(folder.path(), torch::kCPU, torch::kFloat32);
   CHECK(again.body == model.body);
   CHECK(again.settings.bottom_layers == 2);
