@@ -104,13 +104,6 @@ torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& ut
   return -(torch::logsumexp(terms.flatten(1), 1) * known).sum() / known.sum().clamp_min(1);
 }
 
-torch::Tensor outcome_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& feasible) {
-  const torch::Tensor sums = logits.model_level.unsqueeze(2) + logits.prompt_level.unsqueeze(1);
-  const torch::Tensor cells = torch::binary_cross_entropy_with_logits(sums, utility, {}, {}, at::Reduction::None) * feasible;
-  const torch::Tensor counts = feasible.sum({1, 2}), known = counts > 0;
-  return (cells.sum({1, 2}) / counts.clamp_min(1)).sum() / known.sum().clamp_min(1);
-}
-
 std::optional<DecisionIndex> top_feasible(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits, const torch::Tensor& feasible) {
   if (!feasible.any().item<bool>()) return std::nullopt;
   const torch::Tensor sums = (model_logits.unsqueeze(1) + prompt_logits.unsqueeze(0)).masked_fill(feasible.logical_not(), -std::numeric_limits<float>::infinity());
@@ -175,7 +168,6 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
     const DecisionLogits logits = decision_logits(model, shared_states(model, batch, {.training = true}), batch.mask, {.training = true});
     const torch::Tensor rows = torch::tensor(tasks), pairs = torch::tensor(slos);
     if (config.objective == "lightest") return label_loss(logits, targets.label.index({rows, pairs}).to(device));
-    if (config.objective == "outcomes") return outcome_loss(logits, targets.utility.index({rows}).to(device), targets.feasible.index({rows, pairs}).to(device));
     return utility_loss(logits, targets.utility.index({rows}).to(device), targets.prior.index({rows}).to(device), targets.feasible.index({rows, pairs}).to(device));
   });
   evaluate(settings.decision.steps);

@@ -22,7 +22,7 @@ struct DecisionConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.choice("objective", objective, {"right", "outcomes", "lightest"});
+    v.choice("objective", objective, {"right", "lightest"});
     v.number("saving", saving, 0, 1);
     v.number("sharpness", sharpness, 0, 1000);
     v.integer("eval_every", eval_every, 1, 1'000'000'000);
@@ -32,9 +32,6 @@ struct DecisionConfig {
 // Objective "right" of rows' logits; utility and feasible [rows, M, P], prior [rows or 1, M, P]: the family's shares of right answers. Mean over the
 // rows where something is feasible. What is not feasible is never taken, so that it has no share of the distribution.
 torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& prior, const torch::Tensor& feasible);
-
-// Objective "outcomes" of the same: mean cross-entropy of sigmoid(model logit + prompt logit) against each feasible decision's utility.
-torch::Tensor outcome_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& feasible);
 
 // One row per task of the table, in its order, with SLO tokens' places; of long prompts what elrt::decision_pieces() leaves.
 struct DecisionData {

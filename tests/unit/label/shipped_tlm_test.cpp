@@ -53,5 +53,5 @@ TEST_CASE("the shipped score-head ranks the words that settle an answer first", 
   const auto scores = score_words(tlm.model, tlm.vocabulary, texts, tlm.model.slo.ids(1, 1), 32);
   const double accuracy = ranking_accuracy(scores, labels);
   INFO("ranking accuracy " << accuracy);
-  CHECK(accuracy > 0.8);
+  CHECK(accuracy > 0.87);  // 0.897 when it was made; 0.5 is chance
 }
