@@ -11,7 +11,7 @@
 namespace elastify_cli {
 namespace {
 
-struct Options {
+struct EvalOptions {
   elastify::TextLossRequest text;
   elastify::TaskAccuracyRequest tasks;
   std::string file, plot;
@@ -20,7 +20,7 @@ struct Options {
   bool json = false;
 };
 
-void measure_text(Options& options) {
+void measure_text(EvalOptions& options) {
   options.text.artifact = options.file;
   options.text.levels = options.levels;
   options.text.threads = options.threads;
@@ -29,7 +29,7 @@ void measure_text(Options& options) {
   else std::cout << elastify::format_text_loss(result);
 }
 
-void measure_tasks(Options& options) {
+void measure_tasks(EvalOptions& options) {
   options.tasks.artifact = options.file;
   options.tasks.levels = options.levels;
   options.tasks.threads = options.threads;
@@ -44,7 +44,7 @@ void measure_tasks(Options& options) {
 
 void register_eval(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "every level's next-token loss on text or accuracy on tasks, with and without adapters");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<EvalOptions>();
   command->add_option("FILE", options->file, "an artifact, model.gguf")->required();
   CLI::Option* text = command->add_option("--text", options->text.texts, "text that no stage has read: .txt, .jsonl or .json; may be repeated")
                           ->allow_extra_args(false);

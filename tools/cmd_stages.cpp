@@ -10,7 +10,7 @@
 namespace elastify_cli {
 namespace {
 
-struct Options {
+struct StageOptions {
   std::string config, run_dir;
   std::vector<std::string> overrides;
   std::string dtype;       // pack alone
@@ -18,8 +18,8 @@ struct Options {
   bool json = false;
 };
 
-std::shared_ptr<Options> add_options(CLI::App& command) {
-  auto options = std::make_shared<Options>();
+std::shared_ptr<StageOptions> add_options(CLI::App& command) {
+  auto options = std::make_shared<StageOptions>();
   command.add_option("CONFIG", options->config, "pipeline settings, a JSON file")->required();
   command.add_option("--run-dir", options->run_dir, "folder in which stages meet; made where needed")->required();
   command.add_option("--set", options->overrides, "KEY=VALUE over the file, e.g. --set finetune.steps=100; may be repeated")
@@ -50,7 +50,7 @@ void register_stage(CLI::App& app, const std::string& stage, const std::string& 
 
 void register_label_helper(CLI::App& app) {
   CLI::App* command = app.add_subcommand("help-label", "work on the label stage that another process runs on this run directory");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<StageOptions>();
   auto threads = std::make_shared<std::int64_t>(0);
   command->add_option("--run-dir", options->run_dir, "folder of the other process, on a file system that both see")->required();
   command->add_option("--threads", *threads, "0: all cores; changes no result")->check(CLI::NonNegativeNumber)->capture_default_str();

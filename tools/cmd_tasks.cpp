@@ -9,7 +9,7 @@
 namespace elastify_cli {
 namespace {
 
-struct Options {
+struct TasksOptions {
   elastify::SuiteRequest request;
   std::string bank = "datasets/tasks", out, split = "train";
   std::vector<std::string> families;
@@ -28,7 +28,7 @@ void check_bank_files(const std::string& directory) {
   if (!report.problems.empty()) elastify::fail_data("the task bank {} has problems: see above", directory);
 }
 
-void show_items(const Options& options) {
+void show_items(const TasksOptions& options) {
   const elastify::TaskGenerator generator(elastify::load_task_bank(options.bank));
   for (const elastify::Split split : elastify::kSplits) {
     if (options.split != elastify::split_name(split)) continue;
@@ -36,7 +36,7 @@ void show_items(const Options& options) {
   }
 }
 
-void run(Options& options) {
+void run(TasksOptions& options) {
   options.request.bank = options.bank;
   options.request.out = options.out;
   if (options.check) return check_bank_files(options.bank);
@@ -65,7 +65,7 @@ option's words in the context, most mentions, fewest mentions, words in the sent
 
 void register_tasks(CLI::App& app) {
   CLI::App* command = app.add_subcommand("tasks", "write the task suite: train, validation and test items as JSONL");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TasksOptions>();
   auto& items = options->request.items;
   command->add_option("--out", options->out, "folder for train.jsonl, validation.jsonl and test.jsonl");
   command->add_option("--bank", options->bank, "folder with pools/*.json and one file per family")->capture_default_str();

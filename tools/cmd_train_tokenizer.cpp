@@ -12,7 +12,7 @@
 namespace elastify_cli {
 namespace {
 
-struct Options {
+struct TokenizerOptions {
   std::vector<std::string> files;
   elastify::TokenizerTraining training;
   std::string out, model = "bpe";
@@ -40,7 +40,7 @@ double bytes_per_token(const std::vector<std::string>& texts, const std::string&
   return static_cast<double>(bytes) / static_cast<double>(std::max<std::size_t>(tokens, 1));
 }
 
-void run(const Options& options) {
+void run(const TokenizerOptions& options) {
   const std::vector<std::string> texts = read_texts(options.files);
   elastify::train_tokenizer(texts, options.training, options.out);
   const double density = bytes_per_token(texts, options.out);
@@ -55,7 +55,7 @@ void run(const Options& options) {
 
 void register_train_tokenizer(CLI::App& app) {
   CLI::App* command = app.add_subcommand("train-tokenizer", "learn a byte pair tokenizer from text; writes a Hugging Face tokenizer.json");
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<TokenizerOptions>();
   elastify::TokenizerTraining& training = options->training;
   command->add_option("--text", options->files, "text files: .txt, .jsonl or .json")->required();
   command->add_option("--out", options->out, "folder for tokenizer.json; other files in it stay")->required();

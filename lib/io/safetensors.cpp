@@ -157,8 +157,9 @@ void write_safetensors(const fs::path& path, const std::map<std::string, torch::
                        const std::map<std::string, std::string>& metadata) {
   std::vector<SafetensorsWriter::Entry> entries;
   for (const auto& [name, tensor] : tensors) entries.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
+  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return c10::elementSize(a.dtype) > c10::elementSize(b.dtype); });
   SafetensorsWriter writer(path, entries, metadata);
-  for (const auto& [name, tensor] : tensors) writer.write(tensor);
+  for (const auto& entry : entries) writer.write(tensors.at(entry.name));
   writer.commit();
 }
 

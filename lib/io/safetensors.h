@@ -52,7 +52,7 @@ class SafetensorsWriter {
   std::size_t next_ = 0;
 };
 
-// A whole file at once, for small sets such as adapters. Sorted by name: equal tensors give equal bytes.
+// A whole file at once, for small sets such as adapters. Wide elements first, so that all are aligned, then by name: equal tensors give equal bytes.
 void write_safetensors(const fs::path& path, const std::map<std::string, torch::Tensor>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -1,6 +1,7 @@
 #include "label/decision_training.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "base/error.h"
@@ -63,32 +64,65 @@ torch::Tensor label_loss(const DecisionLogits& logits, const torch::Tensor& labe
   return (part(logits.model_level, 0) + part(logits.prompt_level, 1)) / known.sum().clamp_min(1);
 }
 
+// The classifiers start at what is known of no prompt: logits whose sum is the mean utility of a decision, as far as two independent lists can
+// have it, times `sharpness`. From random ones a hundred tasks are spent on learning that.
+void start_at_prior(DualHead& model, const torch::Tensor& utility, double sharpness) {
+  torch::NoGradGuard no_grad;
+  const torch::Tensor mean = sharpness * utility.mean(0);
+  const auto set = [&](TlmAffine& classifier, const torch::Tensor& logits) {
+    classifier.weight.zero_();
+    classifier.bias.copy_(logits);
+  };
+  set(model.model_level, mean.mean(1));
+  set(model.prompt_level, mean.mean(0) - mean.mean());
+}
+
 std::vector<torch::Tensor> copies_of(const std::vector<TlmSlot>& slots) {
   std::vector<torch::Tensor> copies;
   for (const auto& slot : slots) copies.push_back(slot.tensor->detach().clone());
   return copies;
 }
 
-// Share of `tasks` answered rightly within the SLO, mean over every seventh pair of the lattice: all TPOTs, nearly all TTFTs.
-double lattice_accuracy(const DualHead& model, const DecisionData& data, const Targets& targets, const torch::Tensor& tasks, const std::vector<SloRatios>& lattice,
+// Of each of `tasks` the share of SLOs under which it is answered rightly in time, over every seventh pair of the lattice: all TPOTs, nearly
+// all TTFTs. [tasks] float64.
+torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, const Targets& targets, const torch::Tensor& tasks, const std::vector<SloRatios>& lattice,
                         std::int64_t batch_rows) {
-  double right = 0, count = 0;
-  for (std::size_t s = 0; s < lattice.size(); s += 7) {
+  const torch::Tensor shares = torch::zeros({tasks.numel()}, torch::kFloat64);
+  auto right = shares.accessor<double, 1>();
+  double slos = 0;
+  for (std::size_t s = 0; s < lattice.size(); s += 7, ++slos) {
     const Proposals found = propose(model, data.rows, tasks, lattice[s], batch_rows);
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {
       const std::int64_t task = tasks[i].item<std::int64_t>();
       const auto best = top_feasible(found.model_level[i], found.prompt_level[i], targets.feasible[task][static_cast<std::int64_t>(s)]);
-      if (best) right += targets.right.accessor<bool, 3>()[task][best->model][best->prompt] ? 1 : 0;
-      ++count;
+      if (best && targets.right.accessor<bool, 3>()[task][best->model][best->prompt]) ++right[i];
     }
   }
-  return right / std::max(count, 1.0);
+  return shares / slos;
 }
+
+// A head as it was after some step.
+struct Snapshot {
+  std::int64_t step = 0;
+  torch::Tensor accuracy;  // lattice_accuracy() of the validation tasks
+  std::vector<torch::Tensor> tensors;
+};
 
 }  // namespace
 
 DecisionIndex top_decision(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits) {
   return {model_logits.argmax().item<std::int64_t>(), prompt_logits.argmax().item<std::int64_t>()};
+}
+
+std::size_t choose_earliest(const std::vector<torch::Tensor>& accuracies) {
+  const auto mean = [](const torch::Tensor& values) { return values.mean().item<double>(); };
+  const auto best = std::max_element(accuracies.begin(), accuracies.end(), [&](const auto& a, const auto& b) { return mean(a) < mean(b); });
+  const auto is_close = [&](const torch::Tensor& accuracy) {
+    const torch::Tensor behind = *best - accuracy;
+    const double error = behind.numel() > 1 ? behind.std().item<double>() / std::sqrt(static_cast<double>(behind.numel())) : 0;
+    return mean(behind) <= error;
+  };
+  return static_cast<std::size_t>(std::find_if(accuracies.begin(), accuracies.end(), is_close) - accuracies.begin());
 }
 
 torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& prior, const torch::Tensor& feasible) {
@@ -141,20 +175,17 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
   std::mt19937_64 random(derive_seed(seed, "decision slo"));
   const torch::Device device = model.embeddings.word.device();
   const auto slots = decision_slots(model);
+  start_at_prior(model, targets.utility.index_select(0, train), config.prior_sharpness);
 
   DecisionTraining result;
   result.label_default_share = static_cast<double>(targets.defaults) / static_cast<double>(std::max<std::int64_t>(1, targets.labels));
-  std::vector<torch::Tensor> best;
+  std::vector<Snapshot> snapshots;
   const auto evaluate = [&](std::int64_t step) {
     if (validation.numel() == 0) return;
-    const double accuracy = lattice_accuracy(model, data, targets, validation, lattice, 256);
-    if (!best.empty() && accuracy <= result.validation_accuracy) return;
-    result.validation_accuracy = accuracy;
-    result.best_step = step;
-    best = copies_of(slots);
+    snapshots.push_back({step, lattice_accuracy(model, data, targets, validation, lattice, 256), copies_of(slots)});
   };
   result.losses = train_slots("decision-head", slots, settings.decision, [&](std::int64_t step) {
-    if (step > 0 && step % config.eval_every == 0) evaluate(step);
+    if (step % config.eval_every == 0) evaluate(step);  // step 0: of the prior
     std::vector<TlmRow> drawn;
     std::vector<std::int64_t> tasks, slos;
     for (const std::size_t i : sampler.next()) {
@@ -171,8 +202,13 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
     return utility_loss(logits, targets.utility.index({rows}).to(device), targets.prior.index({rows}).to(device), targets.feasible.index({rows, pairs}).to(device));
   });
   evaluate(settings.decision.steps);
-  if (!best.empty()) {
-    for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].tensor = best[i];
+  if (!snapshots.empty()) {
+    std::vector<torch::Tensor> accuracies;
+    for (const auto& snapshot : snapshots) accuracies.push_back(snapshot.accuracy);
+    const Snapshot& kept = snapshots[choose_earliest(accuracies)];
+    for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].tensor = kept.tensors[i];
+    result.best_step = kept.step;
+    result.validation_accuracy = kept.accuracy.mean().item<double>();
   }
   spdlog::info("decision-head: kept the one of step {}, validation accuracy within the SLO {:.1f} %", result.best_step, 100 * result.validation_accuracy);
   return result;

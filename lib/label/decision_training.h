@@ -18,13 +18,15 @@ struct DecisionConfig {
   std::string objective = "right";
   double saving = 0.05;          // how much a right answer is worth less at the full decision's cost
   double sharpness = 0;          // 0: outcomes are right or wrong; else softmax(-sharpness x mean losses)[right option] in their place
-  std::int64_t eval_every = 100;  // steps; the head with the best validation accuracy is kept
+  double prior_sharpness = 20;   // the classifiers start at so many times the mean utility of their levels
+  std::int64_t eval_every = 100;  // steps; heads are compared on validation and one of them is kept
 
   template <typename V>
   void visit(V& v) {
     v.choice("objective", objective, {"right", "lightest"});
     v.number("saving", saving, 0, 1);
     v.number("sharpness", sharpness, 0, 1000);
+    v.number("prior_sharpness", prior_sharpness, 0, 1000);
     v.integer("eval_every", eval_every, 1, 1'000'000'000);
   }
 };
@@ -45,7 +47,13 @@ struct DecisionTraining {
   double validation_accuracy = 0;  // of the head that is kept; over a part of the lattice
   double label_default_share = 0;  // of the labels: no decision was right
 };
-// Trains decision_slots(model) on the train rows; with validation rows, the weights of the best evaluation stay.
+// Which of several heads to keep, from the validation tasks' accuracies under each ([tasks], in order of training): the earliest that is behind
+// the best by no more than one standard error of the difference (the one-standard-error rule, Breiman et al. 1984). The last decimals of
+// validation are luck where tasks are few, and the earlier head knows less by heart.
+std::size_t choose_earliest(const std::vector<torch::Tensor>& accuracies);
+
+// Trains decision_slots(model) on the train rows, from the train tasks' mean utility on; with validation rows, the head stays that
+// choose_earliest() names.
 DecisionTraining train_decision_head(DualHead& model, const TlmSettings& settings, const DecisionConfig& config, const DecisionData& data, std::uint64_t seed);
 
 // The heads' logits for tasks under one SLO.

@@ -12,8 +12,11 @@ namespace elastify {
 
 struct LabelConfig {
   // Task files. The first half of every family's train tasks trains the body and the score-head, the second half the decision-head: on
-  // prompts that the score-head has learned from, compression would look better than it is.
+  // prompts that the score-head has learned from, compression would look better than it is. A language model that was trained on the
+  // train tasks' like answers nearly all of them, and of what it cannot do nothing is learned there: with decisions_from "validation" the
+  // decision-head's tasks are the first half of the validation tasks, and the second half validates.
   std::vector<std::string> train, validation, test;
+  std::string decisions_from = "train";
   std::int64_t train_items = 40, validation_items = 20, test_items = 20;  // labelled, per family
   std::vector<std::int64_t> model_levels;  // empty: all of the artifact's
   std::vector<std::int64_t> prompt_levels = {10, 20, 30, 40, 50, 60, 70, 80, 90, 100};
@@ -26,6 +29,7 @@ struct LabelConfig {
     v.texts("train", train);
     v.texts("validation", validation);
     v.texts("test", test);
+    v.choice("decisions_from", decisions_from, {"train", "validation"});
     v.integer("train_items", train_items, 1, 1'000'000'000);
     v.integer("validation_items", validation_items, 0, 1'000'000'000);
     v.integer("test_items", test_items, 0, 1'000'000'000);

@@ -63,8 +63,9 @@ LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const
     if (paths.empty() || count == 0) return;
     for (auto& task : choose_tasks(read_own_tasks(paths), half, count)) all.emplace_back(split, std::move(task));
   };
-  add(TaskSplit::kTrain, config.train, TaskHalf::kSecond, config.train_items);
-  add(TaskSplit::kValidation, config.validation, TaskHalf::kAll, config.validation_items);
+  const bool held_out = config.decisions_from == "validation";
+  add(TaskSplit::kTrain, held_out ? config.validation : config.train, held_out ? TaskHalf::kFirst : TaskHalf::kSecond, config.train_items);
+  add(TaskSplit::kValidation, config.validation, held_out ? TaskHalf::kSecond : TaskHalf::kAll, config.validation_items);
   add(TaskSplit::kTest, config.test, TaskHalf::kAll, config.test_items);
   for (const auto& [split, task] : all) result.families.push_back(task.family);
   std::sort(result.families.begin(), result.families.end());

@@ -72,7 +72,7 @@ Start make_start(const StageContext& context, const elrt::WordPiece& vocabulary,
     const TlmConfig shape = settings.size.resolve(vocabulary.vocab_size());
     Start start;
     const auto rows = plain_rows(tasks, vocabulary, shape.max_positions);
-    const TlmBody body = train_body(shape, settings, rows, vocabulary.mask_id(), context.device, context.seed(), start.masked);
+    const TlmBody body = train_body(shape, settings, rows, vocabulary.mask_id(), context.device, context.seed(), context.work, start.masked);
     start.model = make_dual_head(body, heads, context.seed());
     return start;
   }
@@ -129,10 +129,17 @@ json run_train_score(const StageContext& context) {
   DualHead& model = start.model;
 
   const SloIds slo = model.slo.ids(1, 1);
-  const auto rows = settings.pairs.empty()
-                        ? induced_rows(choose_tasks(tasks, TaskHalf::kFirst, settings.word_items), vocabulary, artifact_path, settings, slo, config.threads)
-                        : pair_rows(settings.pairs, vocabulary, slo, model.body.max_positions);
-  const ScoreTraining trained = train_score_head(model, settings.model, !start.pretrained, rows, context.seed());
+  const fs::path kept = context.work / "word-labels.json";
+  std::vector<LabelledRow> rows;
+  if (fs::exists(kept)) {
+    rows = read_rows(kept);
+  } else if (settings.pairs.empty()) {
+    rows = induced_rows(choose_tasks(tasks, TaskHalf::kFirst, settings.word_items), vocabulary, artifact_path, settings, slo, config.threads);
+    keep_rows(rows, kept);
+  } else {
+    rows = pair_rows(settings.pairs, vocabulary, slo, model.body.max_positions);
+  }
+  const ScoreTraining trained = train_score_head(model, settings.model, !start.pretrained, rows, context.seed(), context.work);
   AtomicDirectory directory(context.run.file("score"));
   write_tlm(model, vocabulary_file, directory.path());
   directory.commit();

@@ -66,4 +66,25 @@ void FlatSlots::step(double learning_rate) {
   }
 }
 
+std::map<std::string, torch::Tensor> FlatSlots::state() const {
+  std::map<std::string, torch::Tensor> state;
+  const auto add = [&](const std::string& name, const Buffer& buffer) {
+    if (!buffer.optimizer) return;
+    state[name + ".values"] = buffer.values;
+    state[name + ".mean"] = buffer.optimizer->mean();
+    state[name + ".square"] = buffer.optimizer->square();
+  };
+  add("matrices", matrices_);
+  add("rest", rest_);
+  return state;
+}
+
+std::int64_t FlatSlots::steps() const { return (matrices_.optimizer ? matrices_ : rest_).optimizer->steps(); }
+
+void FlatSlots::set_steps(std::int64_t steps) {
+  for (auto* buffer : {&matrices_, &rest_}) {
+    if (buffer->optimizer) buffer->optimizer->set_steps(steps);
+  }
+}
+
 }  // namespace elastify

@@ -2,7 +2,9 @@
 // which weight decay shrinks, and norms and biases, which it leaves alone.
 #pragma once
 
+#include <map>
 #include <optional>
+#include <string>
 
 #include "finetune/flat_adamw.h"
 #include "tlm/tlm_weights.h"
@@ -22,6 +24,11 @@ class FlatSlots {
   // Scales all gradients to the L2 norm `limit` where theirs is larger; returns theirs. Does nothing to them if it is not finite.
   double clip_inplace(double limit);
   void step(double learning_rate);
+
+  // Views of the values and the optimizer's own tensors: writing to them, and set_steps(), restores a state.
+  std::map<std::string, torch::Tensor> state() const;
+  std::int64_t steps() const;
+  void set_steps(std::int64_t steps);
 
  private:
   struct Buffer {

@@ -1,5 +1,7 @@
 #include "tlm/labelled_rows.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <numeric>
 
@@ -16,6 +18,25 @@ std::vector<LabelledRow> labelled_rows(const elrt::WordPiece& vocabulary, const 
   for (const auto& chunk : chunk_tokens(pieces, max_positions)) {
     rows.push_back({make_row(vocabulary, std::span(pieces.tokens).subspan(chunk.begin, chunk.end - chunk.begin), slo), labels});
   }
+  return rows;
+}
+
+void keep_rows(const std::vector<LabelledRow>& rows, const fs::path& path) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const auto& row : rows) list.push_back({{"tokens", row.row.tokens}, {"words", row.row.words}, {"types", row.row.types}, {"labels", row.labels}});
+  write_file(path, list.dump());
+}
+
+std::vector<LabelledRow> read_rows(const fs::path& path) {
+  const nlohmann::json list = read_json(path);
+  std::vector<LabelledRow> rows;
+  try {
+    for (const auto& row : list) rows.push_back({{row.at("tokens"), row.at("words"), row.at("types")}, row.at("labels")});
+  } catch (const nlohmann::json::exception& error) {
+    fail_data("{} row {} is damaged: {}; remove the file to label again", path.string(), rows.size() + 1, error.what());
+  }
+  const bool whole = std::all_of(rows.begin(), rows.end(), [](const auto& row) { return row.row.words.size() == row.row.tokens.size(); });
+  if (!whole) fail_data("{}: a row's words and tokens differ in number; remove the file to label again", path.string());
   return rows;
 }
 

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "base/files.h"
 #include "tlm/tlm_input.h"
 
 namespace elastify {
@@ -18,6 +19,10 @@ struct LabelledRow {
 // `slo`: the two tokens' places, filled in by set_slo().
 std::vector<LabelledRow> labelled_rows(const elrt::WordPiece& vocabulary, const elrt::WordPieces& pieces, const std::vector<std::int64_t>& labels,
                                        const std::optional<SloIds>& slo, std::int64_t max_positions);
+
+// Rows that cost long work, kept as JSON: what keep_rows() wrote. read_rows() throws Error(kBadData) on anything else.
+void keep_rows(const std::vector<LabelledRow>& rows, const fs::path& path);
+std::vector<LabelledRow> read_rows(const fs::path& path);
 
 // Puts other SLO tokens into a row that has some.
 void set_slo(TlmRow& row, const SloIds& slo);

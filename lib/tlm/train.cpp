@@ -7,6 +7,7 @@
 #include "finetune/schedule.h"
 #include "model/decoder.h"
 #include "tlm/flat_slots.h"
+#include "tlm/train_progress.h"
 
 namespace elastify {
 namespace {
@@ -55,14 +56,25 @@ torch::Tensor decision_loss(const DualHead& model, const TlmBatch& batch, const 
 
 TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config,
                            const std::function<torch::Tensor(std::int64_t step)>& loss) {
+  return train_slots(name, slots, config, {[](std::int64_t) {}, loss}, {});
+}
+
+TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config, const TlmSteps& steps,
+                           const TlmProgressFile& kept) {
+  using Clock = std::chrono::steady_clock;
   const Schedule rates = make_rates(config);
   FlatSlots flat(slots, config.weight_decay);
   TlmTrainResult result;
   LossMeter meter;
   Progress progress(name, config.steps, "steps");
+  const std::int64_t done = kept.path.empty() ? 0 : load_train_progress(kept.path, flat, result);
+  progress.resume_at(done);
+  auto saved = Clock::now();
   for (std::int64_t step = 0; step < config.steps; ++step) {
+    steps.draw(step);
+    if (step < done) continue;
     flat.zero_gradients_inplace();
-    const torch::Tensor value = loss(step);
+    const torch::Tensor value = steps.loss(step);
     value.backward();
     const double norm = flat.clip_inplace(config.clip_norm);
     if (!std::isfinite(norm)) {
@@ -70,10 +82,13 @@ TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& 
     }
     flat.step(rates.rate(step + 1));
     meter.add(value);
-    if ((step + 1) % config.log_every == 0 || step + 1 == config.steps) {
-      result.losses.push_back(meter.take());
-      progress.update(step + 1, fmt::format("loss {:.4f}", result.losses.back()));
-    }
+    const bool last = step + 1 == config.steps;
+    if ((step + 1) % config.log_every != 0 && !last) continue;
+    result.losses.push_back(meter.take());
+    progress.update(step + 1, fmt::format("loss {:.4f}", result.losses.back()));
+    if (kept.path.empty() || (!last && Clock::now() - saved < kept.every)) continue;
+    save_train_progress(kept.path, flat, result);
+    saved = Clock::now();
   }
   return result;
 }

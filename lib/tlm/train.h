@@ -1,8 +1,10 @@
 // Training of the tiny language model's parts: one loop, and the losses of the two heads.
 #pragma once
 
+#include <chrono>
 #include <functional>
 
+#include "base/files.h"
 #include "tlm/dual_head.h"
 
 namespace elastify {
@@ -45,5 +47,19 @@ struct TlmTrainResult {
 // are logged under `name`. Throws Error(kInternal) naming the step where the loss or its gradient is not finite.
 TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config,
                            const std::function<torch::Tensor(std::int64_t step)>& loss);
+
+// A step in two parts, so that training that goes on after a stop draws the batches of steps already done without computing them.
+struct TlmSteps {
+  std::function<void(std::int64_t step)> draw;           // this step's batch; called for every step from 0 on
+  std::function<torch::Tensor(std::int64_t step)> loss;  // of the batch drawn last
+};
+// A file (train_progress.h) that is written at logged steps, not more often than asked, and at the end; training goes on from the step that
+// it holds.
+struct TlmProgressFile {
+  fs::path path;  // empty: none
+  std::chrono::seconds every{60};
+};
+TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config, const TlmSteps& steps,
+                           const TlmProgressFile& kept);
 
 }  // namespace elastify

@@ -33,6 +33,9 @@ constexpr int kBlockRows = 2;  // 16 registers: 2 x 6 sums and 2 rows of weights
 constexpr int kBlockTokens = 6;
 // One token: independent sums hide the latency of an addition, but every row is one more stream from memory.
 constexpr int kSingleRows = HWY_TARGET <= HWY_AVX3 ? 4 : 8;
+// Eight rows of float32 are enough for what an x86 core's own prefetchers find: fetching the next ones costs a tenth (Zen 3).
+template <typename W>
+constexpr bool kFetchesRows = !HWY_ARCH_X86 || kSingleRows < 8 || sizeof(W) < sizeof(float);
 
 HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
 HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
@@ -159,7 +162,7 @@ void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, st
     }
   }
   for (; output + kRows <= end; output += kRows) {
-    matmul_block<kRows, Tokens, W>(job, output, token, Tokens == 1 && output + 2 * kRows <= end);
+    matmul_block<kRows, Tokens, W>(job, output, token, Tokens == 1 && kFetchesRows<W> && output + 2 * kRows <= end);
   }
   for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token, false);
 }

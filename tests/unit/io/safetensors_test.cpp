@@ -44,6 +44,16 @@ TEST_CASE("tensors survive a round trip bit for bit", "[io][unit]") {
   REQUIRE(torch::equal(stored.at("strided").view(), half.t()));
 }
 
+TEST_CASE("tensors of several widths are written so that all are aligned", "[io][unit]") {
+  const TempDir dir;
+  const torch::Tensor odd = torch::tensor({1.f, 2.f, 3.f}), half = torch::ones({3}).to(torch::kFloat16), whole = torch::tensor(std::vector<std::int64_t>{7});
+  write_safetensors(dir / "a.safetensors", {{"a half", half}, {"odd", odd}, {"whole", whole}});
+  const auto stored = open_safetensors(dir / "a.safetensors");
+  CHECK(torch::equal(stored.at("a half").view(), half));
+  CHECK(torch::equal(stored.at("odd").view(), odd));
+  CHECK(torch::equal(stored.at("whole").view(), whole));
+}
+
 TEST_CASE("damaged safetensors headers are refused with the reason", "[io][unit]") {
   const std::string good = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})";
   expect_refused("", {"truncated"});

@@ -97,6 +97,15 @@ TEST_CASE("a decision-head that cannot know the right decision is no better than
   CHECK(accuracy(mean, "tlm") < accuracy(mean, "oracle") - 0.2);
 }
 
+TEST_CASE("of heads that validation cannot tell apart the earliest is kept", "[label][unit]") {
+  const auto list = [](std::vector<double> values) { return torch::tensor(values, torch::kFloat64); };
+  const torch::Tensor none = list({0, 0, 0, 0}), most = list({1, 1, 1, 0}), others = list({1, 1, 0, 1});
+  CHECK(choose_earliest({none, most, others}) == 1);
+  CHECK(choose_earliest({others, none, most}) == 0);  // 0.5 behind on one task, as much ahead on another
+  CHECK(choose_earliest({list({0.5, 0.5, 0.5, 0.5}), list({0.6, 0.6, 0.6, 0.6})}) == 1);  // a difference without error
+  CHECK(choose_earliest({none}) == 0);
+}
+
 TEST_CASE("what is not feasible has no share of the decision-head's loss", "[label][unit]") {
   torch::Tensor model = torch::tensor({{0.5, 9.0, -1.0}, {1.0, 2.0, 3.0}}, torch::kFloat64), prompt = torch::tensor({{0.2, -0.3}, {0.0, 1.0}}, torch::kFloat64);
   model.requires_grad_(), prompt.requires_grad_();

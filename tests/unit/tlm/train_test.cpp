@@ -1,9 +1,11 @@
 // The training loop and the losses of the heads, on problems small enough to be solved.
 #include <limits>
 #include <map>
+#include <random>
 
 #include "model/decoder.h"
 #include "support.h"
+#include "support/temp_dir.h"
 #include "tlm/masked_words.h"
 #include "tlm/train.h"
 
@@ -35,7 +37,7 @@ std::size_t changed(const std::vector<TlmSlot>& slots, const std::map<std::strin
 }
 
 // The bottom passes words on, as a pre-trained one does: they are louder than the positions.
-DualHead tiny_model() {
+DualHead learning_model() {
   TlmConfig config = tiny_tlm_config(2);
   config.embedding_size = 16;
   config.hidden_size = config.intermediate_size = 32;
@@ -84,7 +86,7 @@ DecisionLogits decide(const DualHead& model, const TlmBatch& batch) {
 }  // namespace
 
 TEST_CASE("the decision-head learns a separable toy, SLO and prompt, on rows it has not seen", "[tlm][unit][slow]") {
-  DualHead model = tiny_model();
+  DualHead model = learning_model();
   const auto bottom = copies(bottom_slots(model)), score = copies(score_slots(model));
   train_slots("toy", decision_slots(model), quick(600), [&](std::int64_t step) {
     const Toy toy = make_toy(model, 32, 100 + static_cast<std::uint64_t>(step));
@@ -101,7 +103,7 @@ TEST_CASE("the decision-head learns a separable toy, SLO and prompt, on rows it 
 }
 
 TEST_CASE("shuffled labels leave the decision-head at the prior", "[tlm][unit][slow]") {
-  DualHead model = tiny_model();
+  DualHead model = learning_model();
   torch::Tensor order;
   train_slots("shuffled", decision_slots(model), quick(300), [&](std::int64_t step) {
     const Toy toy = make_toy(model, 32, 100 + static_cast<std::uint64_t>(step));
@@ -120,7 +122,7 @@ TEST_CASE("shuffled labels leave the decision-head at the prior", "[tlm][unit][s
 }
 
 TEST_CASE("the score-head learns which words stay, and leaves the rest alone", "[tlm][unit][slow]") {
-  DualHead model = tiny_model();
+  DualHead model = learning_model();
   const auto bottom = copies(bottom_slots(model)), decision = copies(decision_slots(model));
   // Words below 20 are to go, others to stay; every third word has no label.
   const auto labels_of = [](const TlmBatch& batch) {
@@ -143,7 +145,7 @@ TEST_CASE("the score-head learns which words stay, and leaves the rest alone", "
 }
 
 TEST_CASE("a score loss counts the tokens of labelled words only", "[tlm][unit]") {
-  const DualHead model = tiny_model();
+  const DualHead model = learning_model();
   const TlmBatch batch = random_batch({7, 5}, model.body.vocab_size, 5, true);  // words of two tokens: 3 and 2 words
   const torch::Tensor labels = torch::tensor(std::vector<std::int64_t>{1, kIgnore, 0, 0, kIgnore, kIgnore}).view({2, 3});
   const torch::Tensor logs = torch::log_softmax(score_logits(model, shared_states(model, batch), batch.mask), -1);
@@ -182,8 +184,35 @@ TEST_CASE("a body learns hidden words, and trains jointly with a head where its 
   CHECK(changed(joint, before) > joint.size() - 4);  // some tensors have no gradient: a key's bias, the first word's type
 }
 
+TEST_CASE("training that was stopped goes on as if it had not been", "[tlm][unit]") {
+  const TempDir dir;
+  const auto train = [&](DualHead& model, std::int64_t stop, const TlmProgressFile& kept) {
+    TlmTrainConfig settings = quick(12);
+    settings.log_every = 4;
+    Toy toy;
+    std::mt19937_64 random(5);  // as a sampler: a step's batch depends on the draws before it
+    const auto draw = [&](std::int64_t) { toy = make_toy(model, 8, random()); };
+    const auto loss = [&](std::int64_t step) {
+      if (step == stop) fail_usage("stopped");
+      return decision_loss(model, toy.batch, toy.model_class, toy.prompt_class, {.training = true});
+    };
+    return train_slots("toy", decision_slots(model), settings, {draw, loss}, kept);
+  };
+  DualHead whole = learning_model(), stopped = learning_model();
+  const TlmTrainResult expected = train(whole, -1, {});
+  const TlmProgressFile kept{dir.path() / "toy.safetensors", std::chrono::seconds(0)};
+  expect_error(ErrorCode::kUsage, {"stopped"}, [&] { train(stopped, 9, kept); });  // of which step 8 is written
+  DualHead model = learning_model();
+  const TlmTrainResult found = train(model, -1, kept);
+  CHECK(found.losses == expected.losses);
+  for (std::size_t i = 0; i < decision_slots(model).size(); ++i) CHECK(torch::equal(*decision_slots(model)[i].tensor, *decision_slots(whole)[i].tensor));
+
+  write_file(kept.path, read_file(kept.path).substr(0, 200));
+  expect_error(ErrorCode::kBadData, {"toy.safetensors"}, [&] { train(model, -1, kept); });
+}
+
 TEST_CASE("training stops at a loss that is not finite, naming the step", "[tlm][unit]") {
-  DualHead model = tiny_model();
+  DualHead model = learning_model();
   const auto before = copies(decision_slots(model));
   expect_error(ErrorCode::kInternal, {"bad", "step 0", "not finite"}, [&] {
     train_slots("bad", decision_slots(model), quick(5), [&](std::int64_t) { return (model.model_level.weight * std::numeric_limits<double>::infinity()).sum(); });
