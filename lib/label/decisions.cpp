@@ -49,7 +49,7 @@ elrt::Latency DecisionSpace::predict(const elrt::Request& request, std::int64_t 
   const elrt::Latency nominal = scheduler_.predict(request, {level, prompt_level});
   const auto kept = narrow(table_.prompt_tokens.accessor<std::int64_t, 2>()[task][prompt]);
   const elrt::LatencyTable& latency = scheduler_.table();
-  const double tlm_ms = (tlm_ ? latency.decision_ms(request.prompt_tokens) : 0) + (prompt_level < 100 ? latency.score_ms(request.prompt_tokens) : 0);
+  const double tlm_ms = (tlm_ || prompt_level < 100 ? latency.decision_ms(request.prompt_tokens) : 0) + (prompt_level < 100 ? latency.score_ms(request.prompt_tokens) : 0);
   return {std::max(nominal.ttft_ms, latency.ttft_ms(level, kept) + tlm_ms), std::max(nominal.tpot_ms, latency.tpot_ms(level, kept + request.output_tokens / 2))};
 }
 

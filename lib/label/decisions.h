@@ -33,7 +33,8 @@ struct DecisionIndex {
 class DecisionSpace {
  public:
   // `tlm`: whether a TLM proposes decisions, so that its time counts: not where the full model on the whole prompt keeps the SLO without
-  // it, for then nobody asks. Throws Error(kUsage) where the latency table lacks one of the levels.
+  // it, for then nobody asks. Without it, only shortened prompts pay, for the TLM that scores their words. Throws Error(kUsage)
+  // where the latency table lacks one of the levels.
   DecisionSpace(const OutcomeTable& table, const elrt::LatencyTable& latency, bool tlm);
 
   // Whether the full decision keeps the SLO without a TLM: then it is taken.

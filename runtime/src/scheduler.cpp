@@ -93,7 +93,7 @@ Latency Scheduler::predict(const Request& request, Decision decision) const {
 
 Latency Scheduler::tlm_latency(const Request& request, Decision decision) const {
   Latency latency;
-  if (options_.decision_head) latency.ttft_ms += table_.decision_ms(request.prompt_tokens);
+  if (options_.decision_head || decision.prompt_level < 100) latency.ttft_ms += table_.decision_ms(request.prompt_tokens);
   if (decision.prompt_level < 100) latency.ttft_ms += table_.score_ms(request.prompt_tokens);
   return latency;
 }

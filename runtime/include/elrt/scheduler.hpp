@@ -81,8 +81,9 @@ struct Choice {
 // Chooses decisions by a device's latency table. Copyable; one thread at a time.
 //
 // A decision (m, p) for a prompt of n tokens keeps k = ceil(n p / 100) of them and is predicted to take
-//   TTFT = table.ttft(m, k) + decision_ms(n) if there is a decision-head + score_ms(n) if p < 100
+//   TTFT = table.ttft(m, k) + decision_ms(n) if there is a decision-head or p < 100 + score_ms(n) if p < 100
 //   TPOT = table.tpot(m, k + output/2): the mean over a text that grows from k to k + output.
+// (Words are scored on the layers that both heads share, the larger part of decision_ms: it is counted whole.)
 // both multiplied by the pace (1 unless it is set). It is feasible if neither, grown by the margin, exceeds the objective, which is
 // always the table's.
 class Scheduler {

@@ -65,7 +65,7 @@ std::vector<Expected> brute_force(const LatencyData& data, const SchedulerOption
     for (const std::uint32_t p : options.prompt_levels) {
       const double kept = std::ceil(n * p / 100 - 1e-9);
       Expected e{{level.level, p}, walk(data, level.ttft_ms, kept, 2), walk(data, level.tpot_ms, kept + half, 1)};
-      if (options.decision_head) e.ttft += walk(data, data.tlm.decision_ms, n, 2);
+      if (options.decision_head || p < 100) e.ttft += walk(data, data.tlm.decision_ms, n, 2);
       if (p < 100) e.ttft += walk(data, data.tlm.score_ms, n, 2);
       e.use = std::max(e.ttft / *ttft_limit, e.tpot / *tpot_limit);
       all.push_back(e);
