@@ -38,20 +38,22 @@ Forward::Forward(const Model& model, ThreadPool& pool, std::size_t batch)
   sines_.resize(cosines_.size());
 }
 
-void Forward::run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first) {
+void Forward::run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first, std::size_t answers) {
   tokens_ = tokens.size();
+  answers_ = answers;
+  dropped_ = 0;
   for (std::size_t t = 0; t < tokens_; ++t) kernels::load_row(model_.embedding, static_cast<std::size_t>(tokens[t]), x_.row(t));
   prepare_rotation(first);
   for (std::size_t layer = 0; layer < model_.layers.size(); ++layer) {
     attention_block(view, cache, layer, first);
-    mlp_block(view, layer);
+    if (tokens_ > 0) mlp_block(view, layer);
   }
 }
 
 void Forward::logits(const LevelView& view, std::span<const std::uint32_t> rows, float* out) {
   const ModelShape& shape = view.model().shape;
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    kernels::rms_norm(x_.row(rows[i]), model_.output_norm, shape.rms_epsilon, shape.hidden, head_in_.row(i));
+    kernels::rms_norm(x_.row(rows[i] - dropped_), model_.output_norm, shape.rms_epsilon, shape.hidden, head_in_.row(i));
   }
   kernels::Matmul job{&model_.output, shape.vocab, shape.hidden, head_in_.row(0), head_in_.stride, out, shape.vocab};
   job.tokens = static_cast<std::uint32_t>(rows.size());
@@ -133,16 +135,33 @@ void Forward::prepare_rotation(std::size_t first) {
   }
 }
 
+void Forward::keep_last(std::size_t answers) {
+  const std::size_t half = model_.shape.head_dim / 2, hidden = kernels::padded(model_.shape.hidden);
+  dropped_ = tokens_ - answers;
+  for (std::size_t t = 0; t < answers; ++t) {
+    for (Activations* a : {&x_, &h_}) std::copy_n(a->row(dropped_ + t), hidden, a->row(t));
+  }
+  for (auto* angles : {&cosines_, &sines_}) std::copy_n(angles->begin() + static_cast<std::ptrdiff_t>(dropped_ * half), answers * half, angles->begin());
+  tokens_ = answers;
+}
+
 void Forward::attention_block(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
   const LayerWeights& w = model_.layers[layer];
   const std::uint32_t hidden = model_.shape.hidden, q_width = view.q_width(layer), kv_width = view.kv_width(layer);
   normalise(x_, w.attn_norm, h_);
-  const Projection inputs[] = {{kQ, &w.q, q_width, hidden, &q_, w.q_bias, false},
-                               {kK, &w.k, kv_width, hidden, &k_, w.k_bias, false},
-                               {kV, &w.v, kv_width, hidden, &v_, w.v_bias, false}};
-  project(view, layer, h_, inputs);
+  const Projection inputs[] = {{kK, &w.k, kv_width, hidden, &k_, w.k_bias, false},
+                               {kV, &w.v, kv_width, hidden, &v_, w.v_bias, false},
+                               {kQ, &w.q, q_width, hidden, &q_, w.q_bias, false}};
+  const std::span<const Projection> all(inputs);
+  const bool shrinks = layer + 1 == model_.layers.size() && answers_ < tokens_;
+  project(view, layer, h_, shrinks ? all.first(2) : all);
   store_keys_values(view, cache, layer, first);
-  attend(view, cache, layer, first);
+  if (shrinks) {
+    keep_last(answers_);
+    if (tokens_ == 0) return;
+    project(view, layer, h_, all.last(1));
+  }
+  attend(view, cache, layer, first + dropped_);
   attended_.clear_padding(tokens_, q_width);
   const Projection output[] = {{kO, &w.o, hidden, q_width, &x_, w.o_bias, true}};
   project(view, layer, attended_, output);

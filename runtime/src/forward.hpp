@@ -20,10 +20,10 @@ class Forward {
   Forward(const Model& model, ThreadPool& pool, std::size_t batch);
 
   // Reads `tokens` (at most the batch) at positions first.. and appends their keys and values to the cache, which holds
-  // room for them. Leaves the hidden states for logits().
-  void run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first);
+  // room for them. Leaves the hidden states of the last `answers` tokens for logits(): of the others the last layer makes keys and values alone.
+  void run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first, std::size_t answers);
 
-  // Logits of the batch's tokens `rows`, [rows.size()][vocab].
+  // Logits of the batch's tokens `rows`, all among the last `answers` of run(), [rows.size()][vocab].
   void logits(const LevelView& view, std::span<const std::uint32_t> rows, float* out);
 
  private:
@@ -43,13 +43,17 @@ class Forward {
   void normalise(Activations& from, const float* weight, Activations& to);
   void prepare_rotation(std::size_t first);
   void attention_block(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
+  // From here on the batch is its last `answers` tokens: the rows that the last layer still needs.
+  void keep_last(std::size_t answers);
   void store_keys_values(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
   void attend(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
   void mlp_block(const LevelView& view, std::size_t layer);
 
   const Model& model_;
   ThreadPool& pool_;
-  std::size_t tokens_ = 0;  // of the current batch
+  std::size_t tokens_ = 0;   // of the current batch
+  std::size_t answers_ = 0;  // of them those whose hidden states are wanted
+  std::size_t dropped_ = 0;  // of the batch's first tokens, behind keep_last()
   Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
   QuantisedRows quantised_;                   // of what the running products read
   std::vector<float> cosines_, sines_;        // [token][head_dim / 2]

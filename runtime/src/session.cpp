@@ -89,12 +89,10 @@ Result<LevelView> Session::Impl::view_of(std::uint32_t level) const {
 
 // `rows` are those of this batch, counted from the token `first_row_token` of the text.
 void Session::Impl::read_batch(std::size_t count, std::size_t first_row_token, std::span<const std::uint32_t> rows, float* out) {
-  pass.run(view, cache, std::span(tokens).subspan(cached, count), cached);
-  if (!rows.empty()) {
-    std::vector<std::uint32_t> local(rows.begin(), rows.end());
-    for (std::uint32_t& row : local) row = static_cast<std::uint32_t>(row + first_row_token - cached);
-    pass.logits(view, local, out);
-  }
+  std::vector<std::uint32_t> local(rows.begin(), rows.end());
+  for (std::uint32_t& row : local) row = static_cast<std::uint32_t>(row + first_row_token - cached);
+  pass.run(view, cache, std::span(tokens).subspan(cached, count), cached, local.empty() ? 0 : count - local.front());
+  if (!local.empty()) pass.logits(view, local, out);
   cached += count;
 }
 
@@ -189,7 +187,7 @@ Result<std::span<const float>> Session::draft(TokenId token, std::uint32_t level
     s.cache.reserve(s.view, position + 1);
     const LevelView view = s.view_of(level).value();
     const std::uint32_t row = 0;
-    s.pass.run(view, s.cache, {&token, 1}, position);
+    s.pass.run(view, s.cache, {&token, 1}, position, 1);
     s.pass.logits(view, {&row, 1}, s.draft_logits.data());
     ++s.drafted;
     return Logits(s.draft_logits);

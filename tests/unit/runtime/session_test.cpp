@@ -192,6 +192,31 @@ TEST_CASE("logits do not depend on batches or threads, bit for bit", "[runtime][
   }
 }
 
+TEST_CASE("logits of some tokens are what they are where all are asked for, and so is all that follows", "[runtime][unit]") {
+  for (const TinyElasticShape& shape : all_shapes()) {
+    const TinyElastic model(shape);
+    const Artifact artifact = open(model);
+    const auto tokens = model.text(20), more = model.text(6);
+    for (const std::uint32_t level : {shape.levels.front(), shape.levels.back()}) {
+      Session whole = session(artifact, options(level));
+      const auto expected = all_logits(whole, tokens), next = all_logits(whole, more);
+      const std::size_t vocab = expected.size() / tokens.size();
+      for (const std::vector<std::uint32_t>& rows : {std::vector<std::uint32_t>{}, {19}, {18, 19}, {3}, {7, 12}, {0, 19}}) {
+        for (const std::uint32_t batch : {8u, 64u}) {
+          Session s = session(artifact, options(level, 2, batch));
+          const auto found = s.forward(tokens, rows);
+          REQUIRE(found);
+          std::vector<float> wanted;
+          for (const std::uint32_t row : rows) wanted.insert(wanted.end(), expected.begin() + static_cast<std::ptrdiff_t>(row * vocab), expected.begin() + static_cast<std::ptrdiff_t>((row + 1) * vocab));
+          INFO("level " << level << ", batch " << batch << ", rows " << rows.size());
+          CHECK(same_bits({found->begin(), found->end()}, wanted));
+          CHECK(same_bits(all_logits(s, more), next));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("matrices large enough to be split among threads give the same bits", "[runtime][unit]") {
   for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4}) {
     TinyElasticShape shape;
