@@ -31,11 +31,10 @@ constexpr int kBlockRows = 4;  // 32 registers: 4 x 6 sums and 4 rows of weights
 constexpr int kBlockRows = 2;  // 16 registers: 2 x 6 sums and 2 rows of weights
 #endif
 constexpr int kBlockTokens = 6;
-// One token: independent sums hide the latency of an addition, but every row is one more stream from memory.
-constexpr int kSingleRows = HWY_TARGET <= HWY_AVX3 ? 4 : 8;
-// Eight rows of float32 are enough for what an x86 core's own prefetchers find: fetching the next ones costs a tenth (Zen 3).
-template <typename W>
-constexpr bool kFetchesRows = !HWY_ARCH_X86 || kSingleRows < 8 || sizeof(W) < sizeof(float);
+// One token: rows far apart are read at once, each one of the few ascending streams that a core's prefetchers follow best, and hide the
+// latency of each other's additions. Neighbouring rows read at once would be short pieces, of one page where they are short.
+constexpr int kStreams = 4;
+constexpr std::size_t kFetchAhead = 512;  // bytes; more costs a fifth on Zen 3, none a twentieth
 
 HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
 HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
@@ -81,6 +80,19 @@ HWY_INLINE void add_tail(const W* w, std::size_t row_stride, std::uint32_t count
   add_tile<Rows, Tokens>(&rows[0][0], kTile, x, x_stride, sums);
 }
 
+// `Count` neighbouring outputs of one token, before scale and bias.
+template <int Count>
+HWY_INLINE void store_products(const Matmul& job, std::uint32_t output, std::uint32_t token, const float* products) {
+  const hn::CappedTag<float, Count> some;  // Count is a power of two
+  float* y = job.y + token * job.y_stride + output;
+  for (std::size_t r = 0; r < Count; r += hn::Lanes(some)) {
+    auto value = hn::Mul(hn::Set(some, job.scale), hn::LoadU(some, products + r));
+    if (job.bias != nullptr) value = hn::Add(value, hn::LoadU(some, job.bias + output + r));
+    if (job.accumulate) value = hn::Add(hn::LoadU(some, y + r), value);
+    hn::StoreU(value, some, y + r);
+  }
+}
+
 template <int Rows, int Tokens>
 HWY_INLINE void store_outputs(const Matmul& job, std::uint32_t output, std::uint32_t token, const V (&sums)[Rows][Tokens]) {
   V flat[Rows * Tokens];
@@ -89,21 +101,11 @@ HWY_INLINE void store_outputs(const Matmul& job, std::uint32_t output, std::uint
     for (int t = 0; t < Tokens; ++t) flat[t * Rows + r] = sums[r][t];
   }
   sum_lanes(flat, products);
-  const hn::CappedTag<float, Rows> some;  // Rows is a power of two
-  for (int t = 0; t < Tokens; ++t) {
-    float* y = job.y + (token + t) * job.y_stride + output;
-    for (std::size_t r = 0; r < Rows; r += hn::Lanes(some)) {
-      auto value = hn::Mul(hn::Set(some, job.scale), hn::LoadU(some, products + t * Rows + r));
-      if (job.bias != nullptr) value = hn::Add(value, hn::LoadU(some, job.bias + output + r));
-      if (job.accumulate) value = hn::Add(hn::LoadU(some, y + r), value);
-      hn::StoreU(value, some, y + r);
-    }
-  }
+  for (int t = 0; t < Tokens; ++t) store_products<Rows>(job, output, token + t, products + t * Rows);
 }
 
-// `fetch_ahead`: the next Rows rows are fetched while these are multiplied. They lie further on than the hardware looks.
 template <int Rows, int Tokens, typename W>
-HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uint32_t token, bool fetch_ahead) {
+HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uint32_t token) {
   const D d;
   const Matrix& m = *job.weights;
   const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
@@ -116,55 +118,95 @@ HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uin
   const std::uint32_t tail = m.tiled ? 0 : job.inputs % kTile;
   const std::uint32_t tiles = m.tiled ? (job.inputs + kTile - 1) / kTile : job.inputs / kTile;
   for (std::uint32_t tile = 0; tile < tiles; ++tile) {
-    const W* at = w + tile * m.tile_stride;
-    if (fetch_ahead) {
-      for (int r = 0; r < Rows; ++r) fetch(at + (Rows + r) * m.row_stride, kTile * sizeof(W));
-    }
-    add_tile<Rows, Tokens>(at, m.row_stride, x + tile * kTile, job.x_stride, sums);
+    add_tile<Rows, Tokens>(w + tile * m.tile_stride, m.row_stride, x + tile * kTile, job.x_stride, sums);
   }
   if (tail != 0) add_tail<Rows, Tokens>(w + tiles * m.tile_stride, m.row_stride, tail, x + tiles * kTile, job.x_stride, sums);
   store_outputs(job, output, token, sums);
 }
 
-// Rows of one token side by side, a tile of each in turn: the order of a tiled matrix's bytes. A matrix wider than a page would
-// otherwise be read in short pieces of many pages. `rows` is a multiple of kSingleRows; their sums wait in the first-level cache.
-constexpr std::uint32_t kStretchRows = kStreamedRows;
+// One token, kStreams x `rows` rows that are not tiled: one row of each stream after the other.
+template <typename W>
+HWY_NOINLINE void stream_rows(const Matmul& job, std::uint32_t output, std::uint32_t rows) {
+  const D d;
+  const Matrix& m = *job.weights;
+  const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
+  const std::size_t apart = rows * m.row_stride;
+  const std::uint32_t tiles = job.inputs / kTile, tail = job.inputs % kTile;
+  for (std::uint32_t row = 0; row < rows; ++row, w += m.row_stride) {
+    V sums[kStreams][1];
+    for (auto& sum : sums) sum[0] = hn::Zero(d);
+    for (std::uint32_t tile = 0; tile < tiles; ++tile) {
+      const W* at = w + tile * kTile;
+      for (int s = 0; s < kStreams; ++s) fetch(at + s * apart + kFetchAhead / sizeof(W), kTile * sizeof(W));
+      add_tile<kStreams, 1>(at, apart, job.x + tile * kTile, job.x_stride, sums);
+    }
+    if (tail != 0) add_tail<kStreams, 1>(w + tiles * kTile, apart, tail, job.x + tiles * kTile, job.x_stride, sums);
+    V flat[kStreams];
+    alignas(64) float products[kStreams + hn::MaxLanes(D())];
+    for (int s = 0; s < kStreams; ++s) flat[s] = sums[s][0];
+    sum_lanes(flat, products);
+    for (int s = 0; s < kStreams; ++s) store_products<1>(job, output + s * rows + row, 0, products + s);
+  }
+}
 
+// One token, tiled: of kTilesAtOnce tiles, as many streams, the rows one after the other; their sums wait in the first-level cache.
+constexpr std::uint32_t kStretchRows = kStreamedRows;
+constexpr int kTilesAtOnce = 4;
+
+template <int Tiles, typename W>
+HWY_INLINE void add_tiles(const Matrix& m, const W* w, const float* x, std::uint32_t rows, V* sums) {
+  for (std::uint32_t row = 0; row < rows; ++row, w += m.row_stride) {
+    V sum[1][1] = {{sums[row]}};
+    for (int tile = 0; tile < Tiles; ++tile) add_tile<1, 1>(w + tile * m.tile_stride, m.row_stride, x + tile * kTile, 0, sum);
+    sums[row] = sum[0][0];
+  }
+}
+
+constexpr std::uint32_t kStored = 8;  // sums that become outputs at once
+
+// `rows` is a multiple of kStored.
 template <typename W>
 HWY_NOINLINE void stream_tiles(const Matmul& job, std::uint32_t output, std::uint32_t rows) {
   const D d;
   const Matrix& m = *job.weights;
   const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
-  V sums[kStretchRows / kSingleRows][kSingleRows][1];
-  for (auto& group : sums) {
-    for (auto& sum : group) sum[0] = hn::Zero(d);
-  }
+  V sums[kStretchRows];
+  for (std::uint32_t row = 0; row < rows; ++row) sums[row] = hn::Zero(d);
   const std::uint32_t tiles = (job.inputs + kTile - 1) / kTile;
-  for (std::uint32_t tile = 0; tile < tiles; ++tile) {
-    for (std::uint32_t group = 0; group < rows / kSingleRows; ++group) {
-      const W* at = w + tile * m.tile_stride + group * kSingleRows * m.row_stride;
-      fetch(at + 2 * m.tile_stride, kSingleRows * kTile * sizeof(W));
-      add_tile<kSingleRows, 1>(at, m.row_stride, job.x + tile * kTile, job.x_stride, sums[group]);
-    }
+  std::uint32_t tile = 0;
+  for (; tile + kTilesAtOnce <= tiles; tile += kTilesAtOnce) {
+    add_tiles<kTilesAtOnce>(m, w + tile * m.tile_stride, job.x + tile * kTile, rows, sums);
   }
-  for (std::uint32_t group = 0; group < rows / kSingleRows; ++group) store_outputs(job, output + group * kSingleRows, 0, sums[group]);
+  for (; tile < tiles; ++tile) add_tiles<1>(m, w + tile * m.tile_stride, job.x + tile * kTile, rows, sums);
+  for (std::uint32_t row = 0; row < rows; row += kStored) {
+    V some[kStored][1];
+    for (std::uint32_t r = 0; r < kStored; ++r) some[r][0] = sums[row + r];
+    store_outputs(job, output + row, 0, some);
+  }
+}
+
+// A single token; returns the first output that is left.
+template <typename W>
+std::uint32_t stream(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+  if (!job.weights->tiled) {
+    const std::uint32_t rows = (end - begin) / kStreams;
+    stream_rows<W>(job, begin, rows);
+    return begin + kStreams * rows;
+  }
+  while (end - begin >= kStored) {
+    const std::uint32_t rows = std::min(kStretchRows, (end - begin) / kStored * kStored);
+    stream_tiles<W>(job, begin, rows);
+    begin += rows;
+  }
+  return begin;
 }
 
 template <int Tokens, typename W>
 void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, std::uint32_t token) {
-  constexpr std::uint32_t kRows = Tokens == 1 ? kSingleRows : kBlockRows;
-  std::uint32_t output = begin;
-  if (job.tokens == 1 && job.weights->tiled) {
-    while (end - output >= kRows) {
-      const std::uint32_t rows = std::min(kStretchRows, (end - output) / kRows * kRows);
-      stream_tiles<W>(job, output, rows);
-      output += rows;
-    }
-  }
-  for (; output + kRows <= end; output += kRows) {
-    matmul_block<kRows, Tokens, W>(job, output, token, Tokens == 1 && kFetchesRows<W> && output + 2 * kRows <= end);
-  }
-  for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token, false);
+  constexpr std::uint32_t kRows = Tokens == 1 ? 8 : kBlockRows;
+  std::uint32_t output = Tokens == 1 && job.tokens == 1 ? stream<W>(job, begin, end) : begin;
+  for (; output + kRows <= end; output += kRows) matmul_block<kRows, Tokens, W>(job, output, token);
+  for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token);
 }
 
 // Many tokens and more inputs than the first-level cache holds for them: the weights of kGroupRows rows are laid out once as float32 in the

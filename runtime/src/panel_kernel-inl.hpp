@@ -95,10 +95,10 @@ constexpr int vectors_at_once(int tokens, int planes) {
 // hardware fetches no further than a page and stops where a tiled matrix's stretch ends.
 constexpr std::size_t kFetchAhead = 2048;
 
-// Few tokens, weights straight from the file. `panels` panels side by side pass block by block, in the order of a tiled matrix's
-// bytes; a matrix of whole rows passes one panel at a time, whose bytes follow each other.
+// Few tokens, weights straight from the file. `panels` panels, `apart` panels from one to the next, pass block by block: those side by side in
+// the order of a tiled matrix's bytes, those far apart as so many streams.
 template <int Tokens, typename File>
-HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::uint32_t end, std::size_t panels) {
+HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::uint32_t end, std::size_t panels, std::size_t apart) {
   constexpr int kStep = vectors_at_once(Tokens, File::kPlanes);
   const Matrix& m = *job.weights;
   const Inputs x = inputs_from(job, 0);
@@ -112,7 +112,7 @@ HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::ui
   }
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::uint8_t* data = panel_at(m, block, output);
-    for (std::size_t p = 0; p < panels; ++p, data += m.row_stride) {
+    for (std::size_t p = 0; p < panels; ++p, data += apart * m.row_stride) {
       fetch(data + ahead, bytes);
       for (std::size_t v = 0; v < kVectors; v += kStep) add_block<kStep, Tokens>(File{data}, v, x, block, &sums[p][v]);
     }
@@ -121,17 +121,25 @@ HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::ui
     for (int t = 0; t < Tokens; ++t) {
       alignas(64) float row[kPanelSide];
       for (std::size_t v = 0; v < kVectors; ++v) hn::Store(sums[p][v][t], DF(), row + v * lanes());
-      store_outputs(job, t, output + p * kPanelSide, end, row);
+      store_outputs(job, t, output + p * apart * kPanelSide, end, row);
     }
   }
 }
 
+// A matrix of whole rows is read in so many streams, each of panels whose bytes follow each other (kernels_matmul.cpp says why).
+constexpr std::size_t kPanelStreams = 2;
+
 template <int Tokens, typename File>
 void stream_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
-  const std::size_t most = job.weights->tiled ? kSideBySide : 1;
+  if (!job.weights->tiled) {
+    const std::uint32_t apart = (end - begin) / kPanelSide / kPanelStreams;
+    for (std::uint32_t p = 0; p < apart; ++p, begin += kPanelSide) stream_panels<Tokens, File>(job, begin, end, kPanelStreams, apart);
+    begin += apart * (kPanelStreams - 1) * kPanelSide;
+  }
   for (std::uint32_t output = begin; output < end;) {
+    const std::size_t most = job.weights->tiled ? kSideBySide : 1;
     const std::size_t panels = std::min<std::size_t>(most, (end - output + kPanelSide - 1) / kPanelSide);
-    stream_panels<Tokens, File>(job, output, end, panels);
+    stream_panels<Tokens, File>(job, output, end, panels, 1);
     output += panels * kPanelSide;
   }
 }
