@@ -31,9 +31,10 @@ constexpr int kBlockRows = 4;  // 32 registers: 4 x 6 sums and 4 rows of weights
 constexpr int kBlockRows = 2;  // 16 registers: 2 x 6 sums and 2 rows of weights
 #endif
 constexpr int kBlockTokens = 6;
-// One token: rows far apart are read at once, each one of the few ascending streams that a core's prefetchers follow best, and hide the
+// Few tokens: rows far apart are read at once, each one of the few ascending streams that a core's prefetchers follow best, and hide the
 // latency of each other's additions. Neighbouring rows read at once would be short pieces, of one page where they are short.
-constexpr int kStreams = 4;
+template <int Tokens>
+constexpr int kStreams = Tokens == 1 ? 4 : kBlockRows;
 constexpr std::size_t kFetchAhead = 512;  // bytes; more costs a fifth on Zen 3, none a twentieth
 
 HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
@@ -93,14 +94,20 @@ HWY_INLINE void store_products(const Matmul& job, std::uint32_t output, std::uin
   }
 }
 
+// products[t * Rows + r]
 template <int Rows, int Tokens>
-HWY_INLINE void store_outputs(const Matmul& job, std::uint32_t output, std::uint32_t token, const V (&sums)[Rows][Tokens]) {
+HWY_INLINE void sum_rows(const V (&sums)[Rows][Tokens], float* products) {
   V flat[Rows * Tokens];
-  alignas(64) float products[Rows * Tokens + hn::MaxLanes(D())];
   for (int r = 0; r < Rows; ++r) {
     for (int t = 0; t < Tokens; ++t) flat[t * Rows + r] = sums[r][t];
   }
   sum_lanes(flat, products);
+}
+
+template <int Rows, int Tokens>
+HWY_INLINE void store_outputs(const Matmul& job, std::uint32_t output, std::uint32_t token, const V (&sums)[Rows][Tokens]) {
+  alignas(64) float products[Rows * Tokens + hn::MaxLanes(D())];
+  sum_rows(sums, products);
   for (int t = 0; t < Tokens; ++t) store_products<Rows>(job, output, token + t, products + t * Rows);
 }
 
@@ -124,78 +131,86 @@ HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uin
   store_outputs(job, output, token, sums);
 }
 
-// One token, kStreams x `rows` rows that are not tiled: one row of each stream after the other.
-template <typename W>
+// kStreams x `rows` rows that are not tiled: one row of each stream after the other.
+template <int Tokens, typename W>
 HWY_NOINLINE void stream_rows(const Matmul& job, std::uint32_t output, std::uint32_t rows) {
+  constexpr int kCount = kStreams<Tokens>;
   const D d;
   const Matrix& m = *job.weights;
   const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
   const std::size_t apart = rows * m.row_stride;
   const std::uint32_t tiles = job.inputs / kTile, tail = job.inputs % kTile;
   for (std::uint32_t row = 0; row < rows; ++row, w += m.row_stride) {
-    V sums[kStreams][1];
-    for (auto& sum : sums) sum[0] = hn::Zero(d);
+    V sums[kCount][Tokens];
+    for (auto& stream : sums) {
+      for (V& sum : stream) sum = hn::Zero(d);
+    }
     for (std::uint32_t tile = 0; tile < tiles; ++tile) {
       const W* at = w + tile * kTile;
-      for (int s = 0; s < kStreams; ++s) fetch(at + s * apart + kFetchAhead / sizeof(W), kTile * sizeof(W));
-      add_tile<kStreams, 1>(at, apart, job.x + tile * kTile, job.x_stride, sums);
+      for (int s = 0; s < kCount; ++s) fetch(at + s * apart + kFetchAhead / sizeof(W), kTile * sizeof(W));
+      add_tile<kCount, Tokens>(at, apart, job.x + tile * kTile, job.x_stride, sums);
     }
-    if (tail != 0) add_tail<kStreams, 1>(w + tiles * kTile, apart, tail, job.x + tiles * kTile, job.x_stride, sums);
-    V flat[kStreams];
-    alignas(64) float products[kStreams + hn::MaxLanes(D())];
-    for (int s = 0; s < kStreams; ++s) flat[s] = sums[s][0];
-    sum_lanes(flat, products);
-    for (int s = 0; s < kStreams; ++s) store_products<1>(job, output + s * rows + row, 0, products + s);
+    if (tail != 0) add_tail<kCount, Tokens>(w + tiles * kTile, apart, tail, job.x + tiles * kTile, job.x_stride, sums);
+    alignas(64) float products[kCount * Tokens + hn::MaxLanes(d)];
+    sum_rows(sums, products);
+    for (int t = 0; t < Tokens; ++t) {
+      for (int s = 0; s < kCount; ++s) store_products<1>(job, output + s * rows + row, t, products + t * kCount + s);
+    }
   }
 }
 
-// One token, tiled: of kTilesAtOnce tiles, as many streams, the rows one after the other; their sums wait in the first-level cache.
-constexpr std::uint32_t kStretchRows = kStreamedRows;
+// Few tokens, tiled: of kTilesAtOnce tiles, as many streams, the rows one after the other; their sums wait in the first-level cache.
 constexpr int kTilesAtOnce = 4;
 
-template <int Tiles, typename W>
-HWY_INLINE void add_tiles(const Matrix& m, const W* w, const float* x, std::uint32_t rows, V* sums) {
+template <int Tiles, int Tokens, typename W>
+HWY_INLINE void add_tiles(const Matmul& job, std::uint32_t first, const W* w, std::uint32_t rows, V (*sums)[Tokens]) {
+  const Matrix& m = *job.weights;
   for (std::uint32_t row = 0; row < rows; ++row, w += m.row_stride) {
-    V sum[1][1] = {{sums[row]}};
-    for (int tile = 0; tile < Tiles; ++tile) add_tile<1, 1>(w + tile * m.tile_stride, m.row_stride, x + tile * kTile, 0, sum);
-    sums[row] = sum[0][0];
+    V held[1][Tokens];
+    for (int t = 0; t < Tokens; ++t) held[0][t] = sums[row][t];
+    for (std::uint32_t tile = first; tile < first + Tiles; ++tile) {
+      add_tile<1, Tokens>(w + tile * m.tile_stride, 0, job.x + tile * kTile, job.x_stride, held);
+    }
+    for (int t = 0; t < Tokens; ++t) sums[row][t] = held[0][t];
   }
 }
 
 constexpr std::uint32_t kStored = 8;  // sums that become outputs at once
 
 // `rows` is a multiple of kStored.
-template <typename W>
+template <int Tokens, typename W>
 HWY_NOINLINE void stream_tiles(const Matmul& job, std::uint32_t output, std::uint32_t rows) {
   const D d;
-  const Matrix& m = *job.weights;
-  const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
-  V sums[kStretchRows];
-  for (std::uint32_t row = 0; row < rows; ++row) sums[row] = hn::Zero(d);
+  const W* w = reinterpret_cast<const W*>(job.weights->data) + output * job.weights->row_stride;
+  V sums[kStreamedRows][Tokens];
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    for (V& sum : sums[row]) sum = hn::Zero(d);
+  }
   const std::uint32_t tiles = (job.inputs + kTile - 1) / kTile;
   std::uint32_t tile = 0;
-  for (; tile + kTilesAtOnce <= tiles; tile += kTilesAtOnce) {
-    add_tiles<kTilesAtOnce>(m, w + tile * m.tile_stride, job.x + tile * kTile, rows, sums);
-  }
-  for (; tile < tiles; ++tile) add_tiles<1>(m, w + tile * m.tile_stride, job.x + tile * kTile, rows, sums);
+  for (; tile + kTilesAtOnce <= tiles; tile += kTilesAtOnce) add_tiles<kTilesAtOnce, Tokens>(job, tile, w, rows, sums);
+  for (; tile < tiles; ++tile) add_tiles<1, Tokens>(job, tile, w, rows, sums);
   for (std::uint32_t row = 0; row < rows; row += kStored) {
-    V some[kStored][1];
-    for (std::uint32_t r = 0; r < kStored; ++r) some[r][0] = sums[row + r];
+    V some[kStored][Tokens];
+    for (std::uint32_t r = 0; r < kStored; ++r) {
+      for (int t = 0; t < Tokens; ++t) some[r][t] = sums[row + r][t];
+    }
     store_outputs(job, output + row, 0, some);
   }
 }
 
-// A single token; returns the first output that is left.
-template <typename W>
+// All of the job's tokens; returns the first output that is left.
+template <int Tokens, typename W>
 std::uint32_t stream(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
   if (!job.weights->tiled) {
-    const std::uint32_t rows = (end - begin) / kStreams;
-    stream_rows<W>(job, begin, rows);
-    return begin + kStreams * rows;
+    const std::uint32_t rows = (end - begin) / kStreams<Tokens>;
+    stream_rows<Tokens, W>(job, begin, rows);
+    return begin + kStreams<Tokens> * rows;
   }
+  constexpr std::uint32_t kMost = Tokens == 1 ? kStreamedRows : kStreamedRows / 2;
   while (end - begin >= kStored) {
-    const std::uint32_t rows = std::min(kStretchRows, (end - begin) / kStored * kStored);
-    stream_tiles<W>(job, begin, rows);
+    const std::uint32_t rows = std::min(kMost, (end - begin) / kStored * kStored);
+    stream_tiles<Tokens, W>(job, begin, rows);
     begin += rows;
   }
   return begin;
@@ -204,7 +219,7 @@ std::uint32_t stream(const Matmul& job, std::uint32_t begin, std::uint32_t end) 
 template <int Tokens, typename W>
 void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, std::uint32_t token) {
   constexpr std::uint32_t kRows = Tokens == 1 ? 8 : kBlockRows;
-  std::uint32_t output = Tokens == 1 && job.tokens == 1 ? stream<W>(job, begin, end) : begin;
+  std::uint32_t output = job.tokens == Tokens ? stream<Tokens, W>(job, begin, end) : begin;
   for (; output + kRows <= end; output += kRows) matmul_block<kRows, Tokens, W>(job, output, token);
   for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token);
 }
