@@ -32,32 +32,26 @@ struct Inputs {
 // Adds one block to Vectors x Tokens sums; `vector` is the first of the panel's vectors.
 template <int Vectors, int Tokens, typename Weights>
 HWY_INLINE void add_block(const Weights weights, std::size_t vector, const Inputs& x, std::size_t block, VF (*sums)[Tokens]) {
-  constexpr int kPlanes = Weights::kPlanes;
-  ByteDot::Sum dots[Vectors][Tokens][kPlanes];
+  using Dot = typename Weights::Dot;
+  typename Dot::Sum dots[Vectors][Tokens];
   for (int t = 0; t < Tokens; ++t) {
     const VI start = hn::Set(DI(), Weights::start(x.of(t, block)));
-    for (int v = 0; v < Vectors; ++v) {
-      dots[v][t][0] = ByteDot::begin(start);
-      if (kPlanes == 2) dots[v][t][kPlanes - 1] = ByteDot::begin(hn::Zero(DI()));
-    }
+    for (int v = 0; v < Vectors; ++v) dots[v][t] = Dot::begin(start);
   }
   for (std::size_t group = 0; group < 4; ++group) {
-    VI w[Vectors][2][kPlanes];
+    VI w[Vectors][2];
     for (int v = 0; v < Vectors; ++v) weights.load(vector + v, group, w[v]);
     for (int t = 0; t < Tokens; ++t) {
       for (int half = 0; half < 2; ++half) {
         const VI inputs = x.group(t, block, group + 4 * half);
-        for (int v = 0; v < Vectors; ++v) {
-          for (int p = 0; p < kPlanes; ++p) dots[v][t][p] = ByteDot::add(dots[v][t][p], w[v][half][p], inputs);
-        }
+        for (int v = 0; v < Vectors; ++v) dots[v][t] = Dot::add(dots[v][t], w[v][half], inputs);
       }
     }
   }
   for (int v = 0; v < Vectors; ++v) {
     const VF scales = weights.scales(vector + v);
     for (int t = 0; t < Tokens; ++t) {
-      VI sum = ByteDot::end(dots[v][t][0], hn::Set(DI(), Weights::start(x.of(t, block))));
-      if (kPlanes == 2) sum = hn::Add(sum, hn::ShiftLeft<4>(ByteDot::end(dots[v][t][kPlanes - 1], hn::Zero(DI()))));
+      const VI sum = Dot::end(dots[v][t], hn::Set(DI(), Weights::start(x.of(t, block))));
       const VF factor = hn::Mul(scales, hn::Set(DF(), x.of(t, block).scale));
       sums[v][t] = hn::MulAdd(hn::ConvertTo(DF(), sum), factor, sums[v][t]);
     }
@@ -84,10 +78,10 @@ HWY_INLINE Inputs inputs_from(const Matmul& job, std::size_t token) {
 }
 
 // As many vectors at once as registers hold with their sums.
-constexpr int vectors_at_once(int tokens, int planes) {
+constexpr int vectors_at_once(int tokens) {
   const int room = kRegisters == 32 ? 12 : 8;
   int vectors = 1;
-  while (vectors * 2 <= static_cast<int>(kVectors) && vectors * 2 * tokens * planes <= room) vectors *= 2;
+  while (vectors * 2 <= static_cast<int>(kVectors) && vectors * 2 * tokens <= room) vectors *= 2;
   return vectors;
 }
 
@@ -99,7 +93,7 @@ constexpr std::size_t kFetchAhead = 2048;
 // the order of a tiled matrix's bytes, those far apart as so many streams.
 template <int Tokens, typename File>
 HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::uint32_t end, std::size_t panels, std::size_t apart) {
-  constexpr int kStep = vectors_at_once(Tokens, File::kPlanes);
+  constexpr int kStep = vectors_at_once(Tokens);
   const Matrix& m = *job.weights;
   const Inputs x = inputs_from(job, 0);
   const std::size_t blocks = (job.inputs + kPanelSide - 1) / kPanelSide, bytes = m.panel_bytes();
@@ -158,7 +152,7 @@ struct Strip {
 // Blocks first.. of the stretch, for Tokens tokens of the strip.
 template <int Tokens, typename File>
 HWY_INLINE void add_stretch(Strip<File>& strip, std::size_t token, const Inputs& x, std::size_t first, std::size_t blocks) {
-  constexpr int kStep = vectors_at_once(Tokens, File::kPlanes);
+  constexpr int kStep = vectors_at_once(Tokens);
   for (std::size_t vector = 0; vector < kVectors; vector += kStep) {
     VF sums[kStep][Tokens];
     for (int v = 0; v < kStep; ++v) {
@@ -176,7 +170,7 @@ HWY_INLINE void add_stretch(Strip<File>& strip, std::size_t token, const Inputs&
 template <typename File>
 HWY_NOINLINE void add_stretch_to_strip(const Matmul& job, Strip<File>& strip, std::size_t token, std::size_t tokens, std::size_t first,
                                        std::size_t blocks) {
-  constexpr int kTokens = kRegisters == 32 || File::kPlanes == 2 ? 6 : 4;
+  constexpr int kTokens = kRegisters == 32 ? 6 : 4;
   std::size_t t = 0;
   for (; t + kTokens <= tokens; t += kTokens) add_stretch<kTokens>(strip, t, inputs_from(job, token + t), first, blocks);
   for (; t + 2 <= tokens; t += 2) add_stretch<2>(strip, t, inputs_from(job, token + t), first, blocks);

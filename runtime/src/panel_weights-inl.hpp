@@ -1,9 +1,8 @@
 // Where the panel kernels take their weights from: the file's Q8_0 and Q4_0 panels (format.h, LAYOUT), or panels that prepare()
 // unpacked so that many tokens share the work. Included once per target behind byte_dot-inl.hpp.
 //
-// load(vector, group, w) gives the weight bytes of one vector of outputs and of input groups `group` and `group` + 4, each as
-// one plane or, where ByteDot cannot hold a full byte, as a plane of low and a plane of high halves. scales(vector) gives
-// that vector's scales. `vector` counts vectors of outputs within the panel.
+// Dot multiplies them. load(vector, group, w) gives the weight bytes of one vector of outputs and of input groups `group` and `group` + 4,
+// as Dot takes them; scales(vector) that vector's scales. `vector` counts vectors of outputs within the panel.
 
 using DF = hn::CappedTag<float, 16>;
 using VF = hn::Vec<DF>;
@@ -11,7 +10,6 @@ using VF = hn::Vec<DF>;
 HWY_INLINE std::size_t lanes() { return hn::Lanes(DI()); }
 
 constexpr std::size_t kGroupBytes = format::kPanelOutputs * 4;  // a group of four inputs of all outputs
-constexpr int kQ8Planes = ByteDot::kMaxWeight >= 255 ? 1 : 2;
 
 HWY_INLINE VI load_bytes(const std::uint8_t* p) { return hn::LoadU(DI(), reinterpret_cast<const std::int32_t*>(p)); }
 HWY_INLINE VI low_halves(VI bytes) { return hn::And(bytes, hn::Set(DI(), 0x0F0F0F0F)); }
@@ -20,80 +18,67 @@ HWY_INLINE VI high_halves(VI bytes) {
   return low_halves(hn::BitCast(DI(), hn::ShiftRight<4>(hn::BitCast(du, bytes))));
 }
 
-// One Q8_0 vector as planes.
-HWY_INLINE void split_q8(VI bytes, VI (&planes)[1]) {
-  planes[0] = ByteDot::kSignedWeights ? hn::Xor(bytes, hn::Set(DI(), static_cast<std::int32_t>(0x80808080u))) : bytes;
-}
-HWY_INLINE void split_q8(VI bytes, VI (&planes)[2]) {
-  planes[0] = low_halves(bytes);
-  planes[1] = high_halves(bytes);
-}
-
 HWY_INLINE VF load_scales(const std::uint8_t* panel, std::size_t vector) {
   const auto* halves = reinterpret_cast<const hwy::float16_t*>(panel) + vector * lanes();
   return hn::PromoteTo(DF(), hn::LoadU(hn::Rebind<hwy::float16_t, DF>(), halves));
 }
 
 struct Q8Panel {
-  static constexpr int kPlanes = kQ8Planes;
+  using Dot = ByteDot;
   const std::uint8_t* data;
 
-  static HWY_INLINE std::int32_t start(const BlockFactors& factors) { return ByteDot::kSignedWeights ? 0 : factors.minus_128_sum; }
+  static HWY_INLINE std::int32_t start(const BlockFactors& factors) { return Dot::kOffset == 0 ? 0 : factors.minus_128_sum; }
   HWY_INLINE VF scales(std::size_t vector) const { return load_scales(data, vector); }
-  HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2][kPlanes]) const {
+  HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2]) const {
     const std::uint8_t* p = data + format::kPanelScaleBytes + vector * 4 * lanes();
-    split_q8(load_bytes(p + group * kGroupBytes), w[0]);
-    split_q8(load_bytes(p + (group + 4) * kGroupBytes), w[1]);
+    const VI from_stored = hn::Set(DI(), Dot::kOffset == 0 ? static_cast<std::int32_t>(0x80808080u) : 0);
+    w[0] = hn::Xor(load_bytes(p + group * kGroupBytes), from_stored);
+    w[1] = hn::Xor(load_bytes(p + (group + 4) * kGroupBytes), from_stored);
   }
 };
 
 struct Q4Panel {
-  static constexpr int kPlanes = 1;
+  using Dot = NibbleDot;
   const std::uint8_t* data;
 
   static HWY_INLINE std::int32_t start(const BlockFactors& factors) { return factors.minus_8_sum; }
   HWY_INLINE VF scales(std::size_t vector) const { return load_scales(data, vector); }
-  HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2][1]) const {
+  HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2]) const {
     const VI bytes = load_bytes(data + format::kPanelScaleBytes + group * kGroupBytes + vector * 4 * lanes());
-    w[0][0] = low_halves(bytes);
-    w[1][0] = high_halves(bytes);
+    w[0] = low_halves(bytes);
+    w[1] = high_halves(bytes);
   }
 };
 
-// A panel of type File, unpacked: float scales and [group][plane][output][4] bytes.
+// A panel of type File, unpacked: float scales and [group][output][4] bytes.
 template <typename File>
 struct PreparedPanel {
-  static constexpr int kPlanes = File::kPlanes;
+  using Dot = typename File::Dot;
   struct alignas(64) Storage {
     float scales[format::kPanelOutputs];
-    std::uint8_t bytes[8 * kPlanes * kGroupBytes];
+    std::uint8_t bytes[8 * kGroupBytes];
   };
   const Storage* data;
 
   static HWY_INLINE std::int32_t start(const BlockFactors& factors) { return File::start(factors); }
   HWY_INLINE VF scales(std::size_t vector) const { return hn::Load(DF(), data->scales + vector * lanes()); }
-  HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2][kPlanes]) const {
+  HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2]) const {
     const std::uint8_t* p = data->bytes + vector * 4 * lanes();
-    for (int plane = 0; plane < kPlanes; ++plane) {
-      w[0][plane] = load_bytes(p + (group * kPlanes + plane) * kGroupBytes);
-      w[1][plane] = load_bytes(p + ((group + 4) * kPlanes + plane) * kGroupBytes);
-    }
+    w[0] = load_bytes(p + group * kGroupBytes);
+    w[1] = load_bytes(p + (group + 4) * kGroupBytes);
   }
 };
 
 template <typename File>
 HWY_INLINE void prepare(File file, typename PreparedPanel<File>::Storage& out) {
-  constexpr int kPlanes = File::kPlanes;
   for (std::size_t vector = 0; vector < format::kPanelOutputs / lanes(); ++vector) {
     hn::Store(file.scales(vector), DF(), out.scales + vector * lanes());
     for (std::size_t group = 0; group < 4; ++group) {
-      VI w[2][kPlanes];
+      VI w[2];
       file.load(vector, group, w);
-      for (int plane = 0; plane < kPlanes; ++plane) {
-        std::uint8_t* p = out.bytes + vector * 4 * lanes();
-        hn::StoreU(w[0][plane], DI(), reinterpret_cast<std::int32_t*>(p + (group * kPlanes + plane) * kGroupBytes));
-        hn::StoreU(w[1][plane], DI(), reinterpret_cast<std::int32_t*>(p + ((group + 4) * kPlanes + plane) * kGroupBytes));
-      }
+      std::uint8_t* p = out.bytes + vector * 4 * lanes();
+      hn::StoreU(w[0], DI(), reinterpret_cast<std::int32_t*>(p + group * kGroupBytes));
+      hn::StoreU(w[1], DI(), reinterpret_cast<std::int32_t*>(p + (group + 4) * kGroupBytes));
     }
   }
 }
