@@ -209,6 +209,8 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
     for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].tensor = kept.tensors[i];
     result.best_step = kept.step;
     result.validation_accuracy = kept.accuracy.mean().item<double>();
+    // Nothing was learned that validation confirms: its tasks may then say what they know as well.
+    if (kept.step == 0) start_at_prior(model, targets.utility.index_select(0, torch::cat({train, validation})), config.prior_sharpness);
   }
   spdlog::info("decision-head: kept the one of step {}, validation accuracy within the SLO {:.1f} %", result.best_step, 100 * result.validation_accuracy);
   return result;

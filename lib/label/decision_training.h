@@ -53,7 +53,7 @@ struct DecisionTraining {
 std::size_t choose_earliest(const std::vector<torch::Tensor>& accuracies);
 
 // Trains decision_slots(model) on the train rows, from the train tasks' mean utility on; with validation rows, the head stays that
-// choose_earliest() names.
+// choose_earliest() names. Is that the untrained one, it starts anew from train and validation tasks together.
 DecisionTraining train_decision_head(DualHead& model, const TlmSettings& settings, const DecisionConfig& config, const DecisionData& data, std::uint64_t seed);
 
 // The heads' logits for tasks under one SLO.

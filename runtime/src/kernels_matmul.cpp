@@ -312,21 +312,32 @@ HWY_NOINLINE void add_stretch(const float* w, const float* x, std::size_t x_stri
   }
 }
 
-HWY_NOINLINE void multiply_laid_out(const Matmul& job, std::uint32_t output, std::uint32_t token, std::uint32_t blocks, std::size_t inputs, const float* w) {
+// Where a block of tokens begins: the last one reaches back over tokens that are done already, as it costs less than fewer tokens at once.
+HWY_INLINE std::uint32_t first_token(const Matmul& job, std::uint32_t block) { return std::min(block * kBlockTokens, job.tokens - kBlockTokens); }
+
+// The tokens of a block that no block before it has.
+HWY_INLINE void store_block(const Matmul& job, std::uint32_t output, std::uint32_t block, const Block& sums) {
+  alignas(64) float products[kBlockRows * kBlockTokens + hn::MaxLanes(D())];
+  sum_rows(sums, products);
+  const std::uint32_t first = first_token(job, block);
+  for (std::uint32_t t = block * kBlockTokens - first; t < kBlockTokens; ++t) store_products<kBlockRows>(job, output, first + t, products + t * kBlockRows);
+}
+
+HWY_NOINLINE void multiply_laid_out(const Matmul& job, std::uint32_t output, std::uint32_t block, std::uint32_t blocks, std::size_t inputs, const float* w) {
   GroupSums sums[kGroupBlocks];
   std::memset(sums, 0, blocks * sizeof(GroupSums));
   for (std::size_t first = 0; first < inputs; first += kStretch) {
     const std::size_t count = std::min(kStretch, inputs - first);
     for (std::uint32_t b = 0; b < blocks; ++b) {
-      add_stretch(w, job.x + (token + b * kBlockTokens) * job.x_stride + first, job.x_stride, count, sums[b]);
+      add_stretch(w, job.x + first_token(job, block + b) * job.x_stride + first, job.x_stride, count, sums[b]);
     }
     w += count * kGroupRows;
   }
   for (std::uint32_t b = 0; b < blocks; ++b) {
-    for (std::uint32_t block = 0; block < kGroupRows / kBlockRows; ++block) {
+    for (std::uint32_t rows = 0; rows < kGroupRows / kBlockRows; ++rows) {
       Block held;
-      load_sums(sums[b].of[block], held);
-      store_outputs(job, output + block * kBlockRows, token + b * kBlockTokens, held);
+      load_sums(sums[b].of[rows], held);
+      store_block(job, output + rows * kBlockRows, block + b, held);
     }
   }
 }
@@ -338,23 +349,24 @@ HWY_INLINE float* room_for(std::size_t floats) {
   return room.data();
 }
 
-// kGroupRows rows for `blocks` blocks of tokens.
 template <typename W>
-void matmul_group(const Matmul& job, std::uint32_t output, std::uint32_t blocks) {
+void matmul_group(const Matmul& job, std::uint32_t output) {
   const std::size_t inputs = padded(job.inputs);
   float* w = room_for(inputs * kGroupRows);
   lay_out<W>(job, output, inputs, w);
+  const std::uint32_t blocks = (job.tokens + kBlockTokens - 1) / kBlockTokens;
   for (std::uint32_t b = 0; b < blocks; b += kGroupBlocks) {
-    multiply_laid_out(job, output, b * kBlockTokens, std::min(kGroupBlocks, blocks - b), inputs, w);
+    multiply_laid_out(job, output, b, std::min(kGroupBlocks, blocks - b), inputs, w);
   }
 }
 
 template <typename W>
 void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
-  const std::uint32_t blocks = job.tokens / kBlockTokens, grouped = groups_rows(job) ? begin + (end - begin) / kGroupRows * kGroupRows : begin;
-  for (std::uint32_t output = begin; output < grouped; output += kGroupRows) matmul_group<W>(job, output, blocks);
-  for (std::uint32_t b = 0; b < blocks; ++b) matmul_tokens<kBlockTokens, W>(job, grouped, end, b * kBlockTokens);
-  const std::uint32_t token = blocks * kBlockTokens;
+  if (groups_rows(job)) {
+    for (; end - begin >= kGroupRows; begin += kGroupRows) matmul_group<W>(job, begin);
+  }
+  const std::uint32_t blocks = job.tokens / kBlockTokens, token = blocks * kBlockTokens;
+  for (std::uint32_t b = 0; b < blocks; ++b) matmul_tokens<kBlockTokens, W>(job, begin, end, b * kBlockTokens);
   switch (job.tokens - token) {
     case 5: return matmul_tokens<5, W>(job, begin, end, token);
     case 4: return matmul_tokens<4, W>(job, begin, end, token);

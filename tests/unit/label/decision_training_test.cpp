@@ -97,6 +97,27 @@ TEST_CASE("a decision-head that cannot know the right decision is no better than
   CHECK(accuracy(mean, "tlm") < accuracy(mean, "oracle") - 0.2);
 }
 
+TEST_CASE("a decision-head that learns nothing decides by the mean outcomes of all tasks that it may see", "[label][unit]") {
+  const Toy toy = make_toy(40, false);
+  const elrt::LatencyTable latency = plain_latency();
+  DualHead model = make_model();
+  TlmSettings settings = quick();
+  settings.decision.steps = 1;
+  settings.decision.learning_rate = 1e-30;
+  DecisionConfig config;
+  config.saving = 0;
+  config.eval_every = 1;
+  const DecisionSpace space(toy.table, latency, true);
+  const DecisionTraining done = train_decision_head(model, settings, config, {space, toy.rows}, 1);
+  CHECK(done.best_step == 0);
+  const torch::Tensor seen = torch::cat({toy.table.rows(TaskSplit::kTrain), toy.table.rows(TaskSplit::kValidation)});
+  REQUIRE(seen.numel() > toy.table.rows(TaskSplit::kTrain).numel());
+  const torch::Tensor mean = config.prior_sharpness * toy.table.right().index_select(0, seen).to(torch::kFloat32).mean(0);
+  CHECK(torch::allclose(model.model_level.bias, mean.mean(1), 0, 1e-5));
+  CHECK(torch::allclose(model.prompt_level.bias, mean.mean(0) - mean.mean(), 0, 1e-5));
+  CHECK(model.model_level.weight.abs().max().item<float>() == 0);
+}
+
 TEST_CASE("of heads that validation cannot tell apart the earliest is kept", "[label][unit]") {
   const auto list = [](std::vector<double> values) { return torch::tensor(values, torch::kFloat64); };
   const torch::Tensor none = list({0, 0, 0, 0}), most = list({1, 1, 1, 0}), others = list({1, 1, 0, 1});
