@@ -35,6 +35,16 @@ HWY_INLINE VI sum_pairs(hn::Vec<hn::Repartition<std::int16_t, DI>> pairs) {
 #endif
 }
 
+// GCC would multiply first, keep all products in memory and add them later: three times the work.
+template <typename Vector>
+HWY_INLINE Vector add_now(Vector sum, Vector products) {
+  sum = hn::Add(sum, products);
+#if HWY_COMPILER_GCC_ACTUAL
+  asm("" : "+v"(sum.raw));
+#endif
+  return sum;
+}
+
 // vpmaddubsw: pairs of products in 16 bits. 8 calls x 2 products x 15 x 127 = 30480 fit; a full weight byte does not.
 struct NibbleDot {
   using DS = hn::Repartition<std::int16_t, DI>;
@@ -42,12 +52,7 @@ struct NibbleDot {
 
   static HWY_INLINE Sum begin(VI) { return hn::Zero(DS()); }
   static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) {
-    sum = hn::Add(sum, pairs(weights, inputs));
-    // GCC would multiply first, keep all products in memory and add them later: three times the work.
-#if HWY_COMPILER_GCC_ACTUAL
-    asm("" : "+v"(sum.raw));
-#endif
-    return sum;
+    return add_now(sum, pairs(weights, inputs));
   }
   static HWY_INLINE VI end(Sum sum, VI start) { return hn::Add(start, sum_pairs(sum)); }
 };
@@ -70,11 +75,7 @@ struct ByteDot {
   static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) {
     const hn::Repartition<std::int8_t, DI> bytes;
     const VI sizes = hn::BitCast(DI(), hn::Abs(hn::BitCast(bytes, inputs)));
-    sum = hn::Add(sum, sum_pairs(pairs(sizes, with_sign(weights, inputs))));
-#if HWY_COMPILER_GCC_ACTUAL
-    asm("" : "+v"(sum.raw));
-#endif
-    return sum;
+    return add_now(sum, sum_pairs(pairs(sizes, with_sign(weights, inputs))));
   }
   static HWY_INLINE VI end(Sum sum, VI) { return sum; }
 };

@@ -23,6 +23,12 @@ HWY_INLINE VF load_scales(const std::uint8_t* panel, std::size_t vector) {
   return hn::PromoteTo(DF(), hn::LoadU(hn::Rebind<hwy::float16_t, DF>(), halves));
 }
 
+// The file has q + 128.
+HWY_INLINE VI from_stored(VI bytes) {
+  if constexpr (ByteDot::kOffset == 128) return bytes;
+  else return hn::Xor(bytes, hn::Set(DI(), static_cast<std::int32_t>(0x80808080u)));
+}
+
 struct Q8Panel {
   using Dot = ByteDot;
   const std::uint8_t* data;
@@ -31,9 +37,8 @@ struct Q8Panel {
   HWY_INLINE VF scales(std::size_t vector) const { return load_scales(data, vector); }
   HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2]) const {
     const std::uint8_t* p = data + format::kPanelScaleBytes + vector * 4 * lanes();
-    const VI from_stored = hn::Set(DI(), Dot::kOffset == 0 ? static_cast<std::int32_t>(0x80808080u) : 0);
-    w[0] = hn::Xor(load_bytes(p + group * kGroupBytes), from_stored);
-    w[1] = hn::Xor(load_bytes(p + (group + 4) * kGroupBytes), from_stored);
+    w[0] = from_stored(load_bytes(p + group * kGroupBytes));
+    w[1] = from_stored(load_bytes(p + (group + 4) * kGroupBytes));
   }
 };
 
