@@ -34,8 +34,8 @@ constexpr int kBlockTokens = 6;
 // Few tokens: rows far apart are read at once, each one of the few ascending streams that a core's prefetchers follow best, and hide the
 // latency of each other's additions. Neighbouring rows read at once would be short pieces, of one page where they are short.
 template <int Tokens>
-constexpr int kStreams = Tokens == 1 ? 4 : kBlockRows;
-constexpr std::size_t kFetchAhead = 512;  // bytes; twice as many are slower on Zen 3, none about as fast
+constexpr int kStreams = Tokens == 1 ? 8 : kBlockRows;
+constexpr std::size_t kFetchAhead = 512;  // bytes, where there are too few streams to keep the memory busy
 
 HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
 HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
@@ -147,7 +147,9 @@ HWY_NOINLINE void stream_rows(const Matmul& job, std::uint32_t output, std::uint
     }
     for (std::uint32_t tile = 0; tile < tiles; ++tile) {
       const W* at = w + tile * kTile;
-      for (int s = 0; s < kCount; ++s) fetch(at + s * apart + kFetchAhead / sizeof(W), kTile * sizeof(W));
+      if constexpr (kCount < 8) {
+        for (int s = 0; s < kCount; ++s) fetch(at + s * apart + kFetchAhead / sizeof(W), kTile * sizeof(W));
+      }
       add_tile<kCount, Tokens>(at, apart, job.x + tile * kTile, job.x_stride, sums);
     }
     if (tail != 0) add_tail<kCount, Tokens>(w + tiles * kTile, apart, tail, job.x + tiles * kTile, job.x_stride, sums);
