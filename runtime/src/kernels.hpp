@@ -74,8 +74,9 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t co
 // gate = silu(gate) * up over `count` values, a multiple of kPadding.
 void silu_multiply(float* gate, const float* up, std::size_t count);
 
-// x = exp(scale x) / sum exp(scale x), scale above 0; padded(count) values are written, those behind `count` zero.
-void softmax(float* x, float scale, std::size_t count);
+// x = exp(scale (x - max x)), scale above 0, and returned is what makes them sum to one, NaN where a value is not finite; padded(count) values
+// are written, those behind `count` zero.
+float softmax_weights(float* x, float scale, std::size_t count);
 
 // x = max(x, 0).
 void relu(float* x, std::size_t count);

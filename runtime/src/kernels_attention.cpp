@@ -192,7 +192,7 @@ HWY_NOINLINE void attend_some(const Attention& job, std::size_t query) {
   float norms[Queries];
   for (std::size_t t = 0; t < Queries; ++t) {
     float* scores = job.scores + (query + t) * job.score_stride;
-    std::fill(scores, scores + (begin_of(job, query + t) - base), -std::numeric_limits<float>::infinity());
+    std::fill(scores, scores + (begin_of(job, query + t) - base), std::numeric_limits<float>::lowest());
     norms[t] = 1.0f / exponentials(scores, job.scale, end_of(job, query + t) - base);
     std::fill_n(job.out + (query + t) * job.out_stride, job.head_dim, 0.0f);
   }

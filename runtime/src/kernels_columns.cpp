@@ -81,6 +81,7 @@ void multiply_tokens(Strip<W> s, std::uint32_t tokens) {
       s.y += kCount * s.y_stride;
     }
   };
+  if constexpr (Vectors == 1) take(std::integral_constant<int, 2 * kTokens>());
   take(std::integral_constant<int, kTokens>());
   take(std::integral_constant<int, kTokens / 2>());
   take(std::integral_constant<int, kTokens / 3>());
@@ -150,11 +151,7 @@ void MultiplyColumns(const ColumnProduct& job) {
 
 #include "exponentials-inl.hpp"
 
-void Softmax(float* x, float scale, std::size_t count) {
-  const D d;
-  const V norm = hn::Set(d, 1.0f / exponentials(x, scale, count));
-  for (std::size_t i = 0; i < padded(count); i += hn::Lanes(d)) hn::StoreU(hn::Mul(norm, hn::LoadU(d, x + i)), d, x + i);
-}
+float SoftmaxWeights(float* x, float scale, std::size_t count) { return 1.0f / exponentials(x, scale, count); }
 
 }  // namespace elrt::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -162,9 +159,9 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace elrt::kernels {
 HWY_EXPORT(MultiplyColumns);
-HWY_EXPORT(Softmax);
+HWY_EXPORT(SoftmaxWeights);
 
 void multiply_columns(const ColumnProduct& job) { HWY_DYNAMIC_DISPATCH(MultiplyColumns)(job); }
-void softmax(float* x, float scale, std::size_t count) { HWY_DYNAMIC_DISPATCH(Softmax)(x, scale, count); }
+float softmax_weights(float* x, float scale, std::size_t count) { return HWY_DYNAMIC_DISPATCH(SoftmaxWeights)(x, scale, count); }
 }  // namespace elrt::kernels
 #endif

@@ -132,7 +132,7 @@ void TlmForward::store_key_and_value(std::size_t token, std::size_t tokens) {
   }
 }
 
-// Per head, scores = Q K^T, their softmax, and the mean of the values: products in columns both.
+// Per head, scores = Q K^T, their softmax, and the mean of the values: products in columns both. Dividing by the weights' sum is left to the mean.
 void TlmForward::attend(std::size_t begin, std::size_t count, std::size_t tokens, std::size_t thread) {
   const std::size_t heads = model_.shape.heads, dim = model_.shape.inner / heads, stride = kernels::padded(tokens);
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
@@ -154,8 +154,12 @@ void TlmForward::attend(std::size_t begin, std::size_t count, std::size_t tokens
       score.x = q_.row(first) + head * dim;
       mix.y = attended_.row(first) + head * dim;
       kernels::multiply_columns(score);
-      for (std::size_t t = 0; t < score.tokens; ++t) kernels::softmax(scores + t * stride, scale, tokens);
+      float norms[kQueries];
+      for (std::size_t t = 0; t < score.tokens; ++t) norms[t] = kernels::softmax_weights(scores + t * stride, scale, tokens);
       kernels::multiply_columns(mix);
+      for (std::size_t t = 0; t < score.tokens; ++t) {
+        for (std::size_t i = 0; i < dim; ++i) mix.y[t * mix.y_stride + i] *= norms[t];
+      }
     }
   }
 }
