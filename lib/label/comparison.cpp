@@ -99,7 +99,7 @@ json compare_decisions(const DualHead& model, const DecisionData& data, const De
   for (const auto& name : kPolicies) mean[name] = {{"accuracy", 0.0}, {"met", 0.0}};
   const auto pairs = slo_lattice();
   for (const auto& slo : pairs) {
-    const Proposals proposals = propose(model, data.rows, tasks, slo, 256);
+    const Proposals proposals = propose(model, data.rows, tasks, slo);
     const auto singles = single_decisions(without_tlm, validation, slo);
     std::map<std::string, Tally> tallies;
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {

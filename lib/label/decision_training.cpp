@@ -85,13 +85,12 @@ std::vector<torch::Tensor> copies_of(const std::vector<TlmSlot>& slots) {
 
 // Of each of `tasks` the share of SLOs under which it is answered rightly in time, over every seventh pair of the lattice: all TPOTs, nearly
 // all TTFTs. [tasks] float64.
-torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, const Targets& targets, const torch::Tensor& tasks, const std::vector<SloRatios>& lattice,
-                        std::int64_t batch_rows) {
+torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, const Targets& targets, const torch::Tensor& tasks, const std::vector<SloRatios>& lattice) {
   const torch::Tensor shares = torch::zeros({tasks.numel()}, torch::kFloat64);
   auto right = shares.accessor<double, 1>();
   double slos = 0;
   for (std::size_t s = 0; s < lattice.size(); s += 7, ++slos) {
-    const Proposals found = propose(model, data.rows, tasks, lattice[s], batch_rows);
+    const Proposals found = propose(model, data.rows, tasks, lattice[s]);
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {
       const std::int64_t task = tasks[i].item<std::int64_t>();
       const auto best = top_feasible(found.model_level[i], found.prompt_level[i], targets.feasible[task][static_cast<std::int64_t>(s)]);
@@ -101,12 +100,41 @@ torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, 
   return shares / slos;
 }
 
-// A head as it was after some step.
-struct Snapshot {
-  std::int64_t step = 0;
-  torch::Tensor accuracy;  // lattice_accuracy() of the validation tasks
-  std::vector<torch::Tensor> tensors;
-};
+// The head trained on `tasks` for `steps` steps, from what their outcomes say of no prompt; `before` sees it before every step.
+TlmTrainResult train_on(DualHead& model, const torch::Tensor& tasks, std::int64_t steps, const TlmSettings& settings, const DecisionConfig& config,
+                        const DecisionData& data, const Targets& targets, std::uint64_t seed, const std::function<void(std::int64_t step)>& before) {
+  const auto lattice = slo_lattice();
+  std::vector<std::size_t> lengths;
+  for (std::int64_t i = 0; i < tasks.numel(); ++i) lengths.push_back(data.rows[static_cast<std::size_t>(tasks[i].item<std::int64_t>())].tokens.size());
+  LengthSampler sampler(lengths, settings.batch_rows, derive_seed(seed, "decision"));
+  std::mt19937_64 random(derive_seed(seed, "decision slo"));
+  const torch::Device device = model.embeddings.word.device();
+  start_at_prior(model, targets.utility.index_select(0, tasks), config.prior_sharpness);
+  if (steps == 0) return {};
+  TlmTrainConfig rates = settings.decision;
+  rates.steps = steps;
+  return train_slots("decision-head", decision_slots(model), rates, [&](std::int64_t step) {
+    before(step);
+    std::vector<TlmRow> drawn;
+    std::vector<std::int64_t> rows, slos;
+    for (const std::size_t i : sampler.next()) {
+      rows.push_back(tasks[static_cast<std::int64_t>(i)].item<std::int64_t>());
+      slos.push_back(static_cast<std::int64_t>(random() % lattice.size()));
+      const auto& slo = lattice[static_cast<std::size_t>(slos.back())];
+      drawn.push_back(data.rows[static_cast<std::size_t>(rows.back())]);
+      set_slo(drawn.back(), model.slo.ids(slo[0], slo[1]));
+    }
+    const TlmBatch batch = make_batch(drawn, model.body.pad_token_id, device);
+    const DecisionLogits logits = decision_logits(model, shared_states(model, batch, {.training = true}), batch.mask, {.training = true});
+    const torch::Tensor of = torch::tensor(rows), pairs = torch::tensor(slos);
+    if (config.objective == "lightest") return label_loss(logits, targets.label.index({of, pairs}).to(device));
+    return utility_loss(logits, targets.utility.index({of}).to(device), targets.prior.index({of}).to(device), targets.feasible.index({of, pairs}).to(device));
+  });
+}
+
+void restore(const std::vector<TlmSlot>& slots, const std::vector<torch::Tensor>& tensors) {
+  for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].tensor = tensors[i].clone();
+}
 
 }  // namespace
 
@@ -145,13 +173,15 @@ std::optional<DecisionIndex> top_feasible(const torch::Tensor& model_logits, con
   return DecisionIndex{flat / feasible.size(1), flat % feasible.size(1)};
 }
 
-Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const torch::Tensor& tasks, const SloRatios& slo, std::int64_t batch_rows) {
+Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const torch::Tensor& tasks, const SloRatios& slo) {
+  // Few rows: attention's weights (4 MB a row of 512 tokens and 4 heads) then stay in memory that the allocator keeps.
+  constexpr std::int64_t kBatchRows = 6;
   torch::NoGradGuard no_grad;
   const SloIds ids = model.slo.ids(slo[0], slo[1]);
   std::vector<torch::Tensor> model_levels, prompt_levels;
-  for (std::int64_t begin = 0; begin < tasks.numel(); begin += batch_rows) {
+  for (std::int64_t begin = 0; begin < tasks.numel(); begin += kBatchRows) {
     std::vector<TlmRow> drawn;
-    for (std::int64_t i = begin; i < std::min(tasks.numel(), begin + batch_rows); ++i) {
+    for (std::int64_t i = begin; i < std::min(tasks.numel(), begin + kBatchRows); ++i) {
       drawn.push_back(rows[static_cast<std::size_t>(tasks[i].item<std::int64_t>())]);
       set_slo(drawn.back(), ids);
     }
@@ -169,50 +199,30 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
   const Targets targets = make_targets(data.space, config, lattice);
   const torch::Tensor train = table.rows(TaskSplit::kTrain), validation = table.rows(TaskSplit::kValidation);
   require(train.numel() > 0, "there are no training outcomes");
-  std::vector<std::size_t> lengths;
-  for (std::int64_t i = 0; i < train.numel(); ++i) lengths.push_back(data.rows[static_cast<std::size_t>(train[i].item<std::int64_t>())].tokens.size());
-  LengthSampler sampler(lengths, settings.batch_rows, derive_seed(seed, "decision"));
-  std::mt19937_64 random(derive_seed(seed, "decision slo"));
-  const torch::Device device = model.embeddings.word.device();
   const auto slots = decision_slots(model);
-  start_at_prior(model, targets.utility.index_select(0, train), config.prior_sharpness);
+  const auto start = copies_of(slots);
 
   DecisionTraining result;
   result.label_default_share = static_cast<double>(targets.defaults) / static_cast<double>(std::max<std::int64_t>(1, targets.labels));
-  std::vector<Snapshot> snapshots;
+  std::vector<std::int64_t> steps;
+  std::vector<torch::Tensor> accuracies;  // lattice_accuracy() of the validation tasks, of the head as it was after some steps
   const auto evaluate = [&](std::int64_t step) {
-    if (validation.numel() == 0) return;
-    snapshots.push_back({step, lattice_accuracy(model, data, targets, validation, lattice, 256), copies_of(slots)});
+    if (validation.numel() == 0 || (step % config.eval_every != 0 && step != settings.decision.steps)) return;
+    steps.push_back(step);
+    accuracies.push_back(lattice_accuracy(model, data, targets, validation, lattice));
   };
-  result.losses = train_slots("decision-head", slots, settings.decision, [&](std::int64_t step) {
-    if (step % config.eval_every == 0) evaluate(step);  // step 0: of the prior
-    std::vector<TlmRow> drawn;
-    std::vector<std::int64_t> tasks, slos;
-    for (const std::size_t i : sampler.next()) {
-      tasks.push_back(train[static_cast<std::int64_t>(i)].item<std::int64_t>());
-      slos.push_back(static_cast<std::int64_t>(random() % lattice.size()));
-      const auto& slo = lattice[static_cast<std::size_t>(slos.back())];
-      drawn.push_back(data.rows[static_cast<std::size_t>(tasks.back())]);
-      set_slo(drawn.back(), model.slo.ids(slo[0], slo[1]));
-    }
-    const TlmBatch batch = make_batch(drawn, model.body.pad_token_id, device);
-    const DecisionLogits logits = decision_logits(model, shared_states(model, batch, {.training = true}), batch.mask, {.training = true});
-    const torch::Tensor rows = torch::tensor(tasks), pairs = torch::tensor(slos);
-    if (config.objective == "lightest") return label_loss(logits, targets.label.index({rows, pairs}).to(device));
-    return utility_loss(logits, targets.utility.index({rows}).to(device), targets.prior.index({rows}).to(device), targets.feasible.index({rows, pairs}).to(device));
-  });
+  result.losses = train_on(model, train, settings.decision.steps, settings, config, data, targets, seed, evaluate);
   evaluate(settings.decision.steps);
-  if (!snapshots.empty()) {
-    std::vector<torch::Tensor> accuracies;
-    for (const auto& snapshot : snapshots) accuracies.push_back(snapshot.accuracy);
-    const Snapshot& kept = snapshots[choose_earliest(accuracies)];
-    for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].tensor = kept.tensors[i];
-    result.best_step = kept.step;
-    result.validation_accuracy = kept.accuracy.mean().item<double>();
-    // Nothing was learned that validation confirms: its tasks may then say what they know as well.
-    if (kept.step == 0) start_at_prior(model, targets.utility.index_select(0, torch::cat({train, validation})), config.prior_sharpness);
-  }
-  spdlog::info("decision-head: kept the one of step {}, validation accuracy within the SLO {:.1f} %", result.best_step, 100 * result.validation_accuracy);
+  if (validation.numel() == 0) return result;
+  const std::size_t kept = choose_earliest(accuracies);
+  result.best_step = steps[kept];
+  result.validation_accuracy = accuracies[kept].mean().item<double>();
+  spdlog::info("decision-head: {} steps are best on validation, {:.1f} % within the SLO; trains anew on train and validation tasks", result.best_step,
+               100 * result.validation_accuracy);
+  restore(slots, start);
+  const torch::Tensor all = torch::cat({train, validation});
+  const std::int64_t passes_as_many = result.best_step * all.numel() / train.numel();
+  train_on(model, all, passes_as_many, settings, config, data, targets, seed, [](std::int64_t) {});
   return result;
 }
 

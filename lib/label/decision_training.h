@@ -60,7 +60,7 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
 struct Proposals {
   torch::Tensor model_level, prompt_level;  // [tasks, M], [tasks, P]
 };
-Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const torch::Tensor& tasks, const SloRatios& slo, std::int64_t batch_rows);
+Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const torch::Tensor& tasks, const SloRatios& slo);
 
 // The largest of both.
 DecisionIndex top_decision(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits);

@@ -266,7 +266,7 @@ TEST_CASE("a question that is named, and numbers if asked, are not shortened", "
 TEST_CASE("odd prompts and objectives are answered or refused, never worse", "[runtime][service][unit]") {
   const Setup setup({50, 50});
   Service service = setup.service();
-  for (const std::string prompt : {" ", "\n\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "\xE2\x98\x83 \xF0\x9F\x98\x80", "? ? ?", std::string("a\0b", 3).c_str()}) {
+  for (const std::string& prompt : std::vector<std::string>{" ", "\n\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "\xE2\x98\x83 \xF0\x9F\x98\x80", "? ? ?", std::string("a\0b", 3)}) {
     CHECK(service.answer(request(prompt, ratio(0.9, 0.9))).ok());
   }
   CHECK(service.answer(request("", ratio(0.9, 0.9))).failure().status == elrt::Status::kInvalidArgument);
