@@ -221,8 +221,8 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
                100 * result.validation_accuracy);
   restore(slots, start);
   const torch::Tensor all = torch::cat({train, validation});
-  const std::int64_t passes_as_many = result.best_step * all.numel() / train.numel();
-  train_on(model, all, passes_as_many, settings, config, data, targets, seed, [](std::int64_t) {});
+  const std::int64_t steps_of_as_many_passes = result.best_step * all.numel() / train.numel();
+  train_on(model, all, steps_of_as_many_passes, settings, config, data, targets, seed, [](std::int64_t) {});
   return result;
 }
 

@@ -19,7 +19,7 @@ struct DecisionConfig {
   double saving = 0.05;          // how much a right answer is worth less at the full decision's cost
   double sharpness = 0;          // 0: outcomes are right or wrong; else softmax(-sharpness x mean losses)[right option] in their place
   double prior_sharpness = 20;   // the classifiers start at so many times the mean utility of their levels
-  std::int64_t eval_every = 100;  // steps; heads are compared on validation and one of them is kept
+  std::int64_t eval_every = 100;  // steps; heads are compared on validation
 
   template <typename V>
   void visit(V& v) {
@@ -52,8 +52,8 @@ struct DecisionTraining {
 // validation are luck where tasks are few, and the earlier head knows less by heart.
 std::size_t choose_earliest(const std::vector<torch::Tensor>& accuracies);
 
-// Trains decision_slots(model) on the train rows, from the train tasks' mean utility on; with validation rows, the head stays that
-// choose_earliest() names. Is that the untrained one, it starts anew from train and validation tasks together.
+// Trains decision_slots(model) on the train rows, from the train tasks' mean utility on. With validation rows choose_earliest() names the
+// step to stop at, and the head starts anew on train and validation tasks together, for as many passes over them.
 DecisionTraining train_decision_head(DualHead& model, const TlmSettings& settings, const DecisionConfig& config, const DecisionData& data, std::uint64_t seed);
 
 // The heads' logits for tasks under one SLO.

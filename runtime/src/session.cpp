@@ -30,10 +30,18 @@ Result<void> check_options(const Artifact& artifact, const SessionOptions& optio
   if (options.threads > kMaxThreads) {
     return invalid_argument(std::to_string(options.threads) + " threads were asked for, expected at most " + std::to_string(kMaxThreads));
   }
-  if (options.batch_tokens == 0 || options.batch_tokens > kMaxBatch) {
-    return invalid_argument("a batch of " + std::to_string(options.batch_tokens) + " tokens was asked for, expected 1 to " + std::to_string(kMaxBatch));
+  if (options.batch_tokens > kMaxBatch) {
+    return invalid_argument("a batch of " + std::to_string(options.batch_tokens) + " tokens was asked for, expected at most " + std::to_string(kMaxBatch));
   }
   return {};
+}
+
+// A wide model's weights come from memory for every batch and are laid out anew: more tokens share that. A narrow one's activations would
+// no longer fit the second-level cache.
+std::uint32_t resolve_batch(std::uint32_t asked, const ModelShape& shape) {
+  constexpr std::uint32_t kWide = 1024;
+  if (asked != 0) return asked;
+  return shape.hidden < kWide ? 128 : 256;
 }
 
 }  // namespace
@@ -55,7 +63,7 @@ struct Session::Impl {
 
   Impl(std::shared_ptr<const Model> m, std::size_t level, std::uint32_t context_tokens, const SessionOptions& options)
       : model(std::move(m)), view(*model, level, options.use_adapter), context(context_tokens),
-        batch(std::min(options.batch_tokens, context_tokens)), pool(resolve_threads(options.threads)), cache(model->shape, options.kv_type),
+        batch(std::min(resolve_batch(options.batch_tokens, model->shape), context_tokens)), pool(resolve_threads(options.threads)), cache(model->shape, options.kv_type),
         pass(*model, pool, batch), use_adapter(options.use_adapter) {}
 
   Result<void> check(std::span<const TokenId> added, std::span<const std::uint32_t> rows) const;

@@ -18,7 +18,7 @@ struct SessionOptions {
   std::uint32_t level = 100;           // percent, one of the artifact's
   std::uint32_t threads = 0;           // 0: as many as the machine has cores
   std::uint32_t context_tokens = 0;    // 0: the model's; more than the model's is refused
-  std::uint32_t batch_tokens = 128;    // tokens per pass while reading a prompt; changes speed and scratch, no result
+  std::uint32_t batch_tokens = 0;      // tokens per pass while reading a prompt, changes speed and scratch, no result; 0: by the model's width
   bool use_adapter = true;             // false: levels run as they were cut, to measure what recovery brings
   KvType kv_type = KvType::kF32;       // of the cache
 };

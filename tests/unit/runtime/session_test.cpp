@@ -379,7 +379,7 @@ TEST_CASE("a session refuses what it cannot do and keeps its state", "[runtime][
   CHECK(status(std::vector<TokenId>(54, 1), {0}) == elrt::Status::kOk);
   CHECK_FALSE(Session::create(artifact, options(33)));
   CHECK_FALSE(Session::create(artifact, {100, 1, 65}));
-  CHECK_FALSE(Session::create(artifact, {100, 1, 0, 0}));
+  CHECK_FALSE(Session::create(artifact, {100, 1, 0, 4097}));
   CHECK_FALSE(Session::create(artifact, {100, 5000}));
 }
 
