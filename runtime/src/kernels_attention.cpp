@@ -4,7 +4,6 @@
 #define HWY_TARGET_INCLUDE "kernels_attention.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
 #include <hwy/highway.h>
-#include <hwy/contrib/math/math-inl.h>
 
 #include <algorithm>
 #include <bit>
