@@ -59,6 +59,8 @@ struct ColumnProduct {
   std::uint32_t tokens = 0;
   bool accumulate = false;
   const float* bias = nullptr;  // or none
+  // Side by side in memory: as in a file, or, where there are no more outputs than that, fewer: a multiple of 8.
+  std::uint32_t columns = format::kColumnOutputs;
 };
 void multiply_columns(const ColumnProduct& job);
 
@@ -84,8 +86,8 @@ void relu(float* x, std::size_t count);
 // x = x * weight + bias, value by value.
 void scale_shift(float* x, const float* weight, const float* bias, std::size_t count);
 
-// x = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias.
-void layer_norm(float* x, const float* weight, const float* bias, float epsilon, std::size_t count);
+// x = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias of each of `rows` rows of `count` values; a row's bits are its own.
+void layer_norm(float* x, std::size_t stride, std::size_t rows, const float* weight, const float* bias, float epsilon, std::size_t count);
 
 // Turns each pair (v[i], v[i + half]) by the angle whose cosine and sine are given.
 void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half);

@@ -16,6 +16,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::CappedTag<float, kPadding>;
 using V = hn::Vec<D>;
+using Narrow = hn::CappedTag<float, 8>;  // of few outputs, as an attention head's: a wider vector's other half would be idle
 
 constexpr std::uint32_t kColumns = format::kColumnOutputs;
 // Sums in registers: kVectors x kTokens of them, of 32 registers or 16.
@@ -27,13 +28,20 @@ constexpr int kVectors = 4, kTokens = 6;
 constexpr int kVectors = 2, kTokens = 6;
 #endif
 
-HWY_INLINE V load_weights(const float* w) { return hn::LoadU(D(), w); }
-HWY_INLINE V load_weights(const hwy::float16_t* w) { return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<hwy::float16_t, D>(), w)); }
+template <typename Tag>
+HWY_INLINE hn::Vec<Tag> load_weights(Tag d, const float* w) {
+  return hn::LoadU(d, w);
+}
+template <typename Tag>
+HWY_INLINE hn::Vec<Tag> load_weights(Tag d, const hwy::float16_t* w) {
+  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, Tag>(), w));
+}
 
 // A strip of the outputs of one panel for some tokens.
 template <typename W>
 struct Strip {
-  const W* weights;  // of input 0; inputs are kColumns apart
+  const W* weights;  // of input 0
+  std::uint32_t columns;  // from one input to the next
   std::uint32_t inputs;
   const float* x;
   std::size_t x_stride;
@@ -43,26 +51,27 @@ struct Strip {
   bool accumulate;
 };
 
-template <int Vectors, int Tokens, typename W>
+template <typename Tag, int Vectors, int Tokens, typename W>
 HWY_NOINLINE void multiply(const Strip<W>& s) {
-  const D d;
+  using Vector = hn::Vec<Tag>;
+  const Tag d;
   const std::size_t lanes = hn::Lanes(d);
-  V sums[Tokens][Vectors];
+  Vector sums[Tokens][Vectors];
   for (auto& row : sums) {
-    for (V& sum : row) sum = hn::Zero(d);
+    for (Vector& sum : row) sum = hn::Zero(d);
   }
   for (std::size_t i = 0; i < s.inputs; ++i) {
-    V w[Vectors];
-    for (int v = 0; v < Vectors; ++v) w[v] = load_weights(s.weights + i * kColumns + v * lanes);
+    Vector w[Vectors];
+    for (int v = 0; v < Vectors; ++v) w[v] = load_weights(d, s.weights + i * s.columns + v * lanes);
     for (int t = 0; t < Tokens; ++t) {
-      const V x = hn::Set(d, s.x[t * s.x_stride + i]);
+      const Vector x = hn::Set(d, s.x[t * s.x_stride + i]);
       for (int v = 0; v < Vectors; ++v) sums[t][v] = hn::MulAdd(x, w[v], sums[t][v]);
     }
   }
   for (int t = 0; t < Tokens; ++t) {
     for (int v = 0; v < Vectors; ++v) {
       float* y = s.y + t * s.y_stride + v * lanes;
-      V sum = sums[t][v];
+      Vector sum = sums[t][v];
       if (s.accumulate) sum = hn::Add(hn::LoadU(d, y), sum);
       if (s.bias != nullptr) sum = hn::Add(sum, hn::LoadU(d, s.bias + v * lanes));
       hn::StoreU(sum, d, y);
@@ -70,12 +79,12 @@ HWY_NOINLINE void multiply(const Strip<W>& s) {
   }
 }
 
-template <int Vectors, typename W>
+template <typename Tag, int Vectors, typename W>
 void multiply_tokens(Strip<W> s, std::uint32_t tokens) {
   const auto take = [&](auto count) {
     constexpr int kCount = decltype(count)::value;
     for (; tokens >= kCount; tokens -= kCount) {
-      multiply<Vectors, kCount>(s);
+      multiply<Tag, Vectors, kCount>(s);
       s.x += kCount * s.x_stride;
       s.y += kCount * s.y_stride;
     }
@@ -87,7 +96,7 @@ void multiply_tokens(Strip<W> s, std::uint32_t tokens) {
   take(std::integral_constant<int, 1>());
 }
 
-// `outputs` whole vectors of a panel.
+// `outputs` of a panel, whole narrow vectors.
 template <typename W>
 void multiply_panel(Strip<W> s, std::size_t outputs, std::uint32_t tokens) {
   const std::size_t lanes = hn::Lanes(D());
@@ -97,8 +106,9 @@ void multiply_panel(Strip<W> s, std::size_t outputs, std::uint32_t tokens) {
     if (s.bias != nullptr) s.bias += by;
     outputs -= by;
   };
-  for (; outputs >= kVectors * lanes; next(kVectors * lanes)) multiply_tokens<kVectors>(s, tokens);
-  for (; outputs > 0; next(lanes)) multiply_tokens<1>(s, tokens);
+  for (; outputs >= kVectors * lanes; next(kVectors * lanes)) multiply_tokens<D, kVectors>(s, tokens);
+  for (; outputs >= lanes; next(lanes)) multiply_tokens<D, 1>(s, tokens);
+  for (; outputs > 0; next(hn::Lanes(Narrow()))) multiply_tokens<Narrow, 1>(s, tokens);
 }
 
 // The last outputs of a matrix fill no vector: whole ones are computed aside, since what lies behind y and the bias is not the matrix's.
@@ -107,7 +117,7 @@ void multiply_rest(Strip<W> s, std::size_t outputs, std::uint32_t tokens) {
   constexpr std::uint32_t kAside = kTokens;
   alignas(64) float y[kAside * kColumns], bias[kColumns] = {};
   if (s.bias != nullptr) std::copy_n(s.bias, outputs, bias);
-  const std::size_t lanes = hn::Lanes(D());
+  const std::size_t lanes = hn::Lanes(Narrow());
   for (std::uint32_t done = 0; done < tokens; done += kAside) {
     const std::uint32_t count = std::min(kAside, tokens - done);
     Strip<W> part = s;
@@ -125,8 +135,8 @@ void multiply_rest(Strip<W> s, std::size_t outputs, std::uint32_t tokens) {
 
 template <typename W>
 void multiply_columns(const ColumnProduct& job) {
-  Strip<W> s{reinterpret_cast<const W*>(job.weights), job.inputs, job.x, job.x_stride, job.y, job.y_stride, job.bias, job.accumulate};
-  const std::size_t lanes = hn::Lanes(D()), panel = std::size_t{job.inputs} * kColumns;
+  Strip<W> s{reinterpret_cast<const W*>(job.weights), job.columns, job.inputs, job.x, job.x_stride, job.y, job.y_stride, job.bias, job.accumulate};
+  const std::size_t lanes = hn::Lanes(Narrow()), panel = std::size_t{job.inputs} * kColumns;
   for (std::uint32_t output = 0; output < job.outputs; output += kColumns) {
     const std::size_t outputs = std::min<std::size_t>(kColumns, job.outputs - output), whole = outputs / lanes * lanes;
     if (whole > 0) multiply_panel(s, whole, job.tokens);

@@ -35,7 +35,9 @@ constexpr int kBlockTokens = 6;
 // latency of each other's additions. Neighbouring rows read at once would be short pieces, of one page where they are short.
 template <int Tokens>
 constexpr int kStreams = Tokens == 1 ? 8 : kBlockRows;
-constexpr std::size_t kFetchAhead = 512;  // bytes, where there are too few streams to keep the memory busy
+// Bytes of every stream, on their way before they are read; eight streams need it only where two cores' memory is faster than what they ask for.
+template <int Tokens>
+constexpr std::size_t kFetchAhead = HWY_TARGET <= HWY_AVX3 ? 1024 : kStreams<Tokens> < 8 ? 512 : 0;
 
 HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
 HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
@@ -147,8 +149,8 @@ HWY_NOINLINE void stream_rows(const Matmul& job, std::uint32_t output, std::uint
     }
     for (std::uint32_t tile = 0; tile < tiles; ++tile) {
       const W* at = w + tile * kTile;
-      if constexpr (kCount < 8) {
-        for (int s = 0; s < kCount; ++s) fetch(at + s * apart + kFetchAhead / sizeof(W), kTile * sizeof(W));
+      if constexpr (kFetchAhead<Tokens> > 0) {
+        for (int s = 0; s < kCount; ++s) fetch(at + s * apart + kFetchAhead<Tokens> / sizeof(W), kTile * sizeof(W));
       }
       add_tile<kCount, Tokens>(at, apart, job.x + tile * kTile, job.x_stride, sums);
     }
@@ -406,12 +408,14 @@ void LoadRow(const Matrix& matrix, std::size_t row, float* out) {
   const std::size_t count = matrix.inputs;
   if (matrix.quantised()) return load_panel_row(matrix, row, out);
   if (matrix.type == TensorType::kF32) {
-    const float* in = reinterpret_cast<const float*>(matrix.data) + row * matrix.row_stride;
-    for (std::size_t i = 0; i < count; ++i) out[i] = in[i];
-  } else {
-    const auto* in = reinterpret_cast<const hwy::float16_t*>(matrix.data) + row * matrix.row_stride;
-    for (std::size_t i = 0; i < count; ++i) out[i] = to_float(in[i]);
+    std::memcpy(out, reinterpret_cast<const float*>(matrix.data) + row * matrix.row_stride, count * sizeof(float));
+    return;
   }
+  const D d;
+  const auto* in = reinterpret_cast<const hwy::float16_t*>(matrix.data) + row * matrix.row_stride;
+  std::size_t i = 0;
+  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) hn::StoreU(load_weights(d, in + i), d, out + i);
+  for (; i < count; ++i) out[i] = to_float(in[i]);
 }
 
 }  // namespace elrt::kernels::HWY_NAMESPACE

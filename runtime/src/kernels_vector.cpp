@@ -51,18 +51,44 @@ void ScaleShift(float* x, const float* weight, const float* bias, std::size_t co
   for (std::size_t i = 0; i < count; ++i) x[i] = x[i] * weight[i] + bias[i];
 }
 
-void LayerNorm(float* x, const float* weight, const float* bias, float epsilon, std::size_t count) {
+// The sums of Rows rows hide the latency of each other's additions.
+template <int Rows>
+HWY_INLINE void layer_norm_rows(float* x, std::size_t stride, const float* weight, const float* bias, float epsilon, std::size_t count) {
   const D d;
-  const std::size_t lanes = hn::Lanes(d);
-  V sums = hn::Zero(d);
-  std::size_t i = 0;
-  for (; i + lanes <= count; i += lanes) sums = hn::Add(sums, hn::LoadU(d, x + i));
-  float mean = hn::GetLane(hn::SumOfLanes(d, sums));
-  for (; i < count; ++i) mean += x[i];
-  mean /= static_cast<float>(count);
-  for (i = 0; i < count; ++i) x[i] -= mean;
-  const float factor = 1.0f / std::sqrt(dot(x, x, count) / static_cast<float>(count) + epsilon);
-  for (i = 0; i < count; ++i) x[i] = x[i] * factor * weight[i] + bias[i];
+  const std::size_t lanes = hn::Lanes(d), whole = count / lanes * lanes;
+  const float share = 1.0f / static_cast<float>(count);
+  V sums[Rows], squares[Rows];
+  for (int r = 0; r < Rows; ++r) sums[r] = squares[r] = hn::Zero(d);
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    for (int r = 0; r < Rows; ++r) sums[r] = hn::Add(sums[r], hn::LoadU(d, x + r * stride + i));
+  }
+  float means[Rows], factors[Rows];
+  for (int r = 0; r < Rows; ++r) {
+    float sum = hn::GetLane(hn::SumOfLanes(d, sums[r]));
+    for (std::size_t i = whole; i < count; ++i) sum += x[r * stride + i];
+    means[r] = sum * share;
+  }
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    for (int r = 0; r < Rows; ++r) {
+      const V centred = hn::Sub(hn::LoadU(d, x + r * stride + i), hn::Set(d, means[r]));
+      squares[r] = hn::MulAdd(centred, centred, squares[r]);
+    }
+  }
+  for (int r = 0; r < Rows; ++r) {
+    float sum = hn::GetLane(hn::SumOfLanes(d, squares[r]));
+    for (std::size_t i = whole; i < count; ++i) sum += (x[r * stride + i] - means[r]) * (x[r * stride + i] - means[r]);
+    factors[r] = 1.0f / std::sqrt(sum * share + epsilon);
+  }
+  for (int r = 0; r < Rows; ++r) {
+    float* row = x + r * stride;
+    for (std::size_t i = 0; i < count; ++i) row[i] = (row[i] - means[r]) * factors[r] * weight[i] + bias[i];
+  }
+}
+
+void LayerNorm(float* x, std::size_t stride, std::size_t rows, const float* weight, const float* bias, float epsilon, std::size_t count) {
+  constexpr int kAtOnce = 4;
+  for (; rows >= kAtOnce; rows -= kAtOnce, x += kAtOnce * stride) layer_norm_rows<kAtOnce>(x, stride, weight, bias, epsilon, count);
+  for (; rows > 0; --rows, x += stride) layer_norm_rows<1>(x, stride, weight, bias, epsilon, count);
 }
 
 void RotateHalves(float* head, const float* cosines, const float* sines, std::size_t half) {
@@ -94,8 +120,8 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t co
 void silu_multiply(float* gate, const float* up, std::size_t count) { HWY_DYNAMIC_DISPATCH(SiluMultiply)(gate, up, count); }
 void relu(float* x, std::size_t count) { HWY_DYNAMIC_DISPATCH(Relu)(x, count); }
 void scale_shift(float* x, const float* weight, const float* bias, std::size_t count) { HWY_DYNAMIC_DISPATCH(ScaleShift)(x, weight, bias, count); }
-void layer_norm(float* x, const float* weight, const float* bias, float epsilon, std::size_t count) {
-  HWY_DYNAMIC_DISPATCH(LayerNorm)(x, weight, bias, epsilon, count);
+void layer_norm(float* x, std::size_t stride, std::size_t rows, const float* weight, const float* bias, float epsilon, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(LayerNorm)(x, stride, rows, weight, bias, epsilon, count);
 }
 void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half) {
   HWY_DYNAMIC_DISPATCH(RotateHalves)(head, cosines, sines, half);

@@ -17,6 +17,12 @@ void affine(const TlmDense& dense, Activations& x, Activations& y, std::size_t b
 // Queries whose scores are computed together: their rows stay in the first-level cache.
 constexpr std::size_t kQueries = 12;
 
+constexpr std::size_t kSide = format::kColumnOutputs;
+
+// Of a head's values, side by side: no more than it has, so that they stay in the first-level cache too.
+std::size_t value_columns(std::size_t dim) { return std::min(kSide, (dim + 7) / 8 * 8); }
+std::size_t value_room(std::size_t dim) { return (dim + kSide - 1) / kSide * value_columns(dim); }
+
 }  // namespace
 
 void TlmForward::reserve(std::size_t tokens) {
@@ -26,7 +32,7 @@ void TlmForward::reserve(std::size_t tokens) {
   for (Activations* a : {&inner_, &query_in_, &q_, &k_, &v_, &attended_, &y_}) a->allocate(tokens, s.inner);
   neurons_.allocate(tokens, s.ffn);
   keys_.resize(kernels::padded(tokens) * s.inner);
-  values_.resize(tokens * s.heads * kernels::padded(s.inner / s.heads));
+  values_.resize(tokens * s.heads * value_room(s.inner / s.heads));
   for (auto& scores : scores_) scores.resize(kQueries * kernels::padded(tokens));
   reserved_ = tokens;
 }
@@ -47,10 +53,8 @@ void TlmForward::for_blocks(std::size_t tokens, const Body& body) {
 }
 
 void TlmForward::normalise(const TlmNorm& norm, float epsilon, Activations& x, std::size_t begin, std::size_t count, std::size_t width) const {
-  for (std::size_t t = begin; t < begin + count; ++t) {
-    if (model_.shape.layer_norm) kernels::layer_norm(x.row(t), norm.weight, norm.bias, epsilon, width);
-    else kernels::scale_shift(x.row(t), norm.weight, norm.bias, width);
-  }
+  if (model_.shape.layer_norm) return kernels::layer_norm(x.row(begin), x.stride, count, norm.weight, norm.bias, epsilon, width);
+  for (std::size_t t = begin; t < begin + count; ++t) kernels::scale_shift(x.row(t), norm.weight, norm.bias, width);
 }
 
 void TlmForward::embed(const TlmRow& row, Activations& x) {
@@ -63,7 +67,8 @@ void TlmForward::embed(const TlmRow& row, Activations& x) {
     kernels::load_row(id < s.vocab ? model_.tokens : model_.slos, id < s.vocab ? id : id - s.vocab, out);
   };
   for_blocks(tokens, [&](std::size_t begin, std::size_t count, std::size_t) {
-    std::vector<float> position(s.hidden), segment(s.hidden);
+    std::vector<float> position(s.hidden), segments(kTlmSegments * s.hidden);
+    for (std::size_t i = 0; i < kTlmSegments; ++i) kernels::load_row(model_.segments, i, segments.data() + i * s.hidden);
     for (std::size_t t = begin; t < begin + count; ++t) {
       float* words = s.transforms_words() ? words_.row(t) : x.row(t);
       load(t, words + (s.trigram_input ? width : 0));
@@ -76,7 +81,7 @@ void TlmForward::embed(const TlmRow& row, Activations& x) {
     if (s.transforms_words()) affine(model_.embedding, words_, x, begin, count);
     for (std::size_t t = begin; t < begin + count; ++t) {
       kernels::load_row(model_.positions, t, position.data());
-      kernels::load_row(model_.segments, row.segments[t], segment.data());
+      const float* segment = segments.data() + row.segments[t] * s.hidden;
       for (std::size_t i = 0; i < s.hidden; ++i) x.row(t)[i] += position[i] + segment[i];
     }
     normalise(model_.embedding.norm, format::kTlmInnerNormEpsilon, x, begin, count, s.hidden);
@@ -122,12 +127,11 @@ void TlmForward::project(const TlmLayer& layer, Activations& x, std::size_t begi
 }
 
 void TlmForward::store_key_and_value(std::size_t token, std::size_t tokens) {
-  constexpr std::size_t kSide = format::kColumnOutputs;
   const std::size_t heads = model_.shape.heads, dim = model_.shape.inner / heads;
   for (std::size_t head = 0; head < heads; ++head) {
     float* key = keys_.data() + (head * kernels::padded(tokens) + token / kSide * kSide) * dim + token % kSide;
     for (std::size_t i = 0; i < dim; ++i) key[i * kSide] = k_.row(token)[head * dim + i];
-    float* value = values_.data() + head * tokens * kernels::padded(dim) + token * kSide;
+    float* value = values_.data() + head * tokens * value_room(dim) + token * value_columns(dim);
     for (std::size_t i = 0; i < dim; i += kSide) std::copy_n(v_.row(token) + head * dim + i, std::min(kSide, dim - i), value + i * tokens);
   }
 }
@@ -146,9 +150,10 @@ void TlmForward::attend(std::size_t begin, std::size_t count, std::size_t tokens
   mix.x = scores;
   score.y_stride = mix.x_stride = stride;
   mix.y_stride = attended_.stride;
+  mix.columns = static_cast<std::uint32_t>(value_columns(dim));
   for (std::size_t head = 0; head < heads; ++head) {
     score.weights = reinterpret_cast<const std::byte*>(keys_.data() + head * stride * dim);
-    mix.weights = reinterpret_cast<const std::byte*>(values_.data() + head * tokens * kernels::padded(dim));
+    mix.weights = reinterpret_cast<const std::byte*>(values_.data() + head * tokens * value_room(dim));
     for (std::size_t first = begin; first < begin + count; first += kQueries) {
       score.tokens = mix.tokens = static_cast<std::uint32_t>(std::min(kQueries, begin + count - first));
       score.x = q_.row(first) + head * dim;

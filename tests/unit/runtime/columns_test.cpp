@@ -1,4 +1,4 @@
-// Products with matrices in columns, and softmax, against plain double loops, on every instruction set that this processor has.
+// Products with matrices in columns, layer normalisation and softmax, against plain double loops, on every instruction set that this processor has.
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -22,7 +22,7 @@ namespace {
 constexpr float kUntouched = 12345;
 
 struct Case {
-  std::uint32_t outputs, inputs, tokens;
+  std::uint32_t outputs, inputs, tokens, side;  // side: columns that lie side by side
   TensorType type;
   bool accumulate, has_bias;
   std::vector<float> weights, x, bias;  // weights [outputs][inputs], x [tokens][inputs + 5]
@@ -32,6 +32,7 @@ struct Case {
     const auto integer = [&](std::uint32_t low, std::uint32_t high) { return std::uniform_int_distribution<std::uint32_t>(low, high)(random); };
     std::uniform_real_distribution<float> real(-2, 2);
     outputs = integer(1, 140), inputs = integer(1, 200), tokens = integer(1, 40);
+    side = outputs <= 32 && integer(0, 1) == 0 ? (outputs + 7) / 8 * 8 : 32;
     type = integer(0, 1) == 0 ? TensorType::kF32 : TensorType::kF16;
     accumulate = integer(0, 1) == 0, has_bias = integer(0, 1) == 0;
     weights.resize(std::size_t{outputs} * inputs);
@@ -41,9 +42,9 @@ struct Case {
       for (float& value : *values) value = real(random);
     }
     const std::size_t size = type == TensorType::kF32 ? 4 : 2;
-    columns.assign((outputs + 31) / 32 * std::size_t{inputs} * 32 * size, 0);
+    columns.assign((outputs + side - 1) / side * std::size_t{inputs} * side * size, 0);
     for (std::size_t o = 0; o < outputs; ++o) {
-      for (std::size_t i = 0; i < inputs; ++i) put(((o / 32 * inputs + i) * 32 + o % 32) * size, weights[o * inputs + i]);
+      for (std::size_t i = 0; i < inputs; ++i) put(((o / side * inputs + i) * side + o % side) * size, weights[o * inputs + i]);
     }
   }
 
@@ -64,7 +65,7 @@ struct Case {
     std::vector<float> y(std::size_t{count} * (outputs + 1), 0.5f);
     for (std::uint32_t t = 0; t < count; ++t) y[t * (outputs + 1) + outputs] = kUntouched;
     kernels::multiply_columns({reinterpret_cast<const std::byte*>(columns.data()), type, outputs, inputs, &x[first * stride()], stride(), y.data(),
-                               outputs + 1, count, accumulate, has_bias ? bias.data() : nullptr});
+                               outputs + 1, count, accumulate, has_bias ? bias.data() : nullptr, side});
     return y;
   }
 
@@ -104,6 +105,37 @@ TEST_CASE("products in columns equal a plain double loop, and no bit depends on 
       if (!fused) return;
       if (fused_bits.empty()) fused_bits = whole;
       CHECK(whole == fused_bits);
+    });
+  }
+}
+
+TEST_CASE("layer normalisation equals a plain double loop, and no bit of a row depends on the rows beside it", "[runtime][unit]") {
+  constexpr float kEpsilon = 1e-6f;
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> real(-2, 3);
+  for (const std::size_t count : {1, 7, 24, 32, 64, 67}) {
+    const std::size_t rows = 11, stride = count + 3;
+    std::vector<float> x(rows * stride), weight(count), bias(count);
+    for (auto* values : {&x, &weight, &bias}) {
+      for (float& value : *values) value = real(random);
+    }
+    for_each_target([&](const std::string& target, bool) {
+      INFO(target << ", " << count << " values");
+      std::vector<float> all = x;
+      kernels::layer_norm(all.data(), stride, rows, weight.data(), bias.data(), kEpsilon, count);
+      for (std::size_t r = 0; r < rows; ++r) {
+        double mean = 0, variance = 0, worst = 0;
+        for (std::size_t i = 0; i < count; ++i) mean += static_cast<double>(x[r * stride + i]) / static_cast<double>(count);
+        for (std::size_t i = 0; i < count; ++i) variance += std::pow(x[r * stride + i] - mean, 2) / static_cast<double>(count);
+        for (std::size_t i = 0; i < count; ++i) {
+          const double exact = (x[r * stride + i] - mean) / std::sqrt(variance + kEpsilon) * weight[i] + bias[i];
+          worst = std::max(worst, std::abs(all[r * stride + i] - exact));
+        }
+        CHECK(worst <= (count == 1 ? 1e-3 : 1e-5));  // of one value all is rounding, over sqrt(epsilon)
+        std::vector<float> alone(x.begin() + static_cast<std::ptrdiff_t>(r * stride), x.begin() + static_cast<std::ptrdiff_t>((r + 1) * stride));
+        kernels::layer_norm(alone.data(), stride, 1, weight.data(), bias.data(), kEpsilon, count);
+        CHECK(std::equal(alone.begin(), alone.end(), all.begin() + static_cast<std::ptrdiff_t>(r * stride)));  // what lies behind a row included
+      }
     });
   }
 }
