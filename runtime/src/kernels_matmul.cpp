@@ -164,7 +164,7 @@ HWY_NOINLINE void stream_rows(const Matmul& job, std::uint32_t output, std::uint
 }
 
 // Few tokens, tiled: of kTilesAtOnce tiles, as many streams, the rows one after the other; their sums wait in the first-level cache.
-constexpr int kTilesAtOnce = 4;
+constexpr int kTilesAtOnce = 8;
 
 template <int Tiles, int Tokens, typename W>
 HWY_INLINE void add_tiles(const Matmul& job, std::uint32_t first, const W* w, std::uint32_t rows, V (*sums)[Tokens]) {
