@@ -22,23 +22,28 @@ std::uint32_t stretch_rows(const kernels::Matmul& job, std::size_t threads) {
 
 }  // namespace
 
-Forward::Forward(const Model& model, ThreadPool& pool, std::size_t batch)
-    : model_(model), pool_(pool), scores_(pool.threads()) {
-  const ModelShape& shape = model.shape;
+Forward::Forward(const Model& model, ThreadPool& pool) : model_(model), pool_(pool), scores_(pool.threads()) {}
+
+// Room for so many tokens. It grows with the batches that come: all of a long batch's would be many megabytes to clear before a first token.
+void Forward::reserve(std::size_t batch) {
+  if (batch <= reserved_) return;
+  const ModelShape& shape = model_.shape;
   const std::size_t q_width = std::size_t{shape.heads} * shape.head_dim, kv_width = std::size_t{shape.kv_heads} * shape.head_dim;
   for (Activations* a : {&x_, &h_, &head_in_}) a->allocate(batch, shape.hidden);
   for (Activations* a : {&q_, &attended_}) a->allocate(batch, q_width);
   for (Activations* a : {&k_, &v_}) a->allocate(batch, kv_width);
   for (Activations* a : {&gate_, &up_}) a->allocate(batch, shape.ffn);
   std::size_t rank = 0;
-  for (const LevelData& level : model.levels) rank = std::max<std::size_t>(rank, level.adapter_rank);
+  for (const LevelData& level : model_.levels) rank = std::max<std::size_t>(rank, level.adapter_rank);
   for (Activations& a : low_rank_) a.allocate(batch, rank);
-  if (model.quantised) quantised_.allocate(batch, std::max({shape.hidden, shape.ffn, static_cast<std::uint32_t>(q_width)}));
+  if (model_.quantised) quantised_.allocate(batch, std::max({shape.hidden, shape.ffn, static_cast<std::uint32_t>(q_width)}));
   cosines_.resize(batch * (shape.head_dim / 2));
   sines_.resize(cosines_.size());
+  reserved_ = batch;
 }
 
 void Forward::run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first, std::size_t answers) {
+  reserve(tokens.size());
   tokens_ = tokens.size();
   answers_ = answers;
   dropped_ = 0;

@@ -16,10 +16,9 @@ namespace elrt {
 
 class Forward {
  public:
-  // Scratch for up to `batch` tokens.
-  Forward(const Model& model, ThreadPool& pool, std::size_t batch);
+  Forward(const Model& model, ThreadPool& pool);
 
-  // Reads `tokens` (at most the batch) at positions first.. and appends their keys and values to the cache, which holds
+  // Reads `tokens` at positions first.. and appends their keys and values to the cache, which holds
   // room for them. Leaves the hidden states of the last `answers` tokens for logits(): of the others the last layer makes keys and values alone.
   void run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first, std::size_t answers);
 
@@ -35,6 +34,7 @@ class Forward {
     const float* bias;
     bool accumulate;
   };
+  void reserve(std::size_t batch);
   // Projections that read the same x run as one parallel loop with their adapters' first matrices; the second ones as one more.
   void project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections);
   void multiply(std::span<const kernels::Matmul> jobs);
@@ -51,9 +51,10 @@ class Forward {
 
   const Model& model_;
   ThreadPool& pool_;
-  std::size_t tokens_ = 0;   // of the current batch
-  std::size_t answers_ = 0;  // of them those whose hidden states are wanted
-  std::size_t dropped_ = 0;  // of the batch's first tokens, behind keep_last()
+  std::size_t reserved_ = 0;  // tokens that the scratch has room for
+  std::size_t tokens_ = 0;    // of the current batch
+  std::size_t answers_ = 0;   // of them those whose hidden states are wanted
+  std::size_t dropped_ = 0;   // of the batch's first tokens, behind keep_last()
   Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
   QuantisedRows quantised_;                   // of what the running products read
   std::vector<float> cosines_, sines_;        // [token][head_dim / 2]

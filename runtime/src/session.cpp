@@ -64,7 +64,7 @@ struct Session::Impl {
   Impl(std::shared_ptr<const Model> m, std::size_t level, std::uint32_t context_tokens, const SessionOptions& options)
       : model(std::move(m)), view(*model, level, options.use_adapter), context(context_tokens),
         batch(std::min(resolve_batch(options.batch_tokens, model->shape), context_tokens)), pool(resolve_threads(options.threads)), cache(model->shape, options.kv_type),
-        pass(*model, pool, batch), use_adapter(options.use_adapter) {}
+        pass(*model, pool), use_adapter(options.use_adapter) {}
 
   Result<void> check(std::span<const TokenId> added, std::span<const std::uint32_t> rows) const;
   Result<LevelView> view_of(std::uint32_t level) const;
