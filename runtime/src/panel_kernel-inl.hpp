@@ -29,10 +29,22 @@ struct Inputs {
   HWY_INLINE const BlockFactors& of(std::size_t token, std::size_t block) const { return factors[token * factor_stride + block]; }
 };
 
-// Adds one block to Vectors x Tokens sums; `vector` is the first of the panel's vectors.
+// In a register from here on, where the compiler would load it as late as it is used.
+HWY_INLINE VF loaded_now(VF value) {
+#if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86
+  asm volatile("" : "+v"(value.raw));
+#endif
+  return value;
+}
+
+// Adds one block to Vectors x Tokens sums; `vector` is the first of the panel's vectors. One token waits for the memory alone: its weights are read
+// in the order in which they lie, the scales first, which is what prefetchers follow.
 template <int Vectors, int Tokens, typename Weights>
 HWY_INLINE void add_block(const Weights weights, std::size_t vector, const Inputs& x, std::size_t block, VF (*sums)[Tokens]) {
   using Dot = typename Weights::Dot;
+  constexpr bool kScalesFirst = Tokens == 1;
+  VF scales[Vectors];
+  for (int v = 0; kScalesFirst && v < Vectors; ++v) scales[v] = loaded_now(weights.scales(vector + v));
   typename Dot::Sum dots[Vectors][Tokens];
   for (int t = 0; t < Tokens; ++t) {
     const VI start = hn::Set(DI(), Weights::start(x.of(t, block)));
@@ -43,16 +55,16 @@ HWY_INLINE void add_block(const Weights weights, std::size_t vector, const Input
     for (int v = 0; v < Vectors; ++v) weights.load(vector + v, group, w[v]);
     for (int t = 0; t < Tokens; ++t) {
       for (int half = 0; half < 2; ++half) {
-        const VI inputs = x.group(t, block, group + 4 * half);
+        const VI inputs = x.group(t, block, Weights::group_of(group, half));
         for (int v = 0; v < Vectors; ++v) dots[v][t] = Dot::add(dots[v][t], w[v][half], inputs);
       }
     }
   }
   for (int v = 0; v < Vectors; ++v) {
-    const VF scales = weights.scales(vector + v);
+    if (!kScalesFirst) scales[v] = weights.scales(vector + v);
     for (int t = 0; t < Tokens; ++t) {
       const VI sum = Dot::end(dots[v][t], hn::Set(DI(), Weights::start(x.of(t, block))));
-      const VF factor = hn::Mul(scales, hn::Set(DF(), x.of(t, block).scale));
+      const VF factor = hn::Mul(scales[v], hn::Set(DF(), x.of(t, block).scale));
       sums[v][t] = hn::MulAdd(hn::ConvertTo(DF(), sum), factor, sums[v][t]);
     }
   }

@@ -1,8 +1,9 @@
 // Where the panel kernels take their weights from: the file's Q8_0 and Q4_0 panels (format.h, LAYOUT), or panels that prepare()
 // unpacked so that many tokens share the work. Included once per target behind byte_dot-inl.hpp.
 //
-// Dot multiplies them. load(vector, group, w) gives the weight bytes of one vector of outputs and of input groups `group` and `group` + 4,
-// as Dot takes them; scales(vector) that vector's scales. `vector` counts vectors of outputs within the panel.
+// Dot multiplies them. load(vector, group, w) gives the weight bytes of one vector of outputs and of the two input groups group_of(group, 0) and
+// group_of(group, 1), as Dot takes them: `group` of 0 to 3 in turn are the panel's bytes in ascending order. scales(vector) gives that vector's
+// scales. `vector` counts vectors of outputs within the panel.
 
 using DF = hn::CappedTag<float, 16>;
 using VF = hn::Vec<DF>;
@@ -37,9 +38,10 @@ struct Q8Panel {
   HWY_INLINE VF scales(std::size_t vector) const { return load_scales(data, vector); }
   HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2]) const {
     const std::uint8_t* p = data + format::kPanelScaleBytes + vector * 4 * lanes();
-    w[0] = from_stored(load_bytes(p + group * kGroupBytes));
-    w[1] = from_stored(load_bytes(p + (group + 4) * kGroupBytes));
+    w[0] = from_stored(load_bytes(p + group_of(group, 0) * kGroupBytes));
+    w[1] = from_stored(load_bytes(p + group_of(group, 1) * kGroupBytes));
   }
+  static HWY_INLINE std::size_t group_of(std::size_t group, std::size_t half) { return 2 * group + half; }
 };
 
 struct Q4Panel {
@@ -53,6 +55,7 @@ struct Q4Panel {
     w[0] = low_halves(bytes);
     w[1] = high_halves(bytes);
   }
+  static HWY_INLINE std::size_t group_of(std::size_t group, std::size_t half) { return group + 4 * half; }
 };
 
 // A panel of type File, unpacked: float scales and [group][output][4] bytes.
@@ -69,9 +72,10 @@ struct PreparedPanel {
   HWY_INLINE VF scales(std::size_t vector) const { return hn::Load(DF(), data->scales + vector * lanes()); }
   HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2]) const {
     const std::uint8_t* p = data->bytes + vector * 4 * lanes();
-    w[0] = load_bytes(p + group * kGroupBytes);
-    w[1] = load_bytes(p + (group + 4) * kGroupBytes);
+    w[0] = load_bytes(p + group_of(group, 0) * kGroupBytes);
+    w[1] = load_bytes(p + group_of(group, 1) * kGroupBytes);
   }
+  static HWY_INLINE std::size_t group_of(std::size_t group, std::size_t half) { return File::group_of(group, half); }
 };
 
 template <typename File>
@@ -82,8 +86,8 @@ HWY_INLINE void prepare(File file, typename PreparedPanel<File>::Storage& out) {
       VI w[2];
       file.load(vector, group, w);
       std::uint8_t* p = out.bytes + vector * 4 * lanes();
-      hn::StoreU(w[0], DI(), reinterpret_cast<std::int32_t*>(p + group * kGroupBytes));
-      hn::StoreU(w[1], DI(), reinterpret_cast<std::int32_t*>(p + (group + 4) * kGroupBytes));
+      hn::StoreU(w[0], DI(), reinterpret_cast<std::int32_t*>(p + File::group_of(group, 0) * kGroupBytes));
+      hn::StoreU(w[1], DI(), reinterpret_cast<std::int32_t*>(p + File::group_of(group, 1) * kGroupBytes));
     }
   }
 }
