@@ -21,14 +21,15 @@ using V = hn::Vec<D>;
 
 constexpr float kLargestHalf = 65504;
 
-// What a half cannot hold is kept at its largest; a NaN stays one, so that damage is seen (x86's Max and Min give their second operand then).
+// What a half cannot hold is kept at its largest; a NaN stays one, so that damage is seen.
 HWY_INLINE void to_halves(const float* x, std::size_t count, std::uint16_t* out) {
   const D d;
   const hn::Rebind<hwy::float16_t, D> dh;
   std::size_t i = 0;
   for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
-    const V value = hn::Min(hn::Set(d, kLargestHalf), hn::Max(hn::Set(d, -kLargestHalf), hn::LoadU(d, x + i)));
-    hn::StoreU(hn::DemoteTo(dh, value), dh, reinterpret_cast<hwy::float16_t*>(out) + i);
+    const V value = hn::LoadU(d, x + i), held = hn::Min(hn::Set(d, kLargestHalf), hn::Max(hn::Set(d, -kLargestHalf), value));
+    const V seen = hn::IfThenElse(hn::IsNaN(value), value, held);  // of a NaN and a number, minima and maxima of some processors are the number
+    hn::StoreU(hn::DemoteTo(dh, seen), dh, reinterpret_cast<hwy::float16_t*>(out) + i);
   }
   for (; i < count; ++i) out[i] = half_from_float(x[i] > kLargestHalf ? kLargestHalf : x[i] < -kLargestHalf ? -kLargestHalf : x[i]);
 }

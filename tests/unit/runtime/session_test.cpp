@@ -119,7 +119,8 @@ TEST_CASE("session logits equal a plain double forward pass at every level", "[r
     for (const std::uint32_t level : shape.levels) {
       Session s = session(artifact, options(level));
       INFO("shape " << index << ", level " << level);
-      CHECK(worst_error(all_logits(s, tokens), model.reference(tokens, level)) < 2e-6);
+      // Float32 rounding alone: 1.6e-6 at most with sums of eight and sixteen lanes, 2.5e-6 with those of four (NEON, SSE), which are longer.
+      CHECK(worst_error(all_logits(s, tokens), model.reference(tokens, level)) < 3e-6);
     }
     ++index;
   }
