@@ -198,6 +198,12 @@ TEST_CASE("a session that meets the memory limit says so and goes on", "[runtime
   rlimit tight = old;
   tight.rlim_cur = pages * 4096 + (32u << 20);  // the cache of a million tokens takes 384 MiB
   REQUIRE(setrlimit(RLIMIT_AS, &tight) == 0);
+  rlimit set{};
+  REQUIRE(getrlimit(RLIMIT_AS, &set) == 0);
+  if (set.rlim_cur != tight.rlim_cur) {  // an emulator takes the limit and leaves it at that: a million tokens would be read
+    WARN("skipped: address space cannot be limited here");
+    return;
+  }
   const auto failed = session.forward(std::span(many).first(many.size() - 10));
   REQUIRE(setrlimit(RLIMIT_AS, &old) == 0);
   REQUIRE_FALSE(failed);
