@@ -109,6 +109,21 @@ double block_operations(const elrt::Artifact& artifact, const elrt::LevelInfo& l
 
 double head_operations(const elrt::Artifact& artifact) { return 2.0 * artifact.shape().vocab * artifact.shape().hidden; }
 
+AdapterCost measure_adapter_cost(elrt::Session& with, elrt::Session& without, std::span<const elrt::TokenId> tokens, std::uint32_t prompt_tokens,
+                                 std::uint32_t repeats) {
+  measure_speeds(without, tokens, prompt_tokens);  // memory of its own is touched outside the measured runs
+  std::vector<double> prefill, decode;
+  for (std::uint32_t i = 0; i < repeats; ++i) {
+    const bool plain_first = i % 2 == 0;
+    const Speeds first = measure_speeds(plain_first ? without : with, tokens, prompt_tokens);
+    const Speeds second = measure_speeds(plain_first ? with : without, tokens, prompt_tokens);
+    const Speeds &plain = plain_first ? first : second, &adapted = plain_first ? second : first;
+    prefill.push_back(plain.prefill_tokens_per_s / adapted.prefill_tokens_per_s - 1);
+    decode.push_back(plain.decode_tokens_per_s / adapted.decode_tokens_per_s - 1);
+  }
+  return {median(prefill), median(decode)};
+}
+
 Drafting measure_drafting(elrt::Session& session, const elrt::Tokenizer& tokenizer, std::uint32_t draft_level, const DraftingSetting& setting) {
   elrt::GenerateOptions plain;
   plain.max_tokens = setting.gen_tokens;

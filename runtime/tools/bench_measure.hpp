@@ -43,6 +43,14 @@ double block_operations(const elrt::Artifact& artifact, const elrt::LevelInfo& l
 // ... and of one row of logits.
 double head_operations(const elrt::Artifact& artifact);
 
+// What a level's adapter adds to a token's time, as a share of the time without it (0.05: a twentieth more); medians over pairs of runs.
+struct AdapterCost {
+  double prefill = 0, decode = 0;
+};
+// Both sessions stand at the level; `without` was opened with `use_adapter = false`.
+AdapterCost measure_adapter_cost(elrt::Session& with, elrt::Session& without, std::span<const elrt::TokenId> tokens, std::uint32_t prompt_tokens,
+                                 std::uint32_t repeats);
+
 // Greedy generation with and without a draft level, in turns.
 struct Drafting {
   std::uint32_t level = 0, draft_level = 0;

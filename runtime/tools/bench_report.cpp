@@ -28,6 +28,14 @@ nlohmann::json to_json(const StartUp& start, const std::string& file) {
   return {{"file", file}, {"open_ms", start.open_ms}, {"tokenizer_ms", start.tokenizer_ms}, {"session_ms", start.session_ms}, {"first_token_ms", start.first_token_ms}, {"total_ms", start.total_ms}};
 }
 
+nlohmann::json to_json(const AdapterCost& cost, const LevelBench& bench) {
+  return {{"file", bench.file},
+          {"level", bench.info.level},
+          {"rank", bench.info.adapter_rank},
+          {"added_prefill_share", cost.prefill},
+          {"added_decode_share", cost.decode}};
+}
+
 nlohmann::json to_json(const Drafting& drafting, const std::string& file) {
   return {{"file", file},
           {"level", drafting.level},
@@ -54,6 +62,10 @@ void print_bench_table(const nlohmann::json& result) {
     std::printf("%s: first token %.1f ms after the file's name (open %.2f, tokenizer %.2f, session %.2f, one token over newly mapped pages %.1f)\n",
                 start["file"].get<std::string>().c_str(), number(start, "total_ms"), number(start, "open_ms"), number(start, "tokenizer_ms"),
                 number(start, "session_ms"), number(start, "first_token_ms"));
+  }
+  for (const auto& cost : result["adapters"]) {
+    std::printf("level %.0f: its adapter of rank %.0f adds %.1f %% to a prompt's time and %.1f %% to a token's\n", number(cost, "level"),
+                number(cost, "rank"), 100 * number(cost, "added_prefill_share"), 100 * number(cost, "added_decode_share"));
   }
   for (const auto& drafting : result["drafting"]) {
     std::printf("level %.0f, drafts of level %.0f: %.1f instead of %.1f tokens/s (%.2fx), %.0f of %.0f guesses accepted\n", number(drafting, "level"),

@@ -20,6 +20,7 @@ struct LevelBench {
 // type that is multiplied (bytes for quantised weights, else floats).
 nlohmann::json to_json(const LevelBench& bench, const elrt::MachineLimits& limits, std::uint32_t prompt_tokens);
 nlohmann::json to_json(const StartUp& start, const std::string& file);
+nlohmann::json to_json(const AdapterCost& cost, const LevelBench& bench);
 nlohmann::json to_json(const Drafting& drafting, const std::string& file);
 
 void print_bench_table(const nlohmann::json& result);

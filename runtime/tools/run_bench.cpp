@@ -15,7 +15,7 @@ struct BenchCommand {
   std::uint32_t threads = 0, prompt_tokens = 512, gen_tokens = 64, repeats = 5, draft_tokens = elrt::SpeculationOptions{}.draft_tokens;
   std::string prompt;
   elrt::KvType kv_type = elrt::KvType::kF32;
-  bool json = false, reclaim = false, prompt_given = false, gen_given = false;
+  bool json = false, reclaim = false, adapter_cost = false, prompt_given = false, gen_given = false;
 };
 
 // The type of the blocks' matrices, in lower case.
@@ -63,6 +63,18 @@ void bench_drafting(const BenchCommand& command, const elrt::Artifact& artifact,
   }
 }
 
+void bench_adapters(const BenchCommand& command, const elrt::Artifact& artifact, elrt::SessionOptions options, elrt::Session& session,
+                    const std::vector<LevelBench>& benches, std::span<const elrt::TokenId> tokens, nlohmann::json& result) {
+  options.use_adapter = false;
+  auto plain = take(elrt::Session::create(artifact, options));
+  for (const LevelBench& bench : benches) {
+    if (bench.info.adapter_rank == 0) continue;
+    take(session.set_level(bench.info.level));
+    take(plain.set_level(bench.info.level));
+    result["adapters"].push_back(to_json(measure_adapter_cost(session, plain, tokens, command.prompt_tokens, command.repeats), bench));
+  }
+}
+
 std::vector<LevelBench> levels_of(const BenchCommand& command, const elrt::Artifact& artifact, const std::string& file) {
   std::vector<std::uint32_t> levels = command.levels;
   if (levels.empty()) {
@@ -107,6 +119,7 @@ void bench_file(BenchCommand command, const std::string& file, const elrt::Machi
   options.level = most;
   result["start"].push_back(to_json(measure_start(file, options, command.repeats), file));
   for (const auto& bench : benches) result["levels"].push_back(to_json(bench, limits, command.prompt_tokens));
+  if (command.adapter_cost) bench_adapters(command, artifact, options, session, benches, tokens, result);
   if (!command.draft_levels.empty()) bench_drafting(command, artifact, session, file, result);
   result["prompt_tokens"] = command.prompt_tokens;
   result["gen_tokens"] = command.gen_tokens;
@@ -124,6 +137,7 @@ void run(const BenchCommand& command) {
                            {"byte_ops_per_s", limits.byte_ops_per_s},
                            {"levels", nlohmann::json::array()},
                            {"start", nlohmann::json::array()},
+                           {"adapters", nlohmann::json::array()},
                            {"drafting", nlohmann::json::array()}};
   for (const std::string& file : command.files) bench_file(command, file, limits, result);
   command.json ? print_json(result) : print_bench_table(result);
@@ -143,6 +157,7 @@ void register_bench(CLI::App& app) {
   sub->add_option("--repeats", command->repeats, "runs per level; medians are reported")->check(CLI::Range(1u, 1000u))->capture_default_str();
   add_kv_type_option(*sub, command->kv_type);
   sub->add_flag("--reclaim", command->reclaim, "measure memory from the largest level down, giving unused pages back at each");
+  sub->add_flag("--adapter-cost", command->adapter_cost, "measure what each level's adapter adds, in turns with the level without it");
   sub->add_option("--draft-levels", command->draft_levels, "measure generation at the largest level with drafts of each of these")->delimiter(',');
   sub->add_option("--draft-tokens", command->draft_tokens, "guesses in a row at most")->check(CLI::Range(1u, elrt::kMaxDraftTokens))->capture_default_str();
   sub->add_option("--prompt", command->prompt, "the text behind which --draft-levels generates; default: random tokens");

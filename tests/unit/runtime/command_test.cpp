@@ -121,6 +121,21 @@ TEST_CASE("bench takes files of several types and measures drafting", "[runtime]
   CHECK(shown.out.find("drafts of level 20") != std::string::npos);
 }
 
+TEST_CASE("bench measures what an adapter adds, at the levels that have one", "[runtime][cli]") {
+  const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
+  const std::string command = "bench " + model.path().string() + " --gen-tokens 8 --repeats 2 --threads 1 --adapter-cost";
+  const json bench = json::parse(run(command + " --json").out);
+  REQUIRE_FALSE(bench["adapters"].empty());
+  for (const auto& cost : bench["adapters"]) {
+    CHECK(cost["rank"].get<int>() > 0);
+    CHECK(cost["level"].get<int>() < 100);
+    CHECK(cost["added_decode_share"].get<double>() > -1);
+    CHECK(cost["added_prefill_share"].get<double>() > -1);
+  }
+  CHECK(run(command).out.find("its adapter of rank") != std::string::npos);
+  CHECK(json::parse(run("bench " + model.path().string() + " --gen-tokens 8 --repeats 1 --threads 1 --json").out)["adapters"].empty());
+}
+
 TEST_CASE("cache types, drafting and cache policies are options", "[runtime][cli]") {
   const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
   const TemporaryFile text(bytes_of("ab cab c ab!"));
