@@ -157,7 +157,7 @@ elrt::LatencyTable synthetic_latency(const elrt::Artifact& artifact) {
 }
 
 elrt::LatencyTable with_tlm_latency(const elrt::LatencyTable& table) {
-  constexpr double kDecisionShare = 0.03, kScoreShare = 0.02;
+  constexpr double kDecisionShare = 0.05, kScoreShare = 0.04;  // of the full model's TTFT: what the default size takes on two cores
   elrt::LatencyData data = table.data();
   if (!data.tlm.decision_ms.empty()) return table;
   for (const double ttft : data.levels.back().ttft_ms) {

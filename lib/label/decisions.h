@@ -72,7 +72,7 @@ std::optional<DecisionLabel> decision_label(const DecisionSpace& space, std::int
 // Only the proportions matter where SLOs are ratios.
 elrt::LatencyTable synthetic_latency(const elrt::Artifact& artifact);
 
-// A table that was measured before there was a TLM gets one that takes 3 % (deciding) and 2 % (scoring) of the full model's TTFT; any other
+// A table that was measured before there was a TLM gets one that takes 5 % (deciding) and 4 % (scoring) of the full model's TTFT; any other
 // stays as it is.
 elrt::LatencyTable with_tlm_latency(const elrt::LatencyTable& table);
 

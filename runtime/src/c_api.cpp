@@ -76,12 +76,27 @@ std::filesystem::path table_of(const elrt_engine& engine, const char* path) {
   return path != nullptr ? std::filesystem::path(path) : elrt::LatencyTable::default_path(engine.artifact.path());
 }
 
+// A value that the header does not name is a caller's mistake, and no default. C allows it, so that it is read as an integer.
+template <typename Enum>
+Result<void> check_enum(const char* name, const Enum& value, Enum last) {
+  int number = 0;
+  static_assert(sizeof(number) == sizeof(value));
+  std::memcpy(&number, &value, sizeof(number));
+  if (number >= 0 && number <= static_cast<int>(last)) return {};
+  return invalid_argument(std::string(name) + " is " + std::to_string(number) + ", expected 0 to " + std::to_string(static_cast<int>(last)));
+}
+
+Result<void> check(const elrt_fallback& in) { return check_enum("the fallback", in, ELRT_FALLBACK_RANDOM); }
+Result<void> check(const elrt_slo_unit& in) { return check_enum("the objective's unit", in, ELRT_SLO_MILLISECONDS); }
+Result<void> check(const elrt_cache_policy& in) { return check_enum("the cache policy", in, ELRT_CACHE_REUSE); }
+
 elrt::Fallback convert(elrt_fallback in) { return in == ELRT_FALLBACK_RANDOM ? elrt::Fallback::kRandom : elrt::Fallback::kBest; }
 
-Result<elrt::Scheduler> open_scheduler(const elrt_engine& engine, std::uint32_t threads, const char* path, const elrt_scheduler_options& options) {
+Result<elrt::Scheduler> open_scheduler(const elrt_engine& engine, const elrt::Session& session, const char* path, const elrt_scheduler_options& options) {
+  if (auto done = check(options.fallback); !done) return done.take_failure();
   auto table = elrt::LatencyTable::read(table_of(engine, path));
   if (!table) return table.take_failure();
-  if (auto done = table->check(engine.artifact, threads); !done) return done.take_failure();
+  if (auto done = table->check(engine.artifact, session.threads(), session.kv_type()); !done) return done.take_failure();
   elrt::SchedulerOptions chosen;
   chosen.fallback = convert(options.fallback);
   chosen.seed = options.seed;
@@ -215,6 +230,7 @@ void elrt_session_destroy(elrt_session* session) { delete session; }
 elrt_status elrt_session_set_level(elrt_session* session, uint32_t level, elrt_cache_policy policy) {
   return call("set the level", [&]() -> Result<void> {
     if (session == nullptr) return invalid_argument("elrt_session_set_level: session is NULL");
+    if (auto done = check(policy); !done) return done;
     return session->session.set_level(level, policy == ELRT_CACHE_REUSE ? elrt::CachePolicy::kReuse : elrt::CachePolicy::kRecompute);
   });
 }
@@ -275,7 +291,7 @@ elrt_status elrt_scheduler_open(const elrt_engine* engine, const elrt_session* s
     if (engine == nullptr || session == nullptr || scheduler == nullptr) {
       return invalid_argument("elrt_scheduler_open: engine, session or scheduler is NULL");
     }
-    auto opened = open_scheduler(*engine, session->session.threads(), table_path, options == nullptr ? elrt_scheduler_options{} : *options);
+    auto opened = open_scheduler(*engine, session->session, table_path, options == nullptr ? elrt_scheduler_options{} : *options);
     if (!opened) return opened.take_failure();
     *scheduler = new elrt_scheduler{std::move(opened).value()};
     return {};
@@ -287,6 +303,7 @@ void elrt_scheduler_close(elrt_scheduler* scheduler) { delete scheduler; }
 elrt_status elrt_decide(elrt_scheduler* scheduler, const elrt_request* request, elrt_choice* choice) {
   return call("decide", [&]() -> Result<void> {
     if (scheduler == nullptr || request == nullptr || choice == nullptr) return invalid_argument("elrt_decide: an argument is NULL");
+    if (auto done = check(request->unit); !done) return done;
     auto made = scheduler->scheduler.decide(convert(*request));
     if (!made) return made.take_failure();
     *choice = convert(made.value());
@@ -297,6 +314,9 @@ elrt_status elrt_decide(elrt_scheduler* scheduler, const elrt_request* request, 
 elrt_status elrt_service_open(const elrt_engine* engine, const char* table_path, const elrt_service_options* options, elrt_service** service) {
   return call("open a service", [&]() -> Result<void> {
     if (engine == nullptr || service == nullptr) return invalid_argument("elrt_service_open: engine or service is NULL");
+    if (options != nullptr) {
+      if (auto done = check(options->fallback); !done) return done;
+    }
     auto table = elrt::LatencyTable::read(table_of(*engine, table_path));
     if (!table) return table.take_failure();
     auto made = elrt::Service::create(engine->artifact, std::move(table).value(), options == nullptr ? elrt::ServiceOptions{} : convert(*options));
@@ -316,6 +336,7 @@ elrt_status elrt_answer(elrt_service* service, const char* prompt, size_t prompt
     if (service == nullptr || (prompt == nullptr && prompt_bytes > 0) || objective == nullptr) {
       return invalid_argument("elrt_answer: service, prompt or objective is NULL");
     }
+    if (auto done = check(objective->unit); !done) return done;
     elrt::ServiceRequest request{{prompt, prompt_bytes}, {convert(objective->unit), objective->ttft, objective->tpot}, {}};
     if (options != nullptr) request.generate = convert(*options);
     request.question_bytes = objective->question_bytes;

@@ -171,6 +171,7 @@ Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions&
     SessionOptions session_options;
     session_options.threads = options.threads;
     session_options.context_tokens = lengths->back();
+    session_options.kv_type = options.kv_type;
     auto session = Session::create(artifact, session_options);
     if (!session) return session.take_failure();
     auto sampler = Sampler::create({});
@@ -188,6 +189,7 @@ Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions&
     data.device = device_description();
     data.threads = session->threads();
     data.repeats = options.repeats;
+    data.kv_type = options.kv_type;
     data.tokens = std::move(lengths).value();
     if (tlm) data.tlm = tlm->medians();
     return build_table(artifact, measuring, std::move(data));

@@ -34,6 +34,9 @@ Result<std::string> prompt_of(const Tokenizer& tokenizer, std::uint32_t tokens) 
     }
     auto ids = prompt_tokens(tokenizer, text);
     if (!ids) return ids.take_failure();
+    if (ids->size() <= found && text.size() > 2 * kSentences.size()) {
+      return bad_data("the artifact's tokenizer makes " + std::to_string(found) + " tokens of English text, however long; prompts cannot be measured with it");
+    }
     found = ids->size();
   }
   return text;

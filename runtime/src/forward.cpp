@@ -22,7 +22,7 @@ std::uint32_t stretch_rows(const kernels::Matmul& job, std::size_t threads) {
 
 }  // namespace
 
-Forward::Forward(const Model& model, ThreadPool& pool) : model_(model), pool_(pool), scores_(pool.threads()) {}
+Forward::Forward(const Model& model, ThreadPool& pool) : model_(model), pool_(pool), scores_(pool.threads()), scratch_(pool.threads()) {}
 
 // Room for so many tokens. It grows with the batches that come: all of a long batch's would be many megabytes to clear before a first token.
 void Forward::reserve(std::size_t batch) {
@@ -76,7 +76,7 @@ void Forward::multiply(std::span<const kernels::Matmul> jobs) {
   constexpr std::uint64_t kPieceWork = 1u << 16;
   constexpr std::uint64_t kAloneWork = 1u << 14;  // below it, waking the others costs more than they save
   std::array<std::uint32_t, 6> piece_rows{}, pieces{};
-  std::size_t total = 0;
+  std::size_t total = 0, scratch = 0;
   std::uint64_t work = 0;
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     const std::uint64_t row_work = std::max<std::uint64_t>(1, std::uint64_t{jobs[j].inputs} * jobs[j].tokens);
@@ -86,16 +86,18 @@ void Forward::multiply(std::span<const kernels::Matmul> jobs) {
     pieces[j] = (jobs[j].outputs + piece_rows[j] - 1) / piece_rows[j];
     total += pieces[j];
     work += row_work * jobs[j].outputs;
+    scratch = std::max(scratch, kernels::scratch_floats(jobs[j]));
   }
+  for (AlignedFloats& floats : scratch_) floats.resize(std::max(floats.size(), scratch));
   if (work <= kAloneWork) {
-    for (const kernels::Matmul& job : jobs) kernels::matmul(job, 0, job.outputs);
+    for (const kernels::Matmul& job : jobs) kernels::matmul(job, 0, job.outputs, scratch_.front().data());
     return;
   }
-  pool_.for_each(total, [&](std::size_t piece, std::size_t) {
+  pool_.for_each(total, [&](std::size_t piece, std::size_t thread) {
     std::size_t j = 0;
     while (piece >= pieces[j]) piece -= pieces[j++];
     const auto begin = static_cast<std::uint32_t>(piece * piece_rows[j]);
-    kernels::matmul(jobs[j], begin, std::min(jobs[j].outputs, begin + piece_rows[j]));
+    kernels::matmul(jobs[j], begin, std::min(jobs[j].outputs, begin + piece_rows[j]), scratch_[thread].data());
   });
 }
 

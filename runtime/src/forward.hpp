@@ -59,6 +59,7 @@ class Forward {
   QuantisedRows quantised_;                   // of what the running products read
   std::vector<float> cosines_, sines_;        // [token][head_dim / 2]
   std::vector<std::vector<float>> scores_;    // per thread
+  std::vector<AlignedFloats> scratch_;        // of the float kernels, per thread; here, since a pool's threads cannot fail
 };
 
 }  // namespace elrt

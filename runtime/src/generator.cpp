@@ -104,6 +104,23 @@ const char* finish_reason_name(FinishReason reason) {
 
 namespace {
 
+// Whatever fails, a prompt and half an answer do not stay behind the text that was there before.
+class TextGuard {
+ public:
+  explicit TextGuard(Session& session) : session_(session), before_(session.tokens().size()) {}
+  TextGuard(const TextGuard&) = delete;
+  TextGuard& operator=(const TextGuard&) = delete;
+  ~TextGuard() {
+    if (!kept_) session_.truncate(before_);
+  }
+  void keep() { kept_ = true; }
+
+ private:
+  Session& session_;
+  std::size_t before_;
+  bool kept_ = false;
+};
+
 // `start` is when the caller asked: tokenising is part of the time to the first token.
 Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, std::span<const TokenId> prompt,
                                  const GenerateOptions& options, const TextCallback& on_text, Clock::time_point start) {
@@ -112,6 +129,7 @@ Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, s
   if (auto done = check_prompt(session, prompt, options.keep_context); !done) return done.take_failure();
   if (auto done = SpeculativeReader::check(session, options.speculation); !done) return done.take_failure();
   if (!options.keep_context) session.reset();
+  TextGuard guard(session);
   Generation result;
   result.prompt_tokens = static_cast<std::uint32_t>(prompt.size());
   auto logits = session.forward(prompt);
@@ -127,6 +145,7 @@ Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, s
     if (const auto ended = output.finish()) result.finish = *ended;
   }
   result.text = output.take_text();
+  guard.keep();
   return result;
 }
 

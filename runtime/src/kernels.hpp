@@ -32,8 +32,9 @@ struct Matmul {
   const QuantisedRows* quantised = nullptr;  // the same x in eight bits: read instead where the weights are quantised
 };
 
-// Rows output_begin..output_end-1 of `job`, all tokens. Quantised weights: output_begin is a multiple of kPanelRows.
-void matmul(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);
+// Rows output_begin..output_end-1 of `job`, all tokens. Quantised weights: output_begin is a multiple of kPanelRows. `scratch`, from a cache
+// line on, holds scratch_floats(job) and is one thread's alone; null where that is 0.
+void matmul(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end, float* scratch = nullptr);
 void matmul_panels(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);  // the quantised part of it
 // ... and what has at most kLowRank inputs stored in whole rows of F16, as the second matrix of an adapter: outputs lie side by side in a vector.
 inline constexpr std::uint32_t kLowRank = 32;
@@ -46,6 +47,7 @@ inline constexpr std::uint32_t kStreamedTokens = 6, kStreamedRows = 256, kStream
 // So many rows of float weights share the work of laying them out anew, for at least kGroupedTokens tokens and more than kUngroupedInputs inputs.
 inline constexpr std::uint32_t kGroupedRows = 64, kGroupedTokens = 24, kUngroupedInputs = 512;
 inline bool groups_rows(const Matmul& job) { return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > kUngroupedInputs; }
+inline std::size_t scratch_floats(const Matmul& job) { return groups_rows(job) ? padded(job.inputs) * kGroupedRows : 0; }
 
 // y[t][o] = (accumulate ? y[t][o] : 0) + sum_i W[o][i] x[t][i] + bias[o], W in columns (format.h, LAYOUT): made for short inputs.
 struct ColumnProduct {

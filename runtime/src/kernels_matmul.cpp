@@ -8,7 +8,6 @@
 #include <bit>
 #include <cstring>
 
-#include "aligned_floats.hpp"
 #include "fetch.hpp"
 #include "half.hpp"
 #include "kernels.hpp"
@@ -347,17 +346,10 @@ HWY_NOINLINE void multiply_laid_out(const Matmul& job, std::uint32_t output, std
   }
 }
 
-// A thread's room for laid out weights, 256 bytes an input; kept, since a layer's matrices have few widths.
-HWY_INLINE float* room_for(std::size_t floats) {
-  static thread_local AlignedFloats room;
-  if (room.size() < floats) room.resize(floats);
-  return room.data();
-}
-
+// `w`: room for the group's weights.
 template <typename W>
-void matmul_group(const Matmul& job, std::uint32_t output) {
+void matmul_group(const Matmul& job, std::uint32_t output, float* w) {
   const std::size_t inputs = padded(job.inputs);
-  float* w = room_for(inputs * kGroupRows);
   lay_out<W>(job, output, inputs, w);
   const std::uint32_t blocks = (job.tokens + kBlockTokens - 1) / kBlockTokens;
   for (std::uint32_t b = 0; b < blocks; b += kGroupBlocks) {
@@ -366,9 +358,9 @@ void matmul_group(const Matmul& job, std::uint32_t output) {
 }
 
 template <typename W>
-void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end, float* scratch) {
   if (groups_rows(job)) {
-    for (; end - begin >= kGroupRows; begin += kGroupRows) matmul_group<W>(job, begin);
+    for (; end - begin >= kGroupRows; begin += kGroupRows) matmul_group<W>(job, begin, scratch);
   }
   const std::uint32_t blocks = job.tokens / kBlockTokens, token = blocks * kBlockTokens;
   for (std::uint32_t b = 0; b < blocks; ++b) matmul_tokens<kBlockTokens, W>(job, begin, end, b * kBlockTokens);
@@ -382,9 +374,9 @@ void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
   }
 }
 
-void MatmulRange(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
-  if (job.weights->type == TensorType::kF32) return matmul_typed<float>(job, begin, end);
-  matmul_typed<hwy::float16_t>(job, begin, end);
+void MatmulRange(const Matmul& job, std::uint32_t begin, std::uint32_t end, float* scratch) {
+  if (job.weights->type == TensorType::kF32) return matmul_typed<float>(job, begin, end, scratch);
+  matmul_typed<hwy::float16_t>(job, begin, end, scratch);
 }
 
 // One output's weights, picked out of its panels.
@@ -426,13 +418,13 @@ namespace elrt::kernels {
 HWY_EXPORT(MatmulRange);
 HWY_EXPORT(LoadRow);
 
-void matmul(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+void matmul(const Matmul& job, std::uint32_t begin, std::uint32_t end, float* scratch) {
   const Matrix& m = *job.weights;
   if (m.quantised()) return matmul_panels(job, begin, end);
   if (m.type == TensorType::kF16 && !m.tiled && job.inputs <= kLowRank && m.row_stride == job.inputs && job.bias == nullptr) {
     return matmul_low_rank(job, begin, end);
   }
-  HWY_DYNAMIC_DISPATCH(MatmulRange)(job, begin, end);
+  HWY_DYNAMIC_DISPATCH(MatmulRange)(job, begin, end, scratch);
 }
 void load_row(const Matrix& matrix, std::size_t row, float* out) { HWY_DYNAMIC_DISPATCH(LoadRow)(matrix, row, out); }
 }  // namespace elrt::kernels

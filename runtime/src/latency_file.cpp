@@ -115,9 +115,14 @@ Result<LatencyData> read_data(const Value& root) {
   fields.count("threads", data.threads);
   fields.count("repeats", data.repeats);
   fields.counts("tokens", data.tokens);
+  std::string kv_type = kv_type_name(data.kv_type);
+  if (root.find("kv_type") != nullptr) fields.text("kv_type", kv_type);
   const std::vector<Value>* levels = fields.items("levels");
   if (!fields.done()) return fields.done().failure();
   if (auto done = read_identity(artifact, data.artifact); !done) return done.take_failure();
+  auto cache = parse_kv_type(kv_type);
+  if (!cache) return bad_data(cache.failure().message);
+  data.kv_type = cache.value();
   if (auto done = read_levels(*levels, data.levels); !done) return done.take_failure();
   if (const Value* tlm = root.find("tlm")) {
     Fields costs(*tlm, "tlm");
@@ -152,7 +157,7 @@ std::string to_text(const LatencyData& data) {
   std::string text = "{\n \"format\": " + json::quoted(kFormatName) + ",\n \"version\": " + std::to_string(kVersion) +
                      ",\n \"artifact\": " + json::quoted(identity.data()) + ",\n \"device\": " + json::quoted(data.device) +
                      ",\n \"threads\": " + std::to_string(data.threads) + ",\n \"repeats\": " + std::to_string(data.repeats) +
-                     ",\n \"tokens\": " + list(data.tokens) + ",\n \"levels\": [";
+                     ",\n \"kv_type\": " + json::quoted(kv_type_name(data.kv_type)) + ",\n \"tokens\": " + list(data.tokens) + ",\n \"levels\": [";
   for (const LevelLatency& level : data.levels) {
     text += (&level == &data.levels.front() ? "\n" : ",\n");
     text += "  {\"level\": " + std::to_string(level.level) + ",\n   \"ttft_ms\": " + list(level.ttft_ms) + ",\n   \"tpot_ms\": " + list(level.tpot_ms) + "}";

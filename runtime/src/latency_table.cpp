@@ -90,11 +90,15 @@ Result<LatencyTable> LatencyTable::create(LatencyData data) {
 
 std::filesystem::path LatencyTable::default_path(const std::filesystem::path& artifact) { return artifact.string() + ".latency.json"; }
 
-Result<void> LatencyTable::check(const Artifact& artifact, std::uint32_t threads) const {
+Result<void> LatencyTable::check(const Artifact& artifact, std::uint32_t threads, KvType kv_type) const {
   const std::string file = "'" + artifact.path().string() + "'", next = "; run elastic-run calibrate " + artifact.path().string();
   if (data_.artifact != artifact.identity()) return bad_data("the latency table was measured with another artifact than " + file + next);
   if (const std::string device = device_description(); data_.device != device) {
     return bad_data("the latency table was measured on another device ('" + data_.device + "') than this one ('" + device + "')" + next);
+  }
+  const auto& levels = artifact.levels();
+  if (!std::equal(levels.begin(), levels.end(), data_.levels.begin(), data_.levels.end(), [](const auto& a, const auto& b) { return a.level == b.level; })) {
+    return bad_data("the latency table's levels are not those of " + file + next);
   }
   if (artifact.tlm() != nullptr && (data_.tlm.decision_ms.empty() || data_.tlm.score_ms.empty())) {
     return bad_data("the latency table lacks the times of the tiny language model in " + file + next);
@@ -102,6 +106,11 @@ Result<void> LatencyTable::check(const Artifact& artifact, std::uint32_t threads
   if (data_.threads != threads) {
     return invalid_argument("the latency table was measured with " + std::to_string(data_.threads) + " threads, " + std::to_string(threads) +
                             " are used; use --threads " + std::to_string(data_.threads) + ", or measure again" + next + " --threads " + std::to_string(threads));
+  }
+  if (data_.kv_type != kv_type) {
+    const std::string measured = kv_type_name(data_.kv_type), used = kv_type_name(kv_type);
+    return invalid_argument("the latency table was measured with a cache of " + measured + ", " + used + " is used; use --kv-type " + measured + ", or measure again" + next +
+                            " --kv-type " + used);
   }
   return {};
 }

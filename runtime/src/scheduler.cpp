@@ -85,11 +85,13 @@ Latency Scheduler::limits(const Request& request) const {
   return {request.slo.ttft * full.ttft_ms, request.slo.tpot * full.tpot_ms};
 }
 
-Latency Scheduler::predict(const Request& request, Decision decision) const {
+Latency Scheduler::by_table(const Request& request, Decision decision) const {
   Latency latency = model_latency(table_, request, decision);
   latency.ttft_ms += tlm_latency(request, decision).ttft_ms;
-  return paced(latency);
+  return latency;
 }
+
+Latency Scheduler::predict(const Request& request, Decision decision) const { return paced(by_table(request, decision)); }
 
 Latency Scheduler::tlm_latency(const Request& request, Decision decision) const {
   Latency latency;
@@ -104,15 +106,26 @@ bool Scheduler::keeps(const Request& request, Latency latency) const {
   return latency.ttft_ms * growth <= most.ttft_ms && latency.tpot_ms * growth <= most.tpot_ms;
 }
 
+bool Scheduler::fits(const Request& request, Decision decision) const {
+  return request.context_tokens == 0 || kept_tokens(request.prompt_tokens, decision.prompt_level) <= request.context_tokens;
+}
+
 bool Scheduler::feasible(const Request& request, Decision decision) const {
-  return std::find(decisions_.begin(), decisions_.end(), decision) != decisions_.end() && keeps(request, predict(request, decision));
+  return std::find(decisions_.begin(), decisions_.end(), decision) != decisions_.end() && fits(request, decision) && keeps(request, predict(request, decision));
+}
+
+bool Scheduler::possible(const Request& request) const {
+  const Latency most = limits(request);
+  const auto keeps_to = [&](Decision decision, Latency latency) { return fits(request, decision) && use_of(latency, most) <= 1; };
+  return keeps_to(kFullDecision, full_latency(request)) ||
+         std::any_of(decisions_.begin(), decisions_.end(), [&](Decision d) { return keeps_to(d, by_table(request, d)); });
 }
 
 Result<std::optional<Choice>> Scheduler::full_decision(const Request& request) const {
   return guarded("decide", [&]() -> Result<std::optional<Choice>> {
     if (auto done = check_request(request); !done) return done.take_failure();
     const Latency latency = paced(full_latency(request));
-    if (!keeps(request, latency)) return std::optional<Choice>{};
+    if (!fits(request, kFullDecision) || !keeps(request, latency)) return std::optional<Choice>{};
     return std::optional<Choice>({kFullDecision, Choice::Source::kFull, latency, limits(request)});
   });
 }
@@ -176,13 +189,13 @@ Decision Scheduler::best_of(const std::vector<Decision>& feasible, std::span<con
   return *std::max_element(feasible.begin(), feasible.end(), [&](Decision a, Decision b) { return rank(a) < rank(b); });
 }
 
-// The decision that uses least of the objective on the side where it uses most; of equals the shortest TTFT, then TPOT,
-// then the larger decision, which costs nothing more.
+// The decision that fits the context and uses least of the objective on the side where it uses most; of equals the shortest TTFT, then
+// TPOT, then the larger decision, which costs nothing more.
 Decision Scheduler::fastest(const Request& request) const {
   const Latency most = limits(request);
   const auto rank = [&](Decision d) {
     const Latency latency = predict(request, d);
-    return std::tuple(use_of(latency, most), latency.ttft_ms, latency.tpot_ms, -static_cast<double>(d.prompt_level), -static_cast<double>(d.model_level));
+    return std::tuple(!fits(request, d), use_of(latency, most), latency.ttft_ms, latency.tpot_ms, -static_cast<double>(d.prompt_level), -static_cast<double>(d.model_level));
   };
   return *std::min_element(decisions_.begin(), decisions_.end(), [&](Decision a, Decision b) { return rank(a) < rank(b); });
 }

@@ -164,12 +164,18 @@ Result<void> Service::Impl::prepare(const ServiceRequest& asked, Prompt& prompt,
   if (asked.question_bytes > asked.prompt.size()) {
     return invalid_argument("the question has " + std::to_string(asked.question_bytes) + " bytes, the whole prompt only " + std::to_string(asked.prompt.size()));
   }
+  if (asked.generate.max_tokens == 0) return invalid_argument("no tokens are to be generated; an objective needs at least one");
   auto tokens = prompt_tokens(*tokenizer, asked.prompt);
   if (!tokens) return tokens.take_failure();
   prompt.tokens = std::move(tokens).value();
   const auto count = static_cast<std::uint32_t>(prompt.tokens.size());
   const std::uint32_t context = session.context_tokens(), room = context - std::min(context, count);
-  const Request request{count, std::min(asked.generate.max_tokens, room + 1), asked.slo};
+  if (const std::size_t least = kept_words(count, scheduler.decisions().front().prompt_level); least > context) {
+    return invalid_argument("the prompt has " + std::to_string(count) + " tokens, " + std::to_string(least) + " where it is shortened most; the context holds " +
+                            std::to_string(context) + "; shorten it");
+  }
+  const Request request{count, std::min(asked.generate.max_tokens, room + 1), asked.slo, context};
+  answer.possible = scheduler.possible(request);
   auto choice = decide(asked, request, prompt, answer);
   if (!choice) return choice.take_failure();
   answer.choice = std::move(choice).value();
@@ -195,7 +201,7 @@ Result<Service> Service::create(const Artifact& artifact, LatencyTable table, co
     if (!tokenizer) return tokenizer.take_failure();
     auto session = Session::create(artifact, options.session);
     if (!session) return session.take_failure();
-    if (auto done = table.check(artifact, session->threads()); !done) return done.take_failure();
+    if (auto done = table.check(artifact, session->threads(), session->kv_type()); !done) return done.take_failure();
     auto tlm = open_tlm(artifact, options);
     if (!tlm) return tlm.take_failure();
     auto scheduler = Scheduler::create(std::move(table), scheduler_options(options, tlm.value() ? artifact.tlm() : nullptr));

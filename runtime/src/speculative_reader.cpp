@@ -24,6 +24,7 @@ Result<void> SpeculativeReader::check(const Session& session, const SpeculationO
   if (options.draft_tokens == 0 || options.draft_tokens > kMaxDraftTokens) {
     return invalid_argument(std::to_string(options.draft_tokens) + " draft tokens were asked for, expected 1 to " + std::to_string(kMaxDraftTokens));
   }
+  if (options.draft_level > 100) return invalid_argument("a draft level of " + std::to_string(options.draft_level) + " was asked for; levels are percentages");
   const bool smaller = options.draft_level < session.level();
   return smaller ? session.can_draft(options.draft_level) : Result<void>{};
 }

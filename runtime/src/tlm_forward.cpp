@@ -25,6 +25,12 @@ std::size_t value_room(std::size_t dim) { return (dim + kSide - 1) / kSide * val
 
 }  // namespace
 
+TlmForward::TlmForward(const TlmModel& model, ThreadPool& pool)
+    : model_(model), pool_(pool), scores_(pool.threads()), position_(pool.threads(), std::vector<float>(model.shape.hidden)),
+      segments_(std::size_t{kTlmSegments} * model.shape.hidden) {
+  for (std::size_t i = 0; i < kTlmSegments; ++i) kernels::load_row(model.segments, i, segments_.data() + i * model.shape.hidden);
+}
+
 void TlmForward::reserve(std::size_t tokens) {
   if (tokens <= reserved_) return;
   const TlmShape& s = model_.shape;
@@ -66,9 +72,8 @@ void TlmForward::embed(const TlmRow& row, Activations& x) {
     const auto id = static_cast<std::uint32_t>(row.ids[token]);
     kernels::load_row(id < s.vocab ? model_.tokens : model_.slos, id < s.vocab ? id : id - s.vocab, out);
   };
-  for_blocks(tokens, [&](std::size_t begin, std::size_t count, std::size_t) {
-    std::vector<float> position(s.hidden), segments(kTlmSegments * s.hidden);
-    for (std::size_t i = 0; i < kTlmSegments; ++i) kernels::load_row(model_.segments, i, segments.data() + i * s.hidden);
+  for_blocks(tokens, [&](std::size_t begin, std::size_t count, std::size_t thread) {
+    float* position = position_[thread].data();
     for (std::size_t t = begin; t < begin + count; ++t) {
       float* words = s.transforms_words() ? words_.row(t) : x.row(t);
       load(t, words + (s.trigram_input ? width : 0));
@@ -80,8 +85,8 @@ void TlmForward::embed(const TlmRow& row, Activations& x) {
     }
     if (s.transforms_words()) affine(model_.embedding, words_, x, begin, count);
     for (std::size_t t = begin; t < begin + count; ++t) {
-      kernels::load_row(model_.positions, t, position.data());
-      const float* segment = segments.data() + row.segments[t] * s.hidden;
+      kernels::load_row(model_.positions, t, position);
+      const float* segment = segments_.data() + row.segments[t] * s.hidden;
       for (std::size_t i = 0; i < s.hidden; ++i) x.row(t)[i] += position[i] + segment[i];
     }
     normalise(model_.embedding.norm, format::kTlmInnerNormEpsilon, x, begin, count, s.hidden);

@@ -14,7 +14,7 @@ namespace elrt {
 
 class TlmForward {
  public:
-  TlmForward(const TlmModel& model, ThreadPool& pool) : model_(model), pool_(pool), scores_(pool.threads()) {}
+  TlmForward(const TlmModel& model, ThreadPool& pool);
 
   // The embedding layer of `row`, whose ids are below vocabulary plus SLO tokens and whose length is at most the positions:
   // x becomes [row.size()][hidden].
@@ -48,7 +48,8 @@ class TlmForward {
   std::size_t reserved_ = 0;  // tokens that the buffers below hold
   Activations words_, inner_, query_in_, q_, k_, v_, attended_, y_, neurons_;
   std::vector<float> keys_, values_;        // per head, in columns: a token's key is a column, a token's value a row
-  std::vector<std::vector<float>> scores_;  // per thread
+  std::vector<std::vector<float>> scores_, position_;  // per thread; here, since a pool's threads cannot fail
+  std::vector<float> segments_;                        // of the embedding layer, [segments][hidden]
 };
 
 }  // namespace elrt

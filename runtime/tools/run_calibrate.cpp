@@ -47,7 +47,7 @@ nlohmann::json to_json(const elrt::LatencyData& data, const std::string& file, d
   nlohmann::json tlm;
   if (!data.tlm.decision_ms.empty()) tlm = {{"decision_ms", data.tlm.decision_ms}, {"score_ms", data.tlm.score_ms}};
   return {{"file", file},           {"run_time_s", run_time_s}, {"device", data.device}, {"threads", data.threads},
-          {"repeats", data.repeats}, {"tokens", data.tokens},    {"levels", levels},     {"tlm", tlm}};
+          {"repeats", data.repeats}, {"kv_type", elrt::kv_type_name(data.kv_type)}, {"tokens", data.tokens},    {"levels", levels},     {"tlm", tlm}};
 }
 
 void print_rows(const elrt::LatencyData& data, const char* title, std::vector<double> elrt::LevelLatency::* curve) {
@@ -90,6 +90,7 @@ void register_calibrate(CLI::App& app) {
   CLI::App* sub = app.add_subcommand("calibrate", "measure this device, so that generate can keep latency objectives");
   add_run_options(*sub, *command);
   auto& options = command->options;
+  add_kv_type_option(*sub, options.kv_type);
   sub->add_option("--out", command->out, "the table; default: FILE.latency.json");
   sub->add_option("--repeats", options.repeats, "measurements per level and length; medians are kept")->check(CLI::Range(1u, 1000u))->capture_default_str();
   sub->add_option("--max-tokens", options.max_tokens, "the longest length, where the model's context is not shorter")
@@ -97,7 +98,8 @@ void register_calibrate(CLI::App& app) {
       ->capture_default_str();
   sub->add_option("--lengths", options.lengths, "lengths, separated by commas; default: powers of two from 16, and the longest")->delimiter(',');
   sub->footer("Measures every level's time to the first token by prompt length and time per token by context length, the tiny\n"
-              "language model's decision and compression where the artifact has one, and replaces the table once all is measured. Let nothing else run; use the number of threads that generate will use.\n"
+              "language model's decision and compression where the artifact has one, and replaces the table once all is measured. Let nothing else run; use the number of threads\n"
+              "and the type of cache that generate will use.\n"
               "Examples:\n"
               "  elastic-run calibrate model.gguf\n"
               "  elastic-run calibrate model.gguf --threads 2 --repeats 9 --out model.gguf.latency.json --json");

@@ -70,14 +70,15 @@ double quantile(std::vector<double> values, double share) {
 }
 
 struct Tally {
-  std::size_t requests = 0, feasible = 0, met = 0, asked = 0, checked = 0, right = 0;
+  std::size_t requests = 0, possible = 0, feasible = 0, met = 0, asked = 0, checked = 0, right = 0;
   std::vector<double> ttft_ms, tpot_ms, predicted_ttft_ms, predicted_tpot_ms, ttft_ratio, tpot_ratio, tlm_ms, tlm_share, pace_ttft, pace_tpot;
 
   void add(const Request& request, const elrt::Answer& answer) {
     const elrt::Generation& made = answer.generation;
     const elrt::Latency& predicted = answer.choice.predicted;
     ++requests;
-    if (answer.choice.feasible()) ++feasible, met += answer.slo_met ? 1 : 0;
+    feasible += answer.choice.feasible() ? 1 : 0;
+    if (answer.possible) ++possible, met += answer.slo_met ? 1 : 0;
     pace_ttft.push_back(answer.pace.ttft_ms), pace_tpot.push_back(answer.pace.tpot_ms);
     ttft_ms.push_back(made.ttft_ms), predicted_ttft_ms.push_back(predicted.ttft_ms), ttft_ratio.push_back(made.ttft_ms / predicted.ttft_ms);
     if (made.tokens.size() > 1) {
@@ -90,7 +91,7 @@ struct Tally {
   }
 
   json to_json() const {
-    json object = {{"requests", requests}, {"feasible", feasible}, {"met_of_feasible", met}, {"tlm_asked", asked}, {"checked", checked}, {"right", right}};
+    json object = {{"requests", requests}, {"possible", possible}, {"met_of_possible", met}, {"feasible", feasible}, {"tlm_asked", asked}, {"checked", checked}, {"right", right}};
     const auto add_figures = [&](const char* name, const std::vector<double>& values) {
       object[name] = {{"median", quantile(values, 0.5)}, {"p95", quantile(values, 0.95)}, {"p99", quantile(values, 0.99)}};
     };
@@ -105,15 +106,15 @@ struct Tally {
 double percent(std::size_t part, std::size_t whole) { return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole); }
 
 void print_row(const std::string& kind, const Tally& tally) {
-  std::printf("| %s | %zu | %zu | %.1f %% | %.2f / %.2f (%.2f) | %.3f / %.3f (%.2f) | %.2f (%.1f %%) | ", kind.c_str(), tally.requests, tally.feasible,
-              percent(tally.met, tally.feasible), quantile(tally.predicted_ttft_ms, 0.5), quantile(tally.ttft_ms, 0.5), quantile(tally.ttft_ratio, 0.95),
+  std::printf("| %s | %zu | %zu | %.1f %% | %.2f / %.2f (%.2f) | %.3f / %.3f (%.2f) | %.2f (%.1f %%) | ", kind.c_str(), tally.requests, tally.possible,
+              percent(tally.met, tally.possible), quantile(tally.predicted_ttft_ms, 0.5), quantile(tally.ttft_ms, 0.5), quantile(tally.ttft_ratio, 0.95),
               quantile(tally.predicted_tpot_ms, 0.5), quantile(tally.tpot_ms, 0.5), quantile(tally.tpot_ratio, 0.95), quantile(tally.tlm_ms, 0.5),
               100 * quantile(tally.tlm_share, 0.5));
   tally.checked == 0 ? std::printf("- |\n") : std::printf("%.1f %% |\n", percent(tally.right, tally.checked));
 }
 
 void print_table(const std::map<std::string, Tally>& kinds, const Tally& all) {
-  std::printf("| requests of | served | feasible | met of feasible | TTFT ms, predicted / measured (p95 ratio) | TPOT ms, the same | TLM ms (share of TTFT) | right |\n"
+  std::printf("| requests of | served | possible | met of possible | TTFT ms, predicted / measured (p95 ratio) | TPOT ms, the same | TLM ms (share of TTFT) | right |\n"
               "|---|---|---|---|---|---|---|---|\n");
   if (kinds.size() > 1) {
     for (const auto& [kind, tally] : kinds) print_row(kind, tally);
@@ -165,7 +166,7 @@ void register_replay(CLI::App& app) {
   sub->add_option("--seed", command->seed, "of the order of requests and of the random fallback")->capture_default_str();
   add_service_options(*sub, command->objective);
   sub->add_flag("--fixed-pace", command->objective.fixed_pace, "decide by the table alone, whatever the last requests took beside it");
-  sub->footer("Needs the table of elastic-run calibrate FILE. Predictions follow the pace: the table's times are multiplied by what 99 % of the last\n"
+  sub->footer("Needs the table of elastic-run calibrate FILE. Possible is what some decision can meet by that table, the tiny language model's time counted. Predictions follow the pace: the table's times are multiplied by what 99 % of the last\n"
               "128 requests took beside it at most, so that a busy device gets lighter decisions. Predictions and measurements are medians; the ratio in brackets is measured over\n"
               "predicted at the 95th percentile.\n"
               "Examples:\n"

@@ -81,7 +81,7 @@ typedef enum elrt_slo_unit {
 } elrt_slo_unit;
 
 typedef enum elrt_fallback {
-  ELRT_FALLBACK_BEST = 0,   /* the largest feasible decision */
+  ELRT_FALLBACK_BEST = 0,   /* the feasible decision that is expected to be right most often; where nothing is known, the longest prompt, then the largest level */
   ELRT_FALLBACK_RANDOM = 1  /* any feasible decision */
 } elrt_fallback;
 

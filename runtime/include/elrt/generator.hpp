@@ -22,7 +22,7 @@ struct GenerateOptions {
   SamplerOptions sampler;
   std::vector<std::string> stop;  // the text ends before the first of them; not part of the result
   bool ignore_end = false;        // go on behind the model's own end of text
-  bool keep_context = false;      // the prompt continues what the session has read, instead of starting anew
+  bool keep_context = false;      // the prompt continues what the session has read (and, should it fail, leaves that as it was), instead of starting anew
   SpeculationOptions speculation; // changes speed, never the text
 };
 

@@ -2,6 +2,7 @@
 //
 // FILE. JSON, beside the artifact as FILE.latency.json; `elastic-run calibrate` writes it (calibrate.hpp). Keys:
 //   format "elastic-latency", version 1, artifact (16 hex digits: Artifact::identity), device, threads, repeats,
+//   kv_type            of the cache: "f32", "f16" or "q8_0"; absent: "f32"
 //   tokens [n]         ascending lengths; all curves have one value for each
 //   levels [{level, ttft_ms [n], tpot_ms [n]}]   ascending percentages, the last is 100
 //   tlm {decision_ms [n], score_ms [n]}          absent: no TLM, no time
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "elrt/artifact.hpp"
+#include "elrt/kv_type.hpp"
 #include "elrt/result.hpp"
 
 namespace elrt {
@@ -40,6 +42,7 @@ struct LatencyData {
   std::string device;               // device_description()
   std::uint32_t threads = 0;
   std::uint32_t repeats = 0;        // measurements behind each median
+  KvType kv_type = KvType::kF32;
   std::vector<std::uint32_t> tokens;
   std::vector<LevelLatency> levels;
   TlmLatency tlm;
@@ -62,9 +65,9 @@ class LatencyTable {
   // Where an artifact's table lies unless said otherwise.
   static std::filesystem::path default_path(const std::filesystem::path& artifact);
 
-  // Whether the table holds for this artifact on this device with so many threads. kBadData for another artifact or
-  // device and where the artifact's TLM was not measured, kInvalidArgument for another number of threads.
-  Result<void> check(const Artifact& artifact, std::uint32_t threads) const;
+  // Whether the table holds for this artifact on this device with so many threads and this type of cache. kBadData for another artifact or
+  // device, for other levels and where the artifact's TLM was not measured, kInvalidArgument for another number of threads or cache.
+  Result<void> check(const Artifact& artifact, std::uint32_t threads, KvType kv_type) const;
 
   const LatencyData& data() const { return data_; }
   // In milliseconds; infinite for a level that the table lacks.

@@ -39,6 +39,7 @@ struct Request {
   std::uint32_t prompt_tokens = 0;  // of the whole prompt, at least 1
   std::uint32_t output_tokens = 0;  // at most so many will be generated
   Slo slo;
+  std::uint32_t context_tokens = 0;  // what a prompt may hold once it is shortened; 0: any number
 };
 
 // A share of answers expected to be right. Decisions that are not listed count as worse than those that are.
@@ -85,7 +86,7 @@ struct Choice {
 //   TPOT = table.tpot(m, k + output/2): the mean over a text that grows from k to k + output.
 // (Words are scored on the layers that both heads share, the larger part of decision_ms: it is counted whole.)
 // both multiplied by the pace (1 unless it is set). It is feasible if neither, grown by the margin, exceeds the objective, which is
-// always the table's.
+// always the table's, and if k tokens fit the context.
 class Scheduler {
  public:
   // kInvalidArgument for options out of range.
@@ -116,6 +117,8 @@ class Scheduler {
   // Infinite for a level that the table lacks.
   Latency predict(const Request& request, Decision decision) const;
   bool feasible(const Request& request, Decision decision) const;
+  // Whether any decision keeps the objective by the table alone: at a pace of 1, without a margin.
+  bool possible(const Request& request) const;
 
   // Every decision there is, by model level, then prompt level, ascending.
   const std::vector<Decision>& decisions() const { return decisions_; }
@@ -126,7 +129,9 @@ class Scheduler {
   static Decision best_of(const std::vector<Decision>& feasible, std::span<const ExpectedAccuracy> accuracy);
   Decision fastest(const Request& request) const;
   bool keeps(const Request& request, Latency latency) const;
+  bool fits(const Request& request, Decision decision) const;
   Latency tlm_latency(const Request& request, Decision decision) const;
+  Latency by_table(const Request& request, Decision decision) const;  // predict() without the pace
   Latency paced(Latency latency) const { return {latency.ttft_ms * pace_.ttft_ms, latency.tpot_ms * pace_.tpot_ms}; }
 
   LatencyTable table_;

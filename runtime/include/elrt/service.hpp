@@ -45,6 +45,7 @@ struct Answer {
   Generation generation;   // ttft_ms from the call to the first token, all decisions included
   Choice choice;           // as it was carried out; predictions are for the prompt that was read
   bool slo_met = false;
+  bool possible = false;   // some decision keeps the objective by the table alone (Scheduler::possible), whatever the device does at present
   Latency pace{1, 1};      // by what the table's times were multiplied for this request
   bool tlm_asked = false;
   double tlm_ms = 0;       // spent on the decision and on compression, part of ttft_ms
@@ -65,8 +66,8 @@ class Service {
   bool has_tlm() const;
   const Session& session() const;
 
-  // kInvalidArgument for an empty prompt, one that does not fit the context even after compression, and an objective that
-  // decide() refuses; kBadData, where there is a TLM, for a prompt that is not UTF-8.
+  // kInvalidArgument for an empty prompt, one that does not fit the context even after compression, no tokens to generate, and an
+  // objective that decide() refuses; kBadData, where there is a TLM, for a prompt that is not UTF-8.
   Result<Answer> answer(const ServiceRequest& request, const TextCallback& on_text = {});
 
  private:

@@ -2,6 +2,8 @@
 #include "label/comparison.h"
 #include "unit/label/support.h"
 
+#include <optional>
+
 using namespace elastify;
 using namespace elastify_test;
 
@@ -14,6 +16,78 @@ DualHead untrained() {
   heads.ttft_levels = heads.tpot_levels = {50, 100};
   return make_dual_head(random_tlm_body(tiny_tlm_config(2), 3), heads, 7);
 }
+
+// Right answers of the policies that ask no decision-head, by plain loops.
+class BruteForce {
+ public:
+  BruteForce(const OutcomeTable& table, const DecisionSpace& space, SloRatios slo) : table_(table), space_(space), slo_(slo) {}
+
+  double single() const {
+    return mean_over_test([&](std::int64_t task) {
+      const std::int64_t family = family_of(task);
+      std::int64_t first = -1;
+      const auto hits = [&](DecisionIndex d) { return count(TaskSplit::kValidation, family, d, true, &first); };
+      hits({0, 0});
+      const auto chosen = pick(space_.by_cost(first), [](DecisionIndex) { return true; }, hits);
+      return allowed(task, *chosen) ? chosen : best_of_family(task, [](DecisionIndex) { return true; });
+    });
+  }
+  double model_only() const {
+    return mean_over_test([&](std::int64_t task) { return best_of_family(task, [](DecisionIndex d) { return d.prompt == 3; }); });
+  }
+  double prompt_only() const {
+    return mean_over_test([&](std::int64_t task) { return best_of_family(task, [](DecisionIndex d) { return d.model == 2; }); });
+  }
+
+ private:
+  std::int64_t family_of(std::int64_t task) const { return table_.family[task].item<std::int64_t>(); }
+  bool right(std::int64_t task, DecisionIndex d) const { return table_.right()[task][d.model][d.prompt].item<bool>(); }
+  bool allowed(std::int64_t task, DecisionIndex d) const { return space_.feasible(task, slo_)[d.model][d.prompt].item<bool>(); }
+
+  // Of a family's tasks in a split, those that a decision answers, within the SLO where that is wanted.
+  double count(TaskSplit split, std::int64_t family, DecisionIndex d, bool within, std::int64_t* first = nullptr) const {
+    double found = 0;
+    const torch::Tensor tasks = table_.rows(split);
+    for (std::int64_t i = 0; i < tasks.numel(); ++i) {
+      const std::int64_t task = tasks[i].item<std::int64_t>();
+      if (family_of(task) != family) continue;
+      if (first != nullptr && *first < 0) *first = task;
+      found += right(task, d) && (!within || allowed(task, d)) ? 1 : 0;
+    }
+    return found;
+  }
+
+  template <typename Offered, typename Value>
+  static std::optional<DecisionIndex> pick(const std::vector<DecisionIndex>& lightest_first, const Offered& offered, const Value& value) {
+    std::optional<DecisionIndex> best;
+    for (const DecisionIndex d : lightest_first) {
+      if (offered(d) && (!best || value(d) > value(*best))) best = d;
+    }
+    return best;
+  }
+
+  template <typename Offered>
+  std::optional<DecisionIndex> best_of_family(std::int64_t task, const Offered& offered) const {
+    return pick(space_.by_cost(task), [&](DecisionIndex d) { return offered(d) && allowed(task, d); },
+                [&](DecisionIndex d) { return count(TaskSplit::kValidation, family_of(task), d, false); });
+  }
+
+  template <typename Choose>
+  double mean_over_test(const Choose& choose) const {
+    const torch::Tensor tasks = table_.rows(TaskSplit::kTest);
+    double found = 0;
+    for (std::int64_t i = 0; i < tasks.numel(); ++i) {
+      const std::int64_t task = tasks[i].item<std::int64_t>();
+      const auto decision = choose(task);
+      found += decision && right(task, *decision) ? 1 : 0;
+    }
+    return found / static_cast<double>(tasks.numel());
+  }
+
+  const OutcomeTable& table_;
+  const DecisionSpace& space_;
+  SloRatios slo_;
+};
 
 }  // namespace
 
@@ -41,6 +115,10 @@ TEST_CASE("no policy beats hindsight, none answers beyond the SLO, and random is
     CHECK(row.at("random").at("accuracy").get<double>() == Approx(random / n));
     CHECK(row.at("oracle").at("accuracy").get<double>() == Approx(oracle / n));
     CHECK(row.at("full").at("accuracy").get<double>() == Approx(full / n));
+    const BruteForce expected(table, without, slo);
+    CHECK(row.at("single").at("accuracy").get<double>() == Approx(expected.single()));
+    CHECK(row.at("model_only").at("accuracy").get<double>() == Approx(expected.model_only()));
+    CHECK(row.at("prompt_only").at("accuracy").get<double>() == Approx(expected.prompt_only()));
     for (const char* policy : {"tlm", "proposal"}) {
       CHECK(row.at(policy).at("met").get<double>() == Approx(possible / n));
       CHECK(row.at(policy).at("accuracy").get<double>() <= row.at("oracle").at("accuracy").get<double>());

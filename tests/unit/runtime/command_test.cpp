@@ -346,7 +346,7 @@ TEST_CASE("replay counts objectives of many requests and checks answers", "[runt
   const json result = json::parse(served.out);
   CHECK(result["kinds"]["easy"]["requests"] == 2);
   CHECK(result["kinds"]["easy"]["feasible"] == 2);
-  CHECK(result["kinds"]["easy"]["met_of_feasible"] == 2);
+  CHECK(result["kinds"]["easy"]["met_of_possible"] == 2);
   CHECK(result["kinds"]["hard"]["feasible"] == 0);
   CHECK(result["all"]["requests"] == 3);
   CHECK(result["all"]["checked"] == 3);

@@ -134,6 +134,21 @@ TEST_CASE("empty and long prompts are refused with numbers", "[runtime][unit]") 
   CHECK(long_prompt.failure().message.find("64") != std::string::npos);
 }
 
+TEST_CASE("a generation that fails leaves the text that it was to continue as it was", "[runtime][unit]") {
+  const Loaded loaded = load();
+  Session session = loaded.session(), fresh = loaded.session();
+  GenerateOptions options;
+  options.max_tokens = 5, options.ignore_end = options.keep_context = true;
+  for (Session* s : {&session, &fresh}) REQUIRE(elrt::generate(*s, *loaded.tokenizer, "ab c", options));
+  const std::vector<TokenId> before(session.tokens().begin(), session.tokens().end());
+  int pieces = 0;
+  const auto failed = elrt::generate(session, *loaded.tokenizer, "cab", options, [&](std::string_view) -> bool { return ++pieces == 2 ? throw std::bad_alloc() : true; });
+  REQUIRE_FALSE(failed);
+  CHECK(failed.failure().message.find("out of memory") != std::string::npos);
+  CHECK(std::vector<TokenId>(session.tokens().begin(), session.tokens().end()) == before);
+  CHECK(elrt::generate(session, *loaded.tokenizer, "cab", options)->tokens == elrt::generate(fresh, *loaded.tokenizer, "cab", options)->tokens);
+}
+
 TEST_CASE("scoring predicts every token after the first once, from its window", "[runtime][unit]") {
   const Loaded loaded = load();
   const auto tokens = elrt::prompt_tokens(*loaded.tokenizer, "ab cab!? c abcabab c? ab").value();

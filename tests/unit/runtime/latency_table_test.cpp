@@ -13,6 +13,7 @@
 using elastify_test::random_table;
 using elastify_test::small_table;
 using elastify_test::TemporaryFile;
+using elrt::KvType;
 using elrt::LatencyData;
 using elrt::LatencyTable;
 using elrt::Status;
@@ -214,18 +215,26 @@ TEST_CASE("a table holds for its artifact, device and threads alone", "[runtime]
   LatencyData data = small_table();
   data.artifact = artifact.identity();
   data.device = elrt::device_description();
+  const auto levels = LatencyTable::create(data)->check(artifact, 2, KvType::kF32);
+  REQUIRE_FALSE(levels);
+  CHECK(levels.failure().message.find("levels are not those") != std::string::npos);
+  data.levels.insert(data.levels.begin(), {20, {3, 4, 8}, {0.5, 0.7, 1}});
   const auto table = LatencyTable::create(data).value();
-  CHECK(table.check(copy, 2));
-  const auto foreign = table.check(other, 2);
+  CHECK(table.check(copy, 2, KvType::kF32));
+  const auto foreign = table.check(other, 2, KvType::kF32);
   REQUIRE_FALSE(foreign);
   CHECK(foreign.failure().status == Status::kBadData);
   CHECK(foreign.failure().message.find("another artifact") != std::string::npos);
-  const auto threads = table.check(artifact, 3);
+  const auto threads = table.check(artifact, 3, KvType::kF32);
   REQUIRE_FALSE(threads);
   CHECK(threads.failure().status == Status::kInvalidArgument);
   CHECK(threads.failure().message.find("--threads 3") != std::string::npos);
+  const auto cache = table.check(artifact, 2, KvType::kQ8_0);
+  REQUIRE_FALSE(cache);
+  CHECK(cache.failure().status == Status::kInvalidArgument);
+  CHECK(cache.failure().message.find("--kv-type q8_0") != std::string::npos);
   data.device = "another device";
-  const auto device = LatencyTable::create(data)->check(artifact, 2);
+  const auto device = LatencyTable::create(data)->check(artifact, 2, KvType::kF32);
   REQUIRE_FALSE(device);
   CHECK(device.failure().status == Status::kBadData);
   CHECK(device.failure().message.find("another device") != std::string::npos);
@@ -241,7 +250,7 @@ TEST_CASE("calibration measures every level and length, and its progress ends at
   });
   REQUIRE(table);
   CHECK(done == Approx(1));
-  CHECK(table->check(artifact, 1));
+  CHECK(table->check(artifact, 1, KvType::kF32));
   CHECK(table->data().repeats == 2);
   CHECK(table->data().tokens == std::vector<std::uint32_t>{16, 32, 64});  // the context is 64
   CHECK(table->data().levels.size() == 3);

@@ -1,6 +1,4 @@
 // Changing the level in the middle of a text, and drafting: what must equal a session that never changed.
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <fstream>
@@ -178,41 +176,3 @@ TEST_CASE("reclaim gives pages back and changes no logit", "[runtime][unit]") {
     CHECK(equal_bits(read_all(other, tokens), full));
   }
 }
-
-// Sanitizers reserve terabytes, which the limit would count.
-#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-TEST_CASE("a session that meets the memory limit says so and goes on", "[runtime][unit]") {
-  TinyElasticShape shape;
-  shape.context = 1u << 20;
-  const TinyElastic model(shape);
-  const auto artifact = open_tiny(model);
-  const auto tokens = model.text(20);
-  auto session = open_session(artifact, {100}), fresh = open_session(artifact, {100});
-  read_all(session, {tokens.data(), 10});
-  const std::vector<TokenId> many(1u << 20, 1);
-  std::ifstream statm("/proc/self/statm");
-  std::uint64_t pages = 0;
-  statm >> pages;
-  rlimit old{};
-  REQUIRE(getrlimit(RLIMIT_AS, &old) == 0);
-  rlimit tight = old;
-  tight.rlim_cur = pages * 4096 + (32u << 20);  // the cache of a million tokens takes 384 MiB
-  REQUIRE(setrlimit(RLIMIT_AS, &tight) == 0);
-  rlimit set{};
-  REQUIRE(getrlimit(RLIMIT_AS, &set) == 0);
-  if (set.rlim_cur != tight.rlim_cur) {  // an emulator takes the limit and leaves it at that: a million tokens would be read
-    REQUIRE(setrlimit(RLIMIT_AS, &old) == 0);
-    WARN("skipped: address space cannot be limited here");
-    return;
-  }
-  const auto failed = session.forward(std::span(many).first(many.size() - 10));
-  REQUIRE(setrlimit(RLIMIT_AS, &old) == 0);
-  REQUIRE_FALSE(failed);
-  CHECK(failed.failure().status == elrt::Status::kInternal);
-  CHECK(failed.failure().message.find("out of memory") != std::string::npos);
-  CHECK(session.tokens().size() == 10);
-  read_all(fresh, {tokens.data(), 10});
-  const std::span<const TokenId> tail(tokens.data() + 10, 10);
-  CHECK(equal_bits(read_all(session, tail), read_all(fresh, tail)));
-}
-#endif

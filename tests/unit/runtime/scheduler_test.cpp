@@ -307,6 +307,39 @@ TEST_CASE("a pace multiplies predictions and leaves objectives alone", "[runtime
   CHECK_FALSE(slow.decide(request)->feasible());
 }
 
+TEST_CASE("what is possible is the table's to say, whatever the pace and the margin", "[runtime][unit]") {
+  SchedulerOptions options;
+  options.margin = 0.5;
+  Scheduler chooser = scheduler(small_table(), options);
+  for (const double pace : {0.5, 1.0, 20.0}) {
+    chooser.set_pace({pace, pace});
+    CHECK(chooser.possible({20, 20, ratio(0.5, 0.5)}));
+    CHECK(chooser.possible({20, 20, ms(10, 1.75)}));
+    CHECK_FALSE(chooser.possible({20, 20, ratio(0.49, 1)}));
+    CHECK_FALSE(chooser.possible({20, 20, ms(10, 1.7)}));
+    CHECK(chooser.possible({20, 20, ratio(1, 1)}));  // by the full model, before any TLM is asked
+  }
+}
+
+TEST_CASE("a decision keeps no more of a prompt than the context holds", "[runtime][unit]") {
+  LatencyData data = small_table();
+  data.tlm = {{1, 1, 1}, {2, 2, 2}};
+  SchedulerOptions options;
+  options.prompt_levels = {50, 100};
+  options.decision_head = true;
+  Scheduler chooser = scheduler(data, options);
+  Request request{40, 0, ms(1000, 1000), 39};
+  CHECK_FALSE(chooser.full_decision(request)->has_value());
+  CHECK(chooser.decide(request, Decision{100, 100})->decision == Decision{100, 50});
+  CHECK(chooser.possible(request));
+  request.slo = ms(0.001, 0.001);  // the fastest too
+  CHECK(chooser.decide(request)->decision == Decision{50, 50});
+  request.context_tokens = 19;
+  CHECK_FALSE(chooser.possible(request));
+  request.context_tokens = 40, request.slo = ms(1000, 1000);
+  CHECK(chooser.full_decision(request)->has_value());
+}
+
 TEST_CASE("impossible objectives, prompts and options are refused", "[runtime][unit]") {
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN(), kInf = std::numeric_limits<double>::infinity();
   Scheduler chooser = scheduler(small_table());
@@ -376,6 +409,11 @@ TEST_CASE("the C API calibrates and decides", "[runtime][unit]") {
   CHECK(choice.feasible == 0);
   request.ttft = -1;
   CHECK(elrt_decide(chooser, &request, &choice) == ELRT_INVALID_ARGUMENT);
+  request.ttft = 1;
+  const int unknown = 9;
+  std::memcpy(&request.unit, &unknown, sizeof(unknown));
+  CHECK(elrt_decide(chooser, &request, &choice) == ELRT_INVALID_ARGUMENT);
+  CHECK(std::strstr(elrt_last_error(), "unit is 9") != nullptr);
   elrt_scheduler_close(chooser);
   elrt_scheduler_close(nullptr);
   elrt_session_destroy(session);

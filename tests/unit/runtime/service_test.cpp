@@ -284,6 +284,24 @@ TEST_CASE("odd prompts and objectives are answered or refused, never worse", "[r
   CHECK(service.answer(beyond).failure().status == elrt::Status::kInvalidArgument);
 }
 
+TEST_CASE("a prompt beyond the context is shortened until it fits, or refused before it costs anything", "[runtime][service][unit]") {
+  const Setup setup;
+  Service service = setup.service();
+  const std::uint32_t context = service.session().context_tokens();
+  std::string prompt;
+  while (setup.tokens(prompt + "\nbb cc ab") <= context + context / 4) prompt += "ab cab. ";
+  prompt += "\nbb cc ab";
+  const Answer shortened = answer(service, request(prompt, ratio(1, 1)));
+  CHECK(shortened.choice.decision.prompt_level == 50);
+  CHECK(shortened.possible);
+  CHECK(shortened.generation.prompt_tokens <= context);
+  for (int i = 0; i < 3; ++i) prompt += prompt;
+  const auto refused = service.answer(request(prompt, ratio(1, 1)));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.failure().message.find("where it is shortened most") != std::string::npos);
+  CHECK(service.answer(request(kPrompt, ratio(1, 1), 0)).failure().status == elrt::Status::kInvalidArgument);
+}
+
 TEST_CASE("a table of another artifact, device or without the TLM's times is refused", "[runtime][service][unit]") {
   const Setup setup;
   const auto status = [&](LatencyData data) {

@@ -129,6 +129,7 @@ TEST_CASE("drafting is refused or left out where it makes no sense", "[runtime][
     return result ? elrt::Status::kOk : result.failure().status;
   };
   CHECK(status(33, 4) == elrt::Status::kInvalidArgument);
+  CHECK(status(105, 4) == elrt::Status::kInvalidArgument);
   CHECK(status(20, 0) == elrt::Status::kInvalidArgument);
   CHECK(status(20, 33) == elrt::Status::kInvalidArgument);
   CHECK(status(20, 32) == elrt::Status::kOk);

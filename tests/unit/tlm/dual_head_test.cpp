@@ -107,7 +107,7 @@ TEST_CASE("the SLO embeddings of a model start orthogonal, as long as a word's",
   CHECK(difference(torch::matmul(rows, rows.t()), length * length * torch::eye(6, torch::kFloat64)) < 1e-6 * length * length);
 }
 
-TEST_CASE("another SLO gives another decision, and other scores", "[tlm][unit]") {
+TEST_CASE("another SLO gives another decision", "[tlm][unit]") {
   const DualHead model = tiny_model();
   torch::NoGradGuard no_grad;
   const auto decide = [&](double ttft, double tpot) {
