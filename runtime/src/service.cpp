@@ -75,6 +75,7 @@ struct Service::Impl {
     WordPieces pieces;
     TextSpan question;
     SloRatios ratios;
+    Request request;
   };
 
   Result<void> warm_tlm();
@@ -174,8 +175,7 @@ Result<void> Service::Impl::prepare(const ServiceRequest& asked, Prompt& prompt,
     return invalid_argument("the prompt has " + std::to_string(count) + " tokens, " + std::to_string(least) + " where it is shortened most; the context holds " +
                             std::to_string(context) + "; shorten it");
   }
-  const Request request{count, std::min(asked.generate.max_tokens, room + 1), asked.slo, context};
-  answer.possible = scheduler.possible(request);
+  const Request request = prompt.request = {count, std::min(asked.generate.max_tokens, room + 1), asked.slo, context};
   auto choice = decide(asked, request, prompt, answer);
   if (!choice) return choice.take_failure();
   answer.choice = std::move(choice).value();
@@ -233,6 +233,7 @@ Result<Answer> Service::answer(const ServiceRequest& request, const TextCallback
     const Latency measured{answer.generation.ttft_ms, answer.generation.tpot_ms};
     const Latency& predicted = answer.choice.predicted;
     service.pace.observe({predicted.ttft_ms / answer.pace.ttft_ms, predicted.tpot_ms / answer.pace.tpot_ms}, {measured.ttft_ms, answer.generation.tokens.size() > 1 ? measured.tpot_ms : 0});
+    answer.possible = service.scheduler.possible(prompt.request);  // here, as nobody waits for it
     answer.slo_met = slo_met(answer.choice.limits, measured, answer.generation.tokens.size());
     return answer;
   });

@@ -25,10 +25,8 @@ class BruteForce {
   double single() const {
     return mean_over_test([&](std::int64_t task) {
       const std::int64_t family = family_of(task);
-      std::int64_t first = -1;
-      const auto hits = [&](DecisionIndex d) { return count(TaskSplit::kValidation, family, d, true, &first); };
-      hits({0, 0});
-      const auto chosen = pick(space_.by_cost(first), [](DecisionIndex) { return true; }, hits);
+      const auto hits = [&](DecisionIndex d) { return count(family, d, true); };
+      const auto chosen = pick(space_.by_cost(validation_of(family).front()), [](DecisionIndex) { return true; }, hits);
       return allowed(task, *chosen) ? chosen : best_of_family(task, [](DecisionIndex) { return true; });
     });
   }
@@ -44,16 +42,19 @@ class BruteForce {
   bool right(std::int64_t task, DecisionIndex d) const { return table_.right()[task][d.model][d.prompt].item<bool>(); }
   bool allowed(std::int64_t task, DecisionIndex d) const { return space_.feasible(task, slo_)[d.model][d.prompt].item<bool>(); }
 
-  // Of a family's tasks in a split, those that a decision answers, within the SLO where that is wanted.
-  double count(TaskSplit split, std::int64_t family, DecisionIndex d, bool within, std::int64_t* first = nullptr) const {
-    double found = 0;
-    const torch::Tensor tasks = table_.rows(split);
+  std::vector<std::int64_t> validation_of(std::int64_t family) const {
+    std::vector<std::int64_t> found;
+    const torch::Tensor tasks = table_.rows(TaskSplit::kValidation);
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {
-      const std::int64_t task = tasks[i].item<std::int64_t>();
-      if (family_of(task) != family) continue;
-      if (first != nullptr && *first < 0) *first = task;
-      found += right(task, d) && (!within || allowed(task, d)) ? 1 : 0;
+      if (family_of(tasks[i].item<std::int64_t>()) == family) found.push_back(tasks[i].item<std::int64_t>());
     }
+    return found;
+  }
+
+  // Of a family's validation tasks, those that a decision answers, within the SLO where that is wanted.
+  double count(std::int64_t family, DecisionIndex d, bool within) const {
+    double found = 0;
+    for (const std::int64_t task : validation_of(family)) found += right(task, d) && (!within || allowed(task, d)) ? 1 : 0;
     return found;
   }
 
@@ -69,7 +70,7 @@ class BruteForce {
   template <typename Offered>
   std::optional<DecisionIndex> best_of_family(std::int64_t task, const Offered& offered) const {
     return pick(space_.by_cost(task), [&](DecisionIndex d) { return offered(d) && allowed(task, d); },
-                [&](DecisionIndex d) { return count(TaskSplit::kValidation, family_of(task), d, false); });
+                [&](DecisionIndex d) { return count(family_of(task), d, false); });
   }
 
   template <typename Choose>

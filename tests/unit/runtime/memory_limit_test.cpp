@@ -144,6 +144,6 @@ TEST_CASE("nor does a tiny language model that meets the limit take the process 
     CHECK(tlm->score_words(pieces.value(), {}));
     return !failed;
   });
-  CHECK(failures >= -1);
+  if (failures >= 0) CHECK(failures >= 3);
 }
 #endif
