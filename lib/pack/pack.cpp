@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "model/decoder.h"
+#include "pack/float_layout.h"
 #include "pack/gguf_writer.h"
 #include "pack/quantise.h"
 
@@ -241,23 +242,16 @@ void add_adapter(TensorList& list, const ModelConfig& config, const LevelPlan& l
                   fmt::join(pair.a.sizes().vec(), ", "), fmt::join(pair.b.sizes().vec(), ", "));
       }
       const std::string base = fmt::format("adapter.{}.blk.{}.{}", level.level, layer, name::kAdapterTargets[target]);
-      const auto half = [](const torch::Tensor& tensor, const std::string& where) {
-        return [tensor, where] { return MadeTensor{to_float(tensor, TensorType::kF16, where)}; };
+      const auto add = [&](const char* half, const torch::Tensor& matrix) {
+        list.add_made(base + half, TensorType::kF16, matrix.sizes().vec(), [matrix, base] { return MadeTensor{to_float(matrix, TensorType::kF16, base)}; });
       };
-      list.add_made(base + name::kLoraA, TensorType::kF16, a_shape, half(pair.a, base));
-      list.add_made(base + name::kLoraB, TensorType::kF16, b_shape, half(pair.b, base));
+      add(name::kLoraA, pair.a);
+      add(name::kLoraB, in_columns(pair.b));
     }
   }
 }
 
 }  // namespace
-
-torch::Tensor tile_inputs(const torch::Tensor& matrix) {
-  const std::int64_t tile = elrt::format::kTileInputs, outputs = matrix.size(0), inputs = matrix.size(1);
-  const std::int64_t tiles = (inputs + tile - 1) / tile;
-  const torch::Tensor padded = torch::constant_pad_nd(matrix, {0, tiles * tile - inputs});
-  return padded.view({outputs, tiles, tile}).transpose(0, 1).contiguous();
-}
 
 QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings) {
   torch::NoGradGuard no_grad;

@@ -53,7 +53,4 @@ using QuantisationErrors = std::map<std::string, double>;
 // where an adapter does not fit its level, and where checkpoint and tokenizer have different vocabularies.
 QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings);
 
-// [outputs, inputs] -> [ceil(inputs / 32), outputs, 32], zero-padded: a level's inputs become a contiguous prefix.
-torch::Tensor tile_inputs(const torch::Tensor& matrix);
-
 }  // namespace elastify

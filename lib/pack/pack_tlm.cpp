@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "pack/float_layout.h"
 #include "tlm/dual_head_file.h"
 
 namespace elastify {
@@ -47,13 +48,6 @@ std::vector<float> read_accuracy(const fs::path& path, std::size_t model_levels,
 
 std::vector<std::uint32_t> levels(const std::vector<std::int64_t>& values) { return {values.begin(), values.end()}; }
 std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
-
-// [outputs, inputs] as the artifact has it: [panels, inputs, 32 outputs], zero behind the last output.
-torch::Tensor in_columns(const torch::Tensor& matrix) {
-  constexpr std::int64_t kSide = elrt::format::kColumnOutputs;
-  const std::int64_t outputs = matrix.size(0), panels = (outputs + kSide - 1) / kSide;
-  return torch::constant_pad_nd(matrix, {0, 0, 0, panels * kSide - outputs}).view({panels, kSide, -1}).transpose(1, 2);
-}
 
 // Lists tensors under the artifact's names.
 class TlmTensorList {

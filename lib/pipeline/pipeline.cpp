@@ -1,5 +1,7 @@
 #include "pipeline/pipeline.h"
 
+#include <elrt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <set>
@@ -88,6 +90,7 @@ std::string Pipeline::key_of(const std::string& stage) {
         key["tlm"] = run_.output_hash("train-tlm");
       }
     }
+    key["format"] = elrt::format::kFormatVersion;
     key["settings"] = resolved["pack"];
   }
   return hash_text(key.dump());

@@ -7,11 +7,8 @@
 namespace elrt {
 namespace {
 
-// A multiple of this many rows goes to a thread at once: whole panels, or groups or blocks of rows of the float kernels.
-std::uint32_t row_granule(const kernels::Matmul& job) {
-  if (kernels::groups_rows(job)) return kernels::kGroupedRows;
-  return job.weights->quantised() || job.tokens > kernels::kStreamedTokens ? kernels::kPanelRows : 8;
-}
+// A multiple of this many rows goes to a thread at once: whole panels, or whole groups of rows of the float kernels.
+std::uint32_t row_granule(const kernels::Matmul& job) { return kernels::groups_rows(job) ? kernels::kGroupedRows : kernels::kPanelRows; }
 
 // Few tokens are bound by the memory, which is fastest on long stretches; at least two of them for each thread balance.
 std::uint32_t stretch_rows(const kernels::Matmul& job, std::size_t threads) {
@@ -19,6 +16,17 @@ std::uint32_t stretch_rows(const kernels::Matmul& job, std::size_t threads) {
   const std::uint32_t most = job.weights->quantised() ? kernels::kStreamedPanels * kernels::kPanelRows : kernels::kStreamedRows;
   return std::min(most, static_cast<std::uint32_t>(job.outputs / (2 * threads)));
 }
+
+std::uint32_t piece_rows(const kernels::Matmul& job, std::size_t threads) {
+  constexpr std::uint64_t kPieceWork = 1u << 16;  // about so many multiplications: long against the cost of handing one out, short enough to balance
+  const std::uint64_t row_work = std::max<std::uint64_t>(1, std::uint64_t{job.inputs} * job.tokens);
+  const auto rows = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kPieceWork / row_work, 1, 1u << 20));
+  const std::uint32_t granule = row_granule(job);
+  return (std::max(rows, stretch_rows(job, threads)) + granule - 1) / granule * granule;
+}
+
+// The same for an adapter's first matrix. The rest of the loop waits for it: as few rows as the float kernels take at once.
+std::uint32_t low_piece_rows(const kernels::Matmul& job) { return job.tokens > kernels::kStreamedTokens ? 4 : 8; }
 
 }  // namespace
 
@@ -60,68 +68,60 @@ void Forward::logits(const LevelView& view, std::span<const std::uint32_t> rows,
   for (std::size_t i = 0; i < rows.size(); ++i) {
     kernels::rms_norm(x_.row(rows[i] - dropped_), model_.output_norm, shape.rms_epsilon, shape.hidden, head_in_.row(i));
   }
-  kernels::Matmul job{&model_.output, shape.vocab, shape.hidden, head_in_.row(0), head_in_.stride, out, shape.vocab};
-  job.tokens = static_cast<std::uint32_t>(rows.size());
-  if (model_.output.quantised()) job.quantised = quantise(head_in_, rows.size(), shape.hidden);
-  multiply({&job, 1});
+  Job job{{&model_.output, shape.vocab, shape.hidden, head_in_.row(0), head_in_.stride, out, shape.vocab, static_cast<std::uint32_t>(rows.size())}, {}};
+  if (model_.output.quantised()) job.product.quantised = &quantised_;
+  multiply({&job, 1}, 0);
 }
 
-const QuantisedRows* Forward::quantise(Activations& x, std::size_t rows, std::uint32_t width) {
-  pool_.for_each(rows, [&](std::size_t row, std::size_t) { kernels::quantise_row(x.row(row), width, quantised_, row); });
-  return &quantised_;
-}
-
-void Forward::multiply(std::span<const kernels::Matmul> jobs) {
-  // Pieces of about this many multiplications: long against the cost of handing one out, short enough to balance.
-  constexpr std::uint64_t kPieceWork = 1u << 16;
-  constexpr std::uint64_t kAloneWork = 1u << 14;  // below it, waking the others costs more than they save
-  std::array<std::uint32_t, 6> piece_rows{}, pieces{};
-  std::size_t total = 0, scratch = 0;
+void Forward::multiply(std::span<const Job> jobs, std::size_t low) {
+  constexpr std::uint64_t kAloneWork = 1u << 14;  // below it, waking the other threads costs more than they save
+  std::array<std::uint32_t, 6> rows{}, pieces{};
+  const kernels::Matmul& any = jobs.front().product;  // all read the same x
+  const bool in_bytes = std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.product.quantised != nullptr; });
+  const std::size_t byte_rows = in_bytes ? any.tokens : 0;
+  std::size_t first = byte_rows, items = byte_rows, scratch = 0;
   std::uint64_t work = 0;
   for (std::size_t j = 0; j < jobs.size(); ++j) {
-    const std::uint64_t row_work = std::max<std::uint64_t>(1, std::uint64_t{jobs[j].inputs} * jobs[j].tokens);
-    const auto rows = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kPieceWork / row_work, 1, 1u << 20));
-    const std::uint32_t granule = row_granule(jobs[j]);
-    piece_rows[j] = (std::max(rows, stretch_rows(jobs[j], pool_.threads())) + granule - 1) / granule * granule;
-    pieces[j] = (jobs[j].outputs + piece_rows[j] - 1) / piece_rows[j];
-    total += pieces[j];
-    work += row_work * jobs[j].outputs;
-    scratch = std::max(scratch, kernels::scratch_floats(jobs[j]));
+    const kernels::Matmul& product = jobs[j].product;
+    rows[j] = j < low ? low_piece_rows(product) : piece_rows(product, pool_.threads());
+    pieces[j] = (product.outputs + rows[j] - 1) / rows[j];
+    items += pieces[j];
+    if (j < low) first = items;
+    work += std::uint64_t{product.inputs} * product.tokens * product.outputs;
+    scratch = std::max(scratch, kernels::scratch_floats(product));
   }
   for (AlignedFloats& floats : scratch_) floats.resize(std::max(floats.size(), scratch));
-  if (work <= kAloneWork) {
-    for (const kernels::Matmul& job : jobs) kernels::matmul(job, 0, job.outputs, scratch_.front().data());
-    return;
-  }
-  pool_.for_each(total, [&](std::size_t piece, std::size_t thread) {
-    std::size_t j = 0;
+  const auto do_item = [&](std::size_t item, std::size_t thread) {
+    if (item < byte_rows) return kernels::quantise_row(any.x + item * any.x_stride, any.inputs, quantised_, item);
+    std::size_t piece = item - byte_rows, j = 0;
     while (piece >= pieces[j]) piece -= pieces[j++];
-    const auto begin = static_cast<std::uint32_t>(piece * piece_rows[j]);
-    kernels::matmul(jobs[j], begin, std::min(jobs[j].outputs, begin + piece_rows[j]), scratch_[thread].data());
-  });
+    const auto begin = static_cast<std::uint32_t>(piece * rows[j]), end = std::min(jobs[j].product.outputs, begin + rows[j]);
+    kernels::matmul(jobs[j].product, begin, end, scratch_[thread].data());
+    if (jobs[j].added.weights != nullptr) kernels::multiply_columns(jobs[j].added, begin, end);
+  };
+  if (work > kAloneWork) return pool_.for_each(first, items, do_item);
+  for (std::size_t item = 0; item < items; ++item) do_item(item, 0);
 }
 
 void Forward::project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections) {
-  std::array<kernels::Matmul, 6> first;  // what reads x: the base's products, then the adapters' first matrices
-  std::array<kernels::Matmul, 3> up;
+  std::array<Job, 6> jobs;  // what reads x: adapters' first matrices, then the base's, to which the second ones add
   const auto tokens = static_cast<std::uint32_t>(tokens_);
   const LayerAdapter* adapter = view.adapter(layer);
-  std::size_t adapted = 0;
-  const bool in_bytes = std::any_of(projections.begin(), projections.end(), [](auto& p) { return p.weights->quantised(); });
-  const QuantisedRows* quantised = in_bytes ? quantise(x, tokens_, projections.front().inputs) : nullptr;
+  const auto adapted = [&](const Projection& p) { return adapter != nullptr && (*adapter)[p.target].a; };
+  const auto low = static_cast<std::size_t>(std::count_if(projections.begin(), projections.end(), adapted));
+  std::size_t made = 0;
   for (std::size_t i = 0; i < projections.size(); ++i) {
     const Projection& p = projections[i];
-    first[i] = {p.weights, p.outputs, p.inputs, x.row(0), x.stride, p.y->row(0), p.y->stride, tokens, 1, p.accumulate, p.bias, quantised};
-    if (adapter == nullptr || !(*adapter)[p.target].a) continue;
+    Job& job = jobs[low + i];
+    job.product = {p.weights, p.outputs, p.inputs, x.row(0), x.stride, p.y->row(0), p.y->stride, tokens, 1, p.accumulate, p.bias};
+    if (p.weights->quantised()) job.product.quantised = &quantised_;
+    if (!adapted(p)) continue;
     const AdapterPair& pair = (*adapter)[p.target];
-    Activations& low = low_rank_[adapted];
-    low.clear_padding(tokens_, pair.a.outputs);
-    first[projections.size() + adapted] = {&pair.a, pair.a.outputs, p.inputs, x.row(0), x.stride, low.row(0), low.stride, tokens};
-    up[adapted++] = {&pair.b, p.outputs, pair.b.inputs, low.row(0), low.stride, p.y->row(0), p.y->stride, tokens,
-                     view.adapter_scale(), true};
+    Activations& values = low_rank_[made];
+    jobs[made++].product = {&pair.a, pair.a.outputs, p.inputs, x.row(0), x.stride, values.row(0), values.stride, tokens, view.adapter_scale()};
+    job.added = {pair.b.data, pair.b.type, p.outputs, pair.b.inputs, values.row(0), values.stride, p.y->row(0), p.y->stride, tokens, true};
   }
-  multiply({first.data(), projections.size() + adapted});
-  if (adapted != 0) multiply({up.data(), adapted});
+  multiply({jobs.data(), low + projections.size()}, low);
 }
 
 void Forward::normalise(Activations& from, const float* weight, Activations& to) {

@@ -35,11 +35,16 @@ class Forward {
     bool accumulate;
   };
   void reserve(std::size_t batch);
-  // Projections that read the same x run as one parallel loop with their adapters' first matrices; the second ones as one more.
+  // A product, and what is added to it: by an adapter's second matrix, or nothing (weights null).
+  struct Job {
+    kernels::Matmul product;
+    kernels::ColumnProduct added;
+  };
+  // Projections of the same x, adapters included.
   void project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections);
-  void multiply(std::span<const kernels::Matmul> jobs);
-  // The first `rows` rows of x in eight bits, until the next call.
-  const QuantisedRows* quantise(Activations& x, std::size_t rows, std::uint32_t width);
+  // One parallel loop over jobs that read the same x, which is quantised first where one asks for it; then come the first `low` jobs, which
+  // make what the others' `added` reads, then those.
+  void multiply(std::span<const Job> jobs, std::size_t low);
   void normalise(Activations& from, const float* weight, Activations& to);
   void prepare_rotation(std::size_t first);
   void attention_block(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);

@@ -36,9 +36,6 @@ struct Matmul {
 // line on, holds scratch_floats(job) and is one thread's alone; null where that is 0.
 void matmul(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end, float* scratch = nullptr);
 void matmul_panels(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);  // the quantised part of it
-// ... and what has at most kLowRank inputs stored in whole rows of F16, as the second matrix of an adapter: outputs lie side by side in a vector.
-inline constexpr std::uint32_t kLowRank = 32;
-void matmul_low_rank(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);
 
 inline constexpr std::uint32_t kPanelRows = format::kPanelOutputs;
 // Up to kStreamedTokens tokens read the weights as they stream from memory, this many rows or panels at once: fewer in a call make
@@ -46,7 +43,9 @@ inline constexpr std::uint32_t kPanelRows = format::kPanelOutputs;
 inline constexpr std::uint32_t kStreamedTokens = 6, kStreamedRows = 256, kStreamedPanels = 16;
 // So many rows of float weights share the work of laying them out anew, for at least kGroupedTokens tokens and more than kUngroupedInputs inputs.
 inline constexpr std::uint32_t kGroupedRows = 64, kGroupedTokens = 24, kUngroupedInputs = 512;
-inline bool groups_rows(const Matmul& job) { return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > kUngroupedInputs; }
+inline bool groups_rows(const Matmul& job) {
+  return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > kUngroupedInputs && job.outputs >= kGroupedRows;
+}
 inline std::size_t scratch_floats(const Matmul& job) { return groups_rows(job) ? padded(job.inputs) * kGroupedRows : 0; }
 
 // y[t][o] = (accumulate ? y[t][o] : 0) + sum_i W[o][i] x[t][i] + bias[o], W in columns (format.h, LAYOUT): made for short inputs.
@@ -65,6 +64,8 @@ struct ColumnProduct {
   std::uint32_t columns = format::kColumnOutputs;
 };
 void multiply_columns(const ColumnProduct& job);
+// Outputs begin..end-1 of it; begin is a multiple of kColumnOutputs, which are side by side.
+void multiply_columns(const ColumnProduct& job, std::uint32_t output_begin, std::uint32_t output_end);
 
 // Row `row` of `out` from the padded floats x, `width` of them counted.
 void quantise_row(const float* x, std::size_t width, QuantisedRows& out, std::size_t row);

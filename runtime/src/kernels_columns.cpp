@@ -37,22 +37,16 @@ HWY_INLINE hn::Vec<Tag> load_weights(Tag d, const hwy::float16_t* w) {
   return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, Tag>(), w));
 }
 
-// A strip of the outputs of one panel for some tokens.
-template <typename W>
-struct Strip {
-  const W* weights;  // of input 0
-  std::uint32_t columns;  // from one input to the next
-  std::uint32_t inputs;
-  const float* x;
-  std::size_t x_stride;
-  float* y;
-  std::size_t y_stride;
-  const float* bias;  // or none
+// What products of one matrix share.
+struct Shape {
+  std::size_t columns;  // from one input's weights to the next's
+  std::size_t inputs, x_stride, y_stride;
   bool accumulate;
 };
 
+// Vectors x Tokens outputs. The pointers are those of the first, apart from the shape: they change from call to call and are passed in registers.
 template <typename Tag, int Vectors, int Tokens, typename W>
-HWY_NOINLINE void multiply(const Strip<W>& s) {
+HWY_NOINLINE void multiply(const Shape& s, const W* weights, const float* x, float* y, const float* bias) {
   using Vector = hn::Vec<Tag>;
   const Tag d;
   const std::size_t lanes = hn::Lanes(d);
@@ -60,33 +54,32 @@ HWY_NOINLINE void multiply(const Strip<W>& s) {
   for (auto& row : sums) {
     for (Vector& sum : row) sum = hn::Zero(d);
   }
-  for (std::size_t i = 0; i < s.inputs; ++i) {
+  for (std::size_t i = 0; i < s.inputs; ++i, weights += s.columns) {
     Vector w[Vectors];
-    for (int v = 0; v < Vectors; ++v) w[v] = load_weights(d, s.weights + i * s.columns + v * lanes);
+    for (int v = 0; v < Vectors; ++v) w[v] = load_weights(d, weights + v * lanes);
     for (int t = 0; t < Tokens; ++t) {
-      const Vector x = hn::Set(d, s.x[t * s.x_stride + i]);
-      for (int v = 0; v < Vectors; ++v) sums[t][v] = hn::MulAdd(x, w[v], sums[t][v]);
+      const Vector input = hn::Set(d, x[t * s.x_stride + i]);
+      for (int v = 0; v < Vectors; ++v) sums[t][v] = hn::MulAdd(input, w[v], sums[t][v]);
     }
   }
-  for (int t = 0; t < Tokens; ++t) {
+  for (int t = 0; t < Tokens; ++t, y += s.y_stride) {
     for (int v = 0; v < Vectors; ++v) {
-      float* y = s.y + t * s.y_stride + v * lanes;
       Vector sum = sums[t][v];
-      if (s.accumulate) sum = hn::Add(hn::LoadU(d, y), sum);
-      if (s.bias != nullptr) sum = hn::Add(sum, hn::LoadU(d, s.bias + v * lanes));
-      hn::StoreU(sum, d, y);
+      if (s.accumulate) sum = hn::Add(hn::LoadU(d, y + v * lanes), sum);
+      if (bias != nullptr) sum = hn::Add(sum, hn::LoadU(d, bias + v * lanes));
+      hn::StoreU(sum, d, y + v * lanes);
     }
   }
 }
 
 template <typename Tag, int Vectors, typename W>
-void multiply_tokens(Strip<W> s, std::uint32_t tokens) {
+HWY_INLINE void multiply_tokens(const Shape& s, const W* weights, const float* x, float* y, const float* bias, std::uint32_t tokens) {
   const auto take = [&](auto count) {
     constexpr int kCount = decltype(count)::value;
     for (; tokens >= kCount; tokens -= kCount) {
-      multiply<Tag, Vectors, kCount>(s);
-      s.x += kCount * s.x_stride;
-      s.y += kCount * s.y_stride;
+      multiply<Tag, Vectors, kCount>(s, weights, x, y, bias);
+      x += kCount * s.x_stride;
+      y += kCount * s.y_stride;
     }
   };
   if constexpr (Vectors == 1) take(std::integral_constant<int, 2 * kTokens>());
@@ -98,58 +91,49 @@ void multiply_tokens(Strip<W> s, std::uint32_t tokens) {
 
 // `outputs` of a panel, whole narrow vectors.
 template <typename W>
-void multiply_panel(Strip<W> s, std::size_t outputs, std::uint32_t tokens) {
+HWY_INLINE void multiply_panel(const Shape& s, const W* weights, const float* x, float* y, const float* bias, std::size_t outputs, std::uint32_t tokens) {
   const std::size_t lanes = hn::Lanes(D());
   const auto next = [&](std::size_t by) {
-    s.weights += by;
-    s.y += by;
-    if (s.bias != nullptr) s.bias += by;
+    weights += by;
+    y += by;
+    if (bias != nullptr) bias += by;
     outputs -= by;
   };
-  for (; outputs >= kVectors * lanes; next(kVectors * lanes)) multiply_tokens<D, kVectors>(s, tokens);
-  for (; outputs >= lanes; next(lanes)) multiply_tokens<D, 1>(s, tokens);
-  for (; outputs > 0; next(hn::Lanes(Narrow()))) multiply_tokens<Narrow, 1>(s, tokens);
+  for (; outputs >= kVectors * lanes; next(kVectors * lanes)) multiply_tokens<D, kVectors>(s, weights, x, y, bias, tokens);
+  for (; outputs >= lanes; next(lanes)) multiply_tokens<D, 1>(s, weights, x, y, bias, tokens);
+  for (; outputs > 0; next(hn::Lanes(Narrow()))) multiply_tokens<Narrow, 1>(s, weights, x, y, bias, tokens);
 }
 
 // The last outputs of a matrix fill no vector: whole ones are computed aside, since what lies behind y and the bias is not the matrix's.
 template <typename W>
-void multiply_rest(Strip<W> s, std::size_t outputs, std::uint32_t tokens) {
+void multiply_rest(const Shape& s, const W* weights, const float* x, float* y, const float* bias, std::size_t outputs, std::uint32_t tokens) {
   constexpr std::uint32_t kAside = kTokens;
-  alignas(64) float y[kAside * kColumns], bias[kColumns] = {};
-  if (s.bias != nullptr) std::copy_n(s.bias, outputs, bias);
-  const std::size_t lanes = hn::Lanes(Narrow());
+  alignas(64) float aside[kAside * kColumns], bias_aside[kColumns] = {};
+  if (bias != nullptr) std::copy_n(bias, outputs, bias_aside);
+  Shape shape = s;
+  shape.y_stride = kColumns;
+  const std::size_t lanes = hn::Lanes(Narrow()), whole = (outputs + lanes - 1) / lanes * lanes;
   for (std::uint32_t done = 0; done < tokens; done += kAside) {
     const std::uint32_t count = std::min(kAside, tokens - done);
-    Strip<W> part = s;
-    part.x += done * s.x_stride;
-    part.y = y;
-    part.y_stride = kColumns;
-    part.bias = s.bias != nullptr ? bias : nullptr;
-    float* rows = s.y + done * s.y_stride;
-    std::fill_n(y, kAside * kColumns, 0.0f);
-    for (std::uint32_t t = 0; s.accumulate && t < count; ++t) std::copy_n(rows + t * s.y_stride, outputs, y + t * kColumns);
-    multiply_panel(part, (outputs + lanes - 1) / lanes * lanes, count);
-    for (std::uint32_t t = 0; t < count; ++t) std::copy_n(y + t * kColumns, outputs, rows + t * s.y_stride);
+    float* rows = y + done * s.y_stride;
+    std::fill_n(aside, kAside * kColumns, 0.0f);
+    for (std::uint32_t t = 0; s.accumulate && t < count; ++t) std::copy_n(rows + t * s.y_stride, outputs, aside + t * kColumns);
+    multiply_panel(shape, weights, x + done * s.x_stride, aside, bias == nullptr ? nullptr : bias_aside, whole, count);
+    for (std::uint32_t t = 0; t < count; ++t) std::copy_n(aside + t * kColumns, outputs, rows + t * s.y_stride);
   }
 }
 
 template <typename W>
 void multiply_columns(const ColumnProduct& job) {
-  Strip<W> s{reinterpret_cast<const W*>(job.weights), job.columns, job.inputs, job.x, job.x_stride, job.y, job.y_stride, job.bias, job.accumulate};
+  const Shape shape{job.columns, job.inputs, job.x_stride, job.y_stride, job.accumulate};
   const std::size_t lanes = hn::Lanes(Narrow()), panel = std::size_t{job.inputs} * kColumns;
-  for (std::uint32_t output = 0; output < job.outputs; output += kColumns) {
+  const W* weights = reinterpret_cast<const W*>(job.weights);
+  for (std::uint32_t output = 0; output < job.outputs; output += kColumns, weights += panel) {
     const std::size_t outputs = std::min<std::size_t>(kColumns, job.outputs - output), whole = outputs / lanes * lanes;
-    if (whole > 0) multiply_panel(s, whole, job.tokens);
-    if (whole < outputs) {
-      Strip<W> rest = s;
-      rest.weights += whole;
-      rest.y += whole;
-      if (s.bias != nullptr) rest.bias += whole;
-      multiply_rest(rest, outputs - whole, job.tokens);
-    }
-    s.weights += panel;
-    s.y += kColumns;
-    if (s.bias != nullptr) s.bias += kColumns;
+    float* y = job.y + output;
+    const float* bias = job.bias == nullptr ? nullptr : job.bias + output;
+    multiply_panel(shape, weights, job.x, y, bias, whole, job.tokens);
+    if (whole < outputs) multiply_rest(shape, weights + whole, job.x, y + whole, bias == nullptr ? nullptr : bias + whole, outputs - whole, job.tokens);
   }
 }
 
@@ -171,6 +155,14 @@ HWY_EXPORT(MultiplyColumns);
 HWY_EXPORT(SoftmaxWeights);
 
 void multiply_columns(const ColumnProduct& job) { HWY_DYNAMIC_DISPATCH(MultiplyColumns)(job); }
+void multiply_columns(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) {
+  ColumnProduct part = job;
+  part.weights += std::size_t{begin} * job.inputs * (job.type == TensorType::kF32 ? 4 : 2);
+  part.y += begin;
+  if (part.bias != nullptr) part.bias += begin;
+  part.outputs = end - begin;
+  multiply_columns(part);
+}
 float softmax_weights(float* x, float scale, std::size_t count) { return HWY_DYNAMIC_DISPATCH(SoftmaxWeights)(x, scale, count); }
 }  // namespace elrt::kernels
 #endif

@@ -225,6 +225,7 @@ void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, st
   constexpr std::uint32_t kRows = Tokens == 1 ? 8 : kBlockRows;
   std::uint32_t output = job.tokens == Tokens ? stream<Tokens, W>(job, begin, end) : begin;
   for (; output + kRows <= end; output += kRows) matmul_block<kRows, Tokens, W>(job, output, token);
+  for (; output + kBlockRows <= end; output += kBlockRows) matmul_block<kBlockRows, Tokens, W>(job, output, token);
   for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token);
 }
 
@@ -419,11 +420,7 @@ HWY_EXPORT(MatmulRange);
 HWY_EXPORT(LoadRow);
 
 void matmul(const Matmul& job, std::uint32_t begin, std::uint32_t end, float* scratch) {
-  const Matrix& m = *job.weights;
-  if (m.quantised()) return matmul_panels(job, begin, end);
-  if (m.type == TensorType::kF16 && !m.tiled && job.inputs <= kLowRank && m.row_stride == job.inputs && job.bias == nullptr) {
-    return matmul_low_rank(job, begin, end);
-  }
+  if (job.weights->quantised()) return matmul_panels(job, begin, end);
   HWY_DYNAMIC_DISPATCH(MatmulRange)(job, begin, end, scratch);
 }
 void load_row(const Matrix& matrix, std::size_t row, float* out) { HWY_DYNAMIC_DISPATCH(LoadRow)(matrix, row, out); }

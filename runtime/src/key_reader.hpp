@@ -19,7 +19,8 @@ class KeyReader {
     const auto* value = gguf::find<std::uint32_t>(metadata_, key);
     if (value == nullptr) return problem(key, "is missing or is not u32"), low;
     if (*value < low || *value > high) {
-      problem(key, "is " + std::to_string(*value) + ", expected " + std::to_string(low) + " to " + std::to_string(high));
+      const std::string most = low == high ? "" : " to " + std::to_string(high);
+      problem(key, "is " + std::to_string(*value) + ", expected " + std::to_string(low) + most);
       return low;
     }
     return *value;

@@ -17,7 +17,7 @@ std::uint64_t LevelView::adapter_bytes() const {
   std::uint64_t bytes = 0;
   for (const LayerAdapter& layer : level_->adapters) {
     for (const AdapterPair& pair : layer) {
-      for (const Matrix* m : {&pair.a, &pair.b}) bytes += *m ? matrix_bytes(*m, m->outputs, m->inputs) : 0;
+      if (pair.a) bytes += matrix_bytes(pair.a, pair.a.outputs, pair.a.inputs) + pair.b.bytes();
     }
   }
   return bytes;

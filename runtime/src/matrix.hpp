@@ -33,6 +33,10 @@ struct Columns {
   const std::byte* data = nullptr;
   TensorType type = TensorType::kF32;
   std::uint32_t outputs = 0, inputs = 0;
+
+  std::size_t element_bytes() const { return type == TensorType::kF32 ? 4 : 2; }
+  std::size_t panel_bytes() const { return std::size_t{inputs} * format::kColumnOutputs * element_bytes(); }
+  std::size_t bytes() const { return (std::size_t{outputs} + format::kColumnOutputs - 1) / format::kColumnOutputs * panel_bytes(); }
 };
 
 }  // namespace elrt

@@ -24,7 +24,8 @@ struct LayerWeights {
 
 // y += scale * B (A x); both matrices empty where the target has no adapter.
 struct AdapterPair {
-  Matrix a, b;
+  Matrix a;
+  Columns b;
 };
 
 // In the order of format::tensor::kAdapterTargets.

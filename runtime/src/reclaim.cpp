@@ -42,9 +42,9 @@ std::uint64_t reclaim(const Model& model, const LevelView& view) {
     if (level.percent == view.percent()) continue;
     for (const LayerAdapter& adapter : level.adapters) {
       for (const AdapterPair& pair : adapter) {
-        for (const Matrix* m : {&pair.a, &pair.b}) {
-          if (*m) behind(*m, 0, 0);
-        }
+        if (!pair.a) continue;
+        behind(pair.a, 0, 0);
+        bytes += give_back(pair.b.data, pair.b.data + pair.b.bytes(), page);
       }
     }
   }

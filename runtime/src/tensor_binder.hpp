@@ -68,9 +68,9 @@ class TensorBinder {
     const bool a = has(name + format::tensor::kLoraA), b = has(name + format::tensor::kLoraB);
     if (!a && !b) return {};
     if (a != b) return fail("adapter '" + name + "' has only one of lora_a and lora_b"), AdapterPair{};
-    AdapterPair pair{rows(name + format::tensor::kLoraA, inputs, rank), rows(name + format::tensor::kLoraB, rank, outputs)};
-    for (const Matrix* matrix : {&pair.a, &pair.b}) {
-      if (*matrix && matrix->type != TensorType::kF16) fail("adapter '" + name + "' is not F16");
+    const AdapterPair pair{plain_rows(name + format::tensor::kLoraA, inputs, rank), columns(name + format::tensor::kLoraB, rank, outputs)};
+    for (const TensorType type : {pair.a.type, pair.b.type}) {
+      if (type != TensorType::kF16) fail("adapter '" + name + "' is not F16");
     }
     return pair;
   }

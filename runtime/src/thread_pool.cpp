@@ -79,6 +79,14 @@ void ThreadPool::take_items(std::size_t thread) {
   if (last && thread != 0) done_.notify_one();
 }
 
+void ThreadPool::count_first() {
+  if (first_left_.fetch_sub(1, std::memory_order_acq_rel) == 1) first_left_.notify_all();
+}
+
+void ThreadPool::wait_for_first() {
+  for (std::uint32_t left; (left = first_left_.load(std::memory_order_acquire)) != 0;) wait_while_equal(first_left_, left, spins_);
+}
+
 void ThreadPool::serve(std::size_t thread) {
   for (std::uint32_t seen = 0;;) {
     wait_while_equal(epoch_, seen, spins_);

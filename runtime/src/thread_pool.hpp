@@ -36,12 +36,26 @@ class ThreadPool {
     }, &body);
   }
 
+  // The same, but items from `first` on wait until those below it are done. They are handed out in ascending order, so whoever waits, waits
+  // for threads at work.
+  template <typename Body>
+  void for_each(std::size_t first, std::size_t items, const Body& body) {
+    first_left_.store(static_cast<std::uint32_t>(first), std::memory_order_relaxed);
+    for_each(items, [&](std::size_t item, std::size_t thread) {
+      if (item >= first) wait_for_first();
+      body(item, thread);
+      if (item < first) count_first();
+    });
+  }
+
  private:
   using Call = void (*)(const void* context, std::size_t item, std::size_t thread);
   void run(std::size_t items, Call call, const void* context);
   void take_items(std::size_t thread);
   void serve(std::size_t thread);
   void stop_all();
+  void count_first();
+  void wait_for_first();
 
   std::vector<std::thread> workers_;
   int spins_;
@@ -54,6 +68,7 @@ class ThreadPool {
   alignas(64) std::atomic<std::uint32_t> epoch_{0};      // of the loop, what idle workers wait on
   alignas(64) std::atomic<std::uint64_t> unclaimed_{0};  // epoch << 32 | items that nobody has claimed: a claim from an earlier loop fails
   alignas(64) std::atomic<std::uint32_t> done_{0};       // items, counted when a thread finds no more
+  alignas(64) std::atomic<std::uint32_t> first_left_{0};  // items that others wait for
 };
 
 }  // namespace elrt

@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <fstream>
 
@@ -112,16 +113,22 @@ double head_operations(const elrt::Artifact& artifact) { return 2.0 * artifact.s
 AdapterCost measure_adapter_cost(elrt::Session& with, elrt::Session& without, std::span<const elrt::TokenId> tokens, std::uint32_t prompt_tokens,
                                  std::uint32_t repeats) {
   measure_speeds(without, tokens, prompt_tokens);  // memory of its own is touched outside the measured runs
-  std::vector<double> prefill, decode;
+  std::array<std::vector<double>, 2> prefill, decode;
+  auto read_in_turns = [&, turn = 0u](std::span<const elrt::TokenId> some, std::array<std::vector<double>, 2>& times) mutable {
+    ++turn;
+    for (const unsigned adapted : {turn % 2, 1 - turn % 2}) {
+      const auto start = Clock::now();
+      take((adapted != 0 ? with : without).forward(some));
+      times[adapted].push_back(seconds_since(start));
+    }
+  };
   for (std::uint32_t i = 0; i < repeats; ++i) {
-    const bool plain_first = i % 2 == 0;
-    const Speeds first = measure_speeds(plain_first ? without : with, tokens, prompt_tokens);
-    const Speeds second = measure_speeds(plain_first ? with : without, tokens, prompt_tokens);
-    const Speeds &plain = plain_first ? first : second, &adapted = plain_first ? second : first;
-    prefill.push_back(plain.prefill_tokens_per_s / adapted.prefill_tokens_per_s - 1);
-    decode.push_back(plain.decode_tokens_per_s / adapted.decode_tokens_per_s - 1);
+    with.reset();
+    without.reset();
+    read_in_turns(tokens.first(prompt_tokens), prefill);
+    for (std::size_t t = prompt_tokens; t < tokens.size(); ++t) read_in_turns(tokens.subspan(t, 1), decode);
   }
-  return {median(prefill), median(decode)};
+  return {median(prefill[1]) / median(prefill[0]) - 1, median(decode[1]) / median(decode[0]) - 1};
 }
 
 Drafting measure_drafting(elrt::Session& session, const elrt::Tokenizer& tokenizer, std::uint32_t draft_level, const DraftingSetting& setting) {

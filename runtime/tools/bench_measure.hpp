@@ -43,7 +43,8 @@ double block_operations(const elrt::Artifact& artifact, const elrt::LevelInfo& l
 // ... and of one row of logits.
 double head_operations(const elrt::Artifact& artifact);
 
-// What a level's adapter adds to a token's time, as a share of the time without it (0.05: a twentieth more); medians over pairs of runs.
+// What a level's adapter adds to a token's time, as a share of the time without it (0.05: a twentieth more): ratios of medians over prompts, and over tokens,
+// read in turns: a machine's speed changes within seconds.
 struct AdapterCost {
   double prefill = 0, decode = 0;
 };

@@ -51,7 +51,7 @@
 //   [hidden, kv*head_dim] · attn_output tiled (inputs heads*head_dim) · ffn_gate, ffn_up [hidden, ffn] · ffn_down tiled
 //   (inputs ffn) · optional attn_q.bias, attn_k.bias, attn_v.bias, attn_output.bias · optional attn_q_norm, attn_k_norm
 //   [head_dim]: each head's query and key are RMS-normalised before RoPE. Names end in `.weight` unless said otherwise.
-//   adapter.LL.blk.N.TARGET.lora_a [in, rank], .lora_b [rank, out], F16, both or neither; LL is the level in decimal
+//   adapter.LL.blk.N.TARGET.lora_a [in, rank], .lora_b [rank, out] in columns, F16, both or neither; LL is the level in decimal
 //   (`adapter.20`, `adapter.100`), in and out are that level's widths: y = W x + scale * B (A x).
 //   tlm.: token_embd, slo_embd [embedding, vocabulary], [embedding, SLO tokens] · position_embd [hidden, positions] · type_embd
 //   [hidden, 2 segments] · embd [embedding, 3 of them with trigrams; hidden], missing where neither widths nor
@@ -79,7 +79,7 @@
 // of 32 outputs (of 32 inputs) follow each other, and a level is still a prefix, in whole panels. Weights beyond the last input
 // or output are zero. A level that ends inside a panel drops the outputs, zeroes the activations beyond its end.
 //
-// Columns, of the tiny language model: ne = [32, inputs, ceil(outputs/32)]; output o, input i lies in panel o/32, row i, column o%32;
+// Columns, of adapters' second matrices and of the tiny language model: ne = [32, inputs, ceil(outputs/32)]; output o, input i lies in panel o/32, row i, column o%32;
 // columns beyond the last output are zero.
 //
 // LIMITS. Readers refuse what exceeds the constants below; a file is hostile until it is proven consistent.
@@ -95,7 +95,7 @@ namespace elrt::format {
 
 inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF" read as little endian
 inline constexpr std::uint32_t kGgufVersion = 3;
-inline constexpr std::uint32_t kFormatVersion = 2;
+inline constexpr std::uint32_t kFormatVersion = 3;
 inline constexpr std::size_t kAlignment = 64;
 inline constexpr std::uint32_t kTileInputs = 32;
 inline constexpr std::uint32_t kColumnOutputs = 32;  // side by side in a matrix of columns, see LAYOUT

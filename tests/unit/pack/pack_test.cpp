@@ -12,6 +12,7 @@
 #include "io/safetensors.h"
 #include "model/decoder.h"
 #include "model/random_checkpoint.h"
+#include "pack/float_layout.h"
 #include "pack/inspect.h"
 #include "pack/quantise.h"
 #include "reorder/make_plan.h"
@@ -194,6 +195,15 @@ TEST_CASE("tiles hold 32 inputs of every output and a zero tail", "[pack][unit]"
   REQUIRE(tiled[0][2][5].item<float>() == 2 * 40 + 5);   // output 2, input 5
   REQUIRE(tiled[1][1][7].item<float>() == 40 + 39);      // output 1, input 39
   REQUIRE(tiled[1].narrow(1, 8, 24).abs().max().item<float>() == 0);
+}
+
+TEST_CASE("columns hold every input of 32 outputs and a zero tail", "[pack][unit]") {
+  const auto matrix = torch::arange(40 * 3, torch::kFloat32).view({40, 3});
+  const auto columns = in_columns(matrix);
+  REQUIRE(columns.sizes().vec() == std::vector<std::int64_t>{2, 3, 32});
+  REQUIRE(columns[0][2][5].item<float>() == 5 * 3 + 2);   // output 5, input 2
+  REQUIRE(columns[1][1][7].item<float>() == 39 * 3 + 1);  // output 39, input 1
+  REQUIRE(columns[1].narrow(1, 8, 24).abs().max().item<float>() == 0);
 }
 
 TEST_CASE("an artifact says what was packed", "[pack][unit]") {

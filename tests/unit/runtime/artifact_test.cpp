@@ -134,7 +134,7 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
       {"general.alignment", [](auto& f) { f.metadata["general.alignment"] = std::uint32_t{32}; }},
       {"general.alignment", [](auto& f) { f.metadata.erase("general.alignment"); }},
       {"general.architecture", [](auto& f) { f.metadata["general.architecture"] = std::string("llama"); }},
-      {"elastic.format_version", [](auto& f) { f.metadata["elastic.format_version"] = std::uint32_t{1}; }},
+      {"'elastic.format_version' is 2, expected 3; pack it again", [](auto& f) { f.metadata["elastic.format_version"] = std::uint32_t{2}; }},
       {"elastic.rope_pairing", [](auto& f) { f.metadata["elastic.rope_pairing"] = std::string("interleaved"); }},
       {"elastic.tile_inputs", [](auto& f) { f.metadata["elastic.tile_inputs"] = std::uint32_t{16}; }},
       {"elastic.tiled_tensors", [](auto& f) { f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{}; }},
@@ -226,9 +226,9 @@ TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtim
          t.type = 1, t.bytes.resize(2 * 1024);
        }},
       {"dimensions [32], expected [16]", [&](auto& f) { f.tensor(norm).type = kQ4, f.tensor(norm).dims = {32}, f.tensor(norm).bytes.resize(18); }},
-      {"is not F16", [&](auto& f) {
+      {"'adapter.50.blk.0.attn_q.lora_b' is quantised", [&](auto& f) {
          auto& t = f.tensor("adapter.50.blk.0.attn_q.lora_b");
-         t.type = kQ8, t.dims = {32, 32, 1, 1}, t.bytes.assign(1088, 0);
+         t.type = kQ8, t.bytes.assign(t.dims[1] * t.dims[2] * 34, 0);
        }},
       {"does not list tensor 'blk.0.attn_q.weight', whose type", [&](auto& f) {
          f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{"attn_output.weight", "ffn_down.weight", "token_embd.weight", "output.weight",

@@ -60,12 +60,13 @@ struct Case {
     }
   }
 
-  // Tokens first.., a row of y and one value that must stay as it is for each.
-  std::vector<float> run(std::uint32_t first, std::uint32_t count) const {
+  // Tokens first.., a row of y and one value that must stay as it is for each; in pieces of `piece` outputs.
+  std::vector<float> run(std::uint32_t first, std::uint32_t count, std::uint32_t piece) const {
     std::vector<float> y(std::size_t{count} * (outputs + 1), 0.5f);
     for (std::uint32_t t = 0; t < count; ++t) y[t * (outputs + 1) + outputs] = kUntouched;
-    kernels::multiply_columns({reinterpret_cast<const std::byte*>(columns.data()), type, outputs, inputs, &x[first * stride()], stride(), y.data(),
-                               outputs + 1, count, accumulate, has_bias ? bias.data() : nullptr, side});
+    const kernels::ColumnProduct job{reinterpret_cast<const std::byte*>(columns.data()), type, outputs, inputs, &x[first * stride()], stride(), y.data(),
+                                     outputs + 1, count, accumulate, has_bias ? bias.data() : nullptr, side};
+    for (std::uint32_t begin = 0; begin < outputs; begin += piece) kernels::multiply_columns(job, begin, std::min(outputs, begin + piece));
     return y;
   }
 
@@ -89,7 +90,7 @@ struct Case {
 
 }  // namespace
 
-TEST_CASE("products in columns equal a plain double loop, and no bit depends on the batch or the vector's width", "[runtime][unit]") {
+TEST_CASE("products in columns equal a plain double loop, and no bit depends on the batch, on pieces or the vector's width", "[runtime][unit]") {
   std::mt19937 random(5);
   for (int round = 0; round < 80; ++round) {
     const Case product(random);
@@ -97,10 +98,11 @@ TEST_CASE("products in columns equal a plain double loop, and no bit depends on 
     std::vector<float> fused_bits;
     for_each_target([&](const std::string& target, bool fused) {
       INFO(target << ", " << elrt::type_name(product.type) << " " << product.outputs << " x " << product.inputs << ", " << product.tokens << " tokens");
-      const std::vector<float> whole = product.run(0, product.tokens);
+      const std::vector<float> whole = product.run(0, product.tokens, product.outputs);
       CHECK(product.error(whole) <= 1);
       for (std::size_t t = 0; t < product.tokens; ++t) CHECK(whole[t * (product.outputs + 1) + product.outputs] == kUntouched);
-      const std::vector<float> alone = product.run(token, 1);
+      CHECK(product.run(0, product.tokens, 32 * (1 + token % 3)) == whole);
+      const std::vector<float> alone = product.run(token, 1, product.outputs);
       CHECK(std::equal(alone.begin(), alone.end(), whole.begin() + static_cast<std::ptrdiff_t>(std::size_t{token} * (product.outputs + 1))));
       if (!fused) return;
       if (fused_bits.empty()) fused_bits = whole;

@@ -148,7 +148,7 @@ GgufBuilder TinyElastic::artifact() const {
   m["elastic-llama.attention.layer_norm_rms_epsilon"] = static_cast<float>(kEpsilon);
   m["elastic-llama.rope.freq_base"] = static_cast<float>(kRopeBase);
   if (s.window != 0) m["elastic-llama.attention.sliding_window"] = s.window;
-  m["elastic.format_version"] = std::uint32_t{2};
+  m["elastic.format_version"] = std::uint32_t{3};
   m["elastic.rope_pairing"] = std::string("halves");
   m["elastic.tile_inputs"] = std::uint32_t{32};
   std::vector<std::string> permuted = {"attn_output.weight", "ffn_down.weight"};
@@ -178,6 +178,14 @@ GgufBuilder TinyElastic::artifact() const {
         for (std::uint64_t i = 0; i < in; ++i) values[(i / 32 * out + o) * 32 + i % 32] = tensor.values[o * in + i];
       }
       dims = {32, out, tiles};
+    }
+    if (name.ends_with(".lora_b")) {
+      const std::uint64_t in = dims[0], out = dims[1], panels = (out + 31) / 32;
+      values.assign(panels * in * 32, 0.0f);
+      for (std::uint64_t o = 0; o < out; ++o) {
+        for (std::uint64_t i = 0; i < in; ++i) values[(o / 32 * in + i) * 32 + o % 32] = tensor.values[o * in + i];
+      }
+      dims = {32, in, panels};
     }
     file.tensors.push_back({name, tensor.type, dims, tensor.type == kF16 ? f16_bytes(values) : f32_bytes(values)});
   }
