@@ -7,8 +7,11 @@
 namespace elrt {
 namespace {
 
-// A multiple of this many rows goes to a thread at once: whole panels, or whole groups of rows of the float kernels.
-std::uint32_t row_granule(const kernels::Matmul& job) { return kernels::groups_rows(job) ? kernels::kGroupedRows : kernels::kPanelRows; }
+// A multiple of this many rows goes to a thread at once: whole panels, or groups or blocks of rows of the float kernels.
+std::uint32_t row_granule(const kernels::Matmul& job) {
+  if (kernels::groups_rows(job)) return kernels::kGroupedRows;
+  return job.weights->quantised() || job.tokens > kernels::kStreamedTokens ? kernels::kPanelRows : 8;
+}
 
 // Few tokens are bound by the memory, which is fastest on long stretches; at least two of them for each thread balance.
 std::uint32_t stretch_rows(const kernels::Matmul& job, std::size_t threads) {
@@ -27,6 +30,34 @@ std::uint32_t piece_rows(const kernels::Matmul& job, std::size_t threads) {
 
 // The same for an adapter's first matrix. The rest of the loop waits for it: as few rows as the float kernels take at once.
 std::uint32_t low_piece_rows(const kernels::Matmul& job) { return job.tokens > kernels::kStreamedTokens ? 4 : 8; }
+
+// The outputs of several jobs, cut into pieces, job after job.
+class Pieces {
+ public:
+  struct Piece {
+    std::size_t job;
+    std::uint32_t begin, end;
+  };
+  void add(std::uint32_t outputs, std::uint32_t rows) {
+    const std::uint32_t count = (outputs + rows - 1) / rows;
+    jobs_[used_++] = {outputs, rows, count};
+    count_ += count;
+  }
+  std::size_t count() const { return count_; }
+  Piece at(std::size_t index) const {
+    std::size_t job = 0;
+    while (index >= jobs_[job].pieces) index -= jobs_[job++].pieces;
+    const auto begin = static_cast<std::uint32_t>(index * jobs_[job].rows);
+    return {job, begin, std::min(jobs_[job].outputs, begin + jobs_[job].rows)};
+  }
+
+ private:
+  struct Cut {
+    std::uint32_t outputs, rows, pieces;
+  };
+  std::array<Cut, 6> jobs_{};
+  std::size_t used_ = 0, count_ = 0;
+};
 
 }  // namespace
 
@@ -75,32 +106,37 @@ void Forward::logits(const LevelView& view, std::span<const std::uint32_t> rows,
 
 void Forward::multiply(std::span<const Job> jobs, std::size_t low) {
   constexpr std::uint64_t kAloneWork = 1u << 14;  // below it, waking the other threads costs more than they save
-  std::array<std::uint32_t, 6> rows{}, pieces{};
-  const kernels::Matmul& any = jobs.front().product;  // all read the same x
-  const bool in_bytes = std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.product.quantised != nullptr; });
-  const std::size_t byte_rows = in_bytes ? any.tokens : 0;
-  std::size_t first = byte_rows, items = byte_rows, scratch = 0;
+  Pieces pieces;
+  std::size_t low_pieces = 0, scratch = 0;
   std::uint64_t work = 0;
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     const kernels::Matmul& product = jobs[j].product;
-    rows[j] = j < low ? low_piece_rows(product) : piece_rows(product, pool_.threads());
-    pieces[j] = (product.outputs + rows[j] - 1) / rows[j];
-    items += pieces[j];
-    if (j < low) first = items;
+    pieces.add(product.outputs, j < low ? low_piece_rows(product) : piece_rows(product, pool_.threads()));
+    if (j < low) low_pieces = pieces.count();
     work += std::uint64_t{product.inputs} * product.tokens * product.outputs;
     scratch = std::max(scratch, kernels::scratch_floats(product));
   }
   for (AlignedFloats& floats : scratch_) floats.resize(std::max(floats.size(), scratch));
-  const auto do_item = [&](std::size_t item, std::size_t thread) {
-    if (item < byte_rows) return kernels::quantise_row(any.x + item * any.x_stride, any.inputs, quantised_, item);
-    std::size_t piece = item - byte_rows, j = 0;
-    while (piece >= pieces[j]) piece -= pieces[j++];
-    const auto begin = static_cast<std::uint32_t>(piece * rows[j]), end = std::min(jobs[j].product.outputs, begin + rows[j]);
+  const auto multiply_piece = [&](std::size_t index, std::size_t thread) {
+    const auto [j, begin, end] = pieces.at(index);
     kernels::matmul(jobs[j].product, begin, end, scratch_[thread].data());
     if (jobs[j].added.weights != nullptr) kernels::multiply_columns(jobs[j].added, begin, end);
   };
-  if (work > kAloneWork) return pool_.for_each(first, items, do_item);
-  for (std::size_t item = 0; item < items; ++item) do_item(item, 0);
+  const kernels::Matmul& any = jobs.front().product;  // all read the same x
+  const bool in_bytes = std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.product.quantised != nullptr; });
+  const std::size_t rows = in_bytes ? any.tokens : 0;
+  const auto quantise = [&](std::size_t row, std::size_t) { kernels::quantise_row(any.x + row * any.x_stride, any.inputs, quantised_, row); };
+  if (work <= kAloneWork) {
+    for (std::size_t row = 0; row < rows; ++row) quantise(row, 0);
+    for (std::size_t piece = 0; piece < pieces.count(); ++piece) multiply_piece(piece, 0);
+  } else if (low == 0) {  // one row is done before another thread would have begun
+    pool_.for_each(rows, quantise);
+    pool_.for_each(pieces.count(), multiply_piece);
+  } else {  // the adapters' first matrices read x as it is
+    pool_.for_each(rows + low_pieces, rows + pieces.count(), [&](std::size_t item, std::size_t thread) {
+      return item < rows ? quantise(item, thread) : multiply_piece(item - rows, thread);
+    });
+  }
 }
 
 void Forward::project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections) {

@@ -63,9 +63,9 @@ struct ColumnProduct {
   // Side by side in memory: as in a file, or, where there are no more outputs than that, fewer: a multiple of 8.
   std::uint32_t columns = format::kColumnOutputs;
 };
-void multiply_columns(const ColumnProduct& job);
-// Outputs begin..end-1 of it; begin is a multiple of kColumnOutputs, which are side by side.
+// Outputs begin..end-1 of it; begin is a multiple of 8.
 void multiply_columns(const ColumnProduct& job, std::uint32_t output_begin, std::uint32_t output_end);
+inline void multiply_columns(const ColumnProduct& job) { multiply_columns(job, 0, job.outputs); }
 
 // Row `row` of `out` from the padded floats x, `width` of them counted.
 void quantise_row(const float* x, std::size_t width, QuantisedRows& out, std::size_t row);

@@ -124,22 +124,24 @@ void multiply_rest(const Shape& s, const W* weights, const float* x, float* y, c
 }
 
 template <typename W>
-void multiply_columns(const ColumnProduct& job) {
+void multiply_range(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) {
   const Shape shape{job.columns, job.inputs, job.x_stride, job.y_stride, job.accumulate};
   const std::size_t lanes = hn::Lanes(Narrow()), panel = std::size_t{job.inputs} * kColumns;
-  const W* weights = reinterpret_cast<const W*>(job.weights);
-  for (std::uint32_t output = 0; output < job.outputs; output += kColumns, weights += panel) {
-    const std::size_t outputs = std::min<std::size_t>(kColumns, job.outputs - output), whole = outputs / lanes * lanes;
+  for (std::uint32_t output = begin; output < end;) {
+    const std::uint32_t outputs = std::min(kColumns - output % kColumns, end - output);
+    const std::size_t whole = outputs / lanes * lanes;
+    const W* weights = reinterpret_cast<const W*>(job.weights) + output / kColumns * panel + output % kColumns;
     float* y = job.y + output;
     const float* bias = job.bias == nullptr ? nullptr : job.bias + output;
     multiply_panel(shape, weights, job.x, y, bias, whole, job.tokens);
     if (whole < outputs) multiply_rest(shape, weights + whole, job.x, y + whole, bias == nullptr ? nullptr : bias + whole, outputs - whole, job.tokens);
+    output += outputs;
   }
 }
 
-void MultiplyColumns(const ColumnProduct& job) {
-  if (job.type == TensorType::kF32) return multiply_columns<float>(job);
-  multiply_columns<hwy::float16_t>(job);
+void MultiplyColumns(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) {
+  if (job.type == TensorType::kF32) return multiply_range<float>(job, begin, end);
+  multiply_range<hwy::float16_t>(job, begin, end);
 }
 
 #include "exponentials-inl.hpp"
@@ -154,15 +156,7 @@ namespace elrt::kernels {
 HWY_EXPORT(MultiplyColumns);
 HWY_EXPORT(SoftmaxWeights);
 
-void multiply_columns(const ColumnProduct& job) { HWY_DYNAMIC_DISPATCH(MultiplyColumns)(job); }
-void multiply_columns(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) {
-  ColumnProduct part = job;
-  part.weights += std::size_t{begin} * job.inputs * (job.type == TensorType::kF32 ? 4 : 2);
-  part.y += begin;
-  if (part.bias != nullptr) part.bias += begin;
-  part.outputs = end - begin;
-  multiply_columns(part);
-}
+void multiply_columns(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) { HWY_DYNAMIC_DISPATCH(MultiplyColumns)(job, begin, end); }
 float softmax_weights(float* x, float scale, std::size_t count) { return HWY_DYNAMIC_DISPATCH(SoftmaxWeights)(x, scale, count); }
 }  // namespace elrt::kernels
 #endif

@@ -101,7 +101,7 @@ TEST_CASE("products in columns equal a plain double loop, and no bit depends on 
       const std::vector<float> whole = product.run(0, product.tokens, product.outputs);
       CHECK(product.error(whole) <= 1);
       for (std::size_t t = 0; t < product.tokens; ++t) CHECK(whole[t * (product.outputs + 1) + product.outputs] == kUntouched);
-      CHECK(product.run(0, product.tokens, 32 * (1 + token % 3)) == whole);
+      CHECK(product.run(0, product.tokens, 8 * (1 + token % 12)) == whole);
       const std::vector<float> alone = product.run(token, 1, product.outputs);
       CHECK(std::equal(alone.begin(), alone.end(), whole.begin() + static_cast<std::ptrdiff_t>(std::size_t{token} * (product.outputs + 1))));
       if (!fused) return;
