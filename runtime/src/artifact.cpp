@@ -28,6 +28,7 @@ Result<std::shared_ptr<const Model>> load_model(MappedFile file) {
   if (auto done = read_levels(model->header.metadata, model->shape, &model->levels); !done) return done.take_failure();
   if (auto done = read_tlm_shape(model->header.metadata, &model->tlm); !done) return done.take_failure();
   if (auto done = bind_tensors(model.get()); !done) return done.take_failure();
+  for (std::size_t i = 0; i < model->levels.size(); ++i) model->levels[i].bytes_per_token = count_bytes_per_token(LevelView(*model, i));
   return std::shared_ptr<const Model>(std::move(model));
 }
 

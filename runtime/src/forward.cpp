@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 
+#include "cache_size.hpp"
+
 namespace elrt {
 namespace {
 
@@ -61,7 +63,9 @@ class Pieces {
 
 }  // namespace
 
-Forward::Forward(const Model& model, ThreadPool& pool) : model_(model), pool_(pool), scores_(pool.threads()), scratch_(pool.threads()) {}
+// Other programs have their share of a cache, and so does what is not weights: a level counts as cached where it fills a quarter at most.
+Forward::Forward(const Model& model, ThreadPool& pool)
+    : model_(model), pool_(pool), cached_bytes_(last_level_cache_bytes() / 4), scores_(pool.threads()), scratch_(pool.threads()) {}
 
 // Room for so many tokens. It grows with the batches that come: all of a long batch's would be many megabytes to clear before a first token.
 void Forward::reserve(std::size_t batch) {
@@ -100,6 +104,7 @@ void Forward::logits(const LevelView& view, std::span<const std::uint32_t> rows,
     kernels::rms_norm(x_.row(rows[i] - dropped_), model_.output_norm, shape.rms_epsilon, shape.hidden, head_in_.row(i));
   }
   Job job{{&model_.output, shape.vocab, shape.hidden, head_in_.row(0), head_in_.stride, out, shape.vocab, static_cast<std::uint32_t>(rows.size())}, {}};
+  job.product.cached = in_cache(view);
   if (model_.output.quantised()) job.product.quantised = &quantised_;
   multiply({&job, 1}, 0);
 }
@@ -157,6 +162,7 @@ void Forward::project(const LevelView& view, std::size_t layer, Activations& x, 
     jobs[made++].product = {&pair.a, pair.a.outputs, p.inputs, x.row(0), x.stride, values.row(0), values.stride, tokens, view.adapter_scale()};
     job.added = {pair.b.data, pair.b.type, p.outputs, pair.b.inputs, values.row(0), values.stride, p.y->row(0), p.y->stride, tokens, true};
   }
+  for (Job& job : jobs) job.product.cached = in_cache(view);
   multiply({jobs.data(), low + projections.size()}, low);
 }
 

@@ -35,6 +35,7 @@ class Forward {
     bool accumulate;
   };
   void reserve(std::size_t batch);
+  bool in_cache(const LevelView& view) const { return view.bytes_per_token() <= cached_bytes_; }
   // A product, and what is added to it: by an adapter's second matrix, or nothing (weights null).
   struct Job {
     kernels::Matmul product;
@@ -56,6 +57,7 @@ class Forward {
 
   const Model& model_;
   ThreadPool& pool_;
+  std::uint64_t cached_bytes_;
   std::size_t reserved_ = 0;  // tokens that the scratch has room for
   std::size_t tokens_ = 0;    // of the current batch
   std::size_t answers_ = 0;   // of them those whose hidden states are wanted

@@ -30,6 +30,7 @@ struct Matmul {
   bool accumulate = false;
   const float* bias = nullptr;
   const QuantisedRows* quantised = nullptr;  // the same x in eight bits: read instead where the weights are quantised
+  bool cached = false;  // the weights are likely in a cache: few tokens read them without fetching ahead
 };
 
 // Rows output_begin..output_end-1 of `job`, all tokens. Quantised weights: output_begin is a multiple of kPanelRows. `scratch`, from a cache

@@ -23,18 +23,18 @@ std::uint64_t LevelView::adapter_bytes() const {
   return bytes;
 }
 
-std::uint64_t LevelView::bytes_per_token() const {
-  const std::uint64_t hidden = model_->shape.hidden;
-  std::uint64_t bytes = adapter_bytes();
-  for (std::size_t layer = 0; layer < model_->layers.size(); ++layer) {
-    const LayerWeights& w = model_->layers[layer];
-    bytes += matrix_bytes(w.q, q_width(layer), hidden) + matrix_bytes(w.k, kv_width(layer), hidden) +
-             matrix_bytes(w.v, kv_width(layer), hidden) + matrix_bytes(w.o, hidden, q_width(layer)) +
-             matrix_bytes(w.gate, neurons(layer), hidden) + matrix_bytes(w.up, neurons(layer), hidden) +
-             matrix_bytes(w.down, hidden, neurons(layer)) + 2 * hidden * sizeof(float);
+std::uint64_t count_bytes_per_token(const LevelView& view) {
+  const Model& model = view.model();
+  const std::uint64_t hidden = model.shape.hidden;
+  std::uint64_t bytes = view.adapter_bytes();
+  for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
+    const LayerWeights& w = model.layers[layer];
+    const std::uint64_t q = view.q_width(layer), kv = view.kv_width(layer), neurons = view.neurons(layer);
+    bytes += matrix_bytes(w.q, q, hidden) + matrix_bytes(w.k, kv, hidden) + matrix_bytes(w.v, kv, hidden) + matrix_bytes(w.o, hidden, q) +
+             matrix_bytes(w.gate, neurons, hidden) + matrix_bytes(w.up, neurons, hidden) + matrix_bytes(w.down, hidden, neurons) +
+             2 * hidden * sizeof(float);
   }
-  return bytes + matrix_bytes(model_->output, model_->shape.vocab, hidden) + matrix_bytes(model_->embedding, 32, hidden) / 32 +
-         hidden * sizeof(float);
+  return bytes + matrix_bytes(model.output, model.shape.vocab, hidden) + matrix_bytes(model.embedding, 32, hidden) / 32 + hidden * sizeof(float);
 }
 
 }  // namespace elrt

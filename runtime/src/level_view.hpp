@@ -28,12 +28,15 @@ class LevelView {
 
   std::uint64_t adapter_bytes() const;
   // Weight bytes that decoding one token reads: the level's blocks and adapter, one embedding row, norms and the head.
-  std::uint64_t bytes_per_token() const;
+  std::uint64_t bytes_per_token() const { return level_->bytes_per_token; }
 
  private:
   const Model* model_;
   const LevelData* level_;
   bool use_adapter_;
 };
+
+// What bytes_per_token() says, counted: once, when the artifact opens.
+std::uint64_t count_bytes_per_token(const LevelView& view);
 
 }  // namespace elrt

@@ -38,6 +38,7 @@ struct LevelData {
   std::vector<LayerAdapter> adapters;             // per layer, empty: the level has no adapter
   std::uint32_t adapter_rank = 0;
   float adapter_scale = 0;
+  std::uint64_t bytes_per_token = 0;  // see LevelView
 };
 
 struct Model {

@@ -98,7 +98,8 @@ constexpr int vectors_at_once(int tokens) {
 }
 
 // What is fetched while a panel is multiplied: its like in the next block of a tiled matrix, or what follows the panel. Left alone, the
-// hardware fetches no further than a page and stops where a tiled matrix's stretch ends.
+// hardware fetches no further than a page and stops where a tiled matrix's stretch ends. Decoding from memory is up to a quarter faster with it, from
+// the last-level cache a tenth slower.
 constexpr std::size_t kFetchAhead = 2048;
 
 // Few tokens, weights straight from the file. `panels` panels, `apart` panels from one to the next, pass block by block: those side by side in
@@ -119,7 +120,7 @@ HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::ui
   for (std::size_t block = 0; block < blocks; ++block) {
     const std::uint8_t* data = panel_at(m, block, output);
     for (std::size_t p = 0; p < panels; ++p, data += apart * m.row_stride) {
-      fetch(data + ahead, bytes);
+      if (!job.cached) fetch(data + ahead, bytes);
       for (std::size_t v = 0; v < kVectors; v += kStep) add_block<kStep, Tokens>(File{data}, v, x, block, &sums[p][v]);
     }
   }

@@ -73,6 +73,7 @@ struct Product {
   std::vector<float> run(const Matrix& m, std::uint32_t first, std::uint32_t count, std::uint32_t piece) const {
     std::vector<float> y(std::size_t{count} * outputs, 1);
     kernels::Matmul job{&m, outputs, inputs, &x[first * stride], stride, y.data(), outputs, count, 0.5f, true, bias.data()};
+    job.cached = first % 2 == 1;
     elrt::AlignedFloats scratch(kernels::scratch_floats(job));
     for (std::uint32_t begin = 0; begin < outputs; begin += piece) kernels::matmul(job, begin, std::min(outputs, begin + piece), scratch.data());
     return y;
