@@ -30,8 +30,12 @@ std::uint32_t piece_rows(const kernels::Matmul& job, std::size_t threads) {
   return (std::max(rows, stretch_rows(job, threads)) + granule - 1) / granule * granule;
 }
 
-// The same for an adapter's first matrix. The rest of the loop waits for it: as few rows as the float kernels take at once.
-std::uint32_t low_piece_rows(const kernels::Matmul& job) { return job.tokens > kernels::kStreamedTokens ? 4 : 8; }
+// The same for an adapter's first matrix, for which the rest of the loop waits: what streams from memory at once, or a share of the products for
+// each thread, of as many rows at most as the float kernels take at once.
+std::uint32_t low_piece_rows(const kernels::Matmul& job, std::size_t threads) {
+  if (job.tokens <= kernels::kStreamedTokens) return 8;
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(job.outputs / threads, 1, 4));
+}
 
 // The outputs of several jobs, cut into pieces, job after job.
 class Pieces {
@@ -116,7 +120,7 @@ void Forward::multiply(std::span<const Job> jobs, std::size_t low) {
   std::uint64_t work = 0;
   for (std::size_t j = 0; j < jobs.size(); ++j) {
     const kernels::Matmul& product = jobs[j].product;
-    pieces.add(product.outputs, j < low ? low_piece_rows(product) : piece_rows(product, pool_.threads()));
+    pieces.add(product.outputs, j < low ? low_piece_rows(product, pool_.threads()) : piece_rows(product, pool_.threads()));
     if (j < low) low_pieces = pieces.count();
     work += std::uint64_t{product.inputs} * product.tokens * product.outputs;
     scratch = std::max(scratch, kernels::scratch_floats(product));

@@ -79,8 +79,8 @@
 // of 32 outputs (of 32 inputs) follow each other, and a level is still a prefix, in whole panels. Weights beyond the last input
 // or output are zero. A level that ends inside a panel drops the outputs, zeroes the activations beyond its end.
 //
-// Columns, of adapters' second matrices and of the tiny language model: ne = [32, inputs, ceil(outputs/32)]; output o, input i lies in panel o/32, row i, column o%32;
-// columns beyond the last output are zero.
+// Columns, of adapters' second matrices and of the tiny language model: ne = [32, inputs, ceil(outputs/32)]; output o, input i lies in
+// panel o/32, row i, column o%32; columns beyond the last output are zero.
 //
 // LIMITS. Readers refuse what exceeds the constants below; a file is hostile until it is proven consistent.
 //
