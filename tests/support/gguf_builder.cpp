@@ -136,6 +136,12 @@ std::vector<unsigned char> f16_bytes(const std::vector<float>& values) {
   return out;
 }
 
+std::vector<float> in_columns(const std::vector<float>& values, std::uint64_t inputs, std::uint64_t outputs) {
+  std::vector<float> placed((outputs + 31) / 32 * inputs * 32);
+  for (std::uint64_t i = 0; i < inputs * outputs; ++i) placed[(i / inputs / 32 * inputs + i % inputs) * 32 + i / inputs % 32] = values[i];
+  return placed;
+}
+
 TemporaryFile::TemporaryFile(const std::vector<unsigned char>& bytes) {
   static std::atomic<int> count{0};
   path_ = std::filesystem::temp_directory_path() /

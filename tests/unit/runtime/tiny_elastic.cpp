@@ -180,12 +180,8 @@ GgufBuilder TinyElastic::artifact() const {
       dims = {32, out, tiles};
     }
     if (name.ends_with(".lora_b")) {
-      const std::uint64_t in = dims[0], out = dims[1], panels = (out + 31) / 32;
-      values.assign(panels * in * 32, 0.0f);
-      for (std::uint64_t o = 0; o < out; ++o) {
-        for (std::uint64_t i = 0; i < in; ++i) values[(o / 32 * in + i) * 32 + o % 32] = tensor.values[o * in + i];
-      }
-      dims = {32, in, panels};
+      values = in_columns(tensor.values, dims[0], dims[1]);
+      dims = {32, dims[0], (dims[1] + 31) / 32};
     }
     file.tensors.push_back({name, tensor.type, dims, tensor.type == kF16 ? f16_bytes(values) : f32_bytes(values)});
   }

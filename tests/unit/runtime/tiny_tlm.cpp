@@ -15,11 +15,8 @@ class Builder {
     file_.tensors.push_back({name + ".weight", 1, {inputs, outputs}, f16_bytes(values(inputs * outputs, 0, scale))});
   }
   void columns(const std::string& name, std::uint64_t inputs, std::uint64_t outputs) {
-    const std::uint64_t panels = (outputs + 31) / 32;
-    const auto drawn = values(inputs * outputs, 0, 0.4f);
-    std::vector<float> placed(panels * inputs * 32);
-    for (std::uint64_t i = 0; i < inputs * outputs; ++i) placed[(i / inputs / 32 * inputs + i % inputs) * 32 + i / inputs % 32] = drawn[i];
-    file_.tensors.push_back({name + ".weight", 1, {32, inputs, panels}, f16_bytes(placed)});
+    const auto placed = in_columns(values(inputs * outputs, 0, 0.4f), inputs, outputs);
+    file_.tensors.push_back({name + ".weight", 1, {32, inputs, (outputs + 31) / 32}, f16_bytes(placed)});
   }
   void vector(const std::string& name, std::uint64_t size, float centre) {
     file_.tensors.push_back({name, 0, {size}, f32_bytes(values(size, centre, 0.2f))});
