@@ -41,17 +41,17 @@ std::string refusal(const std::vector<unsigned char>& bytes) {
   return artifact.failure().message;
 }
 
-// Opens and, where that works, runs: whatever a file says, nothing may crash.
-void exercise(const std::vector<unsigned char>& bytes) {
+// Opens and, where that works, runs: whatever a file says, nothing may crash. True: a session answered.
+bool exercise(const std::vector<unsigned char>& bytes) {
   const TemporaryFile file(bytes);
   auto artifact = Artifact::open(file.path());
-  if (!artifact) return;
+  if (!artifact) return false;
   (void)artifact->tokenizer();
   (void)artifact->verify_checksums();
-  if (artifact->shape().context > 4096) return;
+  if (artifact->shape().context > 4096) return false;
   auto session = elrt::Session::create(artifact.value(), {artifact->levels().front().level, 1, 0, 4});
   const std::int32_t tokens[] = {0, 1, 2, 3, 4, 5};
-  if (session && artifact->shape().vocab > 5) (void)session->forward(tokens);
+  return session && artifact->shape().vocab > 5 && session->forward(tokens).ok();
 }
 
 // Thousands of files that differ from a good one in a few bytes of the header.
@@ -62,6 +62,7 @@ void damage_at_random(const GgufBuilder& builder) {
     state = state * 6364136223846793005u + 1442695040888963407u;
     return (state >> 33) % below;
   };
+  int answered = 0;
   for (int round = 0; round < 3000; ++round) {
     auto bytes = good;
     const std::uint64_t edits = 1 + random(4);
@@ -69,8 +70,10 @@ void damage_at_random(const GgufBuilder& builder) {
       auto& byte = bytes[random(builder.header_bytes())];
       byte = random(2) == 0 ? static_cast<unsigned char>(random(256)) : static_cast<unsigned char>(byte ^ (1u << random(8)));
     }
-    exercise(bytes);
+    answered += exercise(bytes) ? 1 : 0;
   }
+  CHECK(answered > 0);  // names and numbers that nothing depends on: both ways are taken
+  CHECK(answered < 3000);
 }
 
 struct Broken {
@@ -311,7 +314,6 @@ TEST_CASE("checksums find a flipped bit and name its tensor", "[runtime][unit]")
 
 TEST_CASE("random damage to the header never crashes", "[runtime][unit]") {
   for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4}) damage_at_random(good_file(quantised));
-  SUCCEED("no crash");
 }
 
 TEST_CASE("weights full of NaN give an answer, not a crash", "[runtime][unit]") {
@@ -320,7 +322,6 @@ TEST_CASE("weights full of NaN give an answer, not a crash", "[runtime][unit]") 
     for (auto& tensor : file.tensors) {
       if (tensor.name != "rope_freqs.weight") std::fill(tensor.bytes.begin(), tensor.bytes.end(), 0xFF);
     }
-    exercise(file.build());
+    CHECK(exercise(file.build()));
   }
-  SUCCEED("no crash");
 }
