@@ -25,8 +25,10 @@ void measure_text(EvalOptions& options) {
   options.text.levels = options.levels;
   options.text.threads = options.threads;
   const nlohmann::json result = elastify::measure_text_loss(options.text);
-  if (options.json) print_json(result);
-  else std::cout << elastify::format_text_loss(result);
+  if (options.json)
+    print_json(result);
+  else
+    std::cout << elastify::format_text_loss(result);
 }
 
 void measure_tasks(EvalOptions& options) {
@@ -36,42 +38,78 @@ void measure_tasks(EvalOptions& options) {
   options.tasks.generate = options.tasks.generate || options.tasks.show > 0;
   const nlohmann::json result = elastify::measure_task_accuracy(options.tasks);
   if (!options.plot.empty()) elastify::draw_task_accuracy(options.plot, result);
-  if (options.json) print_json(result);
-  else std::cout << elastify::format_task_accuracy(result);
+  if (options.json)
+    print_json(result);
+  else
+    std::cout << elastify::format_task_accuracy(result);
 }
 
 }  // namespace
 
 void register_eval(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("eval", "every level's next-token loss on text or accuracy on tasks, with and without adapters");
+  CLI::App* command = app.add_subcommand(
+      "eval", "every level's next-token loss on text or accuracy on tasks, with and without adapters");
   auto options = std::make_shared<EvalOptions>();
   command->add_option("FILE", options->file, "an artifact, model.gguf")->required();
-  CLI::Option* text = command->add_option("--text", options->text.texts, "text that no stage has read: .txt, .jsonl or .json; may be repeated")
+  CLI::Option* text = command
+                          ->add_option("--text", options->text.texts,
+                                       "text that no stage has read: .txt, .jsonl or .json; may be repeated")
                           ->allow_extra_args(false);
-  CLI::Option* tasks = command->add_option("--tasks", options->tasks.tasks, "multiple-choice tasks: JSONL of one's own, or a public set's file; may be repeated")
-                           ->allow_extra_args(false)->excludes(text);
+  CLI::Option* tasks =
+      command
+          ->add_option("--tasks", options->tasks.tasks,
+                       "multiple-choice tasks: JSONL of one's own, or a public set's file; may be repeated")
+          ->allow_extra_args(false)
+          ->excludes(text);
   command->add_option("--levels", options->levels, "e.g. 20,50,100; all by default")->delimiter(',');
-  command->add_option("--limit-tokens", options->text.max_tokens, "text: stop after so many predictions; 0: all")->needs(text)->capture_default_str();
+  command->add_option("--limit-tokens", options->text.max_tokens, "text: stop after so many predictions; 0: all")
+      ->needs(text)
+      ->capture_default_str();
   command->add_option("--limit", options->tasks.limit, "tasks: the first so many of each family; 0: all")
-      ->needs(tasks)->check(CLI::NonNegativeNumber)->capture_default_str();
-  command->add_option("--few-shot", options->tasks.few_shot, "tasks: solved examples of the same family before each question")
-      ->needs(tasks)->check(CLI::NonNegativeNumber)->capture_default_str();
-  command->add_flag("--generate", options->tasks.generate, "tasks: also let the model write the answer, and count exact matches")->needs(tasks);
-  command->add_option("--show", options->tasks.show, "tasks: print so many of each family with what every level writes (implies --generate)")
-      ->needs(tasks)->check(CLI::NonNegativeNumber)->capture_default_str();
+      ->needs(tasks)
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      ->add_option("--few-shot", options->tasks.few_shot,
+                   "tasks: solved examples of the same family before each question")
+      ->needs(tasks)
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  command
+      ->add_flag("--generate", options->tasks.generate,
+                 "tasks: also let the model write the answer, and count exact matches")
+      ->needs(tasks);
+  command
+      ->add_option("--show", options->tasks.show,
+                   "tasks: print so many of each family with what every level writes (implies --generate)")
+      ->needs(tasks)
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_option("--plot", options->plot, "tasks: mean accuracy by level as a chart, an SVG file")->needs(tasks);
-  command->add_option("--context", options->tasks.context, "tasks: a control: none (question alone), shuffled (another item's), half (of its words)")
-      ->needs(tasks)->check(CLI::IsMember(elastify::kContextModes))->capture_default_str();
-  command->add_option("--seed", options->tasks.seed, "tasks: of the examples and the controls")->needs(tasks)->capture_default_str();
-  command->add_option("--threads", options->threads, "0: all cores; changes no result")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command
+      ->add_option("--context", options->tasks.context,
+                   "tasks: a control: none (question alone), shuffled (another item's), half (of its words)")
+      ->needs(tasks)
+      ->check(CLI::IsMember(elastify::kContextModes))
+      ->capture_default_str();
+  command->add_option("--seed", options->tasks.seed, "tasks: of the examples and the controls")
+      ->needs(tasks)
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "0: all cores; changes no result")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_flag("--json", options->json, "print the result as one JSON object");
-  command->footer("Examples:\n  elastify eval runs/mine/model.gguf --text stories.txt --limit-tokens 20000\n"
-                  "  elastify eval runs/mine/model.gguf --tasks test.jsonl --levels 20,50,100 --limit 200 --generate\n"
-                  "  elastify eval runs/mine/model.gguf --tasks test.jsonl --limit 200 --show 1 --plot accuracy.svg");
+  command->footer(
+      "Examples:\n  elastify eval runs/mine/model.gguf --text stories.txt --limit-tokens 20000\n"
+      "  elastify eval runs/mine/model.gguf --tasks test.jsonl --levels 20,50,100 --limit 200 --generate\n"
+      "  elastify eval runs/mine/model.gguf --tasks test.jsonl --limit 200 --show 1 --plot accuracy.svg");
   command->callback([options] {
-    if (!options->tasks.tasks.empty()) measure_tasks(*options);
-    else if (!options->text.texts.empty()) measure_text(*options);
-    else elastify::fail_usage("eval has nothing to measure on: give --text or --tasks");
+    if (!options->tasks.tasks.empty())
+      measure_tasks(*options);
+    else if (!options->text.texts.empty())
+      measure_text(*options);
+    else
+      elastify::fail_usage("eval has nothing to measure on: give --text or --tasks");
   });
 }
 

@@ -20,8 +20,10 @@ void register_inspect(CLI::App& app) {
   command->footer("Example:\n  elastify inspect runs/demo/model.gguf --verify");
   command->callback([options] {
     const nlohmann::json summary = elastify::inspect_artifact(options->file, options->verify);
-    if (options->json) print_json(summary);
-    else std::cout << elastify::format_inspection(summary);
+    if (options->json)
+      print_json(summary);
+    else
+      std::cout << elastify::format_inspection(summary);
   });
 }
 

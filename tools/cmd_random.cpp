@@ -24,8 +24,10 @@ void register_random(CLI::App& app) {
     const auto config = elastify::model_config_from_hf(elastify::read_json(options->config), options->config);
     elastify::write_random_checkpoint(config, options->seed, options->out);
     const std::int64_t weights = config.weights_outside_blocks() + config.num_layers * config.weights_per_block();
-    if (options->json) print_json({{"checkpoint", options->out}, {"weights", weights}, {"seed", options->seed}});
-    else std::cout << options->out << ": " << weights << " weights\n";
+    if (options->json)
+      print_json({{"checkpoint", options->out}, {"weights", weights}, {"seed", options->seed}});
+    else
+      std::cout << options->out << ": " << weights << " weights\n";
   });
 }
 

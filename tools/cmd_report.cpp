@@ -14,13 +14,18 @@ void register_report(CLI::App& app) {
   };
   CLI::App* command = app.add_subcommand("report", "one table of everything measured in a run directory");
   auto options = std::make_shared<Options>();
-  command->add_option("--run-dir", options->run_dir, "run directory of a build; bench.json in it adds speeds")->required();
+  command->add_option("--run-dir", options->run_dir, "run directory of a build; bench.json in it adds speeds")
+      ->required();
   command->add_flag("--json", options->json, "print the result as one JSON object");
-  command->footer("Example:\n  elastic-run bench runs/mine/model.gguf --json > runs/mine/bench.json\n  elastify report --run-dir runs/mine");
+  command->footer(
+      "Example:\n  elastic-run bench runs/mine/model.gguf --json > runs/mine/bench.json\n  elastify report --run-dir "
+      "runs/mine");
   command->callback([options] {
     const nlohmann::json report = elastify::make_report(options->run_dir);
-    if (options->json) print_json(report);
-    else std::cout << elastify::format_report(report);
+    if (options->json)
+      print_json(report);
+    else
+      std::cout << elastify::format_report(report);
   });
 }
 

@@ -22,7 +22,9 @@ std::shared_ptr<StageOptions> add_options(CLI::App& command) {
   auto options = std::make_shared<StageOptions>();
   command.add_option("CONFIG", options->config, "pipeline settings, a JSON file")->required();
   command.add_option("--run-dir", options->run_dir, "folder in which stages meet; made where needed")->required();
-  command.add_option("--set", options->overrides, "KEY=VALUE over the file, e.g. --set finetune.steps=100; may be repeated")
+  command
+      .add_option("--set", options->overrides,
+                  "KEY=VALUE over the file, e.g. --set finetune.steps=100; may be repeated")
       ->allow_extra_args(false);
   command.add_flag("--json", options->json, "print the result as one JSON object");
   return options;
@@ -31,34 +33,48 @@ std::shared_ptr<StageOptions> add_options(CLI::App& command) {
 void register_stage(CLI::App& app, const std::string& stage, const std::string& help) {
   CLI::App* command = app.add_subcommand(stage, help);
   auto options = add_options(*command);
-  command->footer("Example:\n  elastify " + stage + " configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint");
-  if (stage == "pack") command->add_option("--dtype", options->dtype, "of the blocks' matrices: f32, f16, q8_0 or q4_0; short for --set pack.dtype=");
+  command->footer("Example:\n  elastify " + stage +
+                  " configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint");
+  if (stage == "pack")
+    command->add_option("--dtype", options->dtype,
+                        "of the blocks' matrices: f32, f16, q8_0 or q4_0; short for --set pack.dtype=");
   if (stage == "finetune") {
-    command->add_option("--base-dtype", options->base_dtype, "train on matrices rounded as an artifact of this type has them: f32, f16, q8_0 or q4_0; short for\n"
-                                                             "--set finetune.base_dtype=, to be followed by pack with the same --dtype");
+    command->add_option(
+        "--base-dtype", options->base_dtype,
+        "train on matrices rounded as an artifact of this type has them: f32, f16, q8_0 or q4_0; short for\n"
+        "--set finetune.base_dtype=, to be followed by pack with the same --dtype");
   }
   command->callback([options, stage] {
     if (!options->base_dtype.empty()) options->overrides.push_back("finetune.base_dtype=" + options->base_dtype);
     if (!options->dtype.empty()) options->overrides.push_back("pack.dtype=" + options->dtype);
     elastify::Pipeline pipeline(elastify::load_pipeline_config(options->config, options->overrides), options->run_dir);
     const nlohmann::json summary = pipeline.run(stage);
-    if (options->json) print_json(summary);
-    else if (stage == "compare") std::cout << elastify::format_compare_stage(summary);
-    else std::cout << stage << (summary.value("up_to_date", false) ? ": up to date\n" : ": done\n");
+    if (options->json)
+      print_json(summary);
+    else if (stage == "compare")
+      std::cout << elastify::format_compare_stage(summary);
+    else
+      std::cout << stage << (summary.value("up_to_date", false) ? ": up to date\n" : ": done\n");
   });
 }
 
 void register_label_helper(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("help-label", "work on the label stage that another process runs on this run directory");
+  CLI::App* command =
+      app.add_subcommand("help-label", "work on the label stage that another process runs on this run directory");
   auto options = std::make_shared<StageOptions>();
   auto threads = std::make_shared<std::int64_t>(0);
-  command->add_option("--run-dir", options->run_dir, "folder of the other process, on a file system that both see")->required();
-  command->add_option("--threads", *threads, "0: all cores; changes no result")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--run-dir", options->run_dir, "folder of the other process, on a file system that both see")
+      ->required();
+  command->add_option("--threads", *threads, "0: all cores; changes no result")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->add_flag("--json", options->json, "print the result as one JSON object");
   command->callback([options, threads] {
     const nlohmann::json summary = elastify::help_label(options->run_dir, *threads);
-    if (options->json) print_json(summary);
-    else std::cout << "help-label: nothing is left to do\n";
+    if (options->json)
+      print_json(summary);
+    else
+      std::cout << "help-label: nothing is left to do\n";
   });
 }
 
@@ -67,12 +83,15 @@ void register_label_helper(CLI::App& app) {
 void register_stages(CLI::App& app) {
   CLI::App* build = app.add_subcommand("build", "run every stage that is not up to date; one artifact comes out");
   auto options = add_options(*build);
-  build->footer("Example:\n  elastify build configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint");
+  build->footer(
+      "Example:\n  elastify build configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint");
   build->callback([options] {
     elastify::Pipeline pipeline(elastify::load_pipeline_config(options->config, options->overrides), options->run_dir);
     const nlohmann::json summary = pipeline.build();
-    if (options->json) print_json(summary);
-    else std::cout << elastify::format_report(elastify::make_report(options->run_dir));
+    if (options->json)
+      print_json(summary);
+    else
+      std::cout << elastify::format_report(elastify::make_report(options->run_dir));
   });
   register_stage(app, "sample", "draw text from the model itself, where no recovery text is given");
   register_stage(app, "profile", "importance of every KV group and MLP neuron -> profile.h5");
@@ -80,7 +99,9 @@ void register_stages(CLI::App& app) {
   register_stage(app, "reorder", "sort units by importance, plan the levels -> reordered/, plan.json");
   register_stage(app, "finetune", "recover every level with an adapter -> adapters/, finetune.json");
   register_stage(app, "pack-base", "the language model alone, which labels are made with -> base.gguf");
-  register_stage(app, "train-score", "the tiny language model's body and score-head, from the model's own behaviour or pairs of texts -> score/");
+  register_stage(
+      app, "train-score",
+      "the tiny language model's body and score-head, from the model's own behaviour or pairs of texts -> score/");
   register_stage(app, "label", "every labelled task at every model level and prompt level, once -> labels.h5");
   register_stage(app, "train-tlm", "the decision-head, for a latency table -> tlm/");
   register_stage(app, "compare", "decisions and compression on held-out tasks -> comparison.json, charts");

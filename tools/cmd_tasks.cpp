@@ -23,8 +23,8 @@ void check_bank_files(const std::string& directory) {
   const elastify::TaskBank bank = elastify::read_task_bank(directory, report);
   for (const auto& warning : report.warnings) std::cout << "warning: " << warning << "\n";
   for (const auto& problem : report.problems) std::cout << "problem: " << problem << "\n";
-  std::cout << fmt::format("{}: {} families, {} types, {} problems, {} warnings\n", directory, bank.families.size(), bank.pools.size(),
-                           report.problems.size(), report.warnings.size());
+  std::cout << fmt::format("{}: {} families, {} types, {} problems, {} warnings\n", directory, bank.families.size(),
+                           bank.pools.size(), report.problems.size(), report.warnings.size());
   if (!report.problems.empty()) elastify::fail_data("the task bank {} has problems: see above", directory);
 }
 
@@ -43,8 +43,10 @@ void run(TasksOptions& options) {
   if (options.show > 0) return show_items(options);
   if (options.out.empty()) elastify::fail_usage("tasks: --out DIR is missing; --check and --show N need none");
   const nlohmann::json result = elastify::make_suite(options.request);
-  if (options.json) print_json(result);
-  else std::cout << elastify::format_suite(result);
+  if (options.json)
+    print_json(result);
+  else
+    std::cout << elastify::format_suite(result);
 }
 
 constexpr char kExamples[] = R"(Examples:
@@ -68,23 +70,47 @@ void register_tasks(CLI::App& app) {
   auto options = std::make_shared<TasksOptions>();
   auto& items = options->request.items;
   command->add_option("--out", options->out, "folder for train.jsonl, validation.jsonl and test.jsonl");
-  command->add_option("--bank", options->bank, "folder with pools/*.json and one file per family")->capture_default_str();
+  command->add_option("--bank", options->bank, "folder with pools/*.json and one file per family")
+      ->capture_default_str();
   command->add_option("--seed", options->request.seed, "equal seeds give equal files")->capture_default_str();
-  command->add_option("--train", items[elastify::Split::kTrain], "items per family")->capture_default_str()->check(CLI::Range(0, 100'000'000));
-  command->add_option("--validation", items[elastify::Split::kValidation], "items per family")->capture_default_str()->check(CLI::Range(0, 100'000'000));
-  command->add_option("--test", items[elastify::Split::kTest], "items per family")->capture_default_str()->check(CLI::Range(0, 100'000'000));
-  command->add_option("--questions", options->request.questions, "at most, over one context of the training split")->capture_default_str()->check(CLI::Range(1, 64));
+  command->add_option("--train", items[elastify::Split::kTrain], "items per family")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100'000'000));
+  command->add_option("--validation", items[elastify::Split::kValidation], "items per family")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100'000'000));
+  command->add_option("--test", items[elastify::Split::kTest], "items per family")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100'000'000));
+  command->add_option("--questions", options->request.questions, "at most, over one context of the training split")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
   auto& recovery = options->request.recovery;
-  command->add_option("--recovery", recovery.items, "items per family of recovery.jsonl: training contexts with invented names and noise in the wording")
-      ->capture_default_str()->check(CLI::Range(0, 100'000'000));
-  command->add_option("--recovery-questions", recovery.questions, "at most, over one context of recovery.jsonl")->capture_default_str()->check(CLI::Range(1, 64));
-  command->add_option("--rename-share", recovery.rename_share, "of the named values in recovery.jsonl, how many get invented names")->capture_default_str()->check(CLI::Range(0.0, 1.0));
-  command->add_option("--word-noise", recovery.word_noise, "of the words in recovery.jsonl that no fact needs, how many go or are replaced, at most")->capture_default_str()->check(CLI::Range(0.0, 1.0));
+  command
+      ->add_option("--recovery", recovery.items,
+                   "items per family of recovery.jsonl: training contexts with invented names and noise in the wording")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 100'000'000));
+  command->add_option("--recovery-questions", recovery.questions, "at most, over one context of recovery.jsonl")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 64));
+  command
+      ->add_option("--rename-share", recovery.rename_share,
+                   "of the named values in recovery.jsonl, how many get invented names")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
+  command
+      ->add_option("--word-noise", recovery.word_noise,
+                   "of the words in recovery.jsonl that no fact needs, how many go or are replaced, at most")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1.0));
   command->add_flag("--json", options->json, "print the table as one JSON object");
   command->add_flag("--check", options->check, "only read the bank; print every problem and warning");
   command->add_option("--show", options->show, "only print so many items per family")->check(CLI::Range(0, 100'000));
   command->add_option("--family", options->families, "of --show; all by default")->delimiter(',');
-  command->add_option("--split", options->split, "of --show")->capture_default_str()->check(CLI::IsMember({"train", "validation", "test"}));
+  command->add_option("--split", options->split, "of --show")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"train", "validation", "test"}));
   command->footer(kExamples);
   command->callback([options] { run(*options); });
 }

@@ -41,7 +41,8 @@ void print_json(const nlohmann::json& object) {
 }  // namespace elastify_cli
 
 int main(int argc, char** argv) {
-  // Training allocates the same large tensors in every step: kept, they cost no page faults; returned, one for every page.
+  // Training allocates the same large tensors in every step: kept, they cost no page faults; returned, one for every
+  // page.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, 1 << 30);
   CLI::App app("Turns one Llama-family checkpoint into one file that holds a model for every latency.", "elastify");

@@ -1,8 +1,8 @@
 // elastify-learn-pieces: SentencePiece's byte pair trainer as a program of its own, run by lib/io/tokenizer_pieces.
-// Apart, because the library carries a copy of protocol buffers that overrides the functions of LibTorch's: a program that
-// loads both crashes before main. Input: lines on stdin. Output on stdout: status 0 and the model file, or 3 and the
-// library's message.
-// usage: elastify-learn-pieces VOCAB_SIZE CHARACTER_COVERAGE SPLIT_DIGITS(true|false) MAX_LINE_BYTES LOG_LEVEL(0..3)
+// Apart, because the library carries a copy of protocol buffers that overrides the functions of LibTorch's: a program
+// that loads both crashes before main. Input: lines on stdin. Output on stdout: status 0 and the model file, or 3 and
+// the library's message. usage: elastify-learn-pieces VOCAB_SIZE CHARACTER_COVERAGE SPLIT_DIGITS(true|false)
+// MAX_LINE_BYTES LOG_LEVEL(0..3)
 #include <sentencepiece_trainer.h>
 
 #include <iostream>

@@ -10,8 +10,8 @@ namespace elastify {
 ConfigReader::ConfigReader(const json& object, std::string path, std::vector<std::string>& problems)
     : object_(object), path_(std::move(path)), problems_(problems) {
   if (!object_.is_object()) {
-    problems_.push_back(fmt::format("{}: expected an object, found {}", path_.empty() ? "the file" : path_,
-                                    object_.type_name()));
+    problems_.push_back(
+        fmt::format("{}: expected an object, found {}", path_.empty() ? "the file" : path_, object_.type_name()));
   }
 }
 
@@ -51,15 +51,19 @@ void ConfigReader::integer(const char* key, std::int64_t& field, std::int64_t lo
 void ConfigReader::flag(const char* key, bool& field) {
   const json* value = take(key);
   if (value == nullptr) return;
-  if (value->is_boolean()) field = value->get<bool>();
-  else problem(key, "true or false", *value);
+  if (value->is_boolean())
+    field = value->get<bool>();
+  else
+    problem(key, "true or false", *value);
 }
 
 void ConfigReader::text(const char* key, std::string& field) {
   const json* value = take(key);
   if (value == nullptr) return;
-  if (value->is_string()) field = value->get<std::string>();
-  else problem(key, "a string", *value);
+  if (value->is_string())
+    field = value->get<std::string>();
+  else
+    problem(key, "a string", *value);
 }
 
 void ConfigReader::choice(const char* key, std::string& field, const std::vector<std::string>& allowed) {
@@ -83,8 +87,10 @@ void ConfigReader::texts(const char* key, std::vector<std::string>& field) {
     good = good && item.is_string();
     if (good) read.push_back(item.get<std::string>());
   }
-  if (good) field = read;
-  else problem(key, "a list of strings", *value);
+  if (good)
+    field = read;
+  else
+    problem(key, "a list of strings", *value);
 }
 
 void ConfigReader::integers(const char* key, std::vector<std::int64_t>& field, std::int64_t low, std::int64_t high) {
@@ -96,8 +102,10 @@ void ConfigReader::integers(const char* key, std::vector<std::int64_t>& field, s
     good = good && item.is_number_integer() && item.get<std::int64_t>() >= low && item.get<std::int64_t>() <= high;
     if (good) read.push_back(item.get<std::int64_t>());
   }
-  if (good) field = read;
-  else problem(key, fmt::format("a list of whole numbers in [{}, {}]", low, high), *value);
+  if (good)
+    field = read;
+  else
+    problem(key, fmt::format("a list of whole numbers in [{}, {}]", low, high), *value);
 }
 
 void ConfigReader::finish() {

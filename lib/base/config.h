@@ -84,8 +84,8 @@ void apply_override(json& document, const std::string& assignment);
 // Throws Error(kUsage) listing all problems, if there are any.
 void throw_config_problems(const std::string& source, const std::vector<std::string>& problems);
 
-// The JSON object of `path` with the overrides (KEY=VALUE) laid over it. Throws Error(kUsage): a settings file that cannot be read is
-// a wrong command line, not damaged data.
+// The JSON object of `path` with the overrides (KEY=VALUE) laid over it. Throws Error(kUsage): a settings file that
+// cannot be read is a wrong command line, not damaged data.
 json read_config_document(const std::filesystem::path& path, const std::vector<std::string>& overrides);
 
 template <typename Config>

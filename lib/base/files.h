@@ -34,8 +34,8 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-// Writes `path`.partial; commit() flushes it to the disk and renames it to `path`. Dropped without commit(), it vanishes.
-// Every failure, a full disk included, throws Error(kInternal) that names the file and the system's reason.
+// Writes `path`.partial; commit() flushes it to the disk and renames it to `path`. Dropped without commit(), it
+// vanishes. Every failure, a full disk included, throws Error(kInternal) that names the file and the system's reason.
 class AtomicFile {
  public:
   explicit AtomicFile(fs::path path);
@@ -70,7 +70,7 @@ class AtomicDirectory {
   bool committed_ = false;
 };
 
-void write_file(const fs::path& path, std::string_view text);          // atomic
+void write_file(const fs::path& path, std::string_view text);           // atomic
 void write_json(const fs::path& path, const nlohmann::json& document);  // atomic, indented, final newline
 
 // The whole file. Throws Error(kBadData) if it is missing or larger than `limit_bytes`.

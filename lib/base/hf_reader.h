@@ -10,8 +10,8 @@
 
 namespace elastify {
 
-// Null counts as missing, as in the files that transformers writes. Every getter throws Error(kBadData) that names the source,
-// the key, what was expected and what was found. The document must outlive the reader.
+// Null counts as missing, as in the files that transformers writes. Every getter throws Error(kBadData) that names the
+// source, the key, what was expected and what was found. The document must outlive the reader.
 class HfReader {
  public:
   HfReader(const nlohmann::json& document, const std::string& source) : document_(document), source_(source) {

@@ -13,8 +13,8 @@ namespace elastify {
 
 inline std::size_t core_count() { return std::max(1u, std::thread::hardware_concurrency()); }
 
-// Every thread calls make() once and then the function it returned with indices below `count`, each index once in all. `threads` 0: all
-// cores. The first exception is thrown here, once all threads have stopped.
+// Every thread calls make() once and then the function it returned with indices below `count`, each index once in all.
+// `threads` 0: all cores. The first exception is thrown here, once all threads have stopped.
 template <typename Make>
 void work_in_parallel(std::size_t count, std::size_t threads, Make make) {
   std::atomic<std::size_t> next{0};

@@ -45,7 +45,8 @@ std::string data_blocks(const Plot& plot) {
     script += fmt::format("$series{} << EOD\n", i);
     const Series& series = plot.series[i];
     for (std::size_t p = 0; p < std::min(series.x.size(), series.y.size()); ++p) {
-      const bool drawable = std::isfinite(series.x[p]) && std::isfinite(series.y[p]) && (!plot.log_y || series.y[p] > 0);
+      const bool drawable =
+          std::isfinite(series.x[p]) && std::isfinite(series.y[p]) && (!plot.log_y || series.y[p] > 0);
       if (drawable) script += fmt::format("{:.9g} {:.9g}\n", series.x[p], series.y[p]);
     }
     script += "EOD\n";
@@ -63,7 +64,8 @@ std::string plot_script(const fs::path& output, const Plot& plot) {
   std::string script = data_blocks(plot);
   script += "set terminal svg noenhanced size 800,480 font 'Helvetica,13' background 'white'\n";
   script += fmt::format("set output {}\n", quoted(output.string()));
-  script += fmt::format("set title {}\nset xlabel {}\nset ylabel {}\n", quoted(plot.title), quoted(plot.x_label), quoted(plot.y_label));
+  script += fmt::format("set title {}\nset xlabel {}\nset ylabel {}\n", quoted(plot.title), quoted(plot.x_label),
+                        quoted(plot.y_label));
   script += "set border 3 lc '#666666'\nset tics nomirror out\nset grid ytics lc '#dddddd' lt 1\n";
   script += plot.series.size() > 1 ? "set key outside right top\n" : "unset key\n";
   if (plot.log_y) script += "set logscale y\n";
@@ -73,7 +75,9 @@ std::string plot_script(const fs::path& output, const Plot& plot) {
   if (plot.bars && !plot.log_y) script += "set yrange [*<0:0<*]\n";
   std::string lines;
   for (std::size_t i = 0; i < plot.series.size(); ++i) {
-    const char* style = plot.bars ? "boxes" : plot.series[i].x.size() > 60 ? "lines lw 2" : "linespoints lw 2 pt 7 ps 0.4";
+    const char* style = plot.bars                      ? "boxes"
+                        : plot.series[i].x.size() > 60 ? "lines lw 2"
+                                                       : "linespoints lw 2 pt 7 ps 0.4";
     lines += fmt::format("{}$series{} using 1:2 with {} lc rgb '{}' title {}", i == 0 ? "" : ", ", i, style,
                          kColours[i % kColourCount], quoted(plot.series[i].name));
   }
@@ -82,7 +86,8 @@ std::string plot_script(const fs::path& output, const Plot& plot) {
 
 bool has_points(const Plot& plot) {
   return std::any_of(plot.series.begin(), plot.series.end(), [&](const Series& series) {
-    return std::any_of(series.y.begin(), series.y.end(), [&](double y) { return std::isfinite(y) && (!plot.log_y || y > 0); });
+    return std::any_of(series.y.begin(), series.y.end(),
+                       [&](double y) { return std::isfinite(y) && (!plot.log_y || y > 0); });
   });
 }
 
@@ -100,12 +105,16 @@ std::string heat_map_script(const fs::path& output, const HeatMap& map) {
     }
   }
   script += "EOD\nset terminal svg noenhanced size 800,480 font 'Helvetica,13' background 'white'\n";
-  script += fmt::format("set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n", quoted(output.string()), quoted(map.title), quoted(map.x_label), quoted(map.y_label));
+  script += fmt::format("set output {}\nset title {}\nset xlabel {}\nset ylabel {}\n", quoted(output.string()),
+                        quoted(map.title), quoted(map.x_label), quoted(map.y_label));
   script += fmt::format("set xtics {}\nset ytics {}\nset tics nomirror scale 0\nunset key\n", tics(map.x), tics(map.y));
-  script += fmt::format("set xrange [-0.5:{}]\nset yrange [-0.5:{}]\n", static_cast<double>(map.x.size()) - 0.5, static_cast<double>(map.y.size()) - 0.5);
+  script += fmt::format("set xrange [-0.5:{}]\nset yrange [-0.5:{}]\n", static_cast<double>(map.x.size()) - 0.5,
+                        static_cast<double>(map.y.size()) - 0.5);
   // From white to the charts' blue, light enough for dark numbers.
-  script += fmt::format("set palette defined (0 '#ffffff', 1 '#56b4e9')\nset cbrange [{:.9g}:{:.9g}]\n", map.low, map.high);
-  return script + "plot $cells using 1:2:3 with image, $cells using 1:2:(sprintf('%.0f', $3)) with labels tc rgb '#000000'\n";
+  script +=
+      fmt::format("set palette defined (0 '#ffffff', 1 '#56b4e9')\nset cbrange [{:.9g}:{:.9g}]\n", map.low, map.high);
+  return script +
+         "plot $cells using 1:2:3 with image, $cells using 1:2:(sprintf('%.0f', $3)) with labels tc rgb '#000000'\n";
 }
 
 // `commands` draw `svg`.partial.

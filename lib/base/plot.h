@@ -15,7 +15,7 @@ struct Series {
 
 struct Plot {
   std::string title, x_label, y_label;
-  bool bars = false;   // one box per point, one apart, instead of a line
+  bool bars = false;  // one box per point, one apart, instead of a line
   bool log_y = false;
   std::vector<Series> series;
 };

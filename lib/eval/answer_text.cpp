@@ -6,7 +6,8 @@ namespace elastify {
 
 std::string fold_answer(std::string_view text) {
   std::string folded = fold_text(text);
-  while (!folded.empty() && std::string_view(".,;:!? ").find(folded.back()) != std::string_view::npos) folded.pop_back();
+  while (!folded.empty() && std::string_view(".,;:!? ").find(folded.back()) != std::string_view::npos)
+    folded.pop_back();
   return folded;
 }
 

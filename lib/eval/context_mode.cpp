@@ -22,7 +22,9 @@ std::vector<Word> split_words(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
     const auto begin = std::min(text.find_first_not_of(" \t\r\n", at), text.size());
     const auto end = std::min(text.find_first_of(" \t\r\n", begin), text.size());
-    if (end > begin) words.push_back({text.substr(begin, end - begin), text.substr(at, begin - at).find('\n') != std::string_view::npos});
+    if (end > begin)
+      words.push_back(
+          {text.substr(begin, end - begin), text.substr(at, begin - at).find('\n') != std::string_view::npos});
     at = end;
   }
   return words;
@@ -43,7 +45,9 @@ void shuffle_contexts(std::vector<EvalItem>& items, std::uint64_t seed) {
   for (auto& [family, texts] : contexts) {
     std::sort(texts.begin(), texts.end());
     texts.erase(std::unique(texts.begin(), texts.end()), texts.end());
-    if (texts.size() < 2) fail_usage("--context shuffled: all items of {} have the same context; expected at least two different ones", family);
+    if (texts.size() < 2)
+      fail_usage("--context shuffled: all items of {} have the same context; expected at least two different ones",
+                 family);
   }
   for (auto& item : items) {
     if (!item.task.context.empty()) item.task.context = other_context(contexts.at(item.task.family), item, seed);
@@ -54,7 +58,9 @@ void warn_of_bare_families(const std::vector<EvalItem>& items, ContextMode mode)
   std::map<std::string, bool> has_context;
   for (const auto& item : items) has_context[item.task.family] |= !item.task.context.empty();
   for (const auto& [family, has] : has_context) {
-    if (!has) spdlog::warn("--context {} changes nothing for {}: its items have no context", kContextModes[static_cast<std::size_t>(mode)], family);
+    if (!has)
+      spdlog::warn("--context {} changes nothing for {}: its items have no context",
+                   kContextModes[static_cast<std::size_t>(mode)], family);
   }
 }
 
@@ -77,7 +83,8 @@ std::string half_of_words(std::string_view text, std::uint64_t seed) {
   std::string kept;
   std::size_t last = 0;  // words before this one have been looked at
   for (const std::size_t index : order) {
-    const bool new_line = std::any_of(words.begin() + static_cast<std::ptrdiff_t>(last), words.begin() + static_cast<std::ptrdiff_t>(index + 1),
+    const bool new_line = std::any_of(words.begin() + static_cast<std::ptrdiff_t>(last),
+                                      words.begin() + static_cast<std::ptrdiff_t>(index + 1),
                                       [](const Word& word) { return word.new_line; });
     if (!kept.empty()) kept += new_line ? '\n' : ' ';
     kept += words[index].text;
@@ -89,13 +96,15 @@ std::string half_of_words(std::string_view text, std::uint64_t seed) {
 std::vector<EvalItem> with_contexts(std::vector<EvalItem> items, ContextMode mode, std::uint64_t seed) {
   if (mode == ContextMode::kFull) return items;
   if (std::none_of(items.begin(), items.end(), [](const EvalItem& item) { return !item.task.context.empty(); })) {
-    fail_usage("--context {}: no item has a context, so that there is nothing to change", kContextModes[static_cast<std::size_t>(mode)]);
+    fail_usage("--context {}: no item has a context, so that there is nothing to change",
+               kContextModes[static_cast<std::size_t>(mode)]);
   }
   warn_of_bare_families(items, mode);
   if (mode == ContextMode::kShuffled) shuffle_contexts(items, seed);
   for (auto& item : items) {
     if (mode == ContextMode::kNone) item.task.context.clear();
-    if (mode == ContextMode::kHalf) item.task.context = half_of_words(item.task.context, derive_seed(seed, "half " + item.task.id));
+    if (mode == ContextMode::kHalf)
+      item.task.context = half_of_words(item.task.context, derive_seed(seed, "half " + item.task.id));
   }
   return items;
 }

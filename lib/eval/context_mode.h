@@ -1,5 +1,5 @@
-// What the model gets to read before the question. Everything but kFull is a control: where answers stand in the context,
-// none and shuffled must fall to chance, and half must cost points.
+// What the model gets to read before the question. Everything but kFull is a control: where answers stand in the
+// context, none and shuffled must fall to chance, and half must cost points.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ ContextMode context_mode(const std::string& name);  // throws Error(kUsage) on a
 std::string half_of_words(std::string_view text, std::uint64_t seed);
 
 // The items with other contexts. What an item gets depends on the seed, its id and all items of its family, not on the
-// order in which they are scored. A family without contexts stays as it is, with a warning. Throws Error(kUsage) if no item
-// has a context, and for kShuffled where all of a family's contexts are the same.
+// order in which they are scored. A family without contexts stays as it is, with a warning. Throws Error(kUsage) if no
+// item has a context, and for kShuffled where all of a family's contexts are the same.
 std::vector<EvalItem> with_contexts(std::vector<EvalItem> items, ContextMode mode, std::uint64_t seed);
 
 }  // namespace elastify

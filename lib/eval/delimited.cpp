@@ -9,7 +9,8 @@ namespace {
 
 class Scanner {
  public:
-  Scanner(std::string_view text, char separator, const std::string& name) : text_(text), separator_(separator), name_(name) {}
+  Scanner(std::string_view text, char separator, const std::string& name)
+      : text_(text), separator_(separator), name_(name) {}
 
   bool done() const { return at_ >= text_.size(); }
 
@@ -29,7 +30,9 @@ class Scanner {
     ++at_;
     return true;
   }
-  bool at_end_of_field() const { return done() || peek() == separator_ || peek() == '\n' || text_.substr(at_, 2) == "\r\n"; }
+  bool at_end_of_field() const {
+    return done() || peek() == separator_ || peek() == '\n' || text_.substr(at_, 2) == "\r\n";
+  }
 
   std::string plain() {
     const std::size_t begin = at_;

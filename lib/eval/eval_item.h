@@ -10,8 +10,8 @@ namespace elastify {
 
 struct EvalItem {
   TaskItem task;                     // of which eval reads id, family, context, question, options and answer
-  std::vector<std::string> leads{};  // empty, or one per option: what this option is read behind, in place of the question
-                                     // (WinoGrande: two sentence starts, one continuation); read, not scored
+  std::vector<std::string> leads{};  // empty, or one per option: what this option is read behind, in place of the
+                                     // question (WinoGrande: two sentence starts, one continuation); read, not scored
 };
 
 // `prompt` + `text` is what the model reads for an option; only `text` is scored.

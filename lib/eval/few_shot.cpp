@@ -36,7 +36,8 @@ std::string FewShot::examples_for(const EvalItem& item) const {
     text += solved.prompt + solved.text + "\n\n";
     if (++shown == count_) return text;
   }
-  fail_usage("--few-shot {}: {} has only {} other questions over other contexts to show with {}", count_, item.task.family, shown, item.task.id);
+  fail_usage("--few-shot {}: {} has only {} other questions over other contexts to show with {}", count_,
+             item.task.family, shown, item.task.id);
 }
 
 }  // namespace elastify

@@ -51,8 +51,8 @@ std::vector<const EvalItem*> choose_items(const std::vector<EvalItem>& items, st
   return chosen;
 }
 
-std::vector<PreparedTask> prepare(const std::vector<const EvalItem*>& items, const FewShot& examples, const elrt::Artifact& artifact,
-                                  const elrt::Tokenizer& tokenizer, json& result) {
+std::vector<PreparedTask> prepare(const std::vector<const EvalItem*>& items, const FewShot& examples,
+                                  const elrt::Artifact& artifact, const elrt::Tokenizer& tokenizer, json& result) {
   std::vector<PreparedTask> tasks;
   std::size_t shortened = 0;
   for (const EvalItem* item : items) {
@@ -64,10 +64,12 @@ std::vector<PreparedTask> prepare(const std::vector<const EvalItem*>& items, con
   const std::size_t left_out = items.size() - tasks.size();
   if (tasks.empty()) fail_data("no task fits the model's context of {} tokens", artifact.shape().context);
   if (shortened > 0) {
-    spdlog::warn("{} of {} prompts exceed the context of {} tokens and lost their beginning", shortened, items.size(), artifact.shape().context);
+    spdlog::warn("{} of {} prompts exceed the context of {} tokens and lost their beginning", shortened, items.size(),
+                 artifact.shape().context);
   }
   if (left_out > 0) {
-    spdlog::warn("{} of {} tasks left out: an option alone exceeds the context of {} tokens", left_out, items.size(), artifact.shape().context);
+    spdlog::warn("{} of {} tasks left out: an option alone exceeds the context of {} tokens", left_out, items.size(),
+                 artifact.shape().context);
   }
   result["items"] = tasks.size();
   result["shortened"] = shortened;
@@ -79,9 +81,12 @@ std::vector<PreparedTask> prepare(const std::vector<const EvalItem*>& items, con
 // its own place, and a session's logits depend on its text alone, so that results do not depend on who ran what.
 class Runner {
  public:
-  Runner(const elrt::Artifact& artifact, const elrt::Tokenizer& tokenizer, const std::vector<PreparedTask>& tasks, const TaskAccuracyRequest& request,
-         std::size_t passes)
-      : artifact_(artifact), tokenizer_(tokenizer), tasks_(tasks), generate_(request.generate),
+  Runner(const elrt::Artifact& artifact, const elrt::Tokenizer& tokenizer, const std::vector<PreparedTask>& tasks,
+         const TaskAccuracyRequest& request, std::size_t passes)
+      : artifact_(artifact),
+        tokenizer_(tokenizer),
+        tasks_(tasks),
+        generate_(request.generate),
         progress_("eval", static_cast<std::int64_t>(passes * tasks.size()), "tasks") {
     const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
     const std::size_t threads = request.threads > 0 ? static_cast<std::size_t>(request.threads) : cores;
@@ -138,7 +143,8 @@ class Runner {
 // {mean_accuracy, [mean_exact_match], families}
 json summarize(const std::vector<PreparedTask>& tasks, const std::vector<TaskOutcome>& outcomes) {
   std::map<std::string, FamilyTally> tallies;
-  for (std::size_t i = 0; i < tasks.size(); ++i) tallies[tasks[i].item->task.family].add(tasks[i].item->task, outcomes[i]);
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    tallies[tasks[i].item->task.family].add(tasks[i].item->task, outcomes[i]);
   json summary = {{"families", json::object()}};
   double accuracy = 0, exact = 0;
   std::size_t written = 0;
@@ -155,7 +161,8 @@ json summarize(const std::vector<PreparedTask>& tasks, const std::vector<TaskOut
   return summary;
 }
 
-json measure_level(Runner& runner, const std::vector<PreparedTask>& tasks, const elrt::LevelInfo& level, TaskExamples& examples) {
+json measure_level(Runner& runner, const std::vector<PreparedTask>& tasks, const elrt::LevelInfo& level,
+                   TaskExamples& examples) {
   const std::vector<TaskOutcome> outcomes = runner.run(level.level, true);
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     if (outcomes[i].written) examples.add(i, level.level, *outcomes[i].written);
@@ -168,7 +175,8 @@ json measure_level(Runner& runner, const std::vector<PreparedTask>& tasks, const
   for (const char* mean : {"mean_accuracy", "mean_exact_match"}) {
     if (plain.contains(mean)) result[std::string(mean) + "_without_adapter"] = plain.at(mean);
   }
-  for (const auto& family : plain.at("families").items()) result["families"][family.key()]["without_adapter"] = family.value();
+  for (const auto& family : plain.at("families").items())
+    result["families"][family.key()]["without_adapter"] = family.value();
   return result;
 }
 
@@ -185,7 +193,8 @@ std::vector<elrt::LevelInfo> choose_levels(const elrt::Artifact& artifact, const
 }  // namespace
 
 json measure_task_accuracy(const TaskAccuracyRequest& request) {
-  if (request.limit < 0 || request.few_shot < 0 || request.threads < 0 || request.show < 0) fail_usage("--limit, --few-shot, --show and --threads must not be negative");
+  if (request.limit < 0 || request.few_shot < 0 || request.threads < 0 || request.show < 0)
+    fail_usage("--limit, --few-shot, --show and --threads must not be negative");
   const ContextMode mode = context_mode(request.context);
   const elrt::Artifact artifact = take(elrt::Artifact::open(request.artifact));
   const auto tokenizer = take(artifact.tokenizer());
@@ -214,9 +223,11 @@ std::string percent(const json& value) { return fmt::format("{:.1f}", 100 * valu
 
 std::string family_row(const std::string& name, const json& family, bool generate) {
   const auto& ci = family.at("ci95");
-  std::string row = fmt::format("{:<20}  {:>5}  {:>6}  {:>8}  {:>13}", name, family.at("n").get<std::size_t>(), percent(family.at("chance")),
-                                percent(family.at("accuracy")), percent(ci[0]) + " - " + percent(ci[1]));
-  row += fmt::format("  {:>15}", family.contains("without_adapter") ? percent(family["without_adapter"].at("accuracy")) : "-");
+  std::string row = fmt::format("{:<20}  {:>5}  {:>6}  {:>8}  {:>13}", name, family.at("n").get<std::size_t>(),
+                                percent(family.at("chance")), percent(family.at("accuracy")),
+                                percent(ci[0]) + " - " + percent(ci[1]));
+  row += fmt::format("  {:>15}",
+                     family.contains("without_adapter") ? percent(family["without_adapter"].at("accuracy")) : "-");
   row += fmt::format("  {:>6.3f}", family.at("loss").get<double>());
   if (generate) row += fmt::format("  {:>11}", family.contains("exact_match") ? percent(family["exact_match"]) : "-");
   return row + "\n";
@@ -224,12 +235,14 @@ std::string family_row(const std::string& name, const json& family, bool generat
 
 std::string level_table(const json& level) {
   const bool generate = level.contains("mean_exact_match");
-  std::string text = fmt::format("\nlevel {}{}\n{:<20}  {:>5}  {:>6}  {:>8}  {:>13}  {:>15}  {:>6}{}\n", level.at("level").get<int>(),
-                                 level.at("adapter").get<bool>() ? "" : ", no adapter", "family", "n", "chance", "accuracy", "95 %",
-                                 "without adapter", "loss", generate ? "  exact match" : "");
+  std::string text =
+      fmt::format("\nlevel {}{}\n{:<20}  {:>5}  {:>6}  {:>8}  {:>13}  {:>15}  {:>6}{}\n", level.at("level").get<int>(),
+                  level.at("adapter").get<bool>() ? "" : ", no adapter", "family", "n", "chance", "accuracy", "95 %",
+                  "without adapter", "loss", generate ? "  exact match" : "");
   for (const auto& family : level.at("families").items()) text += family_row(family.key(), family.value(), generate);
-  text += fmt::format("{:<20}  {:>5}  {:>6}  {:>8}  {:>13}  {:>15}", "mean of families", "", "", percent(level.at("mean_accuracy")), "",
-                      level.contains("mean_accuracy_without_adapter") ? percent(level["mean_accuracy_without_adapter"]) : "-");
+  text += fmt::format(
+      "{:<20}  {:>5}  {:>6}  {:>8}  {:>13}  {:>15}", "mean of families", "", "", percent(level.at("mean_accuracy")), "",
+      level.contains("mean_accuracy_without_adapter") ? percent(level["mean_accuracy_without_adapter"]) : "-");
   if (generate) text += fmt::format("  {:>6}  {:>11}", "", percent(level["mean_exact_match"]));
   return text + "\n";
 }
@@ -237,8 +250,9 @@ std::string level_table(const json& level) {
 }  // namespace
 
 std::string format_task_accuracy(const json& result) {
-  std::string text = fmt::format("{} tasks, context {}, {} examples; shares in percent, loss of the right option in nats per token\n",
-                                 result.at("items").get<std::size_t>(), result.at("context").get<std::string>(), result.at("few_shot").get<int>());
+  std::string text = fmt::format(
+      "{} tasks, context {}, {} examples; shares in percent, loss of the right option in nats per token\n",
+      result.at("items").get<std::size_t>(), result.at("context").get<std::string>(), result.at("few_shot").get<int>());
   for (const auto& level : result.at("levels")) text += level_table(level);
   if (result.contains("examples")) text += format_examples(result.at("examples"));
   return text;
@@ -255,10 +269,17 @@ bool draw_task_accuracy(const fs::path& svg, const json& result) {
     double fair = 0;
     for (const auto& family : level.at("families")) fair += family.at("chance").get<double>();
     add(with, name, level.at("mean_accuracy"));
-    add(without, name, level.contains("mean_accuracy_without_adapter") ? level.at("mean_accuracy_without_adapter") : level.at("mean_accuracy"));
+    add(without, name,
+        level.contains("mean_accuracy_without_adapter") ? level.at("mean_accuracy_without_adapter")
+                                                        : level.at("mean_accuracy"));
     add(chance, name, fair / static_cast<double>(level.at("families").size()));
   }
-  return draw_plot(svg, {"Accuracy on tasks", "level, percent of the blocks' weights", "mean accuracy over families, percent", false, false, {with, without, chance}});
+  return draw_plot(svg, {"Accuracy on tasks",
+                         "level, percent of the blocks' weights",
+                         "mean accuracy over families, percent",
+                         false,
+                         false,
+                         {with, without, chance}});
 }
 
 }  // namespace elastify

@@ -10,14 +10,19 @@ namespace elastify {
 
 using nlohmann::json;
 
-TaskExamples::TaskExamples(const std::vector<const EvalItem*>& items, std::int64_t count) : place_of_(items.size(), -1) {
+TaskExamples::TaskExamples(const std::vector<const EvalItem*>& items, std::int64_t count)
+    : place_of_(items.size(), -1) {
   std::map<std::string, std::int64_t> taken;
   for (std::size_t i = 0; i < items.size(); ++i) {
     const TaskItem& task = items[i]->task;
     if (!items[i]->leads.empty() || taken[task.family] >= count) continue;
     ++taken[task.family];
     place_of_[i] = static_cast<std::int64_t>(examples_.size());
-    examples_.push_back({{"id", task.id}, {"family", task.family}, {"prompt", task_prompt(task)}, {"answer", task.options[task.answer]}, {"written", json::array()}});
+    examples_.push_back({{"id", task.id},
+                         {"family", task.family},
+                         {"prompt", task_prompt(task)},
+                         {"answer", task.options[task.answer]},
+                         {"written", json::array()}});
   }
 }
 
@@ -34,7 +39,8 @@ std::string format_examples(const json& examples) {
     text += fmt::format("\n--- {}\n{}\n", example.at("id").get<std::string>(), example.at("prompt").get<std::string>());
     text += fmt::format("{:<10} {}\n", "answer", example.at("answer").get<std::string>());
     for (const auto& written : example.at("written")) {
-      text += fmt::format("level {:<4} {}{}\n", written.at("level").get<int>(), written.at("text").get<std::string>(), written.at("right").get<bool>() ? "" : "   (wrong)");
+      text += fmt::format("level {:<4} {}{}\n", written.at("level").get<int>(), written.at("text").get<std::string>(),
+                          written.at("right").get<bool>() ? "" : "   (wrong)");
     }
   }
   return text;

@@ -13,7 +13,8 @@ namespace {
 // Reads `ids` behind what the session shares with them; the logits behind the last.
 std::span<const float> read(elrt::Session& session, std::span<const std::int32_t> ids) {
   const auto known = session.tokens();
-  const auto common = static_cast<std::size_t>(std::mismatch(known.begin(), known.end(), ids.begin(), ids.end()).first - known.begin());
+  const auto common =
+      static_cast<std::size_t>(std::mismatch(known.begin(), known.end(), ids.begin(), ids.end()).first - known.begin());
   session.truncate(std::min(common, ids.size() - 1));
   return take(session.forward(ids.subspan(session.tokens().size())));
 }

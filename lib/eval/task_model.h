@@ -25,7 +25,8 @@ class TaskModel {
 // Error(kBadData) if the model computes NaN.
 class SessionTaskModel : public TaskModel {
  public:
-  SessionTaskModel(elrt::Session session, const elrt::Tokenizer& tokenizer) : session_(std::move(session)), tokenizer_(tokenizer) {}
+  SessionTaskModel(elrt::Session session, const elrt::Tokenizer& tokenizer)
+      : session_(std::move(session)), tokenizer_(tokenizer) {}
   std::vector<double> losses(std::span<const std::int32_t> ids, std::size_t from) override;
   std::string answer(std::span<const std::int32_t> prompt, std::size_t max_tokens) override;
 

@@ -30,8 +30,8 @@ std::size_t line_of(std::string_view text, std::size_t byte) {
 void check_utf8(std::string_view text, const std::string& name) {
   const auto at = first_invalid_utf8(text);
   if (!at) return;
-  fail_data("{} line {} is not UTF-8: byte {} of the file is 0x{:02x}; convert the file first", name, line_of(text, *at), *at,
-            static_cast<unsigned char>(text[*at]));
+  fail_data("{} line {} is not UTF-8: byte {} of the file is 0x{:02x}; convert the file first", name,
+            line_of(text, *at), *at, static_cast<unsigned char>(text[*at]));
 }
 
 json parse_line(std::string_view line, const std::string& where) {
@@ -106,7 +106,8 @@ std::vector<std::string> JsonLine::texts(const char* key) const {
   std::vector<std::string> texts;
   if (!get(key).is_array()) fail_data("{}: {}: expected a list of texts, found {}", where_, key, get(key).type_name());
   for (const auto& element : get(key)) {
-    if (!element.is_string()) fail_data("{}: {}: expected a list of texts, found {} in it", where_, key, element.type_name());
+    if (!element.is_string())
+      fail_data("{}: {}: expected a list of texts, found {} in it", where_, key, element.type_name());
     texts.push_back(element.get<std::string>());
   }
   return texts;
@@ -120,7 +121,8 @@ std::size_t JsonLine::index(const char* key) const {
   return get(key).get<std::size_t>();
 }
 
-void for_each_json_line(std::string_view text, const fs::path& path, const std::function<void(const JsonLine&, std::size_t)>& use) {
+void for_each_json_line(std::string_view text, const fs::path& path,
+                        const std::function<void(const JsonLine&, std::size_t)>& use) {
   for_each_line(text, [&](std::string_view line, std::size_t number) {
     const std::string where = fmt::format("{} line {}", path.string(), number);
     const json object = parse_line(line, where);
@@ -129,7 +131,9 @@ void for_each_json_line(std::string_view text, const fs::path& path, const std::
   });
 }
 
-std::string item_id(const fs::path& path, std::size_t number) { return fmt::format("{}:{}", path.filename().string(), number); }
+std::string item_id(const fs::path& path, std::size_t number) {
+  return fmt::format("{}:{}", path.filename().string(), number);
+}
 
 void add_item(TaskFile& file, EvalItem item, const std::string& where) {
   const TaskItem& task = item.task;
@@ -138,7 +142,8 @@ void add_item(TaskFile& file, EvalItem item, const std::string& where) {
     if (is_blank(task.options[i])) fail_data("{}: option {} is empty", where, i);
   }
   if (task.answer >= task.options.size()) {
-    fail_data("{}: expected the index of an option, 0 to {}, as the answer, found {}", where, task.options.size() - 1, task.answer);
+    fail_data("{}: expected the index of an option, 0 to {}, as the answer, found {}", where, task.options.size() - 1,
+              task.answer);
   }
   if (item.leads.empty()) {
     std::set<std::string> seen, folded;
@@ -147,7 +152,8 @@ void add_item(TaskFile& file, EvalItem item, const std::string& where) {
       folded.insert(fold_text(option));
     }
     if (seen.size() < task.options.size()) return void(++file.left_out["options of equal text"]);
-    if (folded.contains(fold_text(task.question))) return void(++file.left_out["a question that is one of its own options"]);
+    if (folded.contains(fold_text(task.question)))
+      return void(++file.left_out["a question that is one of its own options"]);
   }
   file.items.push_back(std::move(item));
 }
@@ -160,7 +166,8 @@ TaskFile read_task_file(const fs::path& path) {
   TaskFile file = read_by_extension(text, path);
   if (!file.items.empty()) return file;
   std::string why;
-  for (const auto& [reason, count] : file.left_out) why += fmt::format("{}{} with {}", why.empty() ? ": " : ", ", count, reason);
+  for (const auto& [reason, count] : file.left_out)
+    why += fmt::format("{}{} with {}", why.empty() ? ": " : ", ", count, reason);
   fail_data("{} holds no tasks that can be scored{}", path.string(), why);
 }
 

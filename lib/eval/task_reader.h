@@ -28,8 +28,8 @@ struct TaskFile {
   std::map<std::string, std::size_t> left_out{};
 };
 
-// Throws Error(kBadData) with file and line (or item) on anything malformed, on text that is not UTF-8, on another layout
-// and on no items.
+// Throws Error(kBadData) with file and line (or item) on anything malformed, on text that is not UTF-8, on another
+// layout and on no items.
 TaskFile read_task_file(const fs::path& path);
 
 }  // namespace elastify

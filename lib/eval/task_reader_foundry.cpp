@@ -48,7 +48,8 @@ TaskFile read_foundry_schemas(std::string_view text, const fs::path& path) {
     for (const auto& lead : item.leads) {
       if (lead.empty()) fail_data("{}: one of context_options is empty", fields.where());
     }
-    if (item.leads.size() == 2 && item.leads[0] == item.leads[1]) fail_data("{}: both context_options are equal", fields.where());
+    if (item.leads.size() == 2 && item.leads[0] == item.leads[1])
+      fail_data("{}: both context_options are equal", fields.where());
     add_item(file, std::move(item), fields.where());
   });
   return file;

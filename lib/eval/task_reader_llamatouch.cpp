@@ -16,14 +16,17 @@ struct Columns {
 // Takes the header away where there is one.
 Columns find_columns(std::vector<DelimitedRecord>& records, const std::string& name) {
   const auto& first = records.front().fields;
-  const auto task = std::find(first.begin(), first.end(), "description"), app = std::find(first.begin(), first.end(), "app");
+  const auto task = std::find(first.begin(), first.end(), "description"),
+             app = std::find(first.begin(), first.end(), "app");
   if (task != first.end() && app != first.end()) {
-    const Columns columns{static_cast<std::size_t>(task - first.begin()), static_cast<std::size_t>(app - first.begin()), first.size()};
+    const Columns columns{static_cast<std::size_t>(task - first.begin()), static_cast<std::size_t>(app - first.begin()),
+                          first.size()};
     records.erase(records.begin());
     return columns;
   }
   if (first.size() == 2) return {};
-  fail_data("{} line {}: expected task and app, or a header with description and app; found {} columns", name, records.front().line, first.size());
+  fail_data("{} line {}: expected task and app, or a header with description and app; found {} columns", name,
+            records.front().line, first.size());
 }
 
 std::string trim(const std::string& text) {
@@ -41,7 +44,8 @@ TaskFile read_llamatouch_tsv(std::string_view text, const fs::path& path) {
   std::vector<std::size_t> answers;
   for (const auto& record : records) {
     if (record.fields.size() != columns.count) {
-      fail_data("{} line {}: expected {} columns, found {}", path.string(), record.line, columns.count, record.fields.size());
+      fail_data("{} line {}: expected {} columns, found {}", path.string(), record.line, columns.count,
+                record.fields.size());
     }
     const std::string app = trim(record.fields[columns.app]);
     const auto [found, fresh] = known.emplace(fold_text(app), apps.size());

@@ -12,8 +12,8 @@ TaskFile read_octopus_csv(std::string_view text, const fs::path& path) {
     auto& fields = record.fields;
     const std::string letter = fields.back();
     if (fields.size() < 4 || letter.size() != 1 || letter[0] < 'A' || letter[0] > 'Z') {
-      fail_data("{}: expected a question, two or more options and a letter, found {} columns, the last one \"{}\"", where, fields.size(),
-                letter.substr(0, 40));
+      fail_data("{}: expected a question, two or more options and a letter, found {} columns, the last one \"{}\"",
+                where, fields.size(), letter.substr(0, 40));
     }
     EvalItem item;
     item.task.id = item_id(path, record.line);

@@ -31,7 +31,8 @@ class JsonLine {
   const nlohmann::json& object_;
   std::string where_;
 };
-void for_each_json_line(std::string_view text, const fs::path& path, const std::function<void(const JsonLine&, std::size_t line)>& use);
+void for_each_json_line(std::string_view text, const fs::path& path,
+                        const std::function<void(const JsonLine&, std::size_t line)>& use);
 
 std::string item_id(const fs::path& path, std::size_t number);  // "FILE:NUMBER"
 

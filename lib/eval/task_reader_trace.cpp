@@ -1,6 +1,7 @@
 // Request traces of the ElastiLM release: lists [question, choices, gold, [TTFT, TPOT], arrival, data set].
-// In the published files the questions of the two choices from the user's phone (octopus, llamatouch) were lost: an option
-// stands in their place. add_item leaves those out; the same questions come whole from Octopus' and LlamaTouch's own files.
+// In the published files the questions of the two choices from the user's phone (octopus, llamatouch) were lost: an
+// option stands in their place. add_item leaves those out; the same questions come whole from Octopus' and LlamaTouch's
+// own files.
 #include <algorithm>
 #include <charconv>
 
@@ -12,7 +13,9 @@ namespace {
 
 using nlohmann::json;
 
-std::string shown(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80); }
+std::string shown(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80);
+}
 
 // An index from 0; or a text: an option, a letter from A, or a number from 1, as the single data sets wrote them.
 std::size_t gold_index(const json& gold, const std::vector<std::string>& options, const std::string& where) {
@@ -31,9 +34,11 @@ std::size_t gold_index(const json& gold, const std::vector<std::string>& options
 
 EvalItem read_request(const json& request, const std::string& where) {
   const bool shaped = request.is_array() && request.size() == 6 && request[0].is_string() && request[1].is_array() &&
-                      request[3].is_array() && request[3].size() == 2 && request[3][0].is_number() && request[3][1].is_number() &&
-                      request[5].is_string();
-  if (!shaped) fail_data("{}: expected [question, choices, gold, [TTFT, TPOT], arrival, data set], found {}", where, shown(request));
+                      request[3].is_array() && request[3].size() == 2 && request[3][0].is_number() &&
+                      request[3][1].is_number() && request[5].is_string();
+  if (!shaped)
+    fail_data("{}: expected [question, choices, gold, [TTFT, TPOT], arrival, data set], found {}", where,
+              shown(request));
   EvalItem item;
   item.task.question = request[0].get<std::string>();
   for (const auto& choice : request[1]) {

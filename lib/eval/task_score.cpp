@@ -20,7 +20,8 @@ TaskOutcome run_task(TaskModel& model, const TaskTokens& tokens, std::size_t ans
   double lowest = 0;
   for (std::size_t i = 0; i < tokens.options.size(); ++i) {
     const auto losses = model.losses(tokens.options[i].ids, tokens.options[i].from);
-    const double sum = std::accumulate(losses.begin(), losses.end(), 0.0), mean = sum / static_cast<double>(losses.size());
+    const double sum = std::accumulate(losses.begin(), losses.end(), 0.0),
+                 mean = sum / static_cast<double>(losses.size());
     if (i == 0 || mean < lowest) {
       lowest = mean;
       outcome.chosen = i;
@@ -51,8 +52,11 @@ std::optional<double> FamilyTally::exact_match() const {
 }
 
 nlohmann::json FamilyTally::to_json() const {
-  nlohmann::json result = {{"accuracy", accuracy()}, {"ci95", interval_json(right_, items_)}, {"n", items_},
-                           {"chance", chance_ / static_cast<double>(items_)}, {"loss", loss_ / static_cast<double>(tokens_)}};
+  nlohmann::json result = {{"accuracy", accuracy()},
+                           {"ci95", interval_json(right_, items_)},
+                           {"n", items_},
+                           {"chance", chance_ / static_cast<double>(items_)},
+                           {"loss", loss_ / static_cast<double>(tokens_)}};
   if (const auto exact = exact_match()) {
     result["exact_match"] = *exact;
     result["exact_match_ci95"] = interval_json(exact_, written_);

@@ -13,8 +13,8 @@
 namespace elastify {
 
 struct TaskOutcome {
-  std::size_t chosen = 0;            // the option with the lowest mean loss of its own tokens; the first of equals
-  double right_loss = 0;             // sum over the right option's tokens, nats
+  std::size_t chosen = 0;  // the option with the lowest mean loss of its own tokens; the first of equals
+  double right_loss = 0;   // sum over the right option's tokens, nats
   std::size_t right_tokens = 0;
   std::optional<std::string> written{};  // the greedy answer, where one was asked for and the item has a prompt
 };
@@ -28,8 +28,8 @@ class FamilyTally {
 
   double accuracy() const { return static_cast<double>(right_) / static_cast<double>(items_); }
   std::optional<double> exact_match() const;  // nothing where no answer was written
-  // {accuracy, ci95: [low, high], n, chance, loss, [exact_match, exact_match_ci95]}: chance is the mean of 1/options, loss
-  // the right options' nats per token over all their tokens.
+  // {accuracy, ci95: [low, high], n, chance, loss, [exact_match, exact_match_ci95]}: chance is the mean of 1/options,
+  // loss the right options' nats per token over all their tokens.
   nlohmann::json to_json() const;
 
  private:

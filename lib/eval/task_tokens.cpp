@@ -18,7 +18,8 @@ void drop_front(Ids& ids, std::size_t count, std::int32_t bos) {
   ids.erase(begin, begin + static_cast<std::ptrdiff_t>(count));
 }
 
-ScoredTokens tokenize_option(const elrt::Tokenizer& tokenizer, const std::string& examples, const EvalItem& item, std::size_t option) {
+ScoredTokens tokenize_option(const elrt::Tokenizer& tokenizer, const std::string& examples, const EvalItem& item,
+                             std::size_t option) {
   const OptionText text = option_text(item, option);
   const Ids prompt = take(elrt::prompt_tokens(tokenizer, examples + text.prompt));
   ScoredTokens scored{take(elrt::prompt_tokens(tokenizer, examples + text.prompt + text.text)), 1};
@@ -26,7 +27,8 @@ ScoredTokens tokenize_option(const elrt::Tokenizer& tokenizer, const std::string
       std::mismatch(prompt.begin(), prompt.end(), scored.ids.begin(), scored.ids.end()).first - prompt.begin());
   scored.from = std::max<std::size_t>(1, common);
   if (scored.from >= scored.ids.size()) {
-    fail_data("{}: option {} adds no token to its prompt with this tokenizer: \"{}\"", item.task.id, option, item.task.options[option]);
+    fail_data("{}: option {} adds no token to its prompt with this tokenizer: \"{}\"", item.task.id, option,
+              item.task.options[option]);
   }
   return scored;
 }
@@ -35,7 +37,8 @@ std::size_t excess(std::size_t size, std::size_t limit) { return size > limit ? 
 
 }  // namespace
 
-TaskTokens tokenize_task(const elrt::Tokenizer& tokenizer, const std::string& examples, const EvalItem& item, std::size_t context_tokens) {
+TaskTokens tokenize_task(const elrt::Tokenizer& tokenizer, const std::string& examples, const EvalItem& item,
+                         std::size_t context_tokens) {
   TaskTokens tokens;
   std::size_t longest = 0, longest_option = 0, shortest_prompt = SIZE_MAX;
   for (std::size_t i = 0; i < item.task.options.size(); ++i) {

@@ -36,7 +36,8 @@ struct Sum {
   std::int64_t tokens = 0;
 };
 
-Sum measure(elrt::Session& session, const std::vector<TokenDocument>& documents, Progress& progress, std::int64_t& done) {
+Sum measure(elrt::Session& session, const std::vector<TokenDocument>& documents, Progress& progress,
+            std::int64_t& done) {
   Sum sum;
   for (const auto& document : documents) {
     const std::vector<elrt::TokenId> ids(document.ids.begin(), document.ids.end());
@@ -79,18 +80,23 @@ json measure_text_loss(const TextLossRequest& request) {
     }
     const auto tokens = static_cast<double>(with.tokens);
     result["tokens"] = with.tokens;
-    result["levels"].push_back({{"level", level}, {"loss", with.nll / tokens}, {"loss_without_adapter", without.nll / tokens},
-                                {"adapter", adapted}, {"perplexity", std::exp(with.nll / tokens)}});
+    result["levels"].push_back({{"level", level},
+                                {"loss", with.nll / tokens},
+                                {"loss_without_adapter", without.nll / tokens},
+                                {"adapter", adapted},
+                                {"perplexity", std::exp(with.nll / tokens)}});
   }
   return result;
 }
 
 std::string format_text_loss(const json& result) {
-  std::string text = fmt::format("{} documents, {} predictions; nats per token\n\nlevel  without adapter    loss  perplexity\n",
-                                 result.at("documents").get<std::int64_t>(), result.at("tokens").get<std::int64_t>());
+  std::string text =
+      fmt::format("{} documents, {} predictions; nats per token\n\nlevel  without adapter    loss  perplexity\n",
+                  result.at("documents").get<std::int64_t>(), result.at("tokens").get<std::int64_t>());
   for (const auto& level : result.at("levels")) {
-    text += fmt::format("{:>5}  {:>15.4f}  {:>6.4f}  {:>10.3f}\n", level.at("level").get<int>(), level.at("loss_without_adapter").get<double>(),
-                        level.at("loss").get<double>(), level.at("perplexity").get<double>());
+    text += fmt::format("{:>5}  {:>15.4f}  {:>6.4f}  {:>10.3f}\n", level.at("level").get<int>(),
+                        level.at("loss_without_adapter").get<double>(), level.at("loss").get<double>(),
+                        level.at("perplexity").get<double>());
   }
   return text;
 }

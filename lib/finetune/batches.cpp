@@ -13,7 +13,8 @@ torch::Tensor RowOrder::rows(std::int64_t first, std::int64_t count) {
   std::vector<torch::Tensor> parts;
   while (count > 0) {
     if (const std::int64_t epoch = first / rows_; epoch != epoch_) {
-      auto generator = at::detail::createCPUGenerator(derive_seed(seed_, "row order", static_cast<std::uint64_t>(epoch)));
+      auto generator =
+          at::detail::createCPUGenerator(derive_seed(seed_, "row order", static_cast<std::uint64_t>(epoch)));
       permutation_ = torch::randperm(rows_, generator, torch::kInt64);
       epoch_ = epoch;
     }

@@ -1,5 +1,5 @@
-// Which rows a step reads: every epoch is a permutation of its own, derived from the seed, so that step N reads the same
-// rows whether or not the process was restarted before it.
+// Which rows a step reads: every epoch is a permutation of its own, derived from the seed, so that step N reads the
+// same rows whether or not the process was restarted before it.
 #pragma once
 
 #include <vector>

@@ -19,15 +19,19 @@ namespace {
 void check_settings(const FinetuneInput& input, const FinetuneConfig& config) {
   std::vector<std::string> problems;
   const auto planned = [&](std::int64_t level) {
-    return std::any_of(input.levels.begin(), input.levels.end(), [&](const LevelPlan& plan) { return plan.level == level; });
+    return std::any_of(input.levels.begin(), input.levels.end(),
+                       [&](const LevelPlan& plan) { return plan.level == level; });
   };
   if (config.batch_rows % config.accumulation != 0) {
-    problems.push_back(fmt::format("accumulation: expected a divisor of batch_rows ({}), found {}", config.batch_rows, config.accumulation));
+    problems.push_back(fmt::format("accumulation: expected a divisor of batch_rows ({}), found {}", config.batch_rows,
+                                   config.accumulation));
   }
   if (config.workers > 1 && config.dropout > 0) {
-    problems.push_back("workers: expected 1 with dropout, whose masks come from one generator, found " + std::to_string(config.workers));
+    problems.push_back("workers: expected 1 with dropout, whose masks come from one generator, found " +
+                       std::to_string(config.workers));
   }
-  if (config.targets.empty()) problems.push_back("targets: expected at least one of q, k, v, o, gate, up, down, found none");
+  if (config.targets.empty())
+    problems.push_back("targets: expected at least one of q, k, v, o, gate, up, down, found none");
   for (const auto& target : config.targets) {
     if (std::find(kTargetNames.begin(), kTargetNames.end(), target) == kTargetNames.end()) {
       problems.push_back(fmt::format("targets: expected q, k, v, o, gate, up or down, found \"{}\"", target));
@@ -38,7 +42,8 @@ void check_settings(const FinetuneInput& input, const FinetuneConfig& config) {
   }
   throw_config_problems("finetune", problems);
   if (input.train.rows() == 0 || input.held_out.rows() == 0) {
-    fail_data("finetune: expected training and held-out text, found {} and {} rows", input.train.rows(), input.held_out.rows());
+    fail_data("finetune: expected training and held-out text, found {} and {} rows", input.train.rows(),
+              input.held_out.rows());
   }
 }
 
@@ -53,23 +58,30 @@ std::vector<LevelPlan> wanted_levels(const FinetuneInput& input, const FinetuneC
 }
 
 // What a level's bits depend on. How often to save, log or time changes none of them.
-std::string level_key(const FinetuneInput& input, const FinetuneConfig& config, const LevelPlan& plan, const std::string& parent) {
+std::string level_key(const FinetuneInput& input, const FinetuneConfig& config, const LevelPlan& plan,
+                      const std::string& parent) {
   FinetuneConfig relevant = config;
   const FinetuneConfig defaults;
   relevant.levels.clear();
-  relevant.products = product_type_name(parse_product_type(config.products, input.weights.embedding.device(), input.weights.config.hidden_size));
+  relevant.products = product_type_name(
+      parse_product_type(config.products, input.weights.embedding.device(), input.weights.config.hidden_size));
   relevant.checkpoint_seconds = defaults.checkpoint_seconds;
   relevant.timed_steps = defaults.timed_steps;
-  const json document = {{"inputs", input.key},       {"seed", input.seed},
-                         {"parent", parent},          {"settings", config_to_json(relevant)},
-                         {"kv_groups", plan.widths.kv_groups}, {"neurons", plan.widths.neurons},
-                         {"level", plan.level},       {"train_rows", input.train.rows()},
+  const json document = {{"inputs", input.key},
+                         {"seed", input.seed},
+                         {"parent", parent},
+                         {"settings", config_to_json(relevant)},
+                         {"kv_groups", plan.widths.kv_groups},
+                         {"neurons", plan.widths.neurons},
+                         {"level", plan.level},
+                         {"train_rows", input.train.rows()},
                          {"held_out_rows", input.held_out.rows()}};
   return hash_text(document.dump());
 }
 
 // Median seconds of a step on the full model: what the levels' steps are compared with.
-double time_full_step(const FinetuneInput& input, const FinetuneConfig& config, const Decoder& full, const Teacher& teacher) {
+double time_full_step(const FinetuneInput& input, const FinetuneConfig& config, const Decoder& full,
+                      const Teacher& teacher) {
   if (config.timed_steps == 0) return 0;
   std::vector<Target> targets;
   for (const auto& name : config.targets) targets.push_back(parse_target(name));
@@ -84,13 +96,15 @@ double time_full_step(const FinetuneInput& input, const FinetuneConfig& config, 
   return median(seconds);
 }
 
-void log_memory(const FinetuneInput& input, const std::vector<LevelPlan>& wanted, const FinetuneConfig& config, std::int64_t& bytes) {
+void log_memory(const FinetuneInput& input, const std::vector<LevelPlan>& wanted, const FinetuneConfig& config,
+                std::int64_t& bytes) {
   const auto element = static_cast<std::int64_t>(input.weights.embedding.element_size());
   for (const LevelPlan& plan : wanted) {
-    bytes = std::max(bytes, finetune_memory_bytes(input.weights.config, plan.widths, config, input.train.rows(), input.train.seq(), element));
+    bytes = std::max(bytes, finetune_memory_bytes(input.weights.config, plan.widths, config, input.train.rows(),
+                                                  input.train.seq(), element));
   }
-  spdlog::info("finetune: {} levels, {} rows of {} tokens, about {} of memory", wanted.size(), input.train.rows(), input.train.seq(),
-               format_bytes(static_cast<double>(bytes)));
+  spdlog::info("finetune: {} levels, {} rows of {} tokens, about {} of memory", wanted.size(), input.train.rows(),
+               input.train.seq(), format_bytes(static_cast<double>(bytes)));
 }
 
 }  // namespace
@@ -113,21 +127,25 @@ FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& confi
     std::optional<LevelResult> result = load_level_result(directory, key);
     if (result) {
       spdlog::info("finetune level {}: done before", plan.level);
-      summary.full_step_seconds = result->step_ratio > 0 ? result->step_seconds / result->step_ratio : summary.full_step_seconds;
+      summary.full_step_seconds =
+          result->step_ratio > 0 ? result->step_seconds / result->step_ratio : summary.full_step_seconds;
     } else {
       if (!teacher) {
         log_memory(input, wanted, config, summary.memory_bytes);
         base = round_weights(input.weights, config.base_dtype);
-        summary.loss_full = mean_loss(Decoder(*base), nullptr, input.held_out, config.batch_rows / config.accumulation, config.workers);
-        teacher.emplace(full, input.train, config.loss == "distill" ? config.teacher_cache_mib << 20 : 0, config.workers);
+        summary.loss_full =
+            mean_loss(Decoder(*base), nullptr, input.held_out, config.batch_rows / config.accumulation, config.workers);
+        teacher.emplace(full, input.train, config.loss == "distill" ? config.teacher_cache_mib << 20 : 0,
+                        config.workers);
         summary.teacher_cache_seconds = teacher->cache_seconds();
         if (summary.full_step_seconds == 0) summary.full_step_seconds = time_full_step(input, config, full, *teacher);
       }
       result = train_level({plan, *base, input.train, input.held_out, config, schedule, &*teacher,
-                            config.inherit && parent ? &*parent : nullptr, summary.loss_full, summary.full_step_seconds, input.seed,
-                            key, directory, input.after_step});
-      spdlog::info("finetune level {}: held-out loss {:.4f} -> {:.4f} (full {:.4f}), {} steps, {}", plan.level, result->loss_before,
-                   result->loss_after, result->loss_full, result->steps_run, format_duration(result->seconds));
+                            config.inherit && parent ? &*parent : nullptr, summary.loss_full, summary.full_step_seconds,
+                            input.seed, key, directory, input.after_step});
+      spdlog::info("finetune level {}: held-out loss {:.4f} -> {:.4f} (full {:.4f}), {} steps, {}", plan.level,
+                   result->loss_before, result->loss_after, result->loss_full, result->steps_run,
+                   format_duration(result->seconds));
     }
     summary.loss_full = result->loss_full;
     if (config.inherit && result->kept) {  // from the file, so that a resumed run starts from the same bits
@@ -163,22 +181,31 @@ void save_finetune_summary(const fs::path& json_path, const FinetuneSummary& sum
     after.y.push_back(level.kept ? level.loss_after : level.loss_before);
     full.y.push_back(level.loss_full);
   }
-  draw_plot(fs::path(json_path).replace_extension(".svg"),
-            {"Recovery", "level, percent of the blocks' weights", "held-out loss, nats per token", false, false, {before, after, full}});
+  draw_plot(fs::path(json_path).replace_extension(".svg"), {"Recovery",
+                                                            "level, percent of the blocks' weights",
+                                                            "held-out loss, nats per token",
+                                                            false,
+                                                            false,
+                                                            {before, after, full}});
 }
 
 std::int64_t finetune_memory_bytes(const ModelConfig& model, const LevelWidths& widths, const FinetuneConfig& config,
                                    std::int64_t train_rows, std::int64_t seq, std::int64_t element_bytes) {
-  const std::int64_t tokens = config.batch_rows / config.accumulation * seq * std::min(config.workers, config.accumulation);
+  const std::int64_t tokens =
+      config.batch_rows / config.accumulation * seq * std::min(config.workers, config.accumulation);
   const std::int64_t blocks = model.num_layers * model.weights_per_block();
-  const std::int64_t weights = model.weights_outside_blocks() + (config.base_dtype == "f32" ? 1 : 2) * blocks;  // rounded blocks stand beside the teacher's
+  const std::int64_t weights =
+      model.weights_outside_blocks() +
+      (config.base_dtype == "f32" ? 1 : 2) * blocks;                      // rounded blocks stand beside the teacher's
   std::int64_t adapter = 0, activations = 6 * tokens * model.vocab_size;  // logits of both, probabilities, gradients
   for (std::size_t layer = 0; layer < widths.neurons.size(); ++layer) {
     const std::int64_t groups = widths.kv_groups[layer], neurons = widths.neurons[layer], hidden = model.hidden_size;
     const std::int64_t queries = groups * model.group_width(), keys = groups * model.head_dim;
     adapter += config.rank * (4 * hidden + 2 * queries + 2 * keys + 3 * hidden + 3 * neurons);
-    // Kept for the backward pass: residual and norm, projections before and after rotation, scores twice, the gated MLP.
-    activations += tokens * (6 * hidden + 4 * queries + 4 * keys + 2 * groups * model.queries_per_group() * seq + 5 * neurons);
+    // Kept for the backward pass: residual and norm, projections before and after rotation, scores twice, the gated
+    // MLP.
+    activations +=
+        tokens * (6 * hidden + 4 * queries + 4 * keys + 2 * groups * model.queries_per_group() * seq + 5 * neurons);
   }
   std::int64_t cache = train_rows * seq * model.hidden_size * element_bytes;
   if (config.loss != "distill" || cache > config.teacher_cache_mib << 20) cache = 0;

@@ -10,9 +10,9 @@ struct FinetuneInput {
   std::vector<LevelPlan> levels;  // of the plan, any order; 100 is left out
   const TokenRows& train;
   const TokenRows& held_out;
-  fs::path directory;             // adapters/
+  fs::path directory;  // adapters/
   std::uint64_t seed = 0;
-  std::string key;                // hash of the weights, plan and text, so that stale results are not taken for this run's
+  std::string key;  // hash of the weights, plan and text, so that stale results are not taken for this run's
   std::function<void(std::int64_t level, std::int64_t step)> after_step;  // see LevelTask
 };
 

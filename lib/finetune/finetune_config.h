@@ -28,8 +28,9 @@ struct FinetuneConfig {
   double epochs = 2;
   std::int64_t batch_rows = 64;
   std::int64_t accumulation = 1;
-  std::int64_t workers = 1;  // passes at a time, which share the threads: on a CPU faster than threads inside small products
-  std::int64_t seq = 512;  // tokens a row; at most the model's context
+  std::int64_t workers =
+      1;  // passes at a time, which share the threads: on a CPU faster than threads inside small products
+  std::int64_t seq = 512;           // tokens a row; at most the model's context
   std::int64_t warmup_steps = 100;  // at most a tenth of all steps
   double final_rate = 0.1;          // the cosine ends at this share of the learning rate
   double clip_norm = 1;             // longest gradient, 0: no clipping
@@ -41,13 +42,16 @@ struct FinetuneConfig {
   std::int64_t eval_every = 0;           // steps; 0: twenty times a level
   std::int64_t patience = 5;             // evaluations without improvement, 0: never stop early
 
-  std::int64_t log_every = 10;      // steps between lines of metrics.jsonl
-  double checkpoint_seconds = 60;   // between checkpoints inside a level
-  std::string base_dtype = "f32";   // of the artifact that the adapters are for: the sub-models' matrices are rounded as pack.dtype rounds them, the teacher's are not
-  std::string dtype = "auto";       // of the frozen base: bfloat16 where a CUDA device has it, float32 elsewhere
-  std::string products = "auto";    // of a float32 base's matrices in training: "float32", "bfloat16", or bfloat16 where the processor multiplies it natively
-  std::int64_t timed_steps = 5;     // steps of the full level that are timed for comparison, 0: none
-  std::int64_t teacher_cache_mib = 256;  // keeps the teacher's last hidden states where they fit: one pass for all levels
+  std::int64_t log_every = 10;     // steps between lines of metrics.jsonl
+  double checkpoint_seconds = 60;  // between checkpoints inside a level
+  std::string base_dtype = "f32";  // of the artifact that the adapters are for: the sub-models' matrices are rounded as
+                                   // pack.dtype rounds them, the teacher's are not
+  std::string dtype = "auto";      // of the frozen base: bfloat16 where a CUDA device has it, float32 elsewhere
+  std::string products = "auto";   // of a float32 base's matrices in training: "float32", "bfloat16", or bfloat16 where
+                                   // the processor multiplies it natively
+  std::int64_t timed_steps = 5;    // steps of the full level that are timed for comparison, 0: none
+  std::int64_t teacher_cache_mib =
+      256;  // keeps the teacher's last hidden states where they fit: one pass for all levels
 
   template <typename V>
   void visit(V& v) {

@@ -6,7 +6,8 @@ FlatAdamW::FlatAdamW(torch::Tensor values, torch::Tensor gradients, double beta1
     : values_(std::move(values)),
       optimizer_({values_}, torch::optim::AdamWOptions(0).betas({beta1, beta2}).weight_decay(weight_decay)) {
   values_.mutable_grad() = std::move(gradients);
-  // LibTorch makes its state in the first step. That step changes nothing: the rate is 0 and so are the moments after it.
+  // LibTorch makes its state in the first step. That step changes nothing: the rate is 0 and so are the moments after
+  // it.
   optimizer_.step();
   mean().zero_();
   square().zero_();

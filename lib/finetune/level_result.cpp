@@ -46,8 +46,10 @@ std::optional<LevelResult> load_level_result(const fs::path& directory, const st
     LevelResult result;
     for_each_field(result, [&](const char* name, auto& value) {
       const nlohmann::json& found = document.at(name);
-      if (!found.is_null()) found.get_to(value);  // null stands for a loss that was not finite
-      else if constexpr (std::is_floating_point_v<std::remove_reference_t<decltype(value)>>) value = std::numeric_limits<double>::infinity();
+      if (!found.is_null())
+        found.get_to(value);  // null stands for a loss that was not finite
+      else if constexpr (std::is_floating_point_v<std::remove_reference_t<decltype(value)>>)
+        value = std::numeric_limits<double>::infinity();
     });
     return result;
   } catch (const nlohmann::json::exception& error) {
@@ -61,6 +63,8 @@ void save_level_result(const fs::path& directory, const LevelResult& result, con
   write_json(directory / "result.json", document);
 }
 
-fs::path level_directory(const fs::path& adapters, std::int64_t level) { return adapters / fmt::format("level_{:02}", level); }
+fs::path level_directory(const fs::path& adapters, std::int64_t level) {
+  return adapters / fmt::format("level_{:02}", level);
+}
 
 }  // namespace elastify

@@ -11,17 +11,17 @@ namespace elastify {
 struct LevelResult {
   std::int64_t level = 0;
   double block_ratio = 1, total_ratio = 1;  // of the weights, from the plan
-  double loss_full = 0;    // next-token loss on held-out text, nats per token: the full level
-  double loss_before = 0;  // this level without an adapter
-  double loss_after = 0;   // with the best adapter, rounded to F16 as it ships
-  bool kept = false;       // the adapter improves the level and was written
+  double loss_full = 0;                     // next-token loss on held-out text, nats per token: the full level
+  double loss_before = 0;                   // this level without an adapter
+  double loss_after = 0;                    // with the best adapter, rounded to F16 as it ships
+  bool kept = false;                        // the adapter improves the level and was written
   std::int64_t steps_planned = 0, steps_run = 0, best_step = 0, skipped_steps = 0;
   double learning_rate = 0;
   std::int64_t adapter_weights = 0;
-  double seconds = 0;          // training and evaluation
-  double step_seconds = 0;     // median of a step, the teacher's pass apart
-  double teacher_seconds = 0;  // median of the teacher's part of a step
-  double step_ratio = 0;       // step_seconds over the full level's; 0 where that was not timed
+  double seconds = 0;               // training and evaluation
+  double step_seconds = 0;          // median of a step, the teacher's pass apart
+  double teacher_seconds = 0;       // median of the teacher's part of a step
+  double step_ratio = 0;            // step_seconds over the full level's; 0 where that was not timed
   std::int64_t peak_rss_bytes = 0;  // of the process, so far
 };
 

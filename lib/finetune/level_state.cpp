@@ -11,7 +11,9 @@ namespace {
 torch::Tensor whole_numbers(std::vector<std::int64_t> values) { return torch::tensor(values, torch::kInt64); }
 torch::Tensor real_numbers(const std::vector<double>& values) { return torch::tensor(values, torch::kFloat64); }
 
-std::int64_t key_number(const std::string& key) { return static_cast<std::int64_t>(checksum64(key.data(), key.size())); }
+std::int64_t key_number(const std::string& key) {
+  return static_cast<std::int64_t>(checksum64(key.data(), key.size()));
+}
 
 // The order of the numbers in the file's "counts" and "figures".
 constexpr std::int64_t kCounts = 10, kFigures = 4;
@@ -19,7 +21,8 @@ constexpr std::int64_t kCounts = 10, kFigures = 4;
 const StoredTensor& entry(const StoredTensors& tensors, const fs::path& path, const char* name, std::int64_t size) {
   const auto found = tensors.find(name);
   if (found == tensors.end() || found->second.shape.size() != 1 || (size >= 0 && found->second.shape[0] != size)) {
-    fail_data("{}: expected a tensor {} of {} values; remove its folder to start the level again", path.string(), name, size);
+    fail_data("{}: expected a tensor {} of {} values; remove its folder to start the level again", path.string(), name,
+              size);
   }
   return found->second;
 }
@@ -33,8 +36,9 @@ std::vector<double> read_reals(const torch::Tensor& tensor) {
 
 void save_level_state(const fs::path& path, const LevelState& s, const std::string& key, Stepper& stepper) {
   std::map<std::string, torch::Tensor> tensors;
-  tensors["counts"] = whole_numbers({key_number(key), s.step, s.bad_steps, s.stale, s.best_step, s.line_steps, s.line_tokens,
-                                     static_cast<std::int64_t>(s.metrics_bytes), stepper.optimizer().steps(), s.best.defined()});
+  tensors["counts"] =
+      whole_numbers({key_number(key), s.step, s.bad_steps, s.stale, s.best_step, s.line_steps, s.line_tokens,
+                     static_cast<std::int64_t>(s.metrics_bytes), stepper.optimizer().steps(), s.best.defined()});
   tensors["figures"] = real_numbers({s.best_loss, s.line_loss, s.line_seconds, s.seconds});
   tensors["student_seconds"] = real_numbers(s.student_seconds);
   tensors["teacher_seconds"] = real_numbers(s.teacher_seconds);

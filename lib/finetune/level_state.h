@@ -17,12 +17,12 @@ struct LevelState {
   std::int64_t stale = 0;      // evaluations in a row that did not improve
   std::int64_t best_step = 0;
   double best_loss = std::numeric_limits<double>::infinity();  // held out
-  torch::Tensor best;          // [weights], undefined before the first improvement
-  double line_loss = 0;        // summed since the last line of metrics.jsonl
+  torch::Tensor best;                                          // [weights], undefined before the first improvement
+  double line_loss = 0;                                        // summed since the last line of metrics.jsonl
   std::int64_t line_steps = 0, line_tokens = 0;
   double line_seconds = 0;
   std::uint64_t metrics_bytes = 0;
-  double seconds = 0;          // training and evaluation so far
+  double seconds = 0;                                    // training and evaluation so far
   std::vector<double> student_seconds, teacher_seconds;  // a step each, of every step
 };
 

@@ -33,7 +33,8 @@ class LevelTrainer {
   explicit LevelTrainer(const LevelTask& task)
       : task_(task),
         decoder_(slice_weights(task.weights, task.plan.widths)),
-        stepper_(decoder_, initial_adapter(task, decoder_.weights()), task.config, task.teacher, level_seed("training")),
+        stepper_(decoder_, initial_adapter(task, decoder_.weights()), task.config, task.teacher,
+                 level_seed("training")),
         order_(task.train.rows(), level_seed("rows")) {}
 
   LevelResult run() {
@@ -59,12 +60,16 @@ class LevelTrainer {
 
  private:
   using Clock = std::chrono::steady_clock;
-  static double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+  static double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  }
 
   std::uint64_t level_seed(const char* purpose) const {
     return derive_seed(task_.seed, purpose, static_cast<std::uint64_t>(task_.plan.level));
   }
-  std::int64_t rows_at_once() const { return std::max<std::int64_t>(1, task_.config.batch_rows / task_.config.accumulation); }
+  std::int64_t rows_at_once() const {
+    return std::max<std::int64_t>(1, task_.config.batch_rows / task_.config.accumulation);
+  }
   fs::path checkpoint_path() const { return task_.directory / "checkpoint.safetensors"; }
   bool stale() const { return task_.config.patience > 0 && state_.stale >= task_.config.patience; }
 
@@ -102,24 +107,28 @@ class LevelTrainer {
       ++state_.line_steps;
     }
     const bool last = step == task_.schedule.steps, evaluate = last || step % task_.schedule.eval_every == 0;
-    if (evaluate || step % task_.config.log_every == 0) write_line(metrics, progress, rate, outcome.gradient_norm, evaluate);
+    if (evaluate || step % task_.config.log_every == 0)
+      write_line(metrics, progress, rate, outcome.gradient_norm, evaluate);
   }
 
   void note_bad_step(MetricsLog& metrics, const StepOutcome& outcome) {
     ++state_.bad_steps;
     metrics.append({{"level", task_.plan.level}, {"step", state_.step}, {"skipped", true}});
-    spdlog::warn("finetune level {}: step {} skipped: loss {}, gradient norm {}", task_.plan.level, state_.step, outcome.loss,
-                 outcome.gradient_norm);
+    spdlog::warn("finetune level {}: step {} skipped: loss {}, gradient norm {}", task_.plan.level, state_.step,
+                 outcome.loss, outcome.gradient_norm);
     if (state_.bad_steps < kBadStepsAllowed) return;
-    fail_data("finetune level {}: no finite loss in {} steps in a row: lower learning_rate (now {:.3g}) or check the "
-              "checkpoint with `elastify eval`", task_.plan.level, state_.bad_steps, task_.schedule.peak);
+    fail_data(
+        "finetune level {}: no finite loss in {} steps in a row: lower learning_rate (now {:.3g}) or check the "
+        "checkpoint with `elastify eval`",
+        task_.plan.level, state_.bad_steps, task_.schedule.peak);
   }
 
   void write_line(MetricsLog& metrics, Progress& progress, double rate, double gradient_norm, bool evaluate) {
     const double loss = state_.line_steps > 0 ? state_.line_loss / static_cast<double>(state_.line_steps) : NAN;
     const double speed = static_cast<double>(state_.line_tokens) / std::max(1e-9, state_.line_seconds);
-    nlohmann::json line = {{"level", task_.plan.level}, {"step", state_.step}, {"loss", loss}, {"learning_rate", rate},
-                           {"gradient_norm", gradient_norm}, {"tokens_per_s", speed}};
+    nlohmann::json line = {
+        {"level", task_.plan.level},      {"step", state_.step},  {"loss", loss}, {"learning_rate", rate},
+        {"gradient_norm", gradient_norm}, {"tokens_per_s", speed}};
     if (evaluate) line["held_out"] = evaluate_now();
     metrics.append(line);
     progress.update(state_.step, fmt::format("loss {:.4f}, {:.0f} tokens/s", loss, speed));
@@ -151,8 +160,9 @@ class LevelTrainer {
       if (result.kept) save_adapter(task_.directory, best);
     }
     if (!result.kept) {
-      spdlog::warn("finetune level {}: the adapter does not improve held-out loss ({:.4f} without, {:.4f} with): not kept",
-                   result.level, result.loss_before, result.loss_after);
+      spdlog::warn(
+          "finetune level {}: the adapter does not improve held-out loss ({:.4f} without, {:.4f} with): not kept",
+          result.level, result.loss_before, result.loss_after);
     }
     plot();
     result.peak_rss_bytes = peak_rss_bytes();
@@ -193,8 +203,12 @@ class LevelTrainer {
       }
     }
     train.name = fmt::format("training ({})", task_.config.loss);
-    draw_plot(task_.directory / "loss.svg", {fmt::format("Recovery of level {}", task_.plan.level), "step", "loss, nats per token",
-                                             false, false, {train, held}});
+    draw_plot(task_.directory / "loss.svg", {fmt::format("Recovery of level {}", task_.plan.level),
+                                             "step",
+                                             "loss, nats per token",
+                                             false,
+                                             false,
+                                             {train, held}});
   }
 
   const LevelTask& task_;

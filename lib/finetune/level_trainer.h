@@ -23,14 +23,14 @@ struct LevelTask {
   double loss_full = 0;
   double full_step_seconds = 0;
   std::uint64_t seed = 0;
-  std::string key;      // names everything that the result depends on
-  fs::path directory;   // adapters/level_NN
+  std::string key;     // names everything that the result depends on
+  fs::path directory;  // adapters/level_NN
   // Called after each step, before its checkpoint; an exception leaves the level as a kill would.
   std::function<void(std::int64_t level, std::int64_t step)> after_step;
 };
 
-// Goes on from the directory's checkpoint where its key fits. Leaves metrics.jsonl, loss.svg, result.json and, where the
-// adapter improves held-out loss, adapter.safetensors and adapter_config.json. Throws Error(kBadData) after several
+// Goes on from the directory's checkpoint where its key fits. Leaves metrics.jsonl, loss.svg, result.json and, where
+// the adapter improves held-out loss, adapter.safetensors and adapter_config.json. Throws Error(kBadData) after several
 // steps in a row without a finite loss.
 LevelResult train_level(const LevelTask& task);
 

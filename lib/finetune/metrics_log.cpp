@@ -26,8 +26,10 @@ MetricsLog::MetricsLog(fs::path path, std::uint64_t bytes) : path_(std::move(pat
   if (!whole || ::ftruncate(descriptor_, static_cast<off_t>(bytes)) != 0) {
     ::close(descriptor_);
     if (whole) fail_metrics(path_);
-    fail_data("{} is shorter than its checkpoint says: expected {} bytes, found {}; remove its folder to start the level again",
-              path_.string(), bytes, found);
+    fail_data(
+        "{} is shorter than its checkpoint says: expected {} bytes, found {}; remove its folder to start the level "
+        "again",
+        path_.string(), bytes, found);
   }
 }
 

@@ -28,14 +28,16 @@ void add_next_token(const torch::Tensor& student, const torch::Tensor& targets, 
 
 }  // namespace
 
-ObjectiveResult evaluate_objective(const torch::Tensor& student, const torch::Tensor& teacher, const torch::Tensor& targets,
-                                   const Objective& objective) {
+ObjectiveResult evaluate_objective(const torch::Tensor& student, const torch::Tensor& teacher,
+                                   const torch::Tensor& targets, const Objective& objective) {
   torch::NoGradGuard no_grad;
   const torch::Tensor wide = student.detach().to(wide_type(student));
   const double weight = teacher.defined() ? objective.distill_weight : 0;
   torch::Tensor loss = torch::zeros({}, wide.options());
   torch::Tensor gradient = torch::zeros({1}, wide.options());
-  if (weight > 0) add_distillation(wide, teacher.to(wide.scalar_type()), weight * objective.scale, objective.temperature, loss, gradient);
+  if (weight > 0)
+    add_distillation(wide, teacher.to(wide.scalar_type()), weight * objective.scale, objective.temperature, loss,
+                     gradient);
   if (weight < 1) add_next_token(wide, targets, (1 - weight) * objective.scale, loss, gradient);
   return {loss, gradient.to(student.scalar_type())};
 }

@@ -20,9 +20,9 @@ struct ObjectiveResult {
 // Per position, with p = softmax(student), p_T and q_T the student's and the teacher's softmax at temperature T:
 //   loss = w T^2 KL(q_T || p_T) - (1 - w) log p[target]        (Hinton et al. 2015; T^2 keeps gradients of one size)
 //   d loss / d student = w T (p_T - q_T) + (1 - w) (p - onehot(target))
-// student, teacher: [positions, vocab]; targets: [positions] int64, all counted. `teacher` may be undefined: then w is 0.
-// Runs without a graph.
-ObjectiveResult evaluate_objective(const torch::Tensor& student, const torch::Tensor& teacher, const torch::Tensor& targets,
-                                   const Objective& objective);
+// student, teacher: [positions, vocab]; targets: [positions] int64, all counted. `teacher` may be undefined: then w is
+// 0. Runs without a graph.
+ObjectiveResult evaluate_objective(const torch::Tensor& student, const torch::Tensor& teacher,
+                                   const torch::Tensor& targets, const Objective& objective);
 
 }  // namespace elastify

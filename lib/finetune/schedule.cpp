@@ -13,7 +13,8 @@ double default_learning_rate(std::int64_t hidden_size) {
 
 double Schedule::rate(std::int64_t step) const {
   if (step <= warmup_steps) return peak * static_cast<double>(step) / static_cast<double>(warmup_steps);
-  const double done = static_cast<double>(step - warmup_steps) / static_cast<double>(std::max<std::int64_t>(1, steps - warmup_steps));
+  const double done =
+      static_cast<double>(step - warmup_steps) / static_cast<double>(std::max<std::int64_t>(1, steps - warmup_steps));
   return peak * (final_share + (1 - final_share) * 0.5 * (1 + std::cos(M_PI * std::min(1.0, done))));
 }
 
@@ -21,9 +22,11 @@ Schedule make_schedule(const FinetuneConfig& config, std::int64_t hidden_size, s
   Schedule schedule;
   schedule.steps = config.steps;
   if (schedule.steps == 0) {
-    schedule.steps = static_cast<std::int64_t>(std::ceil(config.epochs * static_cast<double>(rows) / static_cast<double>(config.batch_rows)));
+    schedule.steps = static_cast<std::int64_t>(
+        std::ceil(config.epochs * static_cast<double>(rows) / static_cast<double>(config.batch_rows)));
   }
-  if (rows < 1 || schedule.steps < 1) fail_usage("finetune: nothing to train on: {} rows, {} steps", rows, schedule.steps);
+  if (rows < 1 || schedule.steps < 1)
+    fail_usage("finetune: nothing to train on: {} rows, {} steps", rows, schedule.steps);
   schedule.warmup_steps = std::min(config.warmup_steps, schedule.steps / 10);
   schedule.peak = config.learning_rate > 0 ? config.learning_rate : default_learning_rate(hidden_size);
   schedule.final_share = config.final_rate;

@@ -7,9 +7,9 @@
 
 namespace elastify {
 
-// The learning rate for a model of this width: 1e-4 at 4096, as published for 7 B models, times (4096 / hidden)^(4/3), at
-// most 1e-2. The exponent joins that point with what measured best on small models: 1e-2 of {1.5e-3, 4e-3, 1e-2, 2e-2} at
-// hidden 64, and 1.3e-2 of {3.2e-3, 6.4e-3, 1.3e-2} at hidden 128 (250 steps of 1024 tokens, level 50).
+// The learning rate for a model of this width: 1e-4 at 4096, as published for 7 B models, times (4096 / hidden)^(4/3),
+// at most 1e-2. The exponent joins that point with what measured best on small models: 1e-2 of {1.5e-3, 4e-3, 1e-2,
+// 2e-2} at hidden 64, and 1.3e-2 of {3.2e-3, 6.4e-3, 1.3e-2} at hidden 128 (250 steps of 1024 tokens, level 50).
 double default_learning_rate(std::int64_t hidden_size);
 
 struct Schedule {
@@ -19,7 +19,8 @@ struct Schedule {
   double final_share = 0;  // of the peak, at the last step
   std::int64_t eval_every = 1;
 
-  // For step 1..steps: rises linearly to the peak over the warm-up, then falls along half a cosine to final_share * peak.
+  // For step 1..steps: rises linearly to the peak over the warm-up, then falls along half a cosine to final_share *
+  // peak.
   double rate(std::int64_t step) const;
 };
 

@@ -38,13 +38,16 @@ Stepper::Stepper(const Decoder& decoder, const Adapter& initial, const FinetuneC
       config_(config),
       teacher_(config.loss == "distill" && config.distill_weight > 0 ? teacher : nullptr),
       seed_(seed),
-      products_(parse_product_type(config.products, decoder.weights().embedding.device(), decoder.config().hidden_size)),
+      products_(
+          parse_product_type(config.products, decoder.weights().embedding.device(), decoder.config().hidden_size)),
       flat_(flatten_adapter(initial)),
       optimizer_(flat_.values, flat_.gradients, config.beta1, config.beta2, config.weight_decay) {
-  for (std::int64_t i = 1; i < std::min(config.workers, config.accumulation); ++i) beside_.push_back(share_values(flat_));
+  for (std::int64_t i = 1; i < std::min(config.workers, config.accumulation); ++i)
+    beside_.push_back(share_values(flat_));
 }
 
-torch::Tensor Stepper::pass(FlatAdapter& flat, const Batch& batch, double scale, std::uint64_t dropout_seed, double& teacher_seconds) {
+torch::Tensor Stepper::pass(FlatAdapter& flat, const Batch& batch, double scale, std::uint64_t dropout_seed,
+                            double& teacher_seconds) {
   torch::Tensor teacher_logits;
   if (teacher_ != nullptr) {
     StopWatch watch(flat_.values.device());
@@ -57,13 +60,16 @@ torch::Tensor Stepper::pass(FlatAdapter& flat, const Batch& batch, double scale,
   options.training = true;
   options.products = products_;
   torch::manual_seed(dropout_seed);
-  const torch::Tensor logits = decoder_.head(counted_positions(decoder_.hidden(batch.inputs, options), batch), products_);
-  const auto result = evaluate_objective(logits, teacher_logits, batch.targets, {config_.distill_weight, config_.temperature, scale});
+  const torch::Tensor logits =
+      decoder_.head(counted_positions(decoder_.hidden(batch.inputs, options), batch), products_);
+  const auto result =
+      evaluate_objective(logits, teacher_logits, batch.targets, {config_.distill_weight, config_.temperature, scale});
   logits.backward(result.gradient);
   return result.loss;
 }
 
-torch::Tensor Stepper::passes(const std::vector<Batch>& batches, std::int64_t step, double scale, StepOutcome& outcome) {
+torch::Tensor Stepper::passes(const std::vector<Batch>& batches, std::int64_t step, double scale,
+                              StepOutcome& outcome) {
   torch::Tensor loss = torch::zeros({}, flat_.values.options());
   const std::size_t workers = 1 + beside_.size();
   for (std::size_t first = 0; first < batches.size(); first += workers) {
@@ -74,7 +80,8 @@ torch::Tensor Stepper::passes(const std::vector<Batch>& batches, std::int64_t st
       const Batch& batch = batches[first + i];
       if (batch.counted() == 0) return;
       const std::uint64_t index = static_cast<std::uint64_t>(step * config_.accumulation) + first + i;
-      losses[i] = pass(i == 0 ? flat_ : beside_[i - 1], batch, scale, derive_seed(seed_, "dropout", index), teacher_seconds[i]);
+      losses[i] =
+          pass(i == 0 ? flat_ : beside_[i - 1], batch, scale, derive_seed(seed_, "dropout", index), teacher_seconds[i]);
     });
     torch::NoGradGuard no_grad;
     for (std::size_t i = 0; i < count; ++i) {
@@ -99,12 +106,14 @@ StepOutcome Stepper::step(const TokenRows& text, const torch::Tensor& rows, std:
   flat_.gradients.zero_();
   const torch::Tensor loss = passes(batches, step, 1 / static_cast<double>(counted), outcome);
   // The step's only wait for the device.
-  const torch::Tensor figures = torch::stack({loss.to(torch::kFloat64), flat_.gradients.norm().to(torch::kFloat64)}).cpu();
+  const torch::Tensor figures =
+      torch::stack({loss.to(torch::kFloat64), flat_.gradients.norm().to(torch::kFloat64)}).cpu();
   outcome.loss = figures[0].item<double>();
   outcome.gradient_norm = figures[1].item<double>();
   outcome.skipped = !std::isfinite(outcome.loss) || !std::isfinite(outcome.gradient_norm) || counted == 0;
   if (!outcome.skipped) {
-    if (config_.clip_norm > 0 && outcome.gradient_norm > config_.clip_norm) flat_.gradients.mul_(config_.clip_norm / outcome.gradient_norm);
+    if (config_.clip_norm > 0 && outcome.gradient_norm > config_.clip_norm)
+      flat_.gradients.mul_(config_.clip_norm / outcome.gradient_norm);
     optimizer_.step(learning_rate);
   }
   outcome.student_seconds = watch.lap_seconds() - outcome.teacher_seconds;

@@ -19,11 +19,13 @@ struct StepOutcome {
 
 class Stepper {
  public:
-  // `decoder`: the sliced sub-model, its weights frozen. `teacher`: null for next-token loss alone. `seed` drives dropout.
-  Stepper(const Decoder& decoder, const Adapter& initial, const FinetuneConfig& config, const Teacher* teacher, std::uint64_t seed);
+  // `decoder`: the sliced sub-model, its weights frozen. `teacher`: null for next-token loss alone. `seed` drives
+  // dropout.
+  Stepper(const Decoder& decoder, const Adapter& initial, const FinetuneConfig& config, const Teacher* teacher,
+          std::uint64_t seed);
 
-  // `rows`: indexes into `text`, read in config.accumulation passes. A pass weighs as much as it has counted targets, so
-  // the split changes nothing but rounding. `step` counts from 1 and names the dropout masks.
+  // `rows`: indexes into `text`, read in config.accumulation passes. A pass weighs as much as it has counted targets,
+  // so the split changes nothing but rounding. `step` counts from 1 and names the dropout masks.
   StepOutcome step(const TokenRows& text, const torch::Tensor& rows, std::int64_t step, double learning_rate);
 
   FlatAdapter& flat() { return flat_; }
@@ -32,7 +34,8 @@ class Stepper {
 
  private:
   // Adds the gradients of one pass to flat.gradients and returns its share of the loss, a scalar tensor.
-  torch::Tensor pass(FlatAdapter& flat, const Batch& batch, double scale, std::uint64_t dropout_seed, double& teacher_seconds);
+  torch::Tensor pass(FlatAdapter& flat, const Batch& batch, double scale, std::uint64_t dropout_seed,
+                     double& teacher_seconds);
   // All passes, config.workers at a time; gradients and losses add up in the passes' order.
   torch::Tensor passes(const std::vector<Batch>& batches, std::int64_t step, double scale, StepOutcome& outcome);
 

@@ -19,7 +19,8 @@ std::size_t pieces(std::int64_t rows, std::int64_t step) { return static_cast<st
 
 }  // namespace
 
-Teacher::Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_bytes, std::int64_t workers) : full_(full) {
+Teacher::Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_bytes, std::int64_t workers)
+    : full_(full) {
   torch::NoGradGuard no_grad;
   const auto& weights = full.weights();
   const std::int64_t hidden = weights.config.hidden_size, rows = text.rows(), seq = text.seq();
@@ -34,7 +35,8 @@ Teacher::Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_
     run_side_by_side(pieces(last - row, step), static_cast<std::size_t>(workers), [&](std::size_t i) {
       torch::NoGradGuard no_grad_here;
       const std::int64_t first = row + static_cast<std::int64_t>(i) * step, here = std::min(step, last - first);
-      cache_.narrow(0, first, here).copy_(full.hidden(text.inputs.narrow(0, first, here).to(weights.embedding.device())));
+      cache_.narrow(0, first, here)
+          .copy_(full.hidden(text.inputs.narrow(0, first, here).to(weights.embedding.device())));
     });
     progress.update(last);
   }
@@ -43,18 +45,21 @@ Teacher::Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_
 
 torch::Tensor Teacher::logits(const Batch& batch) const {
   torch::NoGradGuard no_grad;
-  const torch::Tensor states = cached() ? cache_.index_select(0, batch.rows.to(cache_.device())) : full_.hidden(batch.inputs);
+  const torch::Tensor states =
+      cached() ? cache_.index_select(0, batch.rows.to(cache_.device())) : full_.hidden(batch.inputs);
   return full_.head(counted_positions(states, batch));
 }
 
-double mean_loss(const Decoder& decoder, const Adapter* adapter, const TokenRows& text, std::int64_t rows_at_once, std::int64_t workers) {
+double mean_loss(const Decoder& decoder, const Adapter* adapter, const TokenRows& text, std::int64_t rows_at_once,
+                 std::int64_t workers) {
   ForwardOptions options;
   options.adapter = adapter;
   std::vector<double> losses(pieces(text.rows(), rows_at_once));
   std::vector<std::int64_t> counts(losses.size());
   run_side_by_side(losses.size(), static_cast<std::size_t>(workers), [&](std::size_t i) {
     torch::NoGradGuard no_grad;
-    const std::int64_t row = static_cast<std::int64_t>(i) * rows_at_once, last = std::min(text.rows(), row + rows_at_once);
+    const std::int64_t row = static_cast<std::int64_t>(i) * rows_at_once,
+                       last = std::min(text.rows(), row + rows_at_once);
     const Batch batch = make_batch(text, torch::arange(row, last, torch::kInt64), decoder.weights().embedding.device());
     if (batch.counted() == 0) return;
     const torch::Tensor logits = decoder.head(counted_positions(decoder.hidden(batch.inputs, options), batch));

@@ -9,8 +9,8 @@ namespace elastify {
 class Teacher {
  public:
   // Where the final hidden states of all of `text` fit into `cache_bytes`, they are computed once, in a fixed order (so
-  // that a resumed run sees the same bits), and serve every level and epoch. `full` and `text` must outlive this object.
-  // `workers`: pieces at a time while it is filled.
+  // that a resumed run sees the same bits), and serve every level and epoch. `full` and `text` must outlive this
+  // object. `workers`: pieces at a time while it is filled.
   Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_bytes, std::int64_t workers = 1);
 
   // [counted, vocab] for a batch of `text`.
@@ -24,8 +24,9 @@ class Teacher {
   double cache_seconds_ = 0;
 };
 
-// Mean next-token loss over the text's counted targets, in nats. `adapter` may be null. Infinite where it is not finite.
-// Read `rows_at_once` rows a pass, `workers` passes at a time; the result does not depend on the workers.
-double mean_loss(const Decoder& decoder, const Adapter* adapter, const TokenRows& text, std::int64_t rows_at_once, std::int64_t workers = 1);
+// Mean next-token loss over the text's counted targets, in nats. `adapter` may be null. Infinite where it is not
+// finite. Read `rows_at_once` rows a pass, `workers` passes at a time; the result does not depend on the workers.
+double mean_loss(const Decoder& decoder, const Adapter* adapter, const TokenRows& text, std::int64_t rows_at_once,
+                 std::int64_t workers = 1);
 
 }  // namespace elastify

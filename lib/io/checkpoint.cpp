@@ -23,15 +23,18 @@ StoredTensors open_shards(const fs::path& index_path, std::vector<fs::path>& fil
   }
   StoredTensors tensors;
   for (const auto& shard : shards) {
-    if (fs::path(shard).has_parent_path()) fail_data("{}: shard '{}' must lie in the same folder", index_path.string(), shard);
+    if (fs::path(shard).has_parent_path())
+      fail_data("{}: shard '{}' must lie in the same folder", index_path.string(), shard);
     const fs::path path = index_path.parent_path() / shard;
     files.push_back(path);
     for (auto& [name, tensor] : open_safetensors(path)) {
-      if (!tensors.emplace(name, std::move(tensor)).second) fail_data("{}: tensor {} is also in another shard", path.string(), name);
+      if (!tensors.emplace(name, std::move(tensor)).second)
+        fail_data("{}: tensor {} is also in another shard", path.string(), name);
     }
   }
   for (const auto& item : index["weight_map"].items()) {
-    if (tensors.count(item.key()) == 0) fail_data("{}: tensor {} is in none of the shards", index_path.string(), item.key());
+    if (tensors.count(item.key()) == 0)
+      fail_data("{}: tensor {} is in none of the shards", index_path.string(), item.key());
   }
   return tensors;
 }
@@ -61,12 +64,14 @@ void check_tensors(const StoredTensors& tensors, const ModelConfig& config, cons
                 fmt::join(shape, ", "), fmt::join(found->second.shape, ", "));
     }
     if (!torch::isFloatingType(found->second.dtype) || found->second.dtype == torch::kFloat64) {
-      fail_data("{}: tensor {} has dtype {}: expected F32, F16 or BF16", source, name, safetensors_dtype(found->second.dtype));
+      fail_data("{}: tensor {} has dtype {}: expected F32, F16 or BF16", source, name,
+                safetensors_dtype(found->second.dtype));
     }
   }
   for (const auto& [name, tensor] : tensors) {
     if (wanted.count(name) == 0 && !is_derived_buffer(name)) {
-      fail_data("{}: tensor {} is not part of a {} model as config.json describes it", source, name, config.architecture);
+      fail_data("{}: tensor {} is not part of a {} model as config.json describes it", source, name,
+                config.architecture);
     }
   }
 }
@@ -75,11 +80,13 @@ fs::path find_llama2c_file(const fs::path& directory) {
   std::vector<fs::path> found;
   for (const auto& entry : fs::directory_iterator(directory)) {
     const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && entry.path().extension() == ".bin" && name.rfind("tok", 0) != 0) found.push_back(entry.path());
+    if (entry.is_regular_file() && entry.path().extension() == ".bin" && name.rfind("tok", 0) != 0)
+      found.push_back(entry.path());
   }
   if (found.size() == 1) return found.front();
-  fail_data("{}: expected a checkpoint (config.json with model.safetensors, or one llama2.c .bin file), found {} candidates",
-            directory.string(), found.size());
+  fail_data(
+      "{}: expected a checkpoint (config.json with model.safetensors, or one llama2.c .bin file), found {} candidates",
+      directory.string(), found.size());
 }
 
 }  // namespace
@@ -135,7 +142,8 @@ Checkpoint Checkpoint::open(const fs::path& path) {
       checkpoint.files_.push_back(path / "model.safetensors.index.json");
       checkpoint.tensors_ = open_shards(path / "model.safetensors.index.json", checkpoint.files_);
     } else {
-      fail_data("{}: expected model.safetensors or model.safetensors.index.json beside config.json, found neither", path.string());
+      fail_data("{}: expected model.safetensors or model.safetensors.index.json beside config.json, found neither",
+                path.string());
     }
     unify_tied_head(checkpoint.tensors_, checkpoint.config_);
   } else {
@@ -159,7 +167,8 @@ torch::Tensor Checkpoint::tensor(const std::string& name) const {
   const auto found = tensors_.find(name);
   require(found != tensors_.end(), "checkpoint {} has no tensor {}", path_.string(), name);
   torch::Tensor stored = found->second.view();
-  const bool rotary = name.find("q_proj.weight") != std::string::npos || name.find("k_proj.weight") != std::string::npos;
+  const bool rotary =
+      name.find("q_proj.weight") != std::string::npos || name.find("k_proj.weight") != std::string::npos;
   if (!interleaved_rope_ || !rotary) return stored;
   // Rows 2i and 2i+1 of a head turn together in llama2.c; Hugging Face pairs rows i and i + head_dim/2.
   return stored.view({-1, config_.head_dim / 2, 2, stored.size(1)}).transpose(1, 2).reshape(stored.sizes());

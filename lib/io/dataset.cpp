@@ -22,12 +22,14 @@ using nlohmann::json;
 void check_utf8(std::string_view text, const std::string& where) {
   const auto at = first_invalid_utf8(text);
   if (!at) return;
-  fail_data("{} is not UTF-8: byte {} is 0x{:02x}; convert the file first", where, *at, static_cast<unsigned char>(text[*at]));
+  fail_data("{} is not UTF-8: byte {} is 0x{:02x}; convert the file first", where, *at,
+            static_cast<unsigned char>(text[*at]));
 }
 
 std::string_view trim(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t\r\n");
-  return begin == std::string_view::npos ? std::string_view() : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+  return begin == std::string_view::npos ? std::string_view()
+                                         : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
 std::vector<TextDocument> read_plain(std::string_view text) {
@@ -51,12 +53,14 @@ std::string field(const json& record, const char* key, const std::string& where)
 // The prompt format with which the Alpaca data set was published (Taori et al. 2023).
 std::string alpaca_prompt(const std::string& instruction, const std::string& input) {
   if (input.empty()) {
-    return "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
-           "### Instruction:\n" + instruction + "\n\n### Response:\n";
+    return "Below is an instruction that describes a task. Write a response that appropriately completes the "
+           "request.\n\n"
+           "### Instruction:\n" +
+           instruction + "\n\n### Response:\n";
   }
   return "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
-         "response that appropriately completes the request.\n\n### Instruction:\n" + instruction + "\n\n### Input:\n" + input +
-         "\n\n### Response:\n";
+         "response that appropriately completes the request.\n\n### Instruction:\n" +
+         instruction + "\n\n### Input:\n" + input + "\n\n### Response:\n";
 }
 
 TextDocument read_record(const json& record, const std::string& where) {
@@ -64,7 +68,8 @@ TextDocument read_record(const json& record, const std::string& where) {
   if (record.contains("text")) return {"", field(record, "text", where)};
   if (record.contains("response")) return {field(record, "prompt", where), field(record, "response", where), true};
   if (record.contains("instruction") && record.contains("output")) {
-    return {alpaca_prompt(field(record, "instruction", where), field(record, "input", where)), field(record, "output", where), true};
+    return {alpaca_prompt(field(record, "instruction", where), field(record, "input", where)),
+            field(record, "output", where), true};
   }
   fail_data("{}: expected text, or prompt and response, or instruction and output; found the keys of {}", where,
             record.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80));
@@ -146,7 +151,8 @@ std::vector<TokenDocument> cut_long(const std::vector<TokenDocument>& documents,
       const auto end = std::min(begin + piece_tokens, document.ids.size());
       if (end - begin < 2) continue;
       const auto first = static_cast<std::ptrdiff_t>(begin), last = static_cast<std::ptrdiff_t>(end);
-      pieces.push_back({{document.ids.begin() + first, document.ids.begin() + last}, {document.counts.begin() + first, document.counts.begin() + last}});
+      pieces.push_back({{document.ids.begin() + first, document.ids.begin() + last},
+                        {document.counts.begin() + first, document.counts.begin() + last}});
       pieces.back().counts[0] = 0;
     }
   }
@@ -189,7 +195,8 @@ TokenDocument plain_document(std::vector<std::int64_t> ids) {
   return {std::move(ids), std::move(counts)};
 }
 
-std::vector<TokenDocument> tokenize_documents(const std::vector<TextDocument>& documents, const elrt::Tokenizer& tokenizer) {
+std::vector<TokenDocument> tokenize_documents(const std::vector<TextDocument>& documents,
+                                              const elrt::Tokenizer& tokenizer) {
   std::vector<TokenDocument> result;
   for (const auto& document : documents) {
     TokenDocument tokens;
@@ -216,13 +223,17 @@ DocumentSplit split_documents(const std::vector<TokenDocument>& documents, doubl
     const bool out = static_cast<double>(hash) < share * 0x1p64 || (share > 0 && hash == lowest);
     (out ? split.held_out : split.train).push_back(document);
   }
-  if (split.train.empty()) fail_data("the text is too short to hold any of it out: expected at least two different documents");
+  if (split.train.empty())
+    fail_data("the text is too short to hold any of it out: expected at least two different documents");
   return split;
 }
 
-std::int64_t TokenRows::target_count() const { return rows() == 0 ? 0 : (targets != kIgnore).sum().item<std::int64_t>(); }
+std::int64_t TokenRows::target_count() const {
+  return rows() == 0 ? 0 : (targets != kIgnore).sum().item<std::int64_t>();
+}
 
-TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed) {
+TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens,
+                    std::uint64_t seed) {
   shuffle(documents, seed);
   std::vector<std::int64_t> stream, targets;
   for (const auto& document : documents) {
@@ -240,11 +251,13 @@ TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std:
   targets.resize(static_cast<std::size_t>(rows * seq) + 1, kIgnore);
   TokenRows packed;
   packed.inputs = torch::tensor(stream, torch::kInt64).view({rows, seq});
-  packed.targets = torch::tensor(std::vector<std::int64_t>(targets.begin() + 1, targets.end()), torch::kInt64).view({rows, seq});
+  packed.targets =
+      torch::tensor(std::vector<std::int64_t>(targets.begin() + 1, targets.end()), torch::kInt64).view({rows, seq});
   return packed;
 }
 
-TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed) {
+TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens,
+                        std::uint64_t seed) {
   shuffle(documents, seed);
   std::vector<std::int64_t> inputs, targets;
   std::int64_t tokens = 0;
@@ -285,13 +298,15 @@ std::vector<TokenDocument> load_documents(const fs::path& path) {
       fail_data("{}: expected a one-dimensional I64 tensor {}", path.string(), name);
     }
   }
-  const torch::Tensor ids = stored.at("ids").view(), lengths = stored.at("lengths").view(), counts = stored.at("counts").view();
+  const torch::Tensor ids = stored.at("ids").view(), lengths = stored.at("lengths").view(),
+                      counts = stored.at("counts").view();
   if (counts.numel() != ids.numel()) fail_data("{}: counts and ids differ in size", path.string());
   std::vector<TokenDocument> documents;
   std::int64_t at = 0;
   for (std::int64_t i = 0; i < lengths.numel(); ++i) {
     const auto length = lengths.data_ptr<std::int64_t>()[i];
-    if (length < 0 || length > ids.numel() - at) fail_data("{}: the length of document {} exceeds the ids", path.string(), i);
+    if (length < 0 || length > ids.numel() - at)
+      fail_data("{}: the length of document {} exceeds the ids", path.string(), i);
     const auto *first = ids.data_ptr<std::int64_t>() + at, *first_count = counts.data_ptr<std::int64_t>() + at;
     documents.push_back({{first, first + length}, {first_count, first_count + length}});
     at += length;

@@ -22,7 +22,8 @@ struct TextTurn {
 // One text, perhaps with further turns behind it.
 struct TextDocument {
   std::string prompt, text;
-  bool ends = false;  // every turn's text is complete: an end-of-sequence token follows it (answers do, cut prose may not)
+  bool ends =
+      false;  // every turn's text is complete: an end-of-sequence token follows it (answers do, cut prose may not)
   std::vector<TextTurn> more{};
 };
 
@@ -45,7 +46,8 @@ struct TokenDocument {
 TokenDocument plain_document(std::vector<std::int64_t> ids);
 
 // BOS first where the tokenizer adds one. Documents of fewer than two ids are dropped.
-std::vector<TokenDocument> tokenize_documents(const std::vector<TextDocument>& documents, const elrt::Tokenizer& tokenizer);
+std::vector<TokenDocument> tokenize_documents(const std::vector<TextDocument>& documents,
+                                              const elrt::Tokenizer& tokenizer);
 
 // Documents whose content hash falls into the first `share` go to `held_out`, the others to `train`: equal documents
 // (also across files) always land on the same side, so nothing held out is ever trained on.
@@ -54,7 +56,8 @@ struct DocumentSplit {
 };
 DocumentSplit split_documents(const std::vector<TokenDocument>& documents, double share, std::uint64_t seed);
 
-// Packed rows: documents one after the other, cut every `seq` tokens, each row's targets being its inputs shifted by one.
+// Packed rows: documents one after the other, cut every `seq` tokens, each row's targets being its inputs shifted by
+// one.
 struct TokenRows {
   torch::Tensor inputs;   // [rows, seq] int64
   torch::Tensor targets;  // [rows, seq] int64, kIgnore where nothing counts
@@ -62,12 +65,14 @@ struct TokenRows {
   std::int64_t seq() const { return inputs.defined() ? inputs.size(1) : 0; }
   std::int64_t target_count() const;
 };
-// Shuffles documents by `seed` (0: keeps their order), packs them, and keeps at most `max_tokens` (0: all). The last row is
-// padded with ignored targets. Throws Error(kBadData) if there is nothing to pack.
-TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed);
-// Rows of one document each: what is longer than a row goes on in the next, what is shorter is padded with ignored targets.
-// For documents that must not see each other, such as tasks. Shuffled and limited as by pack_rows.
-TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed);
+// Shuffles documents by `seed` (0: keeps their order), packs them, and keeps at most `max_tokens` (0: all). The last
+// row is padded with ignored targets. Throws Error(kBadData) if there is nothing to pack.
+TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens,
+                    std::uint64_t seed);
+// Rows of one document each: what is longer than a row goes on in the next, what is shorter is padded with ignored
+// targets. For documents that must not see each other, such as tasks. Shuffled and limited as by pack_rows.
+TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens,
+                        std::uint64_t seed);
 
 // Token documents as safetensors, so that text sampled once is reused.
 void save_documents(const fs::path& path, const std::vector<TokenDocument>& documents);

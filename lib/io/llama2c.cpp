@@ -23,7 +23,8 @@ Header read_header(const MappedFile& file) {
   const std::string name = file.path().string();
   Header header;
   if (file.size_bytes() < kVersionedHeaderBytes) {
-    fail_data("{} is truncated: expected a llama2.c checkpoint of at least {} bytes, found {}", name, kVersionedHeaderBytes, file.size_bytes());
+    fail_data("{} is truncated: expected a llama2.c checkpoint of at least {} bytes, found {}", name,
+              kVersionedHeaderBytes, file.size_bytes());
   }
   std::uint32_t magic = 0;
   std::memcpy(&magic, file.data(), sizeof(magic));
@@ -32,7 +33,8 @@ Header read_header(const MappedFile& file) {
     std::int32_t version = 0;
     std::memcpy(&version, file.data() + 4, sizeof(version));
     if (version != 1) {
-      fail_data("{}: version {} of the llama2.c format is not supported: expected the legacy or version 1 float export", name, version);
+      fail_data("{}: version {} of the llama2.c format is not supported: expected the legacy or version 1 float export",
+                name, version);
     }
     std::memcpy(header.dims.data(), file.data() + 8, sizeof(header.dims));
     header.shared_head = file.data()[8 + sizeof(header.dims)] != std::byte{0};
@@ -81,7 +83,8 @@ class Cursor {
   }
   void skip(std::size_t bytes) {
     if (bytes > file_->size_bytes() - offset_) {
-      fail_data("{} is truncated: its header promises at least {} bytes, found {}", file_->path().string(), offset_ + bytes, file_->size_bytes());
+      fail_data("{} is truncated: its header promises at least {} bytes, found {}", file_->path().string(),
+                offset_ + bytes, file_->size_bytes());
     }
     offset_ += bytes;
   }

@@ -16,8 +16,11 @@ struct Dtype {
   const char* name;
   torch::ScalarType type;
 };
-constexpr Dtype kDtypes[] = {{"F64", torch::kFloat64}, {"F32", torch::kFloat32}, {"F16", torch::kFloat16},
-                             {"BF16", torch::kBFloat16}, {"I64", torch::kInt64}};
+constexpr Dtype kDtypes[] = {{"F64", torch::kFloat64},
+                             {"F32", torch::kFloat32},
+                             {"F16", torch::kFloat16},
+                             {"BF16", torch::kBFloat16},
+                             {"I64", torch::kInt64}};
 
 torch::ScalarType parse_dtype(const std::string& name, const std::string& where) {
   for (const auto& dtype : kDtypes) {
@@ -46,9 +49,10 @@ json parse_header(const MappedFile& file, std::size_t& data_begin) {
 bool is_count(const json& value) { return value.is_number_unsigned() && value.get<std::uint64_t>() <= INT64_MAX; }
 
 StoredTensor parse_entry(const json& entry, const std::string& where, std::size_t data_begin, std::size_t data_bytes) {
-  const bool good = entry.is_object() && entry.contains("dtype") && entry["dtype"].is_string() && entry.contains("shape") &&
-                    entry["shape"].is_array() && entry.contains("data_offsets") && entry["data_offsets"].is_array() &&
-                    entry["data_offsets"].size() == 2 && is_count(entry["data_offsets"][0]) && is_count(entry["data_offsets"][1]);
+  const bool good = entry.is_object() && entry.contains("dtype") && entry["dtype"].is_string() &&
+                    entry.contains("shape") && entry["shape"].is_array() && entry.contains("data_offsets") &&
+                    entry["data_offsets"].is_array() && entry["data_offsets"].size() == 2 &&
+                    is_count(entry["data_offsets"][0]) && is_count(entry["data_offsets"][1]);
   if (!good) fail_data("{}: expected dtype, shape and two data_offsets in the header", where);
   StoredTensor tensor;
   tensor.dtype = parse_dtype(entry["dtype"].get<std::string>(), where);
@@ -62,20 +66,25 @@ StoredTensor parse_entry(const json& entry, const std::string& where, std::size_
   }
   const auto begin = entry["data_offsets"][0].get<std::uint64_t>(), end = entry["data_offsets"][1].get<std::uint64_t>();
   if (begin > end || end > data_bytes) {
-    fail_data("{}: data_offsets [{}, {}] lie outside the {} bytes of data: the file is truncated or damaged", where, begin, end, data_bytes);
+    fail_data("{}: data_offsets [{}, {}] lie outside the {} bytes of data: the file is truncated or damaged", where,
+              begin, end, data_bytes);
   }
-  if (end - begin != expected) fail_data("{}: its shape needs {} bytes, data_offsets give {}", where, expected, end - begin);
+  if (end - begin != expected)
+    fail_data("{}: its shape needs {} bytes, data_offsets give {}", where, expected, end - begin);
   tensor.offset = data_begin + begin;
   tensor.bytes = end - begin;
   if (tensor.offset % item_bytes != 0) {
-    fail_data("{}: its data is misaligned: expected a multiple of {} bytes, found offset {}; save the file again with a "
-              "current safetensors library", where, item_bytes, tensor.offset);
+    fail_data(
+        "{}: its data is misaligned: expected a multiple of {} bytes, found offset {}; save the file again with a "
+        "current safetensors library",
+        where, item_bytes, tensor.offset);
   }
   return tensor;
 }
 
 // The format forbids overlaps and holes; either hides damage.
-void check_coverage(const StoredTensors& tensors, const std::string& file, std::size_t data_begin, std::size_t file_bytes) {
+void check_coverage(const StoredTensors& tensors, const std::string& file, std::size_t data_begin,
+                    std::size_t file_bytes) {
   std::vector<std::pair<std::size_t, std::string>> order;
   for (const auto& [name, tensor] : tensors) order.emplace_back(tensor.offset, name);
   std::sort(order.begin(), order.end(), [&](const auto& a, const auto& b) {
@@ -95,7 +104,8 @@ void check_coverage(const StoredTensors& tensors, const std::string& file, std::
 torch::Tensor StoredTensor::view() const {
   auto keep = file;
   void* data = const_cast<std::byte*>(file->data()) + offset;
-  return torch::from_blob(data, shape, [keep](void*) {}, torch::TensorOptions().dtype(dtype));
+  return torch::from_blob(
+      data, shape, [keep](void*) {}, torch::TensorOptions().dtype(dtype));
 }
 
 StoredTensors open_safetensors(const fs::path& path) {
@@ -105,7 +115,8 @@ StoredTensors open_safetensors(const fs::path& path) {
   StoredTensors tensors;
   for (const auto& item : header.items()) {
     if (item.key() == "__metadata__") continue;
-    StoredTensor tensor = parse_entry(item.value(), path.string() + ": tensor " + item.key(), data_begin, file->size_bytes() - data_begin);
+    StoredTensor tensor = parse_entry(item.value(), path.string() + ": tensor " + item.key(), data_begin,
+                                      file->size_bytes() - data_begin);
     tensor.file = file;
     tensors.emplace(item.key(), std::move(tensor));
   }
@@ -129,7 +140,8 @@ SafetensorsWriter::SafetensorsWriter(const fs::path& path, const std::vector<Ent
   for (const auto& entry : entries_) {
     std::uint64_t bytes = torch::elementSize(entry.dtype);
     for (const std::int64_t extent : entry.shape) bytes *= static_cast<std::uint64_t>(extent);
-    header[entry.name] = {{"dtype", safetensors_dtype(entry.dtype)}, {"shape", entry.shape}, {"data_offsets", {offset, offset + bytes}}};
+    header[entry.name] = {
+        {"dtype", safetensors_dtype(entry.dtype)}, {"shape", entry.shape}, {"data_offsets", {offset, offset + bytes}}};
     offset += bytes;
   }
   std::string text = header.dump();
@@ -157,7 +169,8 @@ void write_safetensors(const fs::path& path, const std::map<std::string, torch::
                        const std::map<std::string, std::string>& metadata) {
   std::vector<SafetensorsWriter::Entry> entries;
   for (const auto& [name, tensor] : tensors) entries.push_back({name, tensor.scalar_type(), tensor.sizes().vec()});
-  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return c10::elementSize(a.dtype) > c10::elementSize(b.dtype); });
+  std::stable_sort(entries.begin(), entries.end(),
+                   [](const auto& a, const auto& b) { return c10::elementSize(a.dtype) > c10::elementSize(b.dtype); });
   SafetensorsWriter writer(path, entries, metadata);
   for (const auto& entry : entries) writer.write(tensors.at(entry.name));
   writer.commit();

@@ -42,7 +42,8 @@ class SafetensorsWriter {
   };
   SafetensorsWriter(const fs::path& path, const std::vector<Entry>& entries,
                     const std::map<std::string, std::string>& metadata = {});
-  // In the order of the entries; any strides, any device. Throws Error(kInternal) on a shape or dtype that was not announced.
+  // In the order of the entries; any strides, any device. Throws Error(kInternal) on a shape or dtype that was not
+  // announced.
   void write(const torch::Tensor& tensor);
   void commit();
 
@@ -52,7 +53,8 @@ class SafetensorsWriter {
   std::size_t next_ = 0;
 };
 
-// A whole file at once, for small sets such as adapters. Wide elements first, so that all are aligned, then by name: equal tensors give equal bytes.
+// A whole file at once, for small sets such as adapters. Wide elements first, so that all are aligned, then by name:
+// equal tensors give equal bytes.
 void write_safetensors(const fs::path& path, const std::map<std::string, torch::Tensor>& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

@@ -83,11 +83,13 @@ int run_program(const fs::path& program, std::vector<std::string> arguments, std
   const int failed = posix_spawn(&child, program.c_str(), &files, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&files);
   if (failed != 0) {
-    fail(ErrorCode::kInternal, "tokenizer training: cannot run {}: {}; build the target {}", program.string(), std::strerror(failed), kProgram);
+    fail(ErrorCode::kInternal, "tokenizer training: cannot run {}: {}; build the target {}", program.string(),
+         std::strerror(failed), kProgram);
   }
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {
-    if (errno != EINTR) fail(ErrorCode::kInternal, "tokenizer training: cannot wait for {}: {}", kProgram, std::strerror(errno));
+    if (errno != EINTR)
+      fail(ErrorCode::kInternal, "tokenizer training: cannot wait for {}: {}", kProgram, std::strerror(errno));
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -96,9 +98,13 @@ int run_program(const fs::path& program, std::vector<std::string> arguments, std
   // SentencePiece gives figures only in its text: "... smaller than required_chars. 300 vs 321. ..."
   const std::size_t at = message.find("required_chars. ");
   long long wanted = 0, needed = 0;
-  if (at != std::string::npos && std::sscanf(message.c_str() + at, "required_chars. %lld vs %lld", &wanted, &needed) == 2) {
-    fail_data("tokenizer training: single characters and fixed tokens alone take {} tokens, but vocab_size is {}; raise it, or lower "
-              "character_coverage ({})", needed, settings.vocab_size, settings.character_coverage);
+  if (at != std::string::npos &&
+      std::sscanf(message.c_str() + at, "required_chars. %lld vs %lld", &wanted, &needed) == 2) {
+    fail_data(
+        "tokenizer training: single characters and fixed tokens alone take {} tokens, but vocab_size is {}; raise it, "
+        "or lower "
+        "character_coverage ({})",
+        needed, settings.vocab_size, settings.character_coverage);
   }
   fail(ErrorCode::kInternal, "tokenizer training: {} failed with status {}: {}", kProgram, status,
        message.empty() ? "no message" : message.substr(0, 500));
@@ -120,9 +126,10 @@ std::vector<std::string_view> learnable_stretches(std::string_view text) {
 std::string learn_pieces(const std::vector<std::string>& texts, const TokenizerTraining& settings) {
   const TemporaryFile in = make_temporary(), out = make_temporary();
   write_lines(texts, in.get());
-  const std::vector<std::string> arguments = {std::to_string(settings.vocab_size), fmt::format("{}", settings.character_coverage),
-                                              settings.split_digits ? "true" : "false", std::to_string(2 * kLongestStretchBytes),
-                                              spdlog::should_log(spdlog::level::debug) ? "0" : "2"};
+  const std::vector<std::string> arguments = {
+      std::to_string(settings.vocab_size), fmt::format("{}", settings.character_coverage),
+      settings.split_digits ? "true" : "false", std::to_string(2 * kLongestStretchBytes),
+      spdlog::should_log(spdlog::level::debug) ? "0" : "2"};
   const int status = run_program(find_program(), arguments, in.get(), out.get());
   std::string result = read_all(out.get());
   if (status != 0) fail_training(status, result, settings);

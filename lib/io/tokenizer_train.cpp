@@ -27,20 +27,24 @@ constexpr std::string_view kSpace = "\xE2\x96\x81";  // U+2581, what SentencePie
 
 void check_settings(const TokenizerTraining& settings) {
   if (settings.vocab_size <= static_cast<std::int64_t>(kFirstPiece) || settings.vocab_size > kMaxVocabSize) {
-    fail_usage("tokenizer training: vocab_size must be {} to {}, found {}; the first {} tokens are fixed", kFirstPiece + 1, kMaxVocabSize,
-               settings.vocab_size, kFirstPiece);
+    fail_usage("tokenizer training: vocab_size must be {} to {}, found {}; the first {} tokens are fixed",
+               kFirstPiece + 1, kMaxVocabSize, settings.vocab_size, kFirstPiece);
   }
   if (!(settings.character_coverage > 0.9 && settings.character_coverage <= 1.0)) {
-    fail_usage("tokenizer training: character_coverage must be above 0.9 and at most 1, found {}", settings.character_coverage);
+    fail_usage("tokenizer training: character_coverage must be above 0.9 and at most 1, found {}",
+               settings.character_coverage);
   }
 }
 
 void check_texts(const std::vector<std::string>& texts) {
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const auto at = first_invalid_utf8(texts[i]);
-    if (at) fail_data("tokenizer training: text {} is not UTF-8: byte {} is 0x{:02x}", i, *at, static_cast<unsigned char>(texts[i][*at]));
+    if (at)
+      fail_data("tokenizer training: text {} is not UTF-8: byte {} is 0x{:02x}", i, *at,
+                static_cast<unsigned char>(texts[i][*at]));
   }
-  const bool learnable = std::any_of(texts.begin(), texts.end(), [](const std::string& text) { return !learnable_stretches(text).empty(); });
+  const bool learnable = std::any_of(texts.begin(), texts.end(),
+                                     [](const std::string& text) { return !learnable_stretches(text).empty(); });
   if (!learnable) fail_data("tokenizer training: the {} texts hold nothing to learn from", texts.size());
 }
 
@@ -71,8 +75,8 @@ Pieces pieces_of(const std::string& model) {
   return pieces;
 }
 
-// SentencePiece joins any two neighbours whose joined text is a piece, best piece first. As ranked rules: for every piece,
-// best first, each of its splits into two pieces.
+// SentencePiece joins any two neighbours whose joined text is a piece, best piece first. As ranked rules: for every
+// piece, best first, each of its splits into two pieces.
 json merges_of(const Pieces& pieces) {
   std::unordered_map<std::string_view, std::size_t> ids;
   for (std::size_t id = kFirstPiece; id < pieces.size(); ++id) ids.emplace(pieces[id], id);
@@ -91,13 +95,14 @@ json merges_of(const Pieces& pieces) {
 }
 
 json special_token(int id, const char* content) {
-  return {{"id", id}, {"content", content}, {"single_word", false}, {"lstrip", false}, {"rstrip", false}, {"normalized", false},
-          {"special", true}};
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false}, {"special", true}};
 }
 
 json post_processor() {
   const json bos = {{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
-  const json first = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}, second = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
+  const json first = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}},
+             second = {{"Sequence", {{"id", "B"}, {"type_id", 1}}}};
   const json second_bos = {{"SpecialToken", {{"id", "<s>"}, {"type_id", 1}}}};
   return {{"type", "TemplateProcessing"},
           {"single", json::array({bos, first})},
@@ -108,35 +113,50 @@ json post_processor() {
 json tokenizer_document(const Pieces& pieces) {
   json vocab = json::object();
   for (std::size_t id = 0; id < pieces.size(); ++id) vocab[pieces[id]] = id;
-  return {{"version", "1.0"},
-          {"truncation", nullptr},
-          {"padding", nullptr},
-          {"added_tokens", json::array({special_token(0, "<unk>"), special_token(1, "<s>"), special_token(2, "</s>")})},
-          {"normalizer", nullptr},
-          {"pre_tokenizer", nullptr},
-          {"post_processor", post_processor()},
-          {"decoder", {{"type", "Sequence"}, {"decoders", json::array({{{"type", "ByteFallback"}}, {{"type", "Fuse"}}})}}},
-          {"model",
-           {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", "<unk>"}, {"continuing_subword_prefix", nullptr},
-            {"end_of_word_suffix", nullptr}, {"fuse_unk", true}, {"byte_fallback", true}, {"ignore_merges", false},
-            {"vocab", std::move(vocab)}, {"merges", merges_of(pieces)}}}};
+  return {
+      {"version", "1.0"},
+      {"truncation", nullptr},
+      {"padding", nullptr},
+      {"added_tokens", json::array({special_token(0, "<unk>"), special_token(1, "<s>"), special_token(2, "</s>")})},
+      {"normalizer", nullptr},
+      {"pre_tokenizer", nullptr},
+      {"post_processor", post_processor()},
+      {"decoder", {{"type", "Sequence"}, {"decoders", json::array({{{"type", "ByteFallback"}}, {{"type", "Fuse"}}})}}},
+      {"model",
+       {{"type", "BPE"},
+        {"dropout", nullptr},
+        {"unk_token", "<unk>"},
+        {"continuing_subword_prefix", nullptr},
+        {"end_of_word_suffix", nullptr},
+        {"fuse_unk", true},
+        {"byte_fallback", true},
+        {"ignore_merges", false},
+        {"vocab", std::move(vocab)},
+        {"merges", merges_of(pieces)}}}};
 }
 
 json tokenizer_config() {
-  return {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"unk_token", "<unk>"}, {"bos_token", "<s>"}, {"eos_token", "</s>"},
-          {"add_bos_token", true}, {"add_eos_token", false}, {"clean_up_tokenization_spaces", false}};
+  return {{"tokenizer_class", "PreTrainedTokenizerFast"},
+          {"unk_token", "<unk>"},
+          {"bos_token", "<s>"},
+          {"eos_token", "</s>"},
+          {"add_bos_token", true},
+          {"add_eos_token", false},
+          {"clean_up_tokenization_spaces", false}};
 }
 
 void train_into(const std::vector<std::string>& texts, const TokenizerTraining& settings, const fs::path& directory) {
   const auto started = std::chrono::steady_clock::now();
   std::size_t bytes = 0;
   for (const std::string& text : texts) bytes += text.size();
-  spdlog::info("tokenizer training: {} tokens from {} texts, {}", settings.vocab_size, texts.size(), format_bytes(static_cast<double>(bytes)));
+  spdlog::info("tokenizer training: {} tokens from {} texts, {}", settings.vocab_size, texts.size(),
+               format_bytes(static_cast<double>(bytes)));
   const std::string model = learn_pieces(texts, settings);
   const Pieces pieces = pieces_of(model);
   if (static_cast<std::int64_t>(pieces.size()) != settings.vocab_size) {
-    fail_data("tokenizer training: the texts support at most {} tokens, but vocab_size is {}; lower it or give more text", pieces.size(),
-              settings.vocab_size);
+    fail_data(
+        "tokenizer training: the texts support at most {} tokens, but vocab_size is {}; lower it or give more text",
+        pieces.size(), settings.vocab_size);
   }
   write_file(directory / "tokenizer.model", model);
   write_json(directory / "tokenizer_config.json", tokenizer_config());
@@ -147,7 +167,8 @@ void train_into(const std::vector<std::string>& texts, const TokenizerTraining& 
 
 }  // namespace
 
-void train_tokenizer(const std::vector<std::string>& texts, const TokenizerTraining& settings, const fs::path& directory) {
+void train_tokenizer(const std::vector<std::string>& texts, const TokenizerTraining& settings,
+                     const fs::path& directory) {
   check_settings(settings);
   check_texts(texts);
   const bool made = prepare_directory(directory);

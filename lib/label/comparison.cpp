@@ -31,7 +31,8 @@ torch::Tensor only(const torch::Tensor& feasible, std::int64_t dim, std::int64_t
 }
 
 // For every family the decision that is right and feasible most often among its validation tasks under the SLO.
-std::vector<DecisionIndex> single_decisions(const DecisionSpace& space, const torch::Tensor& validation, const SloRatios& slo) {
+std::vector<DecisionIndex> single_decisions(const DecisionSpace& space, const torch::Tensor& validation,
+                                            const SloRatios& slo) {
   const OutcomeTable& table = space.table();
   const torch::Tensor right = table.right();
   std::vector<torch::Tensor> sums(table.families.size(), torch::zeros({right.size(1), right.size(2)}, torch::kFloat64));
@@ -51,8 +52,9 @@ std::vector<DecisionIndex> single_decisions(const DecisionSpace& space, const to
 }
 
 // One task under one SLO, by every policy.
-void judge(std::map<std::string, Tally>& tallies, const DecisionSpace& tlm, const DecisionSpace& plain, const Priors& priors, std::int64_t task, const SloRatios& slo,
-           const DecisionIndex& single, const torch::Tensor& model_logits, const torch::Tensor& prompt_logits) {
+void judge(std::map<std::string, Tally>& tallies, const DecisionSpace& tlm, const DecisionSpace& plain,
+           const Priors& priors, std::int64_t task, const SloRatios& slo, const DecisionIndex& single,
+           const torch::Tensor& model_logits, const torch::Tensor& prompt_logits) {
   const OutcomeTable& table = tlm.table();
   const torch::Tensor right = table.right()[task];
   const torch::Tensor with = tlm.feasible(task, slo), without = plain.feasible(task, slo);
@@ -61,7 +63,9 @@ void judge(std::map<std::string, Tally>& tallies, const DecisionSpace& tlm, cons
   const torch::Tensor prior = priors.family[table.family[task].item<std::int64_t>()];
   const auto order = plain.by_cost(task);
   const std::int64_t m = right.size(0) - 1, p = right.size(1) - 1;
-  const auto add = [&](const char* name, const Choice& choice) { tallies[name].add(choice && is_right[choice->model][choice->prompt], choice.has_value()); };
+  const auto add = [&](const char* name, const Choice& choice) {
+    tallies[name].add(choice && is_right[choice->model][choice->prompt], choice.has_value());
+  };
 
   const Choice unasked = tlm.full_feasible(task, slo) ? Choice(DecisionIndex{m, p}) : std::nullopt;
   tallies["oracle"].add((right & with).any().item<bool>(), with.any().item<bool>());
@@ -90,11 +94,15 @@ json to_json(const std::map<std::string, Tally>& tallies, double tasks) {
 
 }  // namespace
 
-json compare_decisions(const DualHead& model, const DecisionData& data, const DecisionSpace& without_tlm, TaskSplit split) {
+json compare_decisions(const DualHead& model, const DecisionData& data, const DecisionSpace& without_tlm,
+                       TaskSplit split) {
   const OutcomeTable& table = data.space.table();
   const torch::Tensor tasks = table.rows(split), validation = table.rows(TaskSplit::kValidation);
-  if (tasks.numel() == 0 || validation.numel() == 0) fail_usage("a comparison needs validation and {} outcomes: set label.{}", kTaskSplits[static_cast<std::size_t>(split)], kTaskSplits[static_cast<std::size_t>(split)]);
-  const Priors priors{family_accuracy(table, validation), table.right().index_select(0, validation).to(torch::kFloat64).mean(0)};
+  if (tasks.numel() == 0 || validation.numel() == 0)
+    fail_usage("a comparison needs validation and {} outcomes: set label.{}",
+               kTaskSplits[static_cast<std::size_t>(split)], kTaskSplits[static_cast<std::size_t>(split)]);
+  const Priors priors{family_accuracy(table, validation),
+                      table.right().index_select(0, validation).to(torch::kFloat64).mean(0)};
   json lattice = json::array(), mean = json::object();
   for (const auto& name : kPolicies) mean[name] = {{"accuracy", 0.0}, {"met", 0.0}};
   const auto pairs = slo_lattice();
@@ -105,12 +113,14 @@ json compare_decisions(const DualHead& model, const DecisionData& data, const De
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {
       const std::int64_t task = tasks[i].item<std::int64_t>();
       const DecisionIndex& single = singles[static_cast<std::size_t>(table.family[task].item<std::int64_t>())];
-      judge(tallies, data.space, without_tlm, priors, task, slo, single, proposals.model_level[i], proposals.prompt_level[i]);
+      judge(tallies, data.space, without_tlm, priors, task, slo, single, proposals.model_level[i],
+            proposals.prompt_level[i]);
     }
     json row = to_json(tallies, static_cast<double>(tasks.numel()));
     for (const auto& name : kPolicies) {
       for (const char* figure : {"accuracy", "met"}) {
-        mean[name][figure] = mean[name][figure].get<double>() + row[name][figure].get<double>() / static_cast<double>(pairs.size());
+        mean[name][figure] =
+            mean[name][figure].get<double>() + row[name][figure].get<double>() / static_cast<double>(pairs.size());
       }
     }
     row["ttft"] = slo[0];
@@ -125,15 +135,18 @@ json compare_decisions(const DualHead& model, const DecisionData& data, const De
 }
 
 std::string format_comparison(const json& comparison, const std::vector<SloRatios>& slos) {
-  std::string text = fmt::format("{} tasks; right answers within the SLO, percent\n{:<12}", comparison.at("tasks").get<std::int64_t>(), "TTFT TPOT");
+  std::string text = fmt::format("{} tasks; right answers within the SLO, percent\n{:<12}",
+                                 comparison.at("tasks").get<std::int64_t>(), "TTFT TPOT");
   for (const auto& name : kPolicies) text += fmt::format(" {:>11}", name);
   const auto row = [&](const std::string& head, const json& values) {
     text += fmt::format("\n{:<12}", head);
-    for (const auto& name : kPolicies) text += fmt::format(" {:>11.1f}", 100 * values.at(name).at("accuracy").get<double>());
+    for (const auto& name : kPolicies)
+      text += fmt::format(" {:>11.1f}", 100 * values.at(name).at("accuracy").get<double>());
   };
   for (const auto& slo : slos) {
     for (const auto& values : comparison.at("lattice")) {
-      const bool same = std::abs(values.at("ttft").get<double>() - slo[0]) < 1e-9 && std::abs(values.at("tpot").get<double>() - slo[1]) < 1e-9;
+      const bool same = std::abs(values.at("ttft").get<double>() - slo[0]) < 1e-9 &&
+                        std::abs(values.at("tpot").get<double>() - slo[1]) < 1e-9;
       if (same) row(fmt::format("{:.1f}  {:.1f}", slo[0], slo[1]), values);
     }
   }
@@ -142,7 +155,14 @@ std::string format_comparison(const json& comparison, const std::vector<SloRatio
 }
 
 HeatMap comparison_map(const json& comparison, const std::string& policy) {
-  HeatMap map{"Right answers within the SLO, percent: " + policy, "TTFT, share of the full model's", "TPOT, share of the full model's", {}, {}, {}, 0, 100};
+  HeatMap map{"Right answers within the SLO, percent: " + policy,
+              "TTFT, share of the full model's",
+              "TPOT, share of the full model's",
+              {},
+              {},
+              {},
+              0,
+              100};
   const auto place = [](std::vector<double>& ticks, double value) {
     auto found = std::find(ticks.begin(), ticks.end(), value);
     if (found == ticks.end()) found = ticks.insert(ticks.end(), value);

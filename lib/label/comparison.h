@@ -3,14 +3,13 @@
 //   oracle       hindsight: right wherever any feasible decision is right
 //   tlm          the decision-head's choice: the feasible decision with the largest sum of its two heads' logits
 //   proposal     the two heads' own largest, and where that is not feasible the runtime's fallback `best`
-//   single       one decision for all tasks of a family, chosen on validation for the SLO; the fallback where it is not feasible
-//   model_only   the whole prompt at the level that is best on validation among the feasible ones
-//   prompt_only  the full model at the prompt level that is best on validation among the feasible ones
-//   random       every feasible decision as likely
-//   full         the full model and the whole prompt, whatever the SLO
-// The last five ask no decision-head, so that its time does not count for them; the first three do not where the full decision keeps the SLO
-// without one, and take that. An answer counts where it is right and its decision is
-// predicted to keep the SLO.
+//   single       one decision for all tasks of a family, chosen on validation for the SLO; the fallback where it is not
+//   feasible model_only   the whole prompt at the level that is best on validation among the feasible ones prompt_only
+//   the full model at the prompt level that is best on validation among the feasible ones random       every feasible
+//   decision as likely full         the full model and the whole prompt, whatever the SLO
+// The last five ask no decision-head, so that its time does not count for them; the first three do not where the full
+// decision keeps the SLO without one, and take that. An answer counts where it is right and its decision is predicted
+// to keep the SLO.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -20,11 +19,14 @@
 
 namespace elastify {
 
-inline const std::vector<std::string> kPolicies{"oracle", "tlm", "proposal", "single", "model_only", "prompt_only", "random", "full"};
+inline const std::vector<std::string> kPolicies{"oracle",     "tlm",         "proposal", "single",
+                                                "model_only", "prompt_only", "random",   "full"};
 
-// `with_tlm` and `without_tlm` are over the same table. {tasks, lattice: [{ttft, tpot, POLICY: {accuracy, met}}], mean: {POLICY: {accuracy, met}},
-// gap_closed}: means over the lattice; gap_closed is the share of the gap from single to oracle that tlm closes (null where there is none).
-nlohmann::json compare_decisions(const DualHead& model, const DecisionData& with_tlm, const DecisionSpace& without_tlm, TaskSplit split);
+// `with_tlm` and `without_tlm` are over the same table. {tasks, lattice: [{ttft, tpot, POLICY: {accuracy, met}}], mean:
+// {POLICY: {accuracy, met}}, gap_closed}: means over the lattice; gap_closed is the share of the gap from single to
+// oracle that tlm closes (null where there is none).
+nlohmann::json compare_decisions(const DualHead& model, const DecisionData& with_tlm, const DecisionSpace& without_tlm,
+                                 TaskSplit split);
 
 // `slos`: pairs of the lattice, a row each, and the mean.
 std::string format_comparison(const nlohmann::json& comparison, const std::vector<SloRatios>& slos);

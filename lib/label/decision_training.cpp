@@ -13,18 +13,20 @@ namespace {
 
 // What training needs of every task, as tensors: [tasks, ...].
 struct Targets {
-  torch::Tensor feasible;    // [tasks, slos, M, P] bool
-  torch::Tensor utility;     // [tasks, M, P] float32, of an answer within the SLO
-  torch::Tensor prior;       // [tasks, M, P] float32, the family's shares of right answers
-  torch::Tensor right;       // [tasks, M, P] bool
-  torch::Tensor label;       // [tasks, slos, 2] int64: indices of the lightest right decision; -1 where nothing is feasible
+  torch::Tensor feasible;  // [tasks, slos, M, P] bool
+  torch::Tensor utility;   // [tasks, M, P] float32, of an answer within the SLO
+  torch::Tensor prior;     // [tasks, M, P] float32, the family's shares of right answers
+  torch::Tensor right;     // [tasks, M, P] bool
+  torch::Tensor label;  // [tasks, slos, 2] int64: indices of the lightest right decision; -1 where nothing is feasible
   std::int64_t defaults = 0, labels = 0;
 };
 
 torch::Tensor outcome_values(const OutcomeTable& table, double sharpness) {
   if (sharpness == 0) return table.right().to(torch::kFloat32);
-  const torch::Tensor logits = (-sharpness * table.losses).masked_fill(table.losses < 0, -std::numeric_limits<double>::infinity());
-  const torch::Tensor index = table.answer.view({-1, 1, 1, 1}).expand({-1, table.chosen.size(1), table.chosen.size(2), 1});
+  const torch::Tensor logits =
+      (-sharpness * table.losses).masked_fill(table.losses < 0, -std::numeric_limits<double>::infinity());
+  const torch::Tensor index =
+      table.answer.view({-1, 1, 1, 1}).expand({-1, table.chosen.size(1), table.chosen.size(2), 1});
   return torch::softmax(logits, -1).gather(3, index).squeeze(3).to(torch::kFloat32);
 }
 
@@ -58,14 +60,15 @@ Targets make_targets(const DecisionSpace& space, const DecisionConfig& config, c
 torch::Tensor label_loss(const DecisionLogits& logits, const torch::Tensor& label) {
   const torch::Tensor known = label.select(1, 0) >= 0;
   const auto part = [&](const torch::Tensor& values, std::int64_t which) {
-    const torch::Tensor logs = torch::log_softmax(values, 1).gather(1, label.narrow(1, which, 1).clamp_min(0)).squeeze(1);
+    const torch::Tensor logs =
+        torch::log_softmax(values, 1).gather(1, label.narrow(1, which, 1).clamp_min(0)).squeeze(1);
     return -(logs * known).sum();
   };
   return (part(logits.model_level, 0) + part(logits.prompt_level, 1)) / known.sum().clamp_min(1);
 }
 
-// The classifiers start at what is known of no prompt: logits whose sum is the mean utility of a decision, as far as two independent lists can
-// have it, times `sharpness`. From random ones a hundred tasks are spent on learning that.
+// The classifiers start at what is known of no prompt: logits whose sum is the mean utility of a decision, as far as
+// two independent lists can have it, times `sharpness`. From random ones a hundred tasks are spent on learning that.
 void start_at_prior(DualHead& model, const torch::Tensor& utility, double sharpness) {
   torch::NoGradGuard no_grad;
   const torch::Tensor mean = sharpness * utility.mean(0);
@@ -83,9 +86,10 @@ std::vector<torch::Tensor> copies_of(const std::vector<TlmSlot>& slots) {
   return copies;
 }
 
-// Of each of `tasks` the share of SLOs under which it is answered rightly in time, over every seventh pair of the lattice: all TPOTs, nearly
-// all TTFTs. [tasks] float64.
-torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, const Targets& targets, const torch::Tensor& tasks, const std::vector<SloRatios>& lattice) {
+// Of each of `tasks` the share of SLOs under which it is answered rightly in time, over every seventh pair of the
+// lattice: all TPOTs, nearly all TTFTs. [tasks] float64.
+torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, const Targets& targets,
+                               const torch::Tensor& tasks, const std::vector<SloRatios>& lattice) {
   const torch::Tensor shares = torch::zeros({tasks.numel()}, torch::kFloat64);
   auto right = shares.accessor<double, 1>();
   double slos = 0;
@@ -93,19 +97,23 @@ torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, 
     const Proposals found = propose(model, data.rows, tasks, lattice[s]);
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {
       const std::int64_t task = tasks[i].item<std::int64_t>();
-      const auto best = top_feasible(found.model_level[i], found.prompt_level[i], targets.feasible[task][static_cast<std::int64_t>(s)]);
+      const auto best = top_feasible(found.model_level[i], found.prompt_level[i],
+                                     targets.feasible[task][static_cast<std::int64_t>(s)]);
       if (best && targets.right.accessor<bool, 3>()[task][best->model][best->prompt]) ++right[i];
     }
   }
   return shares / slos;
 }
 
-// The head trained on `tasks` for `steps` steps, from what their outcomes say of no prompt; `before` sees it before every step.
-TlmTrainResult train_on(DualHead& model, const torch::Tensor& tasks, std::int64_t steps, const TlmSettings& settings, const DecisionConfig& config,
-                        const DecisionData& data, const Targets& targets, std::uint64_t seed, const std::function<void(std::int64_t step)>& before) {
+// The head trained on `tasks` for `steps` steps, from what their outcomes say of no prompt; `before` sees it before
+// every step.
+TlmTrainResult train_on(DualHead& model, const torch::Tensor& tasks, std::int64_t steps, const TlmSettings& settings,
+                        const DecisionConfig& config, const DecisionData& data, const Targets& targets,
+                        std::uint64_t seed, const std::function<void(std::int64_t step)>& before) {
   const auto lattice = slo_lattice();
   std::vector<std::size_t> lengths;
-  for (std::int64_t i = 0; i < tasks.numel(); ++i) lengths.push_back(data.rows[static_cast<std::size_t>(tasks[i].item<std::int64_t>())].tokens.size());
+  for (std::int64_t i = 0; i < tasks.numel(); ++i)
+    lengths.push_back(data.rows[static_cast<std::size_t>(tasks[i].item<std::int64_t>())].tokens.size());
   LengthSampler sampler(lengths, settings.batch_rows, derive_seed(seed, "decision"));
   std::mt19937_64 random(derive_seed(seed, "decision slo"));
   const torch::Device device = model.embeddings.word.device();
@@ -125,10 +133,12 @@ TlmTrainResult train_on(DualHead& model, const torch::Tensor& tasks, std::int64_
       set_slo(drawn.back(), model.slo.ids(slo[0], slo[1]));
     }
     const TlmBatch batch = make_batch(drawn, model.body.pad_token_id, device);
-    const DecisionLogits logits = decision_logits(model, shared_states(model, batch, {.training = true}), batch.mask, {.training = true});
+    const DecisionLogits logits =
+        decision_logits(model, shared_states(model, batch, {.training = true}), batch.mask, {.training = true});
     const torch::Tensor of = torch::tensor(rows), pairs = torch::tensor(slos);
     if (config.objective == "lightest") return label_loss(logits, targets.label.index({of, pairs}).to(device));
-    return utility_loss(logits, targets.utility.index({of}).to(device), targets.prior.index({of}).to(device), targets.feasible.index({of, pairs}).to(device));
+    return utility_loss(logits, targets.utility.index({of}).to(device), targets.prior.index({of}).to(device),
+                        targets.feasible.index({of, pairs}).to(device));
   });
 }
 
@@ -144,16 +154,19 @@ DecisionIndex top_decision(const torch::Tensor& model_logits, const torch::Tenso
 
 std::size_t choose_earliest(const std::vector<torch::Tensor>& accuracies) {
   const auto mean = [](const torch::Tensor& values) { return values.mean().item<double>(); };
-  const auto best = std::max_element(accuracies.begin(), accuracies.end(), [&](const auto& a, const auto& b) { return mean(a) < mean(b); });
+  const auto best = std::max_element(accuracies.begin(), accuracies.end(),
+                                     [&](const auto& a, const auto& b) { return mean(a) < mean(b); });
   const auto is_close = [&](const torch::Tensor& accuracy) {
     const torch::Tensor behind = *best - accuracy;
-    const double error = behind.numel() > 1 ? behind.std().item<double>() / std::sqrt(static_cast<double>(behind.numel())) : 0;
+    const double error =
+        behind.numel() > 1 ? behind.std().item<double>() / std::sqrt(static_cast<double>(behind.numel())) : 0;
     return mean(behind) <= error;
   };
   return static_cast<std::size_t>(std::find_if(accuracies.begin(), accuracies.end(), is_close) - accuracies.begin());
 }
 
-torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& prior, const torch::Tensor& feasible) {
+torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& prior,
+                           const torch::Tensor& feasible) {
   const torch::Tensor own = utility * feasible;
   const torch::Tensor none = own.sum({1, 2}, true) == 0;
   const torch::Tensor value = torch::where(none, (prior + 1e-3) * feasible, own);
@@ -166,14 +179,17 @@ torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& ut
   return -(torch::logsumexp(terms.flatten(1), 1) * known).sum() / known.sum().clamp_min(1);
 }
 
-std::optional<DecisionIndex> top_feasible(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits, const torch::Tensor& feasible) {
+std::optional<DecisionIndex> top_feasible(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits,
+                                          const torch::Tensor& feasible) {
   if (!feasible.any().item<bool>()) return std::nullopt;
-  const torch::Tensor sums = (model_logits.unsqueeze(1) + prompt_logits.unsqueeze(0)).masked_fill(feasible.logical_not(), -std::numeric_limits<float>::infinity());
+  const torch::Tensor sums = (model_logits.unsqueeze(1) + prompt_logits.unsqueeze(0))
+                                 .masked_fill(feasible.logical_not(), -std::numeric_limits<float>::infinity());
   const std::int64_t flat = sums.flatten().argmax().item<std::int64_t>();
   return DecisionIndex{flat / feasible.size(1), flat % feasible.size(1)};
 }
 
-Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const torch::Tensor& tasks, const SloRatios& slo) {
+Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const torch::Tensor& tasks,
+                  const SloRatios& slo) {
   // Few rows: attention's weights (4 MB a row of 512 tokens and 4 heads) then stay in memory that the allocator keeps.
   constexpr std::int64_t kBatchRows = 6;
   torch::NoGradGuard no_grad;
@@ -193,7 +209,8 @@ Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const 
   return {torch::cat(model_levels), torch::cat(prompt_levels)};
 }
 
-DecisionTraining train_decision_head(DualHead& model, const TlmSettings& settings, const DecisionConfig& config, const DecisionData& data, std::uint64_t seed) {
+DecisionTraining train_decision_head(DualHead& model, const TlmSettings& settings, const DecisionConfig& config,
+                                     const DecisionData& data, std::uint64_t seed) {
   const OutcomeTable& table = data.space.table();
   const auto lattice = slo_lattice();
   const Targets targets = make_targets(data.space, config, lattice);
@@ -203,9 +220,11 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
   const auto start = copies_of(slots);
 
   DecisionTraining result;
-  result.label_default_share = static_cast<double>(targets.defaults) / static_cast<double>(std::max<std::int64_t>(1, targets.labels));
+  result.label_default_share =
+      static_cast<double>(targets.defaults) / static_cast<double>(std::max<std::int64_t>(1, targets.labels));
   std::vector<std::int64_t> steps;
-  std::vector<torch::Tensor> accuracies;  // lattice_accuracy() of the validation tasks, of the head as it was after some steps
+  std::vector<torch::Tensor>
+      accuracies;  // lattice_accuracy() of the validation tasks, of the head as it was after some steps
   const auto evaluate = [&](std::int64_t step) {
     if (validation.numel() == 0 || (step % config.eval_every != 0 && step != settings.decision.steps)) return;
     steps.push_back(step);
@@ -217,8 +236,10 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
   const std::size_t kept = choose_earliest(accuracies);
   result.best_step = steps[kept];
   result.validation_accuracy = accuracies[kept].mean().item<double>();
-  spdlog::info("decision-head: {} steps are best on validation, {:.1f} % within the SLO; trains anew on train and validation tasks", result.best_step,
-               100 * result.validation_accuracy);
+  spdlog::info(
+      "decision-head: {} steps are best on validation, {:.1f} % within the SLO; trains anew on train and validation "
+      "tasks",
+      result.best_step, 100 * result.validation_accuracy);
   restore(slots, start);
   const torch::Tensor all = torch::cat({train, validation});
   const std::int64_t steps_of_as_many_passes = result.best_step * all.numel() / train.numel();

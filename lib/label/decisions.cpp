@@ -31,7 +31,8 @@ std::vector<SloRatios> slo_lattice() {
 DecisionSpace::DecisionSpace(const OutcomeTable& table, const elrt::LatencyTable& latency, bool tlm)
     : table_(table), tlm_(tlm), scheduler_(make_scheduler(table, latency, tlm)) {
   for (const std::int64_t level : table.model_levels) {
-    if (!std::isfinite(latency.ttft_ms(narrow(level), 1))) fail_usage("the latency table lacks level {}: calibrate the artifact that was labelled", level);
+    if (!std::isfinite(latency.ttft_ms(narrow(level), 1)))
+      fail_usage("the latency table lacks level {}: calibrate the artifact that was labelled", level);
   }
 }
 
@@ -44,13 +45,17 @@ elrt::Request DecisionSpace::request(std::int64_t task, const SloRatios& slo) co
   return request;
 }
 
-elrt::Latency DecisionSpace::predict(const elrt::Request& request, std::int64_t task, std::int64_t model, std::int64_t prompt) const {
-  const auto prompt_level = narrow(table_.prompt_levels[static_cast<std::size_t>(prompt)]), level = narrow(table_.model_levels[static_cast<std::size_t>(model)]);
+elrt::Latency DecisionSpace::predict(const elrt::Request& request, std::int64_t task, std::int64_t model,
+                                     std::int64_t prompt) const {
+  const auto prompt_level = narrow(table_.prompt_levels[static_cast<std::size_t>(prompt)]),
+             level = narrow(table_.model_levels[static_cast<std::size_t>(model)]);
   const elrt::Latency nominal = scheduler_.predict(request, {level, prompt_level});
   const auto kept = narrow(table_.prompt_tokens.accessor<std::int64_t, 2>()[task][prompt]);
   const elrt::LatencyTable& latency = scheduler_.table();
-  const double tlm_ms = (tlm_ || prompt_level < 100 ? latency.decision_ms(request.prompt_tokens) : 0) + (prompt_level < 100 ? latency.score_ms(request.prompt_tokens) : 0);
-  return {std::max(nominal.ttft_ms, latency.ttft_ms(level, kept) + tlm_ms), std::max(nominal.tpot_ms, latency.tpot_ms(level, kept + request.output_tokens / 2))};
+  const double tlm_ms = (tlm_ || prompt_level < 100 ? latency.decision_ms(request.prompt_tokens) : 0) +
+                        (prompt_level < 100 ? latency.score_ms(request.prompt_tokens) : 0);
+  return {std::max(nominal.ttft_ms, latency.ttft_ms(level, kept) + tlm_ms),
+          std::max(nominal.tpot_ms, latency.tpot_ms(level, kept + request.output_tokens / 2))};
 }
 
 bool DecisionSpace::full_feasible(std::int64_t task, const SloRatios& slo) const {
@@ -95,14 +100,16 @@ std::vector<DecisionIndex> DecisionSpace::by_cost(std::int64_t task) const {
     for (std::int64_t j = 0; j < costs.size(1); ++j) all.push_back({i, j});
   }
   // Built by model level, then prompt level: a stable sort keeps that order among equals.
-  std::stable_sort(all.begin(), all.end(), [&](const auto& a, const auto& b) { return cells[a.model][a.prompt] < cells[b.model][b.prompt]; });
+  std::stable_sort(all.begin(), all.end(),
+                   [&](const auto& a, const auto& b) { return cells[a.model][a.prompt] < cells[b.model][b.prompt]; });
   return all;
 }
 
 torch::Tensor family_accuracy(const OutcomeTable& table, const torch::Tensor& rows) {
   const torch::Tensor right = table.right().index_select(0, rows).to(torch::kFloat64);
   const torch::Tensor family = table.family.index_select(0, rows);
-  const torch::Tensor all = rows.numel() > 0 ? right.mean(0) : torch::zeros({table.chosen.size(1), table.chosen.size(2)}, torch::kFloat64);
+  const torch::Tensor all =
+      rows.numel() > 0 ? right.mean(0) : torch::zeros({table.chosen.size(1), table.chosen.size(2)}, torch::kFloat64);
   std::vector<torch::Tensor> shares;
   for (std::size_t f = 0; f < table.families.size(); ++f) {
     const torch::Tensor mine = (family == static_cast<std::int64_t>(f)).nonzero().squeeze(1);
@@ -111,17 +118,21 @@ torch::Tensor family_accuracy(const OutcomeTable& table, const torch::Tensor& ro
   return torch::stack(shares);
 }
 
-std::optional<DecisionIndex> best_feasible(const torch::Tensor& feasible, const torch::Tensor& accuracy, const std::vector<DecisionIndex>& by_cost) {
+std::optional<DecisionIndex> best_feasible(const torch::Tensor& feasible, const torch::Tensor& accuracy,
+                                           const std::vector<DecisionIndex>& by_cost) {
   const auto allowed = feasible.accessor<bool, 2>();
   const auto value = accuracy.accessor<double, 2>();
   std::optional<DecisionIndex> best;
   for (const auto& index : by_cost) {
-    if (allowed[index.model][index.prompt] && (!best || value[index.model][index.prompt] > value[best->model][best->prompt])) best = index;
+    if (allowed[index.model][index.prompt] &&
+        (!best || value[index.model][index.prompt] > value[best->model][best->prompt]))
+      best = index;
   }
   return best;
 }
 
-std::optional<DecisionLabel> decision_label(const DecisionSpace& space, std::int64_t task, const SloRatios& slo, const torch::Tensor& prior) {
+std::optional<DecisionLabel> decision_label(const DecisionSpace& space, std::int64_t task, const SloRatios& slo,
+                                            const torch::Tensor& prior) {
   const OutcomeTable& table = space.table();
   const torch::Tensor feasible = space.feasible(task, slo);
   const auto order = space.by_cost(task);
@@ -129,7 +140,8 @@ std::optional<DecisionLabel> decision_label(const DecisionSpace& space, std::int
   const auto chosen = table.chosen.accessor<std::int64_t, 3>()[task];
   const std::int64_t answer = table.answer.accessor<std::int64_t, 1>()[task];
   for (const auto& index : order) {
-    if (allowed[index.model][index.prompt] && chosen[index.model][index.prompt] == answer) return DecisionLabel{index, true};
+    if (allowed[index.model][index.prompt] && chosen[index.model][index.prompt] == answer)
+      return DecisionLabel{index, true};
   }
   const auto fallback = best_feasible(feasible, prior[table.family.accessor<std::int64_t, 1>()[task]], order);
   if (!fallback) return std::nullopt;
@@ -157,7 +169,8 @@ elrt::LatencyTable synthetic_latency(const elrt::Artifact& artifact) {
 }
 
 elrt::LatencyTable with_tlm_latency(const elrt::LatencyTable& table) {
-  constexpr double kDecisionShare = 0.05, kScoreShare = 0.04;  // of the full model's TTFT: what the default size takes on two cores
+  constexpr double kDecisionShare = 0.05,
+                   kScoreShare = 0.04;  // of the full model's TTFT: what the default size takes on two cores
   elrt::LatencyData data = table.data();
   if (!data.tlm.decision_ms.empty()) return table;
   for (const double ttft : data.levels.back().ttft_ms) {

@@ -11,14 +11,15 @@
 namespace elastify {
 
 struct LabelConfig {
-  // Task files. The first half of every family's train tasks trains the body and the score-head, the second half the decision-head: on
-  // prompts that the score-head has learned from, compression would look better than it is. A language model that was trained on the
-  // train tasks' like answers nearly all of them, and of what it cannot do nothing is learned there: with decisions_from "validation" the
-  // decision-head's tasks are the first half of the validation tasks, and the second half validates.
+  // Task files. The first half of every family's train tasks trains the body and the score-head, the second half the
+  // decision-head: on prompts that the score-head has learned from, compression would look better than it is. A
+  // language model that was trained on the train tasks' like answers nearly all of them, and of what it cannot do
+  // nothing is learned there: with decisions_from "validation" the decision-head's tasks are the first half of the
+  // validation tasks, and the second half validates.
   std::vector<std::string> train, validation, test;
   std::string decisions_from = "train";
   std::int64_t train_items = 40, validation_items = 20, test_items = 20;  // labelled, per family
-  std::vector<std::int64_t> model_levels;  // empty: all of the artifact's
+  std::vector<std::int64_t> model_levels;                                 // empty: all of the artifact's
   std::vector<std::int64_t> prompt_levels = {10, 20, 30, 40, 50, 60, 70, 80, 90, 100};
   std::int64_t chunk_tasks = 8;  // what a process takes at a time
 
@@ -41,12 +42,13 @@ struct LabelConfig {
 
 struct TlmStageConfig {
   TlmSettings model;
-  std::vector<std::string> pairs;  // texts with compressed versions, MeetingBank's layout; none: labels from the language model itself
-  std::int64_t word_items = 60;    // tasks of each family whose words are labelled
-  std::int64_t word_level = 100;   // of the language model that labels them
+  std::vector<std::string>
+      pairs;  // texts with compressed versions, MeetingBank's layout; none: labels from the language model itself
+  std::int64_t word_items = 60;   // tasks of each family whose words are labelled
+  std::int64_t word_level = 100;  // of the language model that labels them
   WordLabelConfig words;
   DecisionConfig decisions;
-  std::string latency_table;       // of elastic-run calibrate; empty: a synthetic one (see decisions.h)
+  std::string latency_table;  // of elastic-run calibrate; empty: a synthetic one (see decisions.h)
 
   template <typename V>
   void visit(V& v) {

@@ -19,8 +19,8 @@
 #include "base/log.h"
 #include "eval/runtime_result.h"
 #include "eval/task_model.h"
-#include "label/task_prompt.h"
 #include "eval/task_tokens.h"
+#include "label/task_prompt.h"
 
 namespace elastify {
 namespace {
@@ -28,8 +28,10 @@ namespace {
 using nlohmann::json;
 
 json to_json(const PreparedTask& task) {
-  return {{"checksum", task.checksum}, {"split", static_cast<std::int64_t>(task.split)}, {"family", task.family}, {"options", task.options},
-          {"answer", task.answer}, {"prompts", task.prompts}, {"words", task.words}};
+  return {{"checksum", task.checksum}, {"split", static_cast<std::int64_t>(task.split)},
+          {"family", task.family},     {"options", task.options},
+          {"answer", task.answer},     {"prompts", task.prompts},
+          {"words", task.words}};
 }
 
 PreparedTask task_from_json(const json& object) {
@@ -47,9 +49,11 @@ PreparedTask task_from_json(const json& object) {
 LabelPlan read_plan(const fs::path& work) {
   const json object = read_json(work / "plan.json");
   try {
-    return {object.at("artifact").get<std::string>(), object.at("model_levels"), object.at("prompt_levels"), object.at("families"), object.at("chunk_tasks")};
+    return {object.at("artifact").get<std::string>(), object.at("model_levels"), object.at("prompt_levels"),
+            object.at("families"), object.at("chunk_tasks")};
   } catch (const json::exception& error) {
-    fail_data("{} is damaged: {}; remove the folder and run the label stage again", (work / "plan.json").string(), error.what());
+    fail_data("{} is damaged: {}; remove the folder and run the label stage again", (work / "plan.json").string(),
+              error.what());
   }
 }
 
@@ -60,7 +64,8 @@ std::vector<PreparedTask> read_prepared(const fs::path& work, const LabelPlan& p
     for (std::string line; std::getline(lines, line);) {
       tasks.push_back(task_from_json(json::parse(line)));
       const PreparedTask& task = tasks.back();
-      const bool fits = task.answer < task.options.size() && task.prompts.size() == plan.prompt_levels.size() && task.words.size() == task.prompts.size();
+      const bool fits = task.answer < task.options.size() && task.prompts.size() == plan.prompt_levels.size() &&
+                        task.words.size() == task.prompts.size();
       if (!fits) fail_data("{} line {}: a field has the wrong size", (work / "tasks.jsonl").string(), tasks.size());
     }
   } catch (const json::exception& error) {
@@ -89,13 +94,15 @@ class ChunkLock {
 // One thread's share of the work.
 class ChunkRunner {
  public:
-  ChunkRunner(const LabelPlan& plan, const std::vector<PreparedTask>& tasks, const elrt::Artifact& artifact, const elrt::Tokenizer& tokenizer)
+  ChunkRunner(const LabelPlan& plan, const std::vector<PreparedTask>& tasks, const elrt::Artifact& artifact,
+              const elrt::Tokenizer& tokenizer)
       : plan_(plan), tasks_(tasks), artifact_(artifact), tokenizer_(tokenizer) {}
 
   OutcomeTable run(std::size_t begin, std::size_t end) const {
     OutcomeTable table = empty_table(begin, end);
     std::vector<std::vector<TaskTokens>> tokens;
-    for (std::size_t i = begin; i < end; ++i) tokens.push_back(describe(table, static_cast<std::int64_t>(i - begin), tasks_[i]));
+    for (std::size_t i = begin; i < end; ++i)
+      tokens.push_back(describe(table, static_cast<std::int64_t>(i - begin), tasks_[i]));
     // One session at a time: a large model's caches are large.
     for (std::size_t m = 0; m < plan_.model_levels.size(); ++m) {
       elrt::SessionOptions options;
@@ -103,7 +110,9 @@ class ChunkRunner {
       options.level = static_cast<std::uint32_t>(plan_.model_levels[m]);
       SessionTaskModel model(take(elrt::Session::create(artifact_, options)), tokenizer_);
       for (std::size_t i = 0; i < tokens.size(); ++i) {
-        for (std::size_t p = 0; p < tokens[i].size(); ++p) answer(model, tokens[i][p], table, {static_cast<std::int64_t>(i), static_cast<std::int64_t>(m), static_cast<std::int64_t>(p)});
+        for (std::size_t p = 0; p < tokens[i].size(); ++p)
+          answer(model, tokens[i][p], table,
+                 {static_cast<std::int64_t>(i), static_cast<std::int64_t>(m), static_cast<std::int64_t>(p)});
       }
     }
     return table;
@@ -123,7 +132,8 @@ class ChunkRunner {
     t.model_levels = plan_.model_levels;
     t.prompt_levels = plan_.prompt_levels;
     t.families = plan_.families;
-    for (auto* tensor : {&t.task, &t.split, &t.family, &t.answer, &t.output_tokens}) *tensor = torch::zeros({n}, torch::kInt64);
+    for (auto* tensor : {&t.task, &t.split, &t.family, &t.answer, &t.output_tokens})
+      *tensor = torch::zeros({n}, torch::kInt64);
     for (auto* tensor : {&t.prompt_tokens, &t.prompt_words}) *tensor = torch::zeros({n, p}, torch::kInt64);
     t.chosen = torch::zeros({n, m, p}, torch::kInt64);
     t.losses = torch::full({n, m, p, static_cast<std::int64_t>(options)}, -1.0, torch::kFloat64);
@@ -143,7 +153,8 @@ class ChunkRunner {
     std::vector<TaskTokens> all;
     for (std::size_t p = 0; p < prepared.prompts.size(); ++p) {
       all.push_back(tokenize_task(tokenizer_, "", asked_behind(task, prepared.prompts[p]), artifact_.shape().context));
-      if (!all[p].fits || all[p].shortened) fail_data("{} exceeds the model's context of {} tokens", task.id, artifact_.shape().context);
+      if (!all[p].fits || all[p].shortened)
+        fail_data("{} exceeds the model's context of {} tokens", task.id, artifact_.shape().context);
       const auto& right = all[p].options[prepared.answer];
       const auto column = static_cast<std::int64_t>(p);
       table.prompt_tokens[row][column] = static_cast<std::int64_t>(right.from);
@@ -171,14 +182,21 @@ class ChunkRunner {
   const elrt::Tokenizer& tokenizer_;
 };
 
-fs::path chunk_path(const fs::path& work, std::size_t chunk, const char* extension) { return work / fmt::format("{}{}", chunk, extension); }
+fs::path chunk_path(const fs::path& work, std::size_t chunk, const char* extension) {
+  return work / fmt::format("{}{}", chunk, extension);
+}
 
 // All threads of one process.
 class LabelCrew {
  public:
   LabelCrew(const fs::path& work, const LabelPlan& plan, const std::vector<PreparedTask>& tasks)
-      : work_(work), plan_(plan), tasks_(tasks), artifact_(take(elrt::Artifact::open(plan.artifact))), tokenizer_(take(artifact_.tokenizer())),
-        chunk_tasks_(static_cast<std::size_t>(plan.chunk_tasks)), chunks_((tasks.size() + chunk_tasks_ - 1) / chunk_tasks_),
+      : work_(work),
+        plan_(plan),
+        tasks_(tasks),
+        artifact_(take(elrt::Artifact::open(plan.artifact))),
+        tokenizer_(take(artifact_.tokenizer())),
+        chunk_tasks_(static_cast<std::size_t>(plan.chunk_tasks)),
+        chunks_((tasks.size() + chunk_tasks_ - 1) / chunk_tasks_),
         progress_("label", static_cast<std::int64_t>(chunks_), "chunks") {}
 
   void run(std::size_t threads) {
@@ -244,8 +262,12 @@ void prepare_label_work(const fs::path& work, const LabelPlan& plan, const std::
   std::string lines;
   for (const auto& task : tasks) lines += to_json(task).dump() + "\n";
   write_file(work / "tasks.jsonl", lines);
-  write_json(work / "plan.json", {{"artifact", fs::absolute(plan.artifact).string()}, {"model_levels", plan.model_levels}, {"prompt_levels", plan.prompt_levels},
-                                  {"families", plan.families}, {"tasks", tasks.size()}, {"chunk_tasks", plan.chunk_tasks}});
+  write_json(work / "plan.json", {{"artifact", fs::absolute(plan.artifact).string()},
+                                  {"model_levels", plan.model_levels},
+                                  {"prompt_levels", plan.prompt_levels},
+                                  {"families", plan.families},
+                                  {"tasks", tasks.size()},
+                                  {"chunk_tasks", plan.chunk_tasks}});
 }
 
 void run_label_work(const fs::path& work, std::int64_t threads) {
@@ -259,7 +281,8 @@ OutcomeTable collect_label_work(const fs::path& work) {
   const LabelPlan plan = read_plan(work);
   const std::size_t tasks = read_prepared(work, plan).size();
   std::vector<OutcomeTable> parts;
-  for (std::size_t c = 0; c * static_cast<std::size_t>(plan.chunk_tasks) < tasks; ++c) parts.push_back(load_outcomes(chunk_path(work, c, ".h5")));
+  for (std::size_t c = 0; c * static_cast<std::size_t>(plan.chunk_tasks) < tasks; ++c)
+    parts.push_back(load_outcomes(chunk_path(work, c, ".h5")));
   return join_tables(parts);
 }
 

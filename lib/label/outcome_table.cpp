@@ -20,7 +20,8 @@ std::vector<std::int64_t> to_list(const torch::Tensor& values) {
 // Every per-task tensor with its name and the extents behind the first.
 template <typename Table, typename Visit>
 void visit_tensors(Table& t, Visit&& visit) {
-  const auto m = static_cast<std::int64_t>(t.model_levels.size()), p = static_cast<std::int64_t>(t.prompt_levels.size());
+  const auto m = static_cast<std::int64_t>(t.model_levels.size()),
+             p = static_cast<std::int64_t>(t.prompt_levels.size());
   using Shape = std::vector<std::int64_t>;
   visit("tasks/checksum", t.task, Shape{});
   visit("tasks/split", t.split, Shape{});
@@ -40,16 +41,20 @@ void check_levels(const std::string& path, const char* name, const std::vector<s
   }
 }
 
-void check_range(const std::string& path, const char* name, const torch::Tensor& values, std::int64_t low, std::int64_t high) {
-  if (values.numel() == 0 || (values.min().item<std::int64_t>() >= low && values.max().item<std::int64_t>() < high)) return;
-  fail_data("{}: {} must be in [{}, {}), found {} to {}", path, name, low, high, values.min().item<std::int64_t>(), values.max().item<std::int64_t>());
+void check_range(const std::string& path, const char* name, const torch::Tensor& values, std::int64_t low,
+                 std::int64_t high) {
+  if (values.numel() == 0 || (values.min().item<std::int64_t>() >= low && values.max().item<std::int64_t>() < high))
+    return;
+  fail_data("{}: {} must be in [{}, {}), found {} to {}", path, name, low, high, values.min().item<std::int64_t>(),
+            values.max().item<std::int64_t>());
 }
 
 }  // namespace
 
 OutcomeTable OutcomeTable::take_rows(const torch::Tensor& indices) const {
   OutcomeTable result = *this;
-  visit_tensors(result, [&](const char*, torch::Tensor& tensor, const auto&) { tensor = tensor.index_select(0, indices); });
+  visit_tensors(result,
+                [&](const char*, torch::Tensor& tensor, const auto&) { tensor = tensor.index_select(0, indices); });
   return result;
 }
 
@@ -57,7 +62,8 @@ OutcomeTable join_tables(const std::vector<OutcomeTable>& parts) {
   require(!parts.empty(), "there are no outcomes to join");
   std::int64_t options = 0;
   for (const auto& part : parts) {
-    require(part.model_levels == parts[0].model_levels && part.prompt_levels == parts[0].prompt_levels && part.families == parts[0].families,
+    require(part.model_levels == parts[0].model_levels && part.prompt_levels == parts[0].prompt_levels &&
+                part.families == parts[0].families,
             "outcomes of different levels or families cannot be joined");
     options = std::max(options, part.losses.size(3));
   }
@@ -67,7 +73,8 @@ OutcomeTable join_tables(const std::vector<OutcomeTable>& parts) {
     part.losses = torch::constant_pad_nd(part.losses, {0, options - part.losses.size(3)}, -1);
     visit_tensors(part, [&](const char* name, torch::Tensor& tensor, const auto&) { columns[name].push_back(tensor); });
   }
-  visit_tensors(joined, [&](const char* name, torch::Tensor& tensor, const auto&) { tensor = torch::cat(columns.at(name)); });
+  visit_tensors(joined,
+                [&](const char* name, torch::Tensor& tensor, const auto&) { tensor = torch::cat(columns.at(name)); });
   return joined;
 }
 
@@ -79,8 +86,12 @@ void save_outcomes(const fs::path& path, const OutcomeTable& table) {
   writer.dataset("prompt_levels", torch::tensor(table.prompt_levels), {{"units", "percent of the prompt's words"}});
   visit_tensors(table, [&](const std::string& name, const torch::Tensor& tensor, const auto& shape) {
     const bool losses = name == "outcomes/losses";
-    const std::string text = shape.empty() ? "[tasks]" : shape.size() == 1 ? "[tasks, prompt_levels]" : losses ? "[tasks, model_levels, prompt_levels, options]" : "[tasks, model_levels, prompt_levels]";
-    writer.dataset(name, tensor, {{"shape", text}, {"units", losses ? "mean nats per token; -1: no such option" : "count or index"}});
+    const std::string text = shape.empty()       ? "[tasks]"
+                             : shape.size() == 1 ? "[tasks, prompt_levels]"
+                             : losses            ? "[tasks, model_levels, prompt_levels, options]"
+                                                 : "[tasks, model_levels, prompt_levels]";
+    writer.dataset(name, tensor,
+                   {{"shape", text}, {"units", losses ? "mean nats per token; -1: no such option" : "count or index"}});
   });
   writer.save(path);
 }
@@ -89,7 +100,8 @@ OutcomeTable load_outcomes(const fs::path& path) {
   const Hdf5Reader reader(path);
   const std::string source = path.string();
   const std::int64_t version = reader.integer("format_version");
-  if (version != kVersion) fail_data("{} has format version {}, expected {}; run the label stage again", source, version, kVersion);
+  if (version != kVersion)
+    fail_data("{} has format version {}, expected {}; run the label stage again", source, version, kVersion);
   OutcomeTable table;
   std::istringstream names(reader.text("families"));
   for (std::string name; std::getline(names, name);) table.families.push_back(name);

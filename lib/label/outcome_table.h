@@ -1,5 +1,5 @@
-// What the language model answered to every task under every decision: stored once, so that labels for any SLO and device derive
-// from it without the model.
+// What the language model answered to every task under every decision: stored once, so that labels for any SLO and
+// device derive from it without the model.
 #pragma once
 
 #include <string>
@@ -25,7 +25,8 @@ struct OutcomeTable {
   torch::Tensor prompt_tokens;  // [tasks, P] int64: what the language model reads before an option
   torch::Tensor prompt_words;   // [tasks, P] int64: kept, of the counted ones
   torch::Tensor chosen;         // [tasks, M, P] int64: the option with the lowest mean loss
-  torch::Tensor losses;         // [tasks, M, P, options] float64: mean nats per token of each option; -1 where a task has fewer
+  torch::Tensor
+      losses;  // [tasks, M, P, options] float64: mean nats per token of each option; -1 where a task has fewer
 
   std::int64_t tasks() const { return task.size(0); }
   torch::Tensor right() const { return chosen == answer.view({-1, 1, 1}); }  // [tasks, M, P] bool

@@ -8,7 +8,9 @@
 
 namespace elastify {
 
-elrt::TextSpan question_span(const TaskItem& task) { return {task.context.empty() ? 0 : task.context.size() + 1, task_prompt(task).size()}; }
+elrt::TextSpan question_span(const TaskItem& task) {
+  return {task.context.empty() ? 0 : task.context.size() + 1, task_prompt(task).size()};
+}
 
 WordedPrompt word_prompt(const TaskItem& task, const elrt::WordPiece& vocabulary) {
   WordedPrompt prompt{task_prompt(task), {}, {}};
@@ -27,14 +29,16 @@ elrt::CompressedPrompt compress(const WordedPrompt& prompt, const std::vector<fl
 }  // namespace
 
 std::vector<bool> free_words(const WordedPrompt& prompt) {
-  // Asked to keep nothing, compression keeps what must stay; bullets without their line's words go too, and are no words.
+  // Asked to keep nothing, compression keeps what must stay; bullets without their line's words go too, and are no
+  // words.
   const std::vector<float> scores(prompt.pieces.words.size(), 0);
   const auto least = compress(prompt, scores, 0);
   std::vector<bool> free = least.kept;
   free.flip();
   for (std::size_t w = 0; w < free.size(); ++w) {
     const auto& word = prompt.pieces.words[w];
-    if (word.end - word.begin == 1 && !std::isalnum(static_cast<unsigned char>(prompt.text[word.begin]))) free[w] = false;
+    if (word.end - word.begin == 1 && !std::isalnum(static_cast<unsigned char>(prompt.text[word.begin])))
+      free[w] = false;
   }
   return free;
 }

@@ -11,9 +11,9 @@
 namespace elastify {
 
 struct WordedPrompt {
-  std::string text;             // task_prompt()
-  elrt::WordPieces pieces;      // of `text`
-  elrt::KeepRules rules;        // the question and its cue stay at every level
+  std::string text;         // task_prompt()
+  elrt::WordPieces pieces;  // of `text`
+  elrt::KeepRules rules;    // the question and its cue stay at every level
 };
 // Of task_prompt(): what stands behind the context.
 elrt::TextSpan question_span(const TaskItem& task);

@@ -34,8 +34,10 @@ std::vector<TaskItem> choose_tasks(const std::vector<TaskItem>& tasks, TaskHalf 
   std::vector<TaskItem> chosen;
   for (const auto& [family, all] : families) {
     const std::size_t middle = (all.size() + 1) / 2;
-    const std::size_t begin = half == TaskHalf::kSecond ? middle : 0, end = half == TaskHalf::kFirst ? middle : all.size();
-    const std::size_t there = end - begin, wanted = count > 0 ? std::min(there, static_cast<std::size_t>(count)) : there;
+    const std::size_t begin = half == TaskHalf::kSecond ? middle : 0,
+                      end = half == TaskHalf::kFirst ? middle : all.size();
+    const std::size_t there = end - begin,
+                      wanted = count > 0 ? std::min(there, static_cast<std::size_t>(count)) : there;
     for (std::size_t i = 0; i < wanted; ++i) chosen.push_back(*all[begin + i * there / wanted]);
   }
   return chosen;
@@ -46,11 +48,13 @@ std::int64_t task_checksum(const TaskItem& task) {
   return static_cast<std::int64_t>(checksum64(text.data(), text.size()));
 }
 
-void compress_levels(PreparedTask& task, const WordedPrompt& prompt, const std::vector<float>& scores, const std::vector<std::int64_t>& prompt_levels) {
+void compress_levels(PreparedTask& task, const WordedPrompt& prompt, const std::vector<float>& scores,
+                     const std::vector<std::int64_t>& prompt_levels) {
   task.prompts.clear();
   task.words.clear();
   for (const std::int64_t level : prompt_levels) {
-    auto compressed = take(elrt::compress_prompt(prompt.text, prompt.pieces.words, scores, static_cast<std::uint32_t>(level), prompt.rules));
+    auto compressed = take(elrt::compress_prompt(prompt.text, prompt.pieces.words, scores,
+                                                 static_cast<std::uint32_t>(level), prompt.rules));
     task.prompts.push_back(std::move(compressed.text));
     task.words.push_back(static_cast<std::int64_t>(compressed.words_kept));
   }
@@ -64,8 +68,10 @@ LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const
     for (auto& task : choose_tasks(read_own_tasks(paths), half, count)) all.emplace_back(split, std::move(task));
   };
   const bool held_out = config.decisions_from == "validation";
-  add(TaskSplit::kTrain, held_out ? config.validation : config.train, held_out ? TaskHalf::kFirst : TaskHalf::kSecond, config.train_items);
-  add(TaskSplit::kValidation, config.validation, held_out ? TaskHalf::kSecond : TaskHalf::kAll, config.validation_items);
+  add(TaskSplit::kTrain, held_out ? config.validation : config.train, held_out ? TaskHalf::kFirst : TaskHalf::kSecond,
+      config.train_items);
+  add(TaskSplit::kValidation, config.validation, held_out ? TaskHalf::kSecond : TaskHalf::kAll,
+      config.validation_items);
   add(TaskSplit::kTest, config.test, TaskHalf::kAll, config.test_items);
   for (const auto& [split, task] : all) result.families.push_back(task.family);
   std::sort(result.families.begin(), result.families.end());
@@ -83,17 +89,20 @@ LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const
     PreparedTask prepared;
     prepared.checksum = task_checksum(task);
     prepared.split = all[i].first;
-    prepared.family = std::lower_bound(result.families.begin(), result.families.end(), task.family) - result.families.begin();
+    prepared.family =
+        std::lower_bound(result.families.begin(), result.families.end(), task.family) - result.families.begin();
     prepared.options = task.options;
     prepared.answer = task.answer;
-    compress_levels(prepared, prompts[i], elrt::sentence_scores(prompts[i].text, prompts[i].pieces.words, scores[i]), config.prompt_levels);
+    compress_levels(prepared, prompts[i], elrt::sentence_scores(prompts[i].text, prompts[i].pieces.words, scores[i]),
+                    config.prompt_levels);
     result.tasks.push_back(std::move(prepared));
   }
   return result;
 }
 
-std::vector<LabelledRow> induced_rows(const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary, const fs::path& artifact_path, const TlmStageConfig& config,
-                                      const SloIds& slo, std::int64_t threads) {
+std::vector<LabelledRow> induced_rows(const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary,
+                                      const fs::path& artifact_path, const TlmStageConfig& config, const SloIds& slo,
+                                      std::int64_t threads) {
   const elrt::Artifact artifact = take(elrt::Artifact::open(artifact_path));
   const auto tokenizer = take(artifact.tokenizer());
   std::vector<std::vector<LabelledRow>> found(tasks.size());
@@ -107,9 +116,11 @@ std::vector<LabelledRow> induced_rows(const std::vector<TaskItem>& tasks, const 
     auto model = std::make_shared<SessionTaskModel>(take(elrt::Session::create(artifact, options)), *tokenizer);
     return [&, model](std::size_t i) {
       const WordedPrompt prompt = word_prompt(tasks[i], vocabulary);
-      const auto importance = word_importance(*model, *tokenizer, tasks[i], prompt, config.words, artifact.shape().context);
+      const auto importance =
+          word_importance(*model, *tokenizer, tasks[i], prompt, config.words, artifact.shape().context);
       if (!importance.empty()) {
-        found[i] = labelled_rows(vocabulary, prompt.pieces, retain_labels(prompt, importance, config.words.min_rise), slo, config.model.size.max_positions);
+        found[i] = labelled_rows(vocabulary, prompt.pieces, retain_labels(prompt, importance, config.words.min_rise),
+                                 slo, config.model.size.max_positions);
       }
       const std::scoped_lock lock(mutex);
       progress.update(++done);
@@ -121,7 +132,8 @@ std::vector<LabelledRow> induced_rows(const std::vector<TaskItem>& tasks, const 
   return rows;
 }
 
-std::vector<LabelledRow> pair_rows(const std::vector<std::string>& paths, const elrt::WordPiece& vocabulary, const SloIds& slo, std::int64_t max_positions) {
+std::vector<LabelledRow> pair_rows(const std::vector<std::string>& paths, const elrt::WordPiece& vocabulary,
+                                   const SloIds& slo, std::int64_t max_positions) {
   const auto words_of_text = [](const std::string& text, const elrt::WordPieces& pieces) {
     std::vector<std::string> words;
     for (const auto& word : pieces.words) words.push_back(text.substr(word.begin, word.end - word.begin));
@@ -130,8 +142,10 @@ std::vector<LabelledRow> pair_rows(const std::vector<std::string>& paths, const 
   std::vector<LabelledRow> rows;
   for (const auto& path : paths) {
     for (const auto& pair : read_compression_pairs(path)) {
-      const auto original = encode_words(vocabulary, pair.original), compressed = encode_words(vocabulary, pair.compressed);
-      const auto kept = kept_by_alignment(words_of_text(pair.original, original), words_of_text(pair.compressed, compressed));
+      const auto original = encode_words(vocabulary, pair.original),
+                 compressed = encode_words(vocabulary, pair.compressed);
+      const auto kept =
+          kept_by_alignment(words_of_text(pair.original, original), words_of_text(pair.compressed, compressed));
       const std::vector<std::int64_t> labels(kept.begin(), kept.end());
       auto part = labelled_rows(vocabulary, original, labels, slo, max_positions);
       std::move(part.begin(), part.end(), std::back_inserter(rows));

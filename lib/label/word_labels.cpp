@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::int64_t kNoLabel = -100;  // the trainer's kIgnore
 
-bool ends_sentence(std::string_view word) { return !word.empty() && std::string_view(".!?;").find(word.back()) != std::string_view::npos; }
+bool ends_sentence(std::string_view word) {
+  return !word.empty() && std::string_view(".!?;").find(word.back()) != std::string_view::npos;
+}
 
 // Nats per token of the right answer behind `text`; NaN where it does not fit.
 class RightLoss {
@@ -37,7 +39,8 @@ class RightLoss {
 
 double loss_without(RightLoss& loss, const WordedPrompt& prompt, WordRange range) {
   std::vector<bool> removed(prompt.pieces.words.size(), false);
-  std::fill(removed.begin() + static_cast<std::ptrdiff_t>(range.begin), removed.begin() + static_cast<std::ptrdiff_t>(range.end), true);
+  std::fill(removed.begin() + static_cast<std::ptrdiff_t>(range.begin),
+            removed.begin() + static_cast<std::ptrdiff_t>(range.end), true);
   return loss(without_words(prompt, removed));
 }
 
@@ -55,15 +58,17 @@ std::vector<WordRange> word_stretches(const WordedPrompt& prompt, std::int64_t c
     }
     const std::size_t before = w == 0 ? 0 : words[w - 1].end;
     const bool new_line = prompt.text.substr(before, words[w].begin - before).find('\n') != std::string::npos;
-    if (!open || new_line || stretches.back().end - stretches.back().begin >= static_cast<std::size_t>(chunk_words)) stretches.push_back({w, w});
+    if (!open || new_line || stretches.back().end - stretches.back().begin >= static_cast<std::size_t>(chunk_words))
+      stretches.push_back({w, w});
     stretches.back().end = w + 1;
     open = !ends_sentence(std::string_view(prompt.text).substr(words[w].begin, words[w].end - words[w].begin));
   }
   return stretches;
 }
 
-std::vector<double> word_importance(TaskModel& model, const elrt::Tokenizer& tokenizer, const TaskItem& task, const WordedPrompt& prompt,
-                                    const WordLabelConfig& config, std::size_t context_tokens) {
+std::vector<double> word_importance(TaskModel& model, const elrt::Tokenizer& tokenizer, const TaskItem& task,
+                                    const WordedPrompt& prompt, const WordLabelConfig& config,
+                                    std::size_t context_tokens) {
   RightLoss loss(model, tokenizer, task, context_tokens);
   const double whole = loss(prompt.text);
   if (std::isnan(whole)) return {};
@@ -73,7 +78,8 @@ std::vector<double> word_importance(TaskModel& model, const elrt::Tokenizer& tok
     double value = 0;
   };
   std::vector<Rise> rises;
-  for (const auto& range : word_stretches(prompt, config.chunk_words)) rises.push_back({range, loss_without(loss, prompt, range) - whole});
+  for (const auto& range : word_stretches(prompt, config.chunk_words))
+    rises.push_back({range, loss_without(loss, prompt, range) - whole});
   std::stable_sort(rises.begin(), rises.end(), [](const Rise& a, const Rise& b) { return a.value > b.value; });
   for (std::size_t i = 0; i < rises.size() && rises[i].value > 0; ++i) {
     const auto [begin, end] = rises[i].range;
@@ -86,7 +92,8 @@ std::vector<double> word_importance(TaskModel& model, const elrt::Tokenizer& tok
   return importance;
 }
 
-std::vector<std::int64_t> retain_labels(const WordedPrompt& prompt, const std::vector<double>& importance, double min_rise) {
+std::vector<std::int64_t> retain_labels(const WordedPrompt& prompt, const std::vector<double>& importance,
+                                        double min_rise) {
   const auto free = free_words(prompt);
   std::vector<std::int64_t> labels(importance.size(), kNoLabel);
   for (std::size_t w = 0; w < labels.size(); ++w) {

@@ -11,7 +11,8 @@ namespace elastify {
 namespace {
 
 const torch::Tensor& projection(const BlockWeights& block, Target target) {
-  const std::array<const torch::Tensor*, 7> all = {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down};
+  const std::array<const torch::Tensor*, 7> all = {&block.q,    &block.k,  &block.v,   &block.o,
+                                                   &block.gate, &block.up, &block.down};
   return *all[static_cast<std::size_t>(target)];
 }
 
@@ -39,7 +40,9 @@ Target parse_target(const std::string& name) {
 
 std::vector<torch::Tensor> Adapter::parameters() const {
   std::vector<torch::Tensor> all;
-  for_each_pair(*this, [&](std::size_t, std::size_t, const LoraPair& pair) { all.insert(all.end(), {pair.a, pair.b}); });
+  for_each_pair(*this, [&](std::size_t, std::size_t, const LoraPair& pair) {
+    all.insert(all.end(), {pair.a, pair.b});
+  });
   return all;
 }
 
@@ -60,8 +63,12 @@ Adapter make_adapter(const ModelWeights& sliced, const std::vector<Target>& targ
       const torch::Tensor& weight = projection(sliced.blocks[layer], target);
       const double bound = 1 / std::sqrt(static_cast<double>(weight.size(1)));
       LoraPair& pair = adapter.blocks[layer][static_cast<std::size_t>(target)];
-      pair.a = torch::empty({rank, weight.size(1)}, torch::kFloat32).uniform_(-bound, bound, generator).to(device).requires_grad_();
-      pair.b = torch::zeros({weight.size(0), rank}, torch::TensorOptions().dtype(torch::kFloat32).device(device)).requires_grad_();
+      pair.a = torch::empty({rank, weight.size(1)}, torch::kFloat32)
+                   .uniform_(-bound, bound, generator)
+                   .to(device)
+                   .requires_grad_();
+      pair.b = torch::zeros({weight.size(0), rank}, torch::TensorOptions().dtype(torch::kFloat32).device(device))
+                   .requires_grad_();
     }
   }
   return adapter;
@@ -79,7 +86,8 @@ Adapter slice_adapter(const Adapter& adapter, const ModelConfig& config, const L
                                                                              : neurons;
     const torch::Tensor& cut = by_input ? pair.a : pair.b;
     const std::int64_t dimension = by_input ? 1 : 0;
-    require(kept <= cut.size(dimension), "layer {}: an adapter of width {} cannot be cut to {}", layer, cut.size(dimension), kept);
+    require(kept <= cut.size(dimension), "layer {}: an adapter of width {} cannot be cut to {}", layer,
+            cut.size(dimension), kept);
     LoraPair& result = sliced.blocks[layer][index];
     (by_input ? result.a : result.b) = cut.detach().narrow(dimension, 0, kept);
   });
@@ -101,7 +109,8 @@ Adapter round_to_half(const Adapter& adapter) {
   Adapter rounded = adapter;
   for (auto& block : rounded.blocks) {
     for (auto& pair : block) {
-      if (pair.defined()) pair = {pair.a.to(torch::kFloat16).to(pair.a.dtype()), pair.b.to(torch::kFloat16).to(pair.b.dtype())};
+      if (pair.defined())
+        pair = {pair.a.to(torch::kFloat16).to(pair.a.dtype()), pair.b.to(torch::kFloat16).to(pair.b.dtype())};
     }
   }
   return rounded;
@@ -117,10 +126,12 @@ void save_adapter(const fs::path& directory, const Adapter& adapter) {
   write_json(directory / "adapter_config.json", {{"rank", adapter.rank}, {"scale", adapter.scale}});
 }
 
-Adapter load_adapter(const fs::path& directory, const ModelConfig& config, torch::Device device, torch::ScalarType dtype) {
+Adapter load_adapter(const fs::path& directory, const ModelConfig& config, torch::Device device,
+                     torch::ScalarType dtype) {
   const auto settings = read_json(directory / "adapter_config.json");
   const auto tensors = open_safetensors(directory / "adapter.safetensors");
-  if (!settings.is_object() || !settings.value("rank", nlohmann::json()).is_number_integer() || !settings.value("scale", nlohmann::json()).is_number()) {
+  if (!settings.is_object() || !settings.value("rank", nlohmann::json()).is_number_integer() ||
+      !settings.value("scale", nlohmann::json()).is_number()) {
     fail_data("{}: expected rank and scale", (directory / "adapter_config.json").string());
   }
   Adapter adapter{settings["rank"].get<std::int64_t>(), settings["scale"].get<double>(), 0, {}};
@@ -134,7 +145,8 @@ Adapter load_adapter(const fs::path& directory, const ModelConfig& config, torch
       used += 2;
     }
   }
-  if (used != tensors.size()) fail_data("{}: {} tensors do not belong to this model's layers", directory.string(), tensors.size() - used);
+  if (used != tensors.size())
+    fail_data("{}: {} tensors do not belong to this model's layers", directory.string(), tensors.size() - used);
   return adapter;
 }
 

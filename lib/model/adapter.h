@@ -23,8 +23,8 @@ struct LoraPair {
 
 struct Adapter {
   std::int64_t rank = 0;
-  double scale = 1;    // s
-  double dropout = 0;  // on x, while training only
+  double scale = 1;                             // s
+  double dropout = 0;                           // on x, while training only
   std::vector<std::array<LoraPair, 7>> blocks;  // [layer][target]; undefined where the target is not adapted
 
   std::vector<torch::Tensor> parameters() const;
@@ -35,8 +35,8 @@ struct Adapter {
 Adapter make_adapter(const ModelWeights& sliced, const std::vector<Target>& targets, std::int64_t rank, double alpha,
                      double dropout, std::uint64_t seed);
 
-// The part of a larger level's adapter that acts on the units a smaller level keeps: levels nest, so its rows and columns
-// are prefixes. Views, no copies. Throws Error(kInternal) where the widths do not fit.
+// The part of a larger level's adapter that acts on the units a smaller level keeps: levels nest, so its rows and
+// columns are prefixes. Views, no copies. Throws Error(kInternal) where the widths do not fit.
 Adapter slice_adapter(const Adapter& adapter, const ModelConfig& config, const LevelWidths& widths);
 
 // The same sub-model with W + s B A in place of W: an oracle for the unmerged forward pass.
@@ -45,7 +45,8 @@ ModelWeights merge_adapter(const ModelWeights& sliced, const Adapter& adapter);
 // adapter.safetensors (F16, names "layers.3.q.lora_a") and adapter_config.json. What is evaluated is what ships, so
 // callers round with round_to_half() first. Both functions throw Error on failure.
 void save_adapter(const fs::path& directory, const Adapter& adapter);
-Adapter load_adapter(const fs::path& directory, const ModelConfig& config, torch::Device device, torch::ScalarType dtype);
+Adapter load_adapter(const fs::path& directory, const ModelConfig& config, torch::Device device,
+                     torch::ScalarType dtype);
 Adapter round_to_half(const Adapter& adapter);
 
 }  // namespace elastify

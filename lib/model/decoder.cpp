@@ -11,9 +11,11 @@ namespace {
 
 // y = W x + bias + s B (A drop(x)). The base stays frozen, so only the adapter's factors and x receive gradients.
 // Rows are flattened so that the adapter's part is one matrix product that adds in place.
-torch::Tensor project(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias, const ForwardOptions& options,
-                      std::int64_t layer, Target target, const torch::Tensor& dropped) {
-  const auto plain = [&](const torch::Tensor& in) { return bias.defined() ? torch::linear(in, weight, bias) : linear_product(in, weight, options.products); };
+torch::Tensor project(const torch::Tensor& x, const torch::Tensor& weight, const torch::Tensor& bias,
+                      const ForwardOptions& options, std::int64_t layer, Target target, const torch::Tensor& dropped) {
+  const auto plain = [&](const torch::Tensor& in) {
+    return bias.defined() ? torch::linear(in, weight, bias) : linear_product(in, weight, options.products);
+  };
   if (options.adapter == nullptr) return plain(x);
   const LoraPair& pair = options.adapter->blocks[static_cast<std::size_t>(layer)][static_cast<std::size_t>(target)];
   if (!pair.defined()) return plain(x);
@@ -48,10 +50,12 @@ torch::Tensor causal_mask(std::int64_t past, std::int64_t seq, std::int64_t wind
 }
 
 // Queries of a group share its keys: [batch, groups, queries * seq, head_dim] against [batch, groups, keys, head_dim].
-torch::Tensor grouped_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v, std::int64_t window) {
+torch::Tensor grouped_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                                std::int64_t window) {
   const std::int64_t batch = q.size(0), heads = q.size(1), seq = q.size(2), width = q.size(3);
   const std::int64_t groups = k.size(1), keys = k.size(2), queries = heads / groups;
-  const torch::Tensor scaled = (q * (1 / std::sqrt(static_cast<double>(width)))).reshape({batch, groups, queries * seq, width});
+  const torch::Tensor scaled =
+      (q * (1 / std::sqrt(static_cast<double>(width)))).reshape({batch, groups, queries * seq, width});
   torch::Tensor scores = torch::matmul(scaled, k.transpose(-1, -2)).view({batch, groups, queries, seq, keys});
   if (seq > 1 || window > 0) scores = scores + causal_mask(keys - seq, seq, window, scores);
   const torch::Tensor weights = torch::softmax(scores, -1).view({batch, groups, queries * seq, keys});
@@ -74,7 +78,8 @@ torch::Tensor rotary_frequencies(const ModelConfig& config) {
   return torch::where(wavelength < original / s.high_freq_factor, plain, scaled);
 }
 
-RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t positions, torch::Device device, torch::ScalarType dtype) {
+RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t positions, torch::Device device,
+                              torch::ScalarType dtype) {
   const torch::Tensor angles = torch::outer(torch::arange(positions, torch::kFloat64), rotary_frequencies(config));
   return {angles.cos().to(device, dtype), angles.sin().to(device, dtype)};
 }
@@ -94,19 +99,22 @@ struct Heads {
   torch::Tensor q, k, v;
 };
 
-Heads split_heads(const BlockWeights& w, const ModelConfig& c, const torch::Tensor& cos, const torch::Tensor& sin, torch::Tensor q,
-                  torch::Tensor k, const torch::Tensor& v) {
+Heads split_heads(const BlockWeights& w, const ModelConfig& c, const torch::Tensor& cos, const torch::Tensor& sin,
+                  torch::Tensor q, torch::Tensor k, const torch::Tensor& v) {
   const auto heads = [&](const torch::Tensor& y) { return y.view({y.size(0), y.size(1), -1, c.head_dim}); };
   if (w.q_norm.defined()) {
     q = rms_norm(heads(q), w.q_norm, c.rms_norm_eps).flatten(2);
     k = rms_norm(heads(k), w.k_norm, c.rms_norm_eps).flatten(2);
   }
-  if (may_fuse(q)) return {fused_split_heads(q, c.head_dim, cos, sin), fused_split_heads(k, c.head_dim, cos, sin), fused_split_heads(v, c.head_dim, {}, {})};
-  return {rotate(heads(q).transpose(1, 2), cos, sin), rotate(heads(k).transpose(1, 2), cos, sin), heads(v).transpose(1, 2)};
+  if (may_fuse(q))
+    return {fused_split_heads(q, c.head_dim, cos, sin), fused_split_heads(k, c.head_dim, cos, sin),
+            fused_split_heads(v, c.head_dim, {}, {})};
+  return {rotate(heads(q).transpose(1, 2), cos, sin), rotate(heads(k).transpose(1, 2), cos, sin),
+          heads(v).transpose(1, 2)};
 }
 
-torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, const RotaryTable& rotary, std::int64_t layer,
-                                const torch::Tensor& x, const ForwardOptions& options) {
+torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, const RotaryTable& rotary,
+                                std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) {
   const std::int64_t batch = x.size(0), seq = x.size(1), past = options.cache != nullptr ? options.cache->tokens : 0;
   const torch::Tensor dropped = drop(x, options);
   auto [q, k, v] = split_heads(w, c, rotary.cos.narrow(0, past, seq), rotary.sin.narrow(0, past, seq),
@@ -122,13 +130,15 @@ torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, con
     v = values;
   }
   const bool fuse = may_fuse(q) && past == 0 && (c.sliding_window == 0 || c.sliding_window >= seq);
-  torch::Tensor mixed = fuse ? fused_attention(q, k, v, options.products) : grouped_attention(q, k, v, c.sliding_window);
+  torch::Tensor mixed =
+      fuse ? fused_attention(q, k, v, options.products) : grouped_attention(q, k, v, c.sliding_window);
   mixed = mixed.transpose(1, 2).reshape({batch, seq, -1});
   if (options.tap) mixed = options.tap(layer, UnitKind::kGroup, mixed);
   return project(mixed, w.o, w.o_bias, options, layer, Target::kO, drop(mixed, options));
 }
 
-torch::Tensor mlp_forward(const BlockWeights& w, std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) {
+torch::Tensor mlp_forward(const BlockWeights& w, std::int64_t layer, const torch::Tensor& x,
+                          const ForwardOptions& options) {
   const torch::Tensor dropped = drop(x, options);
   const torch::Tensor gate = project(x, w.gate, {}, options, layer, Target::kGate, dropped);
   const torch::Tensor up = project(x, w.up, {}, options, layer, Target::kUp, dropped);
@@ -161,7 +171,9 @@ torch::Tensor Decoder::finish(const torch::Tensor& x) const {
   return rms_norm(x, weights_.final_norm, weights_.config.rms_norm_eps);
 }
 
-torch::Tensor Decoder::head(const torch::Tensor& normed, ProductType products) const { return linear_product(normed, weights_.head, products); }
+torch::Tensor Decoder::head(const torch::Tensor& normed, ProductType products) const {
+  return linear_product(normed, weights_.head, products);
+}
 
 torch::Tensor Decoder::hidden(const torch::Tensor& tokens, const ForwardOptions& options) const {
   require(tokens.size(1) + (options.cache != nullptr ? options.cache->tokens : 0) <= config().max_positions,
@@ -186,6 +198,8 @@ torch::Tensor token_losses(const torch::Tensor& logits, const torch::Tensor& tar
   return torch::cross_entropy_loss(flat, targets.reshape({-1}), {}, at::Reduction::None, kIgnore).view(targets.sizes());
 }
 
-torch::Tensor summed_loss(const torch::Tensor& logits, const torch::Tensor& targets) { return token_losses(logits, targets).sum(); }
+torch::Tensor summed_loss(const torch::Tensor& logits, const torch::Tensor& targets) {
+  return token_losses(logits, targets).sum();
+}
 
 }  // namespace elastify

@@ -12,8 +12,8 @@ namespace elastify {
 
 enum class UnitKind { kGroup, kNeuron };
 
-// Called with the activations that enter o_proj ([batch, seq, groups * group_width]) or down_proj ([batch, seq, neurons]);
-// what it returns goes on instead. Zeroing a unit's slice removes the unit exactly.
+// Called with the activations that enter o_proj ([batch, seq, groups * group_width]) or down_proj ([batch, seq,
+// neurons]); what it returns goes on instead. Zeroing a unit's slice removes the unit exactly.
 using UnitTap = std::function<torch::Tensor(std::int64_t layer, UnitKind kind, torch::Tensor activations)>;
 
 // Keys and values of the tokens so far, [batch, groups, tokens, head_dim] per layer.
@@ -24,7 +24,7 @@ struct KvCache {
 
 struct ForwardOptions {
   const Adapter* adapter = nullptr;
-  bool training = false;     // applies the adapter's dropout, from torch's global generator
+  bool training = false;  // applies the adapter's dropout, from torch's global generator
   UnitTap tap;
   ProductType products = ProductType::kFloat32;  // of projections without bias over float32 weights
   KvCache* cache = nullptr;  // tokens are taken as following those in the cache, which grows; inference only
@@ -36,7 +36,8 @@ struct RotaryTable {
 };
 // Inverse frequencies [head_dim / 2], float64, scaling applied (Su et al. 2021; Llama-3 scaling as published by Meta).
 torch::Tensor rotary_frequencies(const ModelConfig& config);
-RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t positions, torch::Device device, torch::ScalarType dtype);
+RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t positions, torch::Device device,
+                              torch::ScalarType dtype);
 
 class Decoder {
  public:
@@ -47,11 +48,12 @@ class Decoder {
   std::int64_t num_layers() const { return static_cast<std::int64_t>(weights_.blocks.size()); }
 
   // tokens: [batch, seq] int64 on the weights' device; seq plus cached tokens <= max_positions.
-  torch::Tensor embed(const torch::Tensor& tokens) const;                                        // [batch, seq, hidden]
-  torch::Tensor block(std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options = {}) const;  // same shape
-  torch::Tensor hidden(const torch::Tensor& tokens, const ForwardOptions& options = {}) const;   // after the final norm
-  torch::Tensor logits(const torch::Tensor& tokens, const ForwardOptions& options = {}) const;   // [batch, seq, vocab]
-  torch::Tensor finish(const torch::Tensor& x) const;                                            // final norm only
+  torch::Tensor embed(const torch::Tensor& tokens) const;  // [batch, seq, hidden]
+  torch::Tensor block(std::int64_t layer, const torch::Tensor& x,
+                      const ForwardOptions& options = {}) const;                                // same shape
+  torch::Tensor hidden(const torch::Tensor& tokens, const ForwardOptions& options = {}) const;  // after the final norm
+  torch::Tensor logits(const torch::Tensor& tokens, const ForwardOptions& options = {}) const;  // [batch, seq, vocab]
+  torch::Tensor finish(const torch::Tensor& x) const;                                           // final norm only
   torch::Tensor head(const torch::Tensor& normed, ProductType products = ProductType::kFloat32) const;  // LM head only
 
  private:

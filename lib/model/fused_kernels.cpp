@@ -32,7 +32,12 @@ float sum_over(std::int64_t n, VectorTerm vector_term, ScalarTerm scalar_term) {
 
 float RmsNorm(const float* x, const float* w, float eps, std::int64_t n, float* y) {
   const float squares = sum_over(
-      n, [&](auto d, std::int64_t i) { const auto v = hn::LoadU(d, x + i); return hn::Mul(v, v); }, [&](std::int64_t i) { return x[i] * x[i]; });
+      n,
+      [&](auto d, std::int64_t i) {
+        const auto v = hn::LoadU(d, x + i);
+        return hn::Mul(v, v);
+      },
+      [&](std::int64_t i) { return x[i] * x[i]; });
   const float r = 1 / std::sqrt(squares / static_cast<float>(n) + eps);
   for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] * r * w[i];
   return r;
@@ -40,7 +45,10 @@ float RmsNorm(const float* x, const float* w, float eps, std::int64_t n, float* 
 
 void RmsNormBackward(const float* x, const float* w, const float* dy, float r, std::int64_t n, float* dx, float* dw) {
   const float dot = sum_over(
-      n, [&](auto d, std::int64_t i) { return hn::Mul(hn::Mul(hn::LoadU(d, w + i), hn::LoadU(d, dy + i)), hn::LoadU(d, x + i)); },
+      n,
+      [&](auto d, std::int64_t i) {
+        return hn::Mul(hn::Mul(hn::LoadU(d, w + i), hn::LoadU(d, dy + i)), hn::LoadU(d, x + i));
+      },
       [&](std::int64_t i) { return w[i] * dy[i] * x[i]; });
   const float pull = r * r * r * dot / static_cast<float>(n);
   for (std::int64_t i = 0; i < n; ++i) dx[i] = r * w[i] * dy[i] - pull * x[i];
@@ -96,7 +104,8 @@ void SoftmaxPrefix(float* x, float scale, std::int64_t valid, std::int64_t n) {
     const auto shifted = hn::Mul(hn::Set(tag, scale), hn::Sub(hn::LoadU(tag, x + at), hn::Set(tag, highest)));
     hn::StoreU(hn::Exp(tag, shifted), tag, x + at);
   });
-  const float total = sum_over(valid, [&](auto tag, std::int64_t at) { return hn::LoadU(tag, x + at); }, [&](std::int64_t at) { return x[at]; });
+  const float total = sum_over(
+      valid, [&](auto tag, std::int64_t at) { return hn::LoadU(tag, x + at); }, [&](std::int64_t at) { return x[at]; });
   const float share = 1 / total;
   for (std::int64_t at = 0; at < valid; ++at) x[at] *= share;
   std::fill(x + valid, x + n, 0.0f);
@@ -104,7 +113,8 @@ void SoftmaxPrefix(float* x, float scale, std::int64_t valid, std::int64_t n) {
 
 void SoftmaxPrefixBackward(const float* p, float* dp, float scale, std::int64_t valid, std::int64_t n) {
   const float dot = sum_over(
-      valid, [&](auto d, std::int64_t i) { return hn::Mul(hn::LoadU(d, p + i), hn::LoadU(d, dp + i)); }, [&](std::int64_t i) { return p[i] * dp[i]; });
+      valid, [&](auto d, std::int64_t i) { return hn::Mul(hn::LoadU(d, p + i), hn::LoadU(d, dp + i)); },
+      [&](std::int64_t i) { return p[i] * dp[i]; });
   for (std::int64_t i = 0; i < valid; ++i) dp[i] = scale * p[i] * (dp[i] - dot);
   std::fill(dp + valid, dp + n, 0.0f);
 }
@@ -145,7 +155,9 @@ HWY_EXPORT(Widen);
 HWY_EXPORT(RoundToBfloat16);
 HWY_EXPORT(Rotate);
 
-float rms_norm(const float* x, const float* w, float eps, std::int64_t n, float* y) { return HWY_DYNAMIC_DISPATCH(RmsNorm)(x, w, eps, n, y); }
+float rms_norm(const float* x, const float* w, float eps, std::int64_t n, float* y) {
+  return HWY_DYNAMIC_DISPATCH(RmsNorm)(x, w, eps, n, y);
+}
 void rms_norm_backward(const float* x, const float* w, const float* dy, float r, std::int64_t n, float* dx, float* dw) {
   HWY_DYNAMIC_DISPATCH(RmsNormBackward)(x, w, dy, r, n, dx, dw);
 }
@@ -153,12 +165,16 @@ void swiglu(const float* g, const float* u, std::int64_t n, float* y) { HWY_DYNA
 void swiglu_backward(const float* g, const float* u, const float* dy, std::int64_t n, float* dg, float* du) {
   HWY_DYNAMIC_DISPATCH(SwigluBackward)(g, u, dy, n, dg, du);
 }
-void softmax_prefix(float* x, float scale, std::int64_t valid, std::int64_t n) { HWY_DYNAMIC_DISPATCH(SoftmaxPrefix)(x, scale, valid, n); }
+void softmax_prefix(float* x, float scale, std::int64_t valid, std::int64_t n) {
+  HWY_DYNAMIC_DISPATCH(SoftmaxPrefix)(x, scale, valid, n);
+}
 void softmax_prefix_backward(const float* p, float* dp, float scale, std::int64_t valid, std::int64_t n) {
   HWY_DYNAMIC_DISPATCH(SoftmaxPrefixBackward)(p, dp, scale, valid, n);
 }
 void widen(const std::uint16_t* x, std::int64_t n, float* y) { HWY_DYNAMIC_DISPATCH(Widen)(x, n, y); }
-void round_to_bfloat16(const float* x, std::int64_t n, std::uint16_t* y) { HWY_DYNAMIC_DISPATCH(RoundToBfloat16)(x, n, y); }
+void round_to_bfloat16(const float* x, std::int64_t n, std::uint16_t* y) {
+  HWY_DYNAMIC_DISPATCH(RoundToBfloat16)(x, n, y);
+}
 void rotate(const float* x, const float* cos, const float* sin, float sign, std::int64_t half, float* out) {
   HWY_DYNAMIC_DISPATCH(Rotate)(x, cos, sin, sign, half, out);
 }

@@ -1,5 +1,5 @@
-// Loops over rows of float32, one pass each, that LibTorch would run as several: Highway picks the widest vectors of the
-// processor at run time. Callers split the rows among threads. No function depends on how rows are split.
+// Loops over rows of float32, one pass each, that LibTorch would run as several: Highway picks the widest vectors of
+// the processor at run time. Callers split the rows among threads. No function depends on how rows are split.
 #pragma once
 
 #include <cstdint>

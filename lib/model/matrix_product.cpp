@@ -62,7 +62,8 @@ const char* product_type_name(ProductType type) { return type == ProductType::kB
 Tensor bfloat16_linear(const Tensor& x, const Tensor& weight) { return Bfloat16Linear::apply(x, weight); }
 
 Tensor linear_product(const Tensor& x, const Tensor& weight, ProductType type) {
-  return type == ProductType::kBfloat16 && x.scalar_type() == torch::kFloat32 ? bfloat16_linear(x, weight) : torch::linear(x, weight);
+  return type == ProductType::kBfloat16 && x.scalar_type() == torch::kFloat32 ? bfloat16_linear(x, weight)
+                                                                              : torch::linear(x, weight);
 }
 
 }  // namespace elastify

@@ -38,13 +38,18 @@ void ModelConfig::validate(const std::string& source) const {
   in_range("head_dim", head_dim, 1 << 14);
   in_range("max_position_embeddings", max_positions, 1 << 26);
   if (num_heads % num_kv_heads != 0) {
-    fail_data("{}: num_attention_heads ({}) must be a multiple of num_key_value_heads ({})", source, num_heads, num_kv_heads);
+    fail_data("{}: num_attention_heads ({}) must be a multiple of num_key_value_heads ({})", source, num_heads,
+              num_kv_heads);
   }
   if (head_dim % 2 != 0) fail_data("{}: head_dim must be even for rotary embeddings, found {}", source, head_dim);
-  if (!(rms_norm_eps > 0) || !(rms_norm_eps < 1)) fail_data("{}: rms_norm_eps must be in (0, 1), found {}", source, rms_norm_eps);
-  if (!(rope_theta > 1) || !std::isfinite(rope_theta)) fail_data("{}: rope_theta must be above 1, found {}", source, rope_theta);
-  if (!(rope_scaling.factor >= 1)) fail_data("{}: the factor of rope_scaling must be at least 1, found {}", source, rope_scaling.factor);
-  if (rope_scaling.kind == RopeScaling::Kind::kLlama3 && !(rope_scaling.high_freq_factor > rope_scaling.low_freq_factor)) {
+  if (!(rms_norm_eps > 0) || !(rms_norm_eps < 1))
+    fail_data("{}: rms_norm_eps must be in (0, 1), found {}", source, rms_norm_eps);
+  if (!(rope_theta > 1) || !std::isfinite(rope_theta))
+    fail_data("{}: rope_theta must be above 1, found {}", source, rope_theta);
+  if (!(rope_scaling.factor >= 1))
+    fail_data("{}: the factor of rope_scaling must be at least 1, found {}", source, rope_scaling.factor);
+  if (rope_scaling.kind == RopeScaling::Kind::kLlama3 &&
+      !(rope_scaling.high_freq_factor > rope_scaling.low_freq_factor)) {
     fail_data("{}: high_freq_factor ({}) of rope_scaling must be above low_freq_factor ({})", source,
               rope_scaling.high_freq_factor, rope_scaling.low_freq_factor);
   }
@@ -66,7 +71,8 @@ RopeScaling read_rope_scaling(const HfReader& reader, const std::string& source,
     scaling.low_freq_factor = reader.number("low_freq_factor", 1);
     scaling.high_freq_factor = reader.number("high_freq_factor", 4);
     scaling.original_max_positions = reader.integer("original_max_position_embeddings", max_positions);
-    if (scaling.original_max_positions < 1) fail_data("{}: original_max_position_embeddings must be at least 1", source);
+    if (scaling.original_max_positions < 1)
+      fail_data("{}: original_max_position_embeddings must be at least 1", source);
   } else {
     fail_data("{}: rope_scaling type '{}' is not supported: expected default, linear or llama3", source, type);
   }
@@ -80,13 +86,15 @@ void refuse_unsupported(const HfReader& reader, const std::string& source) {
   if (reader.has("quantization_config")) {
     fail_data("{}: quantised checkpoints are not supported: give the float32, float16 or bfloat16 original", source);
   }
-  if (reader.number("partial_rotary_factor", 1) != 1) fail_data("{}: partial_rotary_factor other than 1 is not supported", source);
+  if (reader.number("partial_rotary_factor", 1) != 1)
+    fail_data("{}: partial_rotary_factor other than 1 is not supported", source);
 }
 
 std::int64_t read_sliding_window(const HfReader& reader, const ModelConfig& config, const std::string& source) {
   if (config.architecture == "mistral") return reader.integer("sliding_window", 0);
   if (reader.flag("use_sliding_window", false)) {
-    fail_data("{}: use_sliding_window of {} (windows in some layers only) is not supported", source, config.architecture);
+    fail_data("{}: use_sliding_window of {} (windows in some layers only) is not supported", source,
+              config.architecture);
   }
   return 0;
 }
@@ -126,15 +134,18 @@ ModelConfig model_config_from_hf(const json& document, const std::string& source
   config.output_bias = type != "qwen2" && attention_bias;
   config.qk_norm = type == "qwen3";
   config.sliding_window = read_sliding_window(reader, config, source);
-  if (config.sliding_window < 0) fail_data("{}: sliding_window must not be negative, found {}", source, config.sliding_window);
+  if (config.sliding_window < 0)
+    fail_data("{}: sliding_window must not be negative, found {}", source, config.sliding_window);
   config.dtype = reader.text("torch_dtype", reader.text("dtype", "float32"));
   config.validate(source);
   return config;
 }
 
 json model_config_to_hf(const ModelConfig& config) {
-  static const std::map<std::string, std::string> classes = {{"llama", "LlamaForCausalLM"}, {"mistral", "MistralForCausalLM"},
-                                                             {"qwen2", "Qwen2ForCausalLM"}, {"qwen3", "Qwen3ForCausalLM"}};
+  static const std::map<std::string, std::string> classes = {{"llama", "LlamaForCausalLM"},
+                                                             {"mistral", "MistralForCausalLM"},
+                                                             {"qwen2", "Qwen2ForCausalLM"},
+                                                             {"qwen3", "Qwen3ForCausalLM"}};
   json document = {{"architectures", {classes.at(config.architecture)}},
                    {"model_type", config.architecture},
                    {"vocab_size", config.vocab_size},
@@ -151,14 +162,18 @@ json model_config_to_hf(const ModelConfig& config) {
                    {"tie_word_embeddings", config.tied_embeddings},
                    {"torch_dtype", config.dtype}};
   if (config.architecture != "qwen2") document["attention_bias"] = config.qkv_bias;
-  if (config.sliding_window > 0) document["sliding_window"] = config.sliding_window;
-  else if (config.architecture == "mistral") document["sliding_window"] = nullptr;
+  if (config.sliding_window > 0)
+    document["sliding_window"] = config.sliding_window;
+  else if (config.architecture == "mistral")
+    document["sliding_window"] = nullptr;
   const RopeScaling& scaling = config.rope_scaling;
   if (scaling.kind == RopeScaling::Kind::kLinear) {
     document["rope_scaling"] = {{"rope_type", "linear"}, {"factor", scaling.factor}};
   } else if (scaling.kind == RopeScaling::Kind::kLlama3) {
-    document["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", scaling.factor},
-                                {"low_freq_factor", scaling.low_freq_factor}, {"high_freq_factor", scaling.high_freq_factor},
+    document["rope_scaling"] = {{"rope_type", "llama3"},
+                                {"factor", scaling.factor},
+                                {"low_freq_factor", scaling.low_freq_factor},
+                                {"high_freq_factor", scaling.high_freq_factor},
                                 {"original_max_position_embeddings", scaling.original_max_positions}};
   }
   return document;

@@ -13,8 +13,8 @@ struct RopeScaling {
   enum class Kind { kNone, kLinear, kLlama3 };
   Kind kind = Kind::kNone;
   double factor = 1;
-  double low_freq_factor = 1;   // kLlama3
-  double high_freq_factor = 4;  // kLlama3
+  double low_freq_factor = 1;                  // kLlama3
+  double high_freq_factor = 4;                 // kLlama3
   std::int64_t original_max_positions = 8192;  // kLlama3
 };
 
@@ -27,15 +27,15 @@ struct ModelConfig {
   std::int64_t num_heads = 0;
   std::int64_t num_kv_heads = 0;  // KV groups a layer
   std::int64_t head_dim = 0;
-  std::int64_t max_positions = 0;  // longest context, tokens
+  std::int64_t max_positions = 0;   // longest context, tokens
   std::int64_t sliding_window = 0;  // position i attends to j with i - window < j <= i; 0: no window
   double rms_norm_eps = 1e-5;
   double rope_theta = 10000;
   RopeScaling rope_scaling;
   bool tied_embeddings = false;
   bool qkv_bias = false;
-  bool output_bias = false;  // bias of o_proj
-  bool qk_norm = false;      // Qwen3: RMS norm of each query and key head before RoPE
+  bool output_bias = false;       // bias of o_proj
+  bool qk_norm = false;           // Qwen3: RMS norm of each query and key head before RoPE
   std::string dtype = "float32";  // float32, float16, bfloat16: as stored
 
   std::int64_t queries_per_group() const { return num_heads / num_kv_heads; }

@@ -25,7 +25,9 @@ torch::Tensor draw(const TensorShape& shape, torch::ScalarType dtype, std::uint6
   if (shape.shape.size() == 1 && shape.name.find("bias") == std::string::npos) return torch::ones(shape.shape, dtype);
   auto generator = at::detail::createCPUGenerator(derive_seed(seed, shape.name));
   const bool embedding = shape.name == kEmbeddingName;
-  const double deviation = embedding ? 1 : shape.shape.size() == 1 ? 0.1 : 1 / std::sqrt(static_cast<double>(shape.shape[1]));
+  const double deviation = embedding                 ? 1
+                           : shape.shape.size() == 1 ? 0.1
+                                                     : 1 / std::sqrt(static_cast<double>(shape.shape[1]));
   return torch::empty(shape.shape).normal_(0, deviation, generator).to(dtype);
 }
 
@@ -46,18 +48,34 @@ json byte_tokenizer() {
   json vocab = json::object();
   for (int byte = 0; byte < 256; ++byte) vocab[byte_character(byte)] = byte;
   const auto special = [](int id, const char* content) {
-    return json{{"id", id}, {"content", content}, {"single_word", false}, {"lstrip", false}, {"rstrip", false}, {"normalized", false}, {"special", true}};
+    return json{{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+                {"rstrip", false}, {"normalized", false}, {"special", true}};
   };
-  const json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
-  return {{"version", "1.0"}, {"truncation", nullptr}, {"padding", nullptr},
+  const json byte_level = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
+  return {{"version", "1.0"},
+          {"truncation", nullptr},
+          {"padding", nullptr},
           {"added_tokens", {special(256, "<s>"), special(257, "</s>")}},
-          {"normalizer", nullptr}, {"pre_tokenizer", byte_level}, {"decoder", byte_level},
-          {"post_processor", {{"type", "TemplateProcessing"},
-                              {"single", {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}}, {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}},
-                              {"pair", json::array()},
-                              {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {256}}, {"tokens", {"<s>"}}}}}}}},
-          {"model", {{"type", "BPE"}, {"dropout", nullptr}, {"unk_token", nullptr}, {"continuing_subword_prefix", nullptr},
-                     {"end_of_word_suffix", nullptr}, {"fuse_unk", false}, {"byte_fallback", false}, {"vocab", vocab}, {"merges", json::array()}}}};
+          {"normalizer", nullptr},
+          {"pre_tokenizer", byte_level},
+          {"decoder", byte_level},
+          {"post_processor",
+           {{"type", "TemplateProcessing"},
+            {"single",
+             {{{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}}, {{"Sequence", {{"id", "A"}, {"type_id", 0}}}}}},
+            {"pair", json::array()},
+            {"special_tokens", {{"<s>", {{"id", "<s>"}, {"ids", {256}}, {"tokens", {"<s>"}}}}}}}},
+          {"model",
+           {{"type", "BPE"},
+            {"dropout", nullptr},
+            {"unk_token", nullptr},
+            {"continuing_subword_prefix", nullptr},
+            {"end_of_word_suffix", nullptr},
+            {"fuse_unk", false},
+            {"byte_fallback", false},
+            {"vocab", vocab},
+            {"merges", json::array()}}}};
 }
 
 }  // namespace
@@ -73,7 +91,8 @@ void write_random_checkpoint(const ModelConfig& config, std::uint64_t seed, cons
     write_json(target.path() / "tokenizer.json", byte_tokenizer());
     write_json(target.path() / "tokenizer_config.json", {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
   } else {
-    spdlog::warn("a vocabulary of {} has no room for 256 bytes, BOS and EOS: no tokenizer is written", config.vocab_size);
+    spdlog::warn("a vocabulary of {} has no room for 256 bytes, BOS and EOS: no tokenizer is written",
+                 config.vocab_size);
   }
   write_json(target.path() / "config.json", document);
   const auto shapes = expected_tensors(config);

@@ -21,8 +21,8 @@ struct SamplingRequest {
 // How many batches the request takes.
 std::int64_t sample_batches(const SamplingRequest& request);
 
-// Batch `index`. Each document starts with BOS; those that end at once are left out. Batches draw from seeds of their own,
-// so that any of them can be drawn alone, and a run that was stopped goes on with the next.
+// Batch `index`. Each document starts with BOS; those that end at once are left out. Batches draw from seeds of their
+// own, so that any of them can be drawn alone, and a run that was stopped goes on with the next.
 std::vector<TokenDocument> sample_batch(const Decoder& decoder, const SamplingRequest& request, std::int64_t index);
 
 }  // namespace elastify

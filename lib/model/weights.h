@@ -11,19 +11,20 @@ namespace elastify {
 
 // Projections are [outputs, inputs] as in Hugging Face. Optional tensors are undefined where the model has none.
 struct BlockWeights {
-  torch::Tensor attn_norm;              // [hidden]
-  torch::Tensor q, k, v, o;             // [groups * group_width, hidden], [groups * head_dim, hidden] twice, [hidden, groups * group_width]
+  torch::Tensor attn_norm;  // [hidden]
+  torch::Tensor q, k, v,
+      o;  // [groups * group_width, hidden], [groups * head_dim, hidden] twice, [hidden, groups * group_width]
   torch::Tensor q_bias, k_bias, v_bias, o_bias;
-  torch::Tensor q_norm, k_norm;         // [head_dim]
-  torch::Tensor ffn_norm;               // [hidden]
-  torch::Tensor gate, up, down;         // [neurons, hidden] twice, [hidden, neurons]
+  torch::Tensor q_norm, k_norm;  // [head_dim]
+  torch::Tensor ffn_norm;        // [hidden]
+  torch::Tensor gate, up, down;  // [neurons, hidden] twice, [hidden, neurons]
 };
 
 struct ModelWeights {
-  ModelConfig config;     // of the full model, whatever the blocks were sliced to
-  torch::Tensor embedding;  // [vocab, hidden]
-  torch::Tensor final_norm; // [hidden]
-  torch::Tensor head;       // [vocab, hidden]; the embedding itself where tied
+  ModelConfig config;        // of the full model, whatever the blocks were sliced to
+  torch::Tensor embedding;   // [vocab, hidden]
+  torch::Tensor final_norm;  // [hidden]
+  torch::Tensor head;        // [vocab, hidden]; the embedding itself where tied
   std::vector<BlockWeights> blocks;
 };
 
@@ -36,11 +37,13 @@ LevelWidths full_widths(const ModelConfig& config);
 
 // One block in `dtype` on `device`. Where neither changes, the tensors are views of the mapped file.
 // Throws Error(kBadData) on NaN or infinite values.
-BlockWeights load_block(const Checkpoint& checkpoint, std::int64_t layer, torch::Device device, torch::ScalarType dtype);
+BlockWeights load_block(const Checkpoint& checkpoint, std::int64_t layer, torch::Device device,
+                        torch::ScalarType dtype);
 ModelWeights load_weights(const Checkpoint& checkpoint, torch::Device device, torch::ScalarType dtype);
 
 // The sub-model's block: views of the first units, no copies. Throws Error(kInternal) on widths the block cannot have.
-BlockWeights slice_block(const BlockWeights& block, const ModelConfig& config, std::int64_t kv_groups, std::int64_t neurons);
+BlockWeights slice_block(const BlockWeights& block, const ModelConfig& config, std::int64_t kv_groups,
+                         std::int64_t neurons);
 ModelWeights slice_weights(const ModelWeights& weights, const LevelWidths& widths);
 
 }  // namespace elastify

@@ -12,7 +12,8 @@ torch::Tensor tile_inputs(const torch::Tensor& matrix) {
 }
 
 torch::Tensor in_columns(const torch::Tensor& matrix) {
-  const std::int64_t side = elrt::format::kColumnOutputs, outputs = matrix.size(0), panels = (outputs + side - 1) / side;
+  const std::int64_t side = elrt::format::kColumnOutputs, outputs = matrix.size(0),
+                     panels = (outputs + side - 1) / side;
   const torch::Tensor padded = torch::constant_pad_nd(matrix, {0, 0, 0, panels * side - outputs});
   return padded.view({panels, side, matrix.size(1)}).transpose(1, 2).contiguous();
 }

@@ -37,24 +37,38 @@ class Bytes {
 template <typename T>
 constexpr gguf::ValueType type_of() {
   using V = gguf::ValueType;
-  if constexpr (std::is_same_v<T, std::uint8_t>) return V::kUint8;
-  else if constexpr (std::is_same_v<T, std::int8_t>) return V::kInt8;
-  else if constexpr (std::is_same_v<T, std::uint16_t>) return V::kUint16;
-  else if constexpr (std::is_same_v<T, std::int16_t>) return V::kInt16;
-  else if constexpr (std::is_same_v<T, std::uint32_t>) return V::kUint32;
-  else if constexpr (std::is_same_v<T, std::int32_t>) return V::kInt32;
-  else if constexpr (std::is_same_v<T, float>) return V::kFloat32;
-  else if constexpr (std::is_same_v<T, bool>) return V::kBool;
-  else if constexpr (std::is_same_v<T, std::string>) return V::kString;
-  else if constexpr (std::is_same_v<T, std::uint64_t>) return V::kUint64;
-  else if constexpr (std::is_same_v<T, std::int64_t>) return V::kInt64;
-  else return V::kFloat64;
+  if constexpr (std::is_same_v<T, std::uint8_t>)
+    return V::kUint8;
+  else if constexpr (std::is_same_v<T, std::int8_t>)
+    return V::kInt8;
+  else if constexpr (std::is_same_v<T, std::uint16_t>)
+    return V::kUint16;
+  else if constexpr (std::is_same_v<T, std::int16_t>)
+    return V::kInt16;
+  else if constexpr (std::is_same_v<T, std::uint32_t>)
+    return V::kUint32;
+  else if constexpr (std::is_same_v<T, std::int32_t>)
+    return V::kInt32;
+  else if constexpr (std::is_same_v<T, float>)
+    return V::kFloat32;
+  else if constexpr (std::is_same_v<T, bool>)
+    return V::kBool;
+  else if constexpr (std::is_same_v<T, std::string>)
+    return V::kString;
+  else if constexpr (std::is_same_v<T, std::uint64_t>)
+    return V::kUint64;
+  else if constexpr (std::is_same_v<T, std::int64_t>)
+    return V::kInt64;
+  else
+    return V::kFloat64;
 }
 
 template <typename T>
 void write_scalar(Bytes& out, const T& value) {
-  if constexpr (std::is_same_v<T, std::string>) out.text(value);
-  else out.number(value);
+  if constexpr (std::is_same_v<T, std::string>)
+    out.text(value);
+  else
+    out.number(value);
 }
 
 struct ValueWriter {
@@ -73,7 +87,9 @@ struct ValueWriter {
   }
 };
 
-std::uint64_t aligned(std::uint64_t offset) { return (offset + elrt::format::kAlignment - 1) / elrt::format::kAlignment * elrt::format::kAlignment; }
+std::uint64_t aligned(std::uint64_t offset) {
+  return (offset + elrt::format::kAlignment - 1) / elrt::format::kAlignment * elrt::format::kAlignment;
+}
 
 Bytes make_header(const gguf::Metadata& metadata, const std::vector<GgufTensor>& tensors) {
   Bytes header;
@@ -89,7 +105,8 @@ Bytes make_header(const gguf::Metadata& metadata, const std::vector<GgufTensor>&
   for (const auto& tensor : tensors) {
     header.text(tensor.name);
     header.number(static_cast<std::uint32_t>(tensor.shape.size()));
-    for (auto extent = tensor.shape.rbegin(); extent != tensor.shape.rend(); ++extent) header.number(static_cast<std::uint64_t>(*extent));
+    for (auto extent = tensor.shape.rbegin(); extent != tensor.shape.rend(); ++extent)
+      header.number(static_cast<std::uint64_t>(*extent));
     header.number(static_cast<std::uint32_t>(tensor.type));
     header.number(offset);
     offset = aligned(offset + static_cast<std::uint64_t>(stored_bytes(tensor)));
@@ -98,7 +115,9 @@ Bytes make_header(const gguf::Metadata& metadata, const std::vector<GgufTensor>&
   return header;
 }
 
-bool quantised(const GgufTensor& tensor) { return tensor.type == elrt::TensorType::kQ8_0 || tensor.type == elrt::TensorType::kQ4_0; }
+bool quantised(const GgufTensor& tensor) {
+  return tensor.type == elrt::TensorType::kQ8_0 || tensor.type == elrt::TensorType::kQ4_0;
+}
 
 bool as_announced(const GgufTensor& tensor, const torch::Tensor& made) {
   const bool bytes_fit = static_cast<std::int64_t>(made.nbytes()) == stored_bytes(tensor);
@@ -113,16 +132,20 @@ std::int64_t stored_bytes(const GgufTensor& tensor) {
   std::int64_t weights = 1;
   for (const std::int64_t extent : tensor.shape) weights *= extent;
   switch (tensor.type) {
-    case elrt::TensorType::kF32: return weights * 4;
-    case elrt::TensorType::kF16: return weights * 2;
-    case elrt::TensorType::kQ8_0: return weights / 32 * 34;
-    case elrt::TensorType::kQ4_0: return weights / 32 * 18;
+    case elrt::TensorType::kF32:
+      return weights * 4;
+    case elrt::TensorType::kF16:
+      return weights * 2;
+    case elrt::TensorType::kQ8_0:
+      return weights / 32 * 34;
+    case elrt::TensorType::kQ4_0:
+      return weights / 32 * 18;
   }
   fail(ErrorCode::kInternal, "unknown tensor type");
 }
 
 std::vector<float> write_gguf(const fs::path& path, gguf::Metadata metadata, const std::vector<GgufTensor>& tensors,
-                const std::function<void(std::int64_t)>& progress) {
+                              const std::function<void(std::int64_t)>& progress) {
   metadata[elrt::format::key::kAlignmentBytes] = static_cast<std::uint32_t>(elrt::format::kAlignment);
   std::vector<std::uint64_t> checksums(tensors.size(), 0);
   metadata[elrt::format::key::kChecksumValues] = checksums;  // holds the place: filled in once the tensors are known
@@ -137,7 +160,8 @@ std::vector<float> write_gguf(const fs::path& path, gguf::Metadata metadata, con
     MadeTensor result = tensors[i].make();
     const torch::Tensor made = result.values.contiguous();
     result.values.reset();
-    require(as_announced(tensors[i], made), "artifact writer: tensor {} differs from what was announced", tensors[i].name);
+    require(as_announced(tensors[i], made), "artifact writer: tensor {} differs from what was announced",
+            tensors[i].name);
     errors[i] = result.quantisation_error;
     checksums[i] = checksum64(made.data_ptr(), made.nbytes());
     file.write_at(offset, made.data_ptr(), made.nbytes());

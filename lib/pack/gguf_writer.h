@@ -16,8 +16,8 @@
 namespace elastify {
 
 struct MadeTensor {
-  torch::Tensor values;             // on the CPU: of the announced shape and type, or, where that is quantised, its bytes (uint8)
-  float quantisation_error = NAN;   // relative RMS; NaN: not quantised
+  torch::Tensor values;  // on the CPU: of the announced shape and type, or, where that is quantised, its bytes (uint8)
+  float quantisation_error = NAN;  // relative RMS; NaN: not quantised
 };
 
 // One tensor of the file; its contents are made when its turn comes, so that a model larger than memory passes through.
@@ -32,9 +32,11 @@ struct GgufTensor {
 std::int64_t stored_bytes(const GgufTensor& tensor);
 
 // Writes `path` atomically: key-values, tensor infos, tensors at multiples of 64 bytes. Adds general.alignment and
-// elastic.checksum.values (XXH3-64 of each tensor's bytes); where a tensor is quantised also elastic.quantisation_error. `progress`
-// receives the number of bytes of tensors written. Returns each tensor's quantisation error.
-std::vector<float> write_gguf(const fs::path& path, elrt::gguf::Metadata metadata, const std::vector<GgufTensor>& tensors,
-                const std::function<void(std::int64_t)>& progress = {});
+// elastic.checksum.values (XXH3-64 of each tensor's bytes); where a tensor is quantised also
+// elastic.quantisation_error. `progress` receives the number of bytes of tensors written. Returns each tensor's
+// quantisation error.
+std::vector<float> write_gguf(const fs::path& path, elrt::gguf::Metadata metadata,
+                              const std::vector<GgufTensor>& tensors,
+                              const std::function<void(std::int64_t)>& progress = {});
 
 }  // namespace elastify

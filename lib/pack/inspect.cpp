@@ -1,7 +1,7 @@
 #include "pack/inspect.h"
 
-#include <elrt/artifact.hpp>
 #include <elrt/format.h>
+#include <elrt/artifact.hpp>
 #include <elrt/tlm.hpp>
 #include <elrt/tokenizer.hpp>
 
@@ -47,7 +47,9 @@ json quantised_json(const elrt::Artifact& artifact) {
   for (std::size_t i = 0; i < artifact.tensors().size(); ++i) {
     const auto& tensor = artifact.tensors()[i];
     if (tensor.type == elrt::TensorType::kF32 || tensor.type == elrt::TensorType::kF16) continue;
-    found.push_back({{"tensor", tensor.name}, {"type", elrt::type_name(tensor.type)}, {"bytes", tensor.bytes},
+    found.push_back({{"tensor", tensor.name},
+                     {"type", elrt::type_name(tensor.type)},
+                     {"bytes", tensor.bytes},
                      {"relative_rms_error", i < errors.size() ? number(errors[i]) : json(nullptr)}});
   }
   return found;
@@ -58,18 +60,28 @@ json tlm_json(const elrt::Artifact& artifact) {
   const elrt::TlmShape* tlm = artifact.tlm();
   if (tlm == nullptr) return nullptr;
   std::uint64_t bytes = 0;
-  for (const auto& tensor : artifact.tensors()) bytes += tensor.name.rfind(elrt::format::tensor::kTlm, 0) == 0 ? tensor.bytes : 0;
-  return {{"bytes", bytes}, {"vocab", tlm->vocab}, {"hidden", tlm->hidden}, {"inner", tlm->inner}, {"positions", tlm->positions},
-          {"bottom_layers", tlm->bottom_layers}, {"score_layers", tlm->score_layers}, {"decision_layers", tlm->decision_layers},
-          {"model_levels", tlm->model_levels}, {"prompt_levels", tlm->prompt_levels}};
+  for (const auto& tensor : artifact.tensors())
+    bytes += tensor.name.rfind(elrt::format::tensor::kTlm, 0) == 0 ? tensor.bytes : 0;
+  return {{"bytes", bytes},
+          {"vocab", tlm->vocab},
+          {"hidden", tlm->hidden},
+          {"inner", tlm->inner},
+          {"positions", tlm->positions},
+          {"bottom_layers", tlm->bottom_layers},
+          {"score_layers", tlm->score_layers},
+          {"decision_layers", tlm->decision_layers},
+          {"model_levels", tlm->model_levels},
+          {"prompt_levels", tlm->prompt_levels}};
 }
 
 std::string format_tlm(const json& tlm) {
   if (tlm.is_null()) return "";
-  return fmt::format("tiny language model of {}: {} shared layers, {} for scores, {} for decisions, hidden {}, inner {}, vocabulary {}, {} positions\n",
-                     format_bytes(tlm.at("bytes").get<double>()), tlm.at("bottom_layers").get<int>(), tlm.at("score_layers").get<int>(),
-                     tlm.at("decision_layers").get<int>(), tlm.at("hidden").get<int>(), tlm.at("inner").get<int>(), tlm.at("vocab").get<int>(),
-                     tlm.at("positions").get<int>());
+  return fmt::format(
+      "tiny language model of {}: {} shared layers, {} for scores, {} for decisions, hidden {}, inner {}, vocabulary "
+      "{}, {} positions\n",
+      format_bytes(tlm.at("bytes").get<double>()), tlm.at("bottom_layers").get<int>(),
+      tlm.at("score_layers").get<int>(), tlm.at("decision_layers").get<int>(), tlm.at("hidden").get<int>(),
+      tlm.at("inner").get<int>(), tlm.at("vocab").get<int>(), tlm.at("positions").get<int>());
 }
 
 std::string format_quantised(const json& tensors) {
@@ -78,7 +90,8 @@ std::string format_quantised(const json& tensors) {
   std::string where = "?";
   for (const auto& tensor : tensors) {
     const json& error = tensor.at("relative_rms_error");
-    if (error.is_number() && error.get<double>() > worst) worst = error.get<double>(), where = tensor.at("tensor").get<std::string>();
+    if (error.is_number() && error.get<double>() > worst)
+      worst = error.get<double>(), where = tensor.at("tensor").get<std::string>();
   }
   return fmt::format("{} tensors are quantised; the largest relative RMS error is {} ({})\n", tensors.size(),
                      worst < 0 ? "unknown" : fmt::format("{:.4f}", worst), where);
@@ -100,7 +113,8 @@ json inspect_artifact(const fs::path& path, bool verify) {
   json sources = json::object();
   constexpr std::string_view kSource = "elastic.source.";
   for (const auto& [key, value] : metadata) {
-    if (key.rfind(kSource, 0) == 0 && std::holds_alternative<std::string>(value)) sources[key.substr(kSource.size())] = std::get<std::string>(value);
+    if (key.rfind(kSource, 0) == 0 && std::holds_alternative<std::string>(value))
+      sources[key.substr(kSource.size())] = std::get<std::string>(value);
   }
   json levels = json::array();
   for (const auto& level : artifact->levels()) levels.push_back(level_json(level));
@@ -108,8 +122,15 @@ json inspect_artifact(const fs::path& path, bool verify) {
           {"bytes", artifact->file_bytes()},
           {"name", value_or<std::string>(metadata, "general.name", "")},
           {"format_version", value_or<std::uint32_t>(metadata, elrt::format::key::kFormatVersionNumber, 0)},
-          {"shape", {{"layers", shape.blocks}, {"hidden", shape.hidden}, {"neurons", shape.ffn}, {"heads", shape.heads},
-                     {"kv_groups", shape.kv_heads}, {"head_dim", shape.head_dim}, {"vocab", shape.vocab}, {"context", shape.context}}},
+          {"shape",
+           {{"layers", shape.blocks},
+            {"hidden", shape.hidden},
+            {"neurons", shape.ffn},
+            {"heads", shape.heads},
+            {"kv_groups", shape.kv_heads},
+            {"head_dim", shape.head_dim},
+            {"vocab", shape.vocab},
+            {"context", shape.context}}},
           {"tensors", artifact->tensors().size()},
           {"quantised", quantised_json(artifact.value())},
           {"tlm", tlm_json(artifact.value())},
@@ -126,18 +147,23 @@ std::string format_inspection(const json& summary) {
                                  summary.at("name").get<std::string>(), format_bytes(summary.at("bytes").get<double>()),
                                  summary.at("format_version").get<int>(), summary.at("tensors").get<int>(),
                                  summary.at("verified").get<bool>() ? ", all checksums right" : "");
-  text += fmt::format("{} layers, hidden {}, {} neurons, {} heads in {} KV groups, vocabulary {}, context {}, anchors {}\n",
-                      shape.at("layers").get<int>(), shape.at("hidden").get<int>(), shape.at("neurons").get<int>(),
-                      shape.at("heads").get<int>(), shape.at("kv_groups").get<int>(), shape.at("vocab").get<int>(),
-                      shape.at("context").get<int>(), summary.at("anchors").dump());
+  text +=
+      fmt::format("{} layers, hidden {}, {} neurons, {} heads in {} KV groups, vocabulary {}, context {}, anchors {}\n",
+                  shape.at("layers").get<int>(), shape.at("hidden").get<int>(), shape.at("neurons").get<int>(),
+                  shape.at("heads").get<int>(), shape.at("kv_groups").get<int>(), shape.at("vocab").get<int>(),
+                  shape.at("context").get<int>(), summary.at("anchors").dump());
   text += format_quantised(summary.at("quantised"));
   text += format_tlm(summary.at("tlm"));
   text += "\nlevel  block ratio  total ratio  adapter     read per token  KV groups / neurons by layer\n";
   for (const auto& level : summary.at("levels")) {
-    const auto ratio = [&](const char* key) { return level.at(key).is_number() ? fmt::format("{:.3f}", level.at(key).get<double>()) : "-"; };
-    text += fmt::format("{:>5}  {:>11}  {:>11}  {:>10}  {:>14}  {} / {}\n", level.at("level").get<int>(), ratio("block_ratio"),
-                        ratio("total_ratio"), format_bytes(level.at("adapter_bytes").get<double>()),
-                        format_bytes(level.at("bytes_per_token").get<double>()), level.at("kv_groups").dump(), level.at("neurons").dump());
+    const auto ratio = [&](const char* key) {
+      return level.at(key).is_number() ? fmt::format("{:.3f}", level.at(key).get<double>()) : "-";
+    };
+    text +=
+        fmt::format("{:>5}  {:>11}  {:>11}  {:>10}  {:>14}  {} / {}\n", level.at("level").get<int>(),
+                    ratio("block_ratio"), ratio("total_ratio"), format_bytes(level.at("adapter_bytes").get<double>()),
+                    format_bytes(level.at("bytes_per_token").get<double>()), level.at("kv_groups").dump(),
+                    level.at("neurons").dump());
   }
   return text;
 }

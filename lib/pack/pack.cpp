@@ -146,7 +146,8 @@ class TensorList {
       return made;
     });
   }
-  void add_made(const std::string& target, TensorType type, std::vector<std::int64_t> shape, std::function<MadeTensor()> make) {
+  void add_made(const std::string& target, TensorType type, std::vector<std::int64_t> shape,
+                std::function<MadeTensor()> make) {
     tensors_.push_back({target, type, std::move(shape), std::move(make)});
   }
 
@@ -218,13 +219,18 @@ struct Extents {
 
 Extents target_extents(const ModelConfig& c, Target target, std::int64_t groups, std::int64_t neurons) {
   switch (target) {
-    case Target::kQ: return {c.hidden_size, groups * c.group_width()};
+    case Target::kQ:
+      return {c.hidden_size, groups * c.group_width()};
     case Target::kK:
-    case Target::kV: return {c.hidden_size, groups * c.head_dim};
-    case Target::kO: return {groups * c.group_width(), c.hidden_size};
+    case Target::kV:
+      return {c.hidden_size, groups * c.head_dim};
+    case Target::kO:
+      return {groups * c.group_width(), c.hidden_size};
     case Target::kGate:
-    case Target::kUp: return {c.hidden_size, neurons};
-    case Target::kDown: return {neurons, c.hidden_size};
+    case Target::kUp:
+      return {c.hidden_size, neurons};
+    case Target::kDown:
+      return {neurons, c.hidden_size};
   }
   fail(ErrorCode::kInternal, "unknown adapter target");
 }
@@ -234,16 +240,20 @@ void add_adapter(TensorList& list, const ModelConfig& config, const LevelPlan& l
     for (std::size_t target = 0; target < adapter.blocks[layer].size(); ++target) {
       const LoraPair& pair = adapter.blocks[layer][target];
       if (!pair.defined()) continue;
-      const Extents fits = target_extents(config, static_cast<Target>(target), level.widths.kv_groups[layer], level.widths.neurons[layer]);
+      const Extents fits = target_extents(config, static_cast<Target>(target), level.widths.kv_groups[layer],
+                                          level.widths.neurons[layer]);
       const std::vector<std::int64_t> a_shape = {adapter.rank, fits.inputs}, b_shape = {fits.outputs, adapter.rank};
       if (pair.a.sizes().vec() != a_shape || pair.b.sizes().vec() != b_shape) {
-        fail_data("the adapter of level {} does not fit layer {} {}: expected A [{}] and B [{}], found [{}] and [{}]; run finetune again",
-                  level.level, layer, kTargetNames[target], fmt::join(a_shape, ", "), fmt::join(b_shape, ", "),
-                  fmt::join(pair.a.sizes().vec(), ", "), fmt::join(pair.b.sizes().vec(), ", "));
+        fail_data(
+            "the adapter of level {} does not fit layer {} {}: expected A [{}] and B [{}], found [{}] and [{}]; run "
+            "finetune again",
+            level.level, layer, kTargetNames[target], fmt::join(a_shape, ", "), fmt::join(b_shape, ", "),
+            fmt::join(pair.a.sizes().vec(), ", "), fmt::join(pair.b.sizes().vec(), ", "));
       }
       const std::string base = fmt::format("adapter.{}.blk.{}.{}", level.level, layer, name::kAdapterTargets[target]);
       const auto add = [&](const char* half, const torch::Tensor& matrix) {
-        list.add_made(base + half, TensorType::kF16, matrix.sizes().vec(), [matrix, base] { return MadeTensor{to_float(matrix, TensorType::kF16, base)}; });
+        list.add_made(base + half, TensorType::kF16, matrix.sizes().vec(),
+                      [matrix, base] { return MadeTensor{to_float(matrix, TensorType::kF16, base)}; });
       };
       add(name::kLoraA, pair.a);
       add(name::kLoraB, in_columns(pair.b));
@@ -258,20 +268,23 @@ QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs
   const ModelConfig& config = inputs.reordered.config();
   const auto tokens = static_cast<std::int64_t>(inputs.tokenizer.tokens.size());
   if (tokens > config.vocab_size) {
-    fail_data("the tokenizer has {} tokens, the checkpoint's vocabulary {}: they do not belong together", tokens, config.vocab_size);
+    fail_data("the tokenizer has {} tokens, the checkpoint's vocabulary {}: they do not belong together", tokens,
+              config.vocab_size);
   }
   TensorList list(inputs.reordered, settings);
   list.add_model();
   for (const auto& [level, adapter] : inputs.adapters) add_adapter(list, config, inputs.plan.at(level), adapter);
   if (inputs.tlm != nullptr) {
-    for (auto& tensor : tlm_tensors(*inputs.tlm)) list.add_made(tensor.name, tensor.type, tensor.shape, std::move(tensor.make));
+    for (auto& tensor : tlm_tensors(*inputs.tlm))
+      list.add_made(tensor.name, tensor.type, tensor.shape, std::move(tensor.make));
   }
   std::int64_t total_bytes = 0;
   for (const auto& tensor : list.all()) total_bytes += stored_bytes(tensor);
   Progress progress("pack", total_bytes, "bytes");
   Metadata metadata = make_metadata(inputs);
   metadata[key::kTiledTensors] = permuted_suffixes(list.all());
-  const auto errors = write_gguf(path, std::move(metadata), list.all(), [&](std::int64_t done) { progress.update(done); });
+  const auto errors =
+      write_gguf(path, std::move(metadata), list.all(), [&](std::int64_t done) { progress.update(done); });
   QuantisationErrors found;
   for (std::size_t i = 0; i < errors.size(); ++i) {
     if (!std::isnan(errors[i])) found[list.all()[i].name] = errors[i];

@@ -18,7 +18,8 @@ struct PackConfig {
   std::string embedding_dtype = "same";  // same: as dtype
   std::string head_dtype = "same";
   bool adapters = true;  // false: levels as they were cut, and no need for the finetune stage
-  std::string tlm;       // folder of a trained tiny language model, which rides in the artifact; empty: the run's own, where it has one
+  std::string tlm;  // folder of a trained tiny language model, which rides in the artifact; empty: the run's own, where
+                    // it has one
 
   template <typename V>
   void visit(V& v) {
@@ -39,7 +40,7 @@ struct PackInputs {
   const Checkpoint& reordered;
   const ElasticPlan& plan;
   const elrt::TokenizerSpec& tokenizer;
-  std::map<std::int64_t, Adapter> adapters;   // by level; CPU
+  std::map<std::int64_t, Adapter> adapters;    // by level; CPU
   std::map<std::int64_t, LevelLosses> losses;  // by level
   std::string name;                            // of the model, for people
   std::map<std::string, std::string> sources;  // "checkpoint" -> hash, ... stored as elastic.source.*
@@ -49,8 +50,8 @@ struct PackInputs {
 // By tensor name, RMS of what quantising changed over the RMS of the weights; empty where nothing was quantised.
 using QuantisationErrors = std::map<std::string, double>;
 
-// Streams: one tensor is in memory at a time. Throws Error(kBadData) where weights are NaN, infinite or too large for f16,
-// where an adapter does not fit its level, and where checkpoint and tokenizer have different vocabularies.
+// Streams: one tensor is in memory at a time. Throws Error(kBadData) where weights are NaN, infinite or too large for
+// f16, where an adapter does not fit its level, and where checkpoint and tokenizer have different vocabularies.
 QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings);
 
 }  // namespace elastify

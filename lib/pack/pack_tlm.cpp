@@ -23,7 +23,8 @@ std::vector<std::string> read_vocabulary(const fs::path& path, std::int64_t expe
   const auto read = elrt::WordPiece::from_vocabulary_text(read_file(path));
   if (!read) fail_data("{}: {}", path.string(), read.failure().message);
   if (read->vocab_size() != expected) {
-    fail_data("{} has {} tokens, the tiny language model's vocabulary {}: they do not belong together", path.string(), read->vocab_size(), expected);
+    fail_data("{} has {} tokens, the tiny language model's vocabulary {}: they do not belong together", path.string(),
+              read->vocab_size(), expected);
   }
   std::vector<std::string> tokens;
   for (std::int32_t id = 0; id < read->vocab_size(); ++id) tokens.emplace_back(read->token(id));
@@ -42,7 +43,9 @@ std::vector<float> read_accuracy(const fs::path& path, std::size_t model_levels,
       if (fits) values.push_back(value.is_null() ? std::numeric_limits<float>::quiet_NaN() : value.get<float>());
     }
   }
-  if (!fits) fail_data("{}: expected {} rows of {} shares between 0 and 1, or null; train the tiny language model again", path.string(), model_levels, prompt_levels);
+  if (!fits)
+    fail_data("{}: expected {} rows of {} shares between 0 and 1, or null; train the tiny language model again",
+              path.string(), model_levels, prompt_levels);
   return values;
 }
 
@@ -53,7 +56,9 @@ std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value)
 class TlmTensorList {
  public:
   void vector(const std::string& target, const torch::Tensor& values) { add(target, TensorType::kF32, values); }
-  void rows(const std::string& target, const torch::Tensor& values) { add(target + name::kWeight, TensorType::kF16, values); }
+  void rows(const std::string& target, const torch::Tensor& values) {
+    add(target + name::kWeight, TensorType::kF16, values);
+  }
   void affine(const std::string& target, const TlmAffine& affine) {
     add(target + name::kWeight, TensorType::kF16, in_columns(affine.weight));
     vector(target + name::kBias, affine.bias);
@@ -90,8 +95,10 @@ class TlmTensorList {
  private:
   void add(const std::string& target, TensorType type, const torch::Tensor& values) {
     all.push_back({target, type, values.sizes().vec(), [target, type, values] {
-                     const torch::Tensor made = values.to(type == TensorType::kF16 ? torch::kFloat16 : torch::kFloat32).contiguous();
-                     if (!torch::isfinite(made).all().item<bool>()) fail_data("tensor {} holds values beyond float16's range of 65504", target);
+                     const torch::Tensor made =
+                         values.to(type == TensorType::kF16 ? torch::kFloat16 : torch::kFloat32).contiguous();
+                     if (!torch::isfinite(made).all().item<bool>())
+                       fail_data("tensor {} holds values beyond float16's range of 65504", target);
                      return MadeTensor{made};
                    }});
   }
@@ -111,7 +118,8 @@ PackedTlm read_packed_tlm(const fs::path& folder) {
   tlm.vocabulary = read_vocabulary(folder / "vocab.txt", tlm.model.body.vocab_size);
   const DualHeadConfig& s = tlm.model.settings;
   if (tlm.model.body.max_positions <= elrt::kTlmSpecialTokens) {
-    fail_data("{}: {} positions hold no word behind the {} special tokens", folder.string(), tlm.model.body.max_positions, elrt::kTlmSpecialTokens);
+    fail_data("{}: {} positions hold no word behind the {} special tokens", folder.string(),
+              tlm.model.body.max_positions, elrt::kTlmSpecialTokens);
   }
   const fs::path accuracy = folder / "accuracy.json";
   if (fs::exists(accuracy)) tlm.accuracy = read_accuracy(accuracy, s.model_levels.size(), s.prompt_levels.size());
@@ -153,7 +161,8 @@ std::vector<GgufTensor> tlm_tensors(const PackedTlm& tlm) {
   list.rows(name::kTlmSlo, m.slo_embeddings);
   list.rows(name::kTlmPosition, m.embeddings.position);
   list.rows(name::kTlmType, m.embeddings.type.narrow(0, 0, elrt::kTlmSegments));
-  if (c.trigram_input || c.embedding_size != c.hidden_size) list.affine(name::kTlmEmbedding, m.embeddings.transformation);
+  if (c.trigram_input || c.embedding_size != c.hidden_size)
+    list.affine(name::kTlmEmbedding, m.embeddings.transformation);
   list.norm(name::kTlmEmbedding, m.embeddings.norm);
   list.part(name::kTlmParts[0], m.bottom, c);
   list.part(name::kTlmParts[1], m.score_layers, c);

@@ -75,13 +75,19 @@ void store_block(const WeightBlock& block, elrt::TensorType type, PanelPlace at)
   at.panel[2 * at.output] = static_cast<std::uint8_t>(block.scale & 255);
   at.panel[2 * at.output + 1] = static_cast<std::uint8_t>(block.scale >> 8);
   for (std::int64_t input = 0; input < kSide; ++input) {
-    const auto slot = [&](std::int64_t i) -> std::uint8_t& { return at.panel[format::kPanelScaleBytes + (i / 4 * kSide + at.output) * 4 + i % 4]; };
-    if (type == elrt::TensorType::kQ8_0) slot(input) = static_cast<std::uint8_t>(block.q[input] + 128);
-    else if (input < 16) slot(input) = static_cast<std::uint8_t>((block.q[input] + 8) | (block.q[input + 16] + 8) << 4);
+    const auto slot = [&](std::int64_t i) -> std::uint8_t& {
+      return at.panel[format::kPanelScaleBytes + (i / 4 * kSide + at.output) * 4 + i % 4];
+    };
+    if (type == elrt::TensorType::kQ8_0)
+      slot(input) = static_cast<std::uint8_t>(block.q[input] + 128);
+    else if (input < 16)
+      slot(input) = static_cast<std::uint8_t>((block.q[input] + 8) | (block.q[input + 16] + 8) << 4);
   }
 }
 
-std::size_t panel_bytes(elrt::TensorType type) { return type == elrt::TensorType::kQ8_0 ? format::kQ8PanelBytes : format::kQ4PanelBytes; }
+std::size_t panel_bytes(elrt::TensorType type) {
+  return type == elrt::TensorType::kQ8_0 ? format::kQ8PanelBytes : format::kQ4PanelBytes;
+}
 
 // Calls body(output, block index, weights of the block) for every block of the matrix.
 template <typename Body>
@@ -90,7 +96,8 @@ void for_each_block(const torch::Tensor& matrix, const Body& body) {
   const float* weights = matrix.data_ptr<float>();
   for (std::int64_t output = 0; output < outputs; ++output) {
     for (std::int64_t first = 0; first < inputs; first += kSide) {
-      body(output, first / kSide, std::span(weights + output * inputs + first, static_cast<std::size_t>(std::min(kSide, inputs - first))));
+      body(output, first / kSide,
+           std::span(weights + output * inputs + first, static_cast<std::size_t>(std::min(kSide, inputs - first))));
     }
   }
 }
@@ -115,27 +122,31 @@ std::vector<std::int64_t> panel_shape(std::int64_t outputs, std::int64_t inputs,
   return {across, down, kSide, kSide};
 }
 
-QuantisedMatrix quantise_matrix(const torch::Tensor& matrix, elrt::TensorType type, PanelOrder order, const std::string& name) {
+QuantisedMatrix quantise_matrix(const torch::Tensor& matrix, elrt::TensorType type, PanelOrder order,
+                                const std::string& name) {
   check_matrix(matrix, type);
-  const float largest_allowed = kLargestHalf * (type == elrt::TensorType::kQ8_0 ? 127 : 6);  // the smallest divisor tried
+  const float largest_allowed =
+      kLargestHalf * (type == elrt::TensorType::kQ8_0 ? 127 : 6);  // the smallest divisor tried
   const auto shape = panel_shape(matrix.size(0), matrix.size(1), order);
   const auto bytes_each = static_cast<std::int64_t>(panel_bytes(type));
   QuantisedMatrix result{torch::empty({shape[0] * shape[1] * bytes_each}, torch::kUInt8), 0};
   auto* bytes = result.bytes.data_ptr<std::uint8_t>();
   const WeightBlock nothing;
   for (std::int64_t panel = 0; panel < shape[0] * shape[1]; ++panel) {
-    for (std::int64_t output = 0; output < kSide; ++output) store_block(nothing, type, {bytes + panel * bytes_each, output});
+    for (std::int64_t output = 0; output < kSide; ++output)
+      store_block(nothing, type, {bytes + panel * bytes_each, output});
   }
   double error = 0, total = 0;
   for_each_block(matrix, [&](std::int64_t output, std::int64_t index, std::span<const float> weights) {
     if (std::abs(of_largest_magnitude(weights)) > largest_allowed) {
-      fail_data("tensor {} holds values beyond {}, which a float16 scale of {} cannot reach: pack with dtype f32", name, largest_allowed,
-                elrt::type_name(type));
+      fail_data("tensor {} holds values beyond {}, which a float16 scale of {} cannot reach: pack with dtype f32", name,
+                largest_allowed, elrt::type_name(type));
     }
     const WeightBlock block = quantise_block(weights, type);
     error += squared_error(weights, block);
     for (const float weight : weights) total += static_cast<double>(weight) * weight;
-    const std::int64_t panel = order == PanelOrder::kRows ? output / kSide * shape[1] + index : index * shape[1] + output / kSide;
+    const std::int64_t panel =
+        order == PanelOrder::kRows ? output / kSide * shape[1] + index : index * shape[1] + output / kSide;
     store_block(block, type, {bytes + panel * bytes_each, output % kSide});
   });
   result.relative_rms_error = total == 0 ? 0 : std::sqrt(error / total);

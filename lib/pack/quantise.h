@@ -1,9 +1,9 @@
-// Matrices in eight or four bits: blocks of 32 weights along the inputs share a float16 scale, weight = scale * q. The order of
-// bytes is the artifact's (elrt/format.h, LAYOUT).
+// Matrices in eight or four bits: blocks of 32 weights along the inputs share a float16 scale, weight = scale * q. The
+// order of bytes is the artifact's (elrt/format.h, LAYOUT).
 //
 // Q8_0: scale = max|w| / 127, q the nearest integer: |w - scale q| <= scale / 2.
-// Q4_0: q in -8..7. Of several scales, the one with the least squared error: never worse than the plain rule, which gives the
-// weight of largest magnitude q = -8.
+// Q4_0: q in -8..7. Of several scales, the one with the least squared error: never worse than the plain rule, which
+// gives the weight of largest magnitude q = -8.
 #pragma once
 
 #include <elrt/artifact.hpp>
@@ -37,8 +37,10 @@ struct QuantisedMatrix {
   double relative_rms_error;  // RMS of the change over the RMS of the weights; 0 where all are zero
 };
 
-// `matrix` is [outputs, inputs], float32, CPU, finite. Throws Error(kBadData), naming `name`, where a scale exceeds float16.
-QuantisedMatrix quantise_matrix(const torch::Tensor& matrix, elrt::TensorType type, PanelOrder order, const std::string& name);
+// `matrix` is [outputs, inputs], float32, CPU, finite. Throws Error(kBadData), naming `name`, where a scale exceeds
+// float16.
+QuantisedMatrix quantise_matrix(const torch::Tensor& matrix, elrt::TensorType type, PanelOrder order,
+                                const std::string& name);
 
 // What a reader of the quantised matrix sees: [outputs, inputs], float32.
 torch::Tensor dequantised(const torch::Tensor& matrix, elrt::TensorType type);

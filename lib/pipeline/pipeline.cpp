@@ -18,10 +18,11 @@ namespace elastify {
 namespace {
 
 using StageFunction = json (*)(const StageContext&);
-const std::vector<std::pair<std::string, StageFunction>> kStages = {{"sample", run_sample},     {"profile", run_profile}, {"anchors", run_anchors},
-                                                                    {"reorder", run_reorder}, {"finetune", run_finetune},
-                                                                    {"pack-base", run_pack_base}, {"train-score", run_train_score}, {"label", run_label},
-                                                                    {"train-tlm", run_train_tlm}, {"compare", run_compare}, {"pack", run_pack}};
+const std::vector<std::pair<std::string, StageFunction>> kStages = {
+    {"sample", run_sample},           {"profile", run_profile},   {"anchors", run_anchors},
+    {"reorder", run_reorder},         {"finetune", run_finetune}, {"pack-base", run_pack_base},
+    {"train-score", run_train_score}, {"label", run_label},       {"train-tlm", run_train_tlm},
+    {"compare", run_compare},         {"pack", run_pack}};
 const std::set<std::string> kTlmStages = {"pack-base", "train-score", "label", "train-tlm", "compare"};
 
 }  // namespace
@@ -52,13 +53,15 @@ std::string Pipeline::key_of(const std::string& stage) {
   };
   const auto add_checkpoint = [&] {
     for (const auto& file : checkpoint.files()) key["checkpoint"].push_back(run_.content_hash(file));
-    for (const auto& file : tokenizer_files(tokenizer_path(config_, checkpoint))) key["tokenizer"].push_back(run_.content_hash(file));
+    for (const auto& file : tokenizer_files(tokenizer_path(config_, checkpoint)))
+      key["tokenizer"].push_back(run_.content_hash(file));
   };
   json resolved = config_to_json(config_);
   if (stage == "sample") {
     add_checkpoint();
     add_compute();
-    for (const char* name : {"sample_documents", "sample_tokens", "sample_temperature"}) key["data"][name] = resolved["data"][name];
+    for (const char* name : {"sample_documents", "sample_tokens", "sample_temperature"})
+      key["data"][name] = resolved["data"][name];
   } else if (stage == "profile" || stage == "anchors") {
     add_checkpoint();
     add_compute();
@@ -75,7 +78,8 @@ std::string Pipeline::key_of(const std::string& stage) {
     key["reorder"] = run_.output_hash("reorder");
     key["text"] = text_hash(run_, config_);
     key["settings"] = resolved[stage];
-    key["settings"]["products"] = product_type_name(parse_product_type(config_.finetune.products, parse_device(config_.device), checkpoint.config().hidden_size));
+    key["settings"]["products"] = product_type_name(
+        parse_product_type(config_.finetune.products, parse_device(config_.device), checkpoint.config().hidden_size));
   } else if (stage == "train-score" || stage == "label" || stage == "train-tlm" || stage == "compare") {
     add_compute();
     add_tlm_inputs(stage, resolved, key);
@@ -113,7 +117,8 @@ void Pipeline::add_tlm_inputs(const std::string& stage, const json& resolved, js
     add_files(config_.tlm.pairs);
     if (!config_.tlm.model.vocabulary.empty()) add_files({config_.tlm.model.vocabulary});
     if (!config_.tlm.model.body.empty()) add_files({config_.tlm.model.body});
-    for (const char* items : {"train_items", "validation_items", "test_items", "chunk_tasks", "validation", "test"}) key["label"].erase(items);
+    for (const char* items : {"train_items", "validation_items", "test_items", "chunk_tasks", "validation", "test"})
+      key["label"].erase(items);
     return;
   }
   add_files(config_.label.validation);
@@ -127,11 +132,17 @@ void Pipeline::add_tlm_inputs(const std::string& stage, const json& resolved, js
 }
 
 std::vector<std::string> Pipeline::outputs_of(const std::string& stage) const {
-  static const std::map<std::string, std::vector<std::string>> outputs = {
-      {"sample", {kSampledFile}}, {"profile", {"profile.h5"}},   {"anchors", {"anchors.json"}}, {"reorder", {"reordered", "plan.json"}},
-      {"finetune", {"adapters", "finetune.json"}},
-      {"pack-base", {kBaseArtifact}}, {"train-score", {"score"}}, {"label", {"labels.h5"}}, {"train-tlm", {"tlm", kLatencyFile}},
-      {"compare", {"comparison.json"}}, {"pack", {"model.gguf"}}};
+  static const std::map<std::string, std::vector<std::string>> outputs = {{"sample", {kSampledFile}},
+                                                                          {"profile", {"profile.h5"}},
+                                                                          {"anchors", {"anchors.json"}},
+                                                                          {"reorder", {"reordered", "plan.json"}},
+                                                                          {"finetune", {"adapters", "finetune.json"}},
+                                                                          {"pack-base", {kBaseArtifact}},
+                                                                          {"train-score", {"score"}},
+                                                                          {"label", {"labels.h5"}},
+                                                                          {"train-tlm", {"tlm", kLatencyFile}},
+                                                                          {"compare", {"comparison.json"}},
+                                                                          {"pack", {"model.gguf"}}};
   return outputs.at(stage);
 }
 

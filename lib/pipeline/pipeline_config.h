@@ -43,7 +43,8 @@ struct PipelineConfig {
   std::string checkpoint;  // a Hugging Face directory or a llama2.c file
   std::string tokenizer;   // its file or folder; empty: beside the checkpoint
   std::int64_t seed = 1;
-  std::int64_t threads = 0;  // of LibTorch; 0: all cores, one for tiny models. Results are bit-identical for equal seed, threads and device
+  std::int64_t threads = 0;  // of LibTorch; 0: all cores, one for tiny models. Results are bit-identical for equal
+                             // seed, threads and device
   std::string device = "cpu";
   DataConfig data;
   ProfileConfig profile;

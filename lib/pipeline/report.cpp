@@ -14,7 +14,8 @@ json make_report(const fs::path& run_dir) {
   if (fs::exists(run_dir / "bench.json")) {
     const json bench = read_json(run_dir / "bench.json");
     for (const auto& level : bench.value("levels", json::array())) {
-      if (level.is_object() && level.contains("level")) speeds[level.at("level").dump()] = level.value("decode_tokens_per_s", json());
+      if (level.is_object() && level.contains("level"))
+        speeds[level.at("level").dump()] = level.value("decode_tokens_per_s", json());
     }
   }
   json levels = json::array();
@@ -35,8 +36,9 @@ std::string format_report(const json& report) {
   const auto cell = [](const json& value, const char* format) {
     return value.is_number() ? fmt::format(fmt::runtime(format), value.get<double>()) : std::string("-");
   };
-  std::string text = fmt::format("{}: {}, all levels included; losses in nats per token on held-out text\n\n",
-                                 report.at("artifact").get<std::string>(), format_bytes(report.at("bytes").get<double>()));
+  std::string text =
+      fmt::format("{}: {}, all levels included; losses in nats per token on held-out text\n\n",
+                  report.at("artifact").get<std::string>(), format_bytes(report.at("bytes").get<double>()));
   text += "level  real ratio  of all weights  read per token  loss before  loss after  decode tokens/s\n";
   for (const auto& level : report.at("levels")) {
     text += fmt::format("{:>5}  {:>10}  {:>14}  {:>14}  {:>11}  {:>10}  {:>15}\n", level.at("level").get<int>(),

@@ -26,7 +26,8 @@ RunDirectory::RunDirectory(const fs::path& path) : path_(path) {
   if (lock_ < 0) fail_usage("cannot open {}: {}", lock.string(), std::strerror(errno));
   if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock_);
-    fail_usage("run directory {} is in use by another process: wait for it or choose another --run-dir", path_.string());
+    fail_usage("run directory {} is in use by another process: wait for it or choose another --run-dir",
+               path_.string());
   }
   const fs::path hashes = path_ / ".stages" / "hashes.json";
   if (!fs::exists(hashes)) return;
@@ -79,21 +80,25 @@ bool RunDirectory::up_to_date(const std::string& stage, const std::string& key) 
   return true;
 }
 
-void RunDirectory::record(const std::string& stage, const std::string& key, const std::vector<std::string>& outputs, double seconds) {
+void RunDirectory::record(const std::string& stage, const std::string& key, const std::vector<std::string>& outputs,
+                          double seconds) {
   json hashes = json::object();
   for (const auto& output : outputs) {
     if (fs::exists(path_ / output)) hashes[output] = content_hash(path_ / output);
   }
-  write_json(record_path(stage), {{"key", key}, {"version", tool_version()}, {"outputs", hashes}, {"seconds", seconds}});
+  write_json(record_path(stage),
+             {{"key", key}, {"version", tool_version()}, {"outputs", hashes}, {"seconds", seconds}});
 }
 
 std::string RunDirectory::output_hash(const std::string& stage) {
   if (!fs::exists(record_path(stage))) {
-    fail_usage("stage {} has not run in {}: run elastify {} with the same configuration first, or elastify build for all", stage,
-               path_.string(), stage);
+    fail_usage(
+        "stage {} has not run in {}: run elastify {} with the same configuration first, or elastify build for all",
+        stage, path_.string(), stage);
   }
   const json record = read_json(record_path(stage));
-  if (!record.is_object() || !record.contains("outputs")) fail_data("{} is damaged: remove it and run the stage again", record_path(stage).string());
+  if (!record.is_object() || !record.contains("outputs"))
+    fail_data("{} is damaged: remove it and run the stage again", record_path(stage).string());
   std::string all;
   for (const auto& output : record["outputs"].items()) {
     const fs::path path = path_ / output.key();

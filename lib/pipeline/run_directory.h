@@ -28,9 +28,10 @@ class RunDirectory {
 
   // True if `stage` last finished under `key` and its outputs (relative paths) are still what it wrote.
   bool up_to_date(const std::string& stage, const std::string& key);
-  void record(const std::string& stage, const std::string& key, const std::vector<std::string>& outputs, double seconds);
-  // The hash of what `stage` wrote, for the keys of stages that read it. Throws Error(kUsage) if it has not run, telling
-  // which command to run first.
+  void record(const std::string& stage, const std::string& key, const std::vector<std::string>& outputs,
+              double seconds);
+  // The hash of what `stage` wrote, for the keys of stages that read it. Throws Error(kUsage) if it has not run,
+  // telling which command to run first.
   std::string output_hash(const std::string& stage);
 
   // A folder for progress under `key`; folders of other keys of that stage are removed.

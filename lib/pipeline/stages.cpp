@@ -36,8 +36,9 @@ void state_memory(const std::string& stage, double bytes, torch::Device device) 
   const double available = static_cast<double>(info.freeram + info.bufferram) * info.mem_unit;
   spdlog::info("{}: needs about {} of memory", stage, format_bytes(bytes));
   if (device.is_cpu() && bytes > static_cast<double>(info.totalram) * info.mem_unit) {
-    spdlog::warn("{}: this machine has {} of memory ({} free): lower batch_rows or seq, or expect the system to end the run",
-                 stage, format_bytes(static_cast<double>(info.totalram) * info.mem_unit), format_bytes(available));
+    spdlog::warn(
+        "{}: this machine has {} of memory ({} free): lower batch_rows or seq, or expect the system to end the run",
+        stage, format_bytes(static_cast<double>(info.totalram) * info.mem_unit), format_bytes(available));
   }
 }
 
@@ -45,7 +46,8 @@ Decoder load_decoder(const StageContext& context, const Checkpoint& checkpoint) 
   return Decoder(load_weights(checkpoint, context.device, torch::kFloat32));
 }
 
-TokenRows make_rows(const DataConfig& data, const std::vector<TokenDocument>& documents, std::int64_t seq, std::int64_t max_tokens, std::uint64_t seed) {
+TokenRows make_rows(const DataConfig& data, const std::vector<TokenDocument>& documents, std::int64_t seq,
+                    std::int64_t max_tokens, std::uint64_t seed) {
   return data.pack ? pack_rows(documents, seq, max_tokens, seed) : separate_rows(documents, seq, max_tokens, seed);
 }
 
@@ -88,7 +90,8 @@ json run_sample(const StageContext& context) {
   const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
   const elrt::Tokenizer tokenizer = load_tokenizer(context.config, checkpoint);
   if (tokenizer.bos_id() < 0) {
-    fail_usage("{}: the tokenizer has no BOS token to sample from: give text with data.recovery", context.config.checkpoint);
+    fail_usage("{}: the tokenizer has no BOS token to sample from: give text with data.recovery",
+               context.config.checkpoint);
   }
   SamplingRequest request;
   request.documents = data.sample_documents;
@@ -101,7 +104,8 @@ json run_sample(const StageContext& context) {
   request.batch = sampling_batch(checkpoint.config(), request.max_tokens);
   const Decoder decoder = load_decoder(context, checkpoint);
   const auto documents = sample_all(decoder, request, context.work);
-  if (documents.size() < 2) fail_data("{}: the model ends its text at once: give text with data.recovery", context.config.checkpoint);
+  if (documents.size() < 2)
+    fail_data("{}: the model ends its text at once: give text with data.recovery", context.config.checkpoint);
   save_documents(context.run.file(kSampledFile), documents);
   std::size_t tokens = 0;
   for (const auto& document : documents) tokens += document.ids.size();
@@ -111,7 +115,8 @@ json run_sample(const StageContext& context) {
 json run_profile(const StageContext& context) {
   const ProfileConfig& settings = context.config.profile;
   const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
-  state_memory("profile", profile_memory_bytes(checkpoint.config(), settings.batch_rows, settings.seq, torch::kFloat32), context.device);
+  state_memory("profile", profile_memory_bytes(checkpoint.config(), settings.batch_rows, settings.seq, torch::kFloat32),
+               context.device);
   const Decoder decoder = load_decoder(context, checkpoint);
   const TokenRows rows = calibration_rows(context, checkpoint, settings.tokens);
   const ResumePoint resume{context.work / "profile.safetensors", context.key, 30, {}};
@@ -168,7 +173,8 @@ double prove_equal(const Checkpoint& before, const Checkpoint& after, std::uint6
   const torch::Tensor tokens = torch::randint(before.config().vocab_size, {1, seq}, torch::kInt64);
   const double difference = compare_logits(before, after, tokens);
   if (!(difference <= kBound)) {
-    fail(ErrorCode::kInternal, "reordering changed the model: logits differ by {:.3g} relative, expected at most {:.0e}", difference, kBound);
+    fail(ErrorCode::kInternal,
+         "reordering changed the model: logits differ by {:.3g} relative, expected at most {:.0e}", difference, kBound);
   }
   return difference;
 }
@@ -179,7 +185,8 @@ json run_reorder(const StageContext& context) {
   const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
   const Profile profile = load_profile(context.run.file("profile.h5"), checkpoint.config());
   const AnchorsResult anchors = load_anchors(context.run.file("anchors.json"), checkpoint.config().num_layers);
-  const ElasticPlan plan = make_plan(checkpoint.config(), anchors.anchors, sort_scores(profile.scores), context.config.reorder);
+  const ElasticPlan plan =
+      make_plan(checkpoint.config(), anchors.anchors, sort_scores(profile.scores), context.config.reorder);
 
   AtomicDirectory directory(context.run.file("reordered"));
   write_reordered(checkpoint, order_by_importance(profile.scores.groups, profile.scores.neurons), directory.path());
@@ -191,7 +198,9 @@ json run_reorder(const StageContext& context) {
   save_plan(context.run.file("plan.json"), plan);
   json levels = json::array();
   for (const auto& level : plan.levels) {
-    levels.push_back({{"level", level.level}, {"block_ratio", level.block_ratio}, {"total_ratio", level.total_ratio},
+    levels.push_back({{"level", level.level},
+                      {"block_ratio", level.block_ratio},
+                      {"total_ratio", level.total_ratio},
                       {"anchors_give_way", level.anchors_give_way}});
   }
   return {{"plan", plan.kind}, {"anchors", plan.anchors}, {"logit_difference", difference}, {"levels", levels}};
@@ -207,8 +216,8 @@ json run_finetune(const StageContext& context) {
   const TokenRows train = make_rows(context.config.data, text.train, seq, 0, context.seed() + 2);
   const TokenRows held_out = make_rows(context.config.data, text.held_out, seq, settings.held_out_tokens, 0);
   const ModelWeights weights = load_weights(reordered, context.device, finetune_dtype(settings.dtype, context.device));
-  const FinetuneSummary summary =
-      finetune({weights, plan.levels, train, held_out, context.run.file("adapters"), context.seed(), context.key, {}}, settings);
+  const FinetuneSummary summary = finetune(
+      {weights, plan.levels, train, held_out, context.run.file("adapters"), context.seed(), context.key, {}}, settings);
   save_finetune_summary(context.run.file("finetune.json"), summary);
   return to_json(summary);
 }
@@ -224,8 +233,11 @@ void add_recovery(const fs::path& adapters, const json& summary, const ModelConf
   for (const auto& entry : summary.at("levels")) {
     const auto level = entry.at("level").get<std::int64_t>();
     const bool kept = entry.at("kept").get<bool>();
-    inputs.losses[level] = {number_or_nan(entry.at("loss_before")), number_or_nan(entry.at(kept ? "loss_after" : "loss_before"))};
-    if (kept) inputs.adapters.emplace(level, load_adapter(level_directory(adapters, level), config, torch::kCPU, torch::kFloat32));
+    inputs.losses[level] = {number_or_nan(entry.at("loss_before")),
+                            number_or_nan(entry.at(kept ? "loss_after" : "loss_before"))};
+    if (kept)
+      inputs.adapters.emplace(level,
+                              load_adapter(level_directory(adapters, level), config, torch::kCPU, torch::kFloat32));
   }
 }
 
@@ -241,7 +253,9 @@ json pack_into(const StageContext& context, const fs::path& artifact, const fs::
   PackInputs inputs{reordered, plan, tokenizer, {}, {}, fs::path(context.config.checkpoint).filename().string(), {}};
   if (context.config.pack.adapters) {
     if (const auto& base = context.config.finetune.base_dtype; base != "f32" && base != context.config.pack.dtype) {
-      spdlog::warn("pack: adapters were trained for {} matrices (finetune.base_dtype), the artifact holds {} (pack.dtype)", base, context.config.pack.dtype);
+      spdlog::warn(
+          "pack: adapters were trained for {} matrices (finetune.base_dtype), the artifact holds {} (pack.dtype)", base,
+          context.config.pack.dtype);
     }
     const fs::path summary_path = context.run.file("finetune.json");
     try {
@@ -259,8 +273,8 @@ json pack_into(const StageContext& context, const fs::path& artifact, const fs::
     inputs.tlm = &*tlm;
   }
   const QuantisationErrors errors = write_artifact(artifact, inputs, context.config.pack);
-  return {{"artifact", artifact.string()}, {"bytes", fs::file_size(artifact)}, {"adapters", inputs.adapters.size()},
-          {"tlm", inputs.tlm != nullptr}, {"dtype", context.config.pack.dtype}, {"quantisation_errors", errors}};
+  return {{"artifact", artifact.string()}, {"bytes", fs::file_size(artifact)},   {"adapters", inputs.adapters.size()},
+          {"tlm", inputs.tlm != nullptr},  {"dtype", context.config.pack.dtype}, {"quantisation_errors", errors}};
 }
 
 }  // namespace

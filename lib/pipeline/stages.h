@@ -17,12 +17,12 @@ struct StageContext {
 };
 
 // Each returns its summary and leaves its files complete in the run directory.
-json run_sample(const StageContext& context);    // sampled.safetensors, where no recovery text is given
-json run_profile(const StageContext& context);   // profile.h5
-json run_anchors(const StageContext& context);   // anchors.json, anchors.svg
-json run_reorder(const StageContext& context);   // reordered/, plan.json
-json run_finetune(const StageContext& context);  // adapters/, finetune.json, loss.svg
-json run_pack(const StageContext& context);      // model.gguf
-json run_pack_base(const StageContext& context); // base.gguf: the same without a TLM, where one is to be trained
+json run_sample(const StageContext& context);     // sampled.safetensors, where no recovery text is given
+json run_profile(const StageContext& context);    // profile.h5
+json run_anchors(const StageContext& context);    // anchors.json, anchors.svg
+json run_reorder(const StageContext& context);    // reordered/, plan.json
+json run_finetune(const StageContext& context);   // adapters/, finetune.json, loss.svg
+json run_pack(const StageContext& context);       // model.gguf
+json run_pack_base(const StageContext& context);  // base.gguf: the same without a TLM, where one is to be trained
 
 }  // namespace elastify

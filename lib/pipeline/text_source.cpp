@@ -21,7 +21,9 @@ std::vector<TokenDocument> load_files(const std::vector<std::string>& paths, con
 }
 
 void drop_shared(std::vector<TokenDocument>& documents, const std::vector<TokenDocument>& reserved, const char* use) {
-  const auto hash = [](const TokenDocument& d) { return checksum64(d.ids.data(), d.ids.size() * sizeof(std::int64_t)); };
+  const auto hash = [](const TokenDocument& d) {
+    return checksum64(d.ids.data(), d.ids.size() * sizeof(std::int64_t));
+  };
   std::set<std::uint64_t> hashes;
   for (const auto& document : reserved) hashes.insert(hash(document));
   const auto dropped = std::erase_if(documents, [&](const TokenDocument& d) { return hashes.count(hash(d)) != 0; });
@@ -37,8 +39,8 @@ fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoi
 
 std::vector<fs::path> tokenizer_files(const fs::path& path) {
   if (!fs::is_directory(path)) return {path};
-  static const std::set<std::string> names = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
-                                              "generation_config.json"};
+  static const std::set<std::string> names = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+                                              "special_tokens_map.json", "generation_config.json"};
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(path)) {
     const std::string name = entry.path().filename().string();

@@ -16,8 +16,8 @@ json run_compare(const StageContext& context);      // comparison.json, compress
 // What compare found, as tables: decisions at the traces' SLOs, compression by prompt level.
 std::string format_compare_stage(const json& result);
 
-// The unfinished label stage of a run directory, for a helping process: works until nothing is left. Throws Error(kUsage) where no label
-// stage is under way.
+// The unfinished label stage of a run directory, for a helping process: works until nothing is left. Throws
+// Error(kUsage) where no label stage is under way.
 json help_label(const fs::path& run_dir, std::int64_t threads);
 
 }  // namespace elastify

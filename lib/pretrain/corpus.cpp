@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <random>
 
-#include <elrt/tokenizer.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <elrt/tokenizer.hpp>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -54,7 +54,8 @@ std::vector<std::string> read_texts(const PretrainDataConfig& config) {
 }
 
 // The tokens [begin, end) of `answer` that hold what lies between the first and the last of `values` in its text.
-AnswerSpan tokens_of_values(const elrt::Tokenizer& tokenizer, const std::vector<std::int64_t>& answer, const std::vector<std::string>& values) {
+AnswerSpan tokens_of_values(const elrt::Tokenizer& tokenizer, const std::vector<std::int64_t>& answer,
+                            const std::vector<std::string>& values) {
   const std::vector<std::int32_t> ids(answer.begin(), answer.end());
   const auto text_to = [&](std::size_t count) { return tokenizer.decode(std::span(ids).first(count)); };
   const std::string text = text_to(ids.size());
@@ -77,7 +78,8 @@ void bare_questions(TaskContext& context) {
   for (TaskItem& item : context.items) {
     if (item.hops > 1 || !item.query) continue;
     std::string given;
-    for (const auto& [slot, value] : item.query->given) given += (given.empty() ? " " : ", ") + value;  // the space, for the tokens of a sentence
+    for (const auto& [slot, value] : item.query->given)
+      given += (given.empty() ? " " : ", ") + value;  // the space, for the tokens of a sentence
     item.question = given;
     item.options[item.answer] = fmt::format("{}", fmt::join(item.option_values[item.answer], ", "));
   }
@@ -99,7 +101,8 @@ std::vector<std::string> wanted_families(const PretrainDataConfig& config, const
   for (const auto& family : bank.families) all.push_back(family.name);
   if (config.families.empty()) return all;
   for (const auto& name : config.families) {
-    if (std::find(all.begin(), all.end(), name) == all.end()) fail_usage("data.families: the task bank has no family '{}'", name);
+    if (std::find(all.begin(), all.end(), name) == all.end())
+      fail_usage("data.families: the task bank has no family '{}'", name);
   }
   return config.families;
 }
@@ -112,11 +115,13 @@ std::vector<std::string> tokenizer_texts(const PretrainDataConfig& config, const
     const TaskGenerator tasks(*bank);
     const auto families = wanted_families(config, *bank);
     for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(config.tokenizer_contexts); ++i) {
-      TaskContext context = tasks.generate(Split::kTrain, families[i % families.size()], derive_seed(seed, "tokenizer"), i, {});
+      TaskContext context =
+          tasks.generate(Split::kTrain, families[i % families.size()], derive_seed(seed, "tokenizer"), i, {});
       std::mt19937_64 random(derive_seed(seed, "tokenizer names", i));
       rename_values(context, *bank, config.rename_share, random);
       std::string text = context.text;
-      for (const auto& item : context.items) text += further_prompt(item) + option_behind_prompt(item.options[item.answer]);
+      for (const auto& item : context.items)
+        text += further_prompt(item) + option_behind_prompt(item.options[item.answer]);
       texts.push_back(std::move(text));
     }
   }
@@ -124,8 +129,8 @@ std::vector<std::string> tokenizer_texts(const PretrainDataConfig& config, const
   return texts;
 }
 
-Corpus::Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elrt::Tokenizer& tokenizer, std::size_t max_tokens,
-               std::uint64_t seed)
+Corpus::Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elrt::Tokenizer& tokenizer,
+               std::size_t max_tokens, std::uint64_t seed)
     : config_(config), tokenizer_(tokenizer), max_tokens_(max_tokens), seed_(seed) {
   if (bank != nullptr) {
     tasks_ = std::make_unique<TaskGenerator>(*bank);
@@ -135,7 +140,8 @@ Corpus::Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elr
   for (const auto& text : read_texts(config)) {
     const auto ids = encode(tokenizer, text, true);
     for (std::size_t at = 0; at + 2 <= ids.size(); at += piece) {
-      pieces_.emplace_back(ids.begin() + static_cast<std::ptrdiff_t>(at), ids.begin() + static_cast<std::ptrdiff_t>(std::min(at + piece, ids.size())));
+      pieces_.emplace_back(ids.begin() + static_cast<std::ptrdiff_t>(at),
+                           ids.begin() + static_cast<std::ptrdiff_t>(std::min(at + piece, ids.size())));
     }
   }
   if (tasks_ == nullptr && pieces_.empty()) fail_usage("pretrain: nothing to read: set data.task_bank or data.text");
@@ -165,10 +171,12 @@ std::vector<WeightedDocument> Corpus::held_out() const {
   difficulty.max_questions = 1;
   for (const auto& family : families_) {
     for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(config_.held_out_contexts); ++i) {
-      documents.push_back(task_document(tasks_->generate(Split::kValidation, family, derive_seed(seed_, "held out"), i, difficulty)));
+      documents.push_back(
+          task_document(tasks_->generate(Split::kValidation, family, derive_seed(seed_, "held out"), i, difficulty)));
     }
   }
-  for (std::uint64_t i = 0; config_.recall_share > 0 && i < static_cast<std::uint64_t>(config_.held_out_contexts); ++i) {
+  for (std::uint64_t i = 0; config_.recall_share > 0 && i < static_cast<std::uint64_t>(config_.held_out_contexts);
+       ++i) {
     documents.push_back(recall_document_at(~i, 1));  // indexes that training does not reach
   }
   return documents;
@@ -187,7 +195,8 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
     document.ids.insert(document.ids.end(), prompt.begin(), prompt.end());
     document.weights.resize(document.ids.size(), static_cast<float>(config_.context_weight));
     const std::size_t at = document.ids.size();
-    const AnswerSpan value = tokens_of_values(tokenizer_, answer, item.option_values.empty() ? std::vector<std::string>{} : item.option_values[item.answer]);
+    const AnswerSpan value = tokens_of_values(
+        tokenizer_, answer, item.option_values.empty() ? std::vector<std::string>{} : item.option_values[item.answer]);
     document.answers.push_back({at, at + answer.size()});
     document.values.push_back({at + value.begin, at + value.end});
     document.hops.push_back(item.hops);
@@ -202,7 +211,8 @@ WeightedDocument Corpus::task_document(const TaskContext& context) const {
 }
 
 WeightedDocument Corpus::recall_document_at(std::uint64_t index, double level) const {
-  return recall_document(tokenizer_, draw_recall_form(derive_seed(seed_, "recall form", index), level), derive_seed(seed_, "recall", index), max_tokens_);
+  return recall_document(tokenizer_, draw_recall_form(derive_seed(seed_, "recall form", index), level),
+                         derive_seed(seed_, "recall", index), max_tokens_);
 }
 
 WeightedDocument Corpus::text_document(std::uint64_t index) const {

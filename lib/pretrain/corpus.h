@@ -25,8 +25,8 @@ struct WeightedDocument {
   std::vector<std::int64_t> ids;
   std::vector<float> weights;  // of predicting ids[i]; weights[0] is 0
   std::vector<AnswerSpan> answers;
-  std::vector<AnswerSpan> values;  // of tasks: of each answer, the tokens from its first value to its last; the words around
-                                   // them are one wording of several and cannot be known
+  std::vector<AnswerSpan> values;  // of tasks: of each answer, the tokens from its first value to its last; the words
+                                   // around them are one wording of several and cannot be known
   std::vector<int> hops;           // of each answer of tasks
   std::string family;              // empty for text
 };
@@ -38,14 +38,15 @@ std::vector<std::string> tokenizer_texts(const PretrainDataConfig& config, const
 class Corpus {
  public:
   // `bank` may be null where config names none; `tokenizer` and `bank` must outlive the corpus. Reads the text files.
-  Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elrt::Tokenizer& tokenizer, std::size_t max_tokens,
-         std::uint64_t seed);
+  Corpus(const PretrainDataConfig& config, const TaskBank* bank, const elrt::Tokenizer& tokenizer,
+         std::size_t max_tokens, std::uint64_t seed);
 
-  // Document `index` of the endless sequence, a pure function of its arguments. `level`: the curriculum's, 0 (few facts, no
-  // filler, one wording of everything) to 1 (all that evaluation asks). Never longer than max_tokens.
+  // Document `index` of the endless sequence, a pure function of its arguments. `level`: the curriculum's, 0 (few
+  // facts, no filler, one wording of everything) to 1 (all that evaluation asks). Never longer than max_tokens.
   WeightedDocument training(std::uint64_t index, double level) const;
 
-  // Of the validation split, full difficulty, never trained on: held_out_contexts of every family, and as many of recall.
+  // Of the validation split, full difficulty, never trained on: held_out_contexts of every family, and as many of
+  // recall.
   std::vector<WeightedDocument> held_out() const;
 
  private:

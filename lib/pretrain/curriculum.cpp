@@ -16,8 +16,10 @@ std::size_t percent(double share) { return static_cast<std::size_t>(std::lround(
 
 double next_level(const PretrainDataConfig& data, double level, double done, std::int64_t answers, std::int64_t right) {
   if (data.curriculum_right == 0) return 1;
-  const double by_clock = data.curriculum_share > 0 ? 2 * done / data.curriculum_share - 1 : 1;  // from half of the share on
-  const bool learned = answers > 0 && static_cast<double>(right) >= data.curriculum_right * static_cast<double>(answers);
+  const double by_clock =
+      data.curriculum_share > 0 ? 2 * done / data.curriculum_share - 1 : 1;  // from half of the share on
+  const bool learned =
+      answers > 0 && static_cast<double>(right) >= data.curriculum_right * static_cast<double>(answers);
   return std::clamp(learned ? level + data.curriculum_step : level, std::clamp(by_clock, 0.0, 1.0), 1.0);
 }
 

@@ -16,7 +16,8 @@ namespace {
 std::vector<torch::Tensor*> slots(ModelWeights& weights) {
   std::vector<torch::Tensor*> all = {&weights.embedding};
   for (auto& block : weights.blocks) {
-    for (torch::Tensor* tensor : {&block.attn_norm, &block.q, &block.k, &block.v, &block.o, &block.ffn_norm, &block.gate, &block.up, &block.down}) {
+    for (torch::Tensor* tensor : {&block.attn_norm, &block.q, &block.k, &block.v, &block.o, &block.ffn_norm,
+                                  &block.gate, &block.up, &block.down}) {
       all.push_back(tensor);
     }
   }
@@ -27,9 +28,9 @@ std::vector<torch::Tensor*> slots(ModelWeights& weights) {
 std::vector<std::string> slot_names(const ModelConfig& config) {
   std::vector<std::string> names = {kEmbeddingName};
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-    for (const char* part : {"input_layernorm.weight", "self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight",
-                             "self_attn.o_proj.weight", "post_attention_layernorm.weight", "mlp.gate_proj.weight",
-                             "mlp.up_proj.weight", "mlp.down_proj.weight"}) {
+    for (const char* part : {"input_layernorm.weight", "self_attn.q_proj.weight", "self_attn.k_proj.weight",
+                             "self_attn.v_proj.weight", "self_attn.o_proj.weight", "post_attention_layernorm.weight",
+                             "mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight"}) {
       names.push_back(block_tensor_name(layer, part));
     }
   }
@@ -68,7 +69,8 @@ void initialise(torch::Tensor& tensor, const std::string& name, std::uint64_t se
 std::vector<torch::Tensor> FlatModel::matrices() const {
   std::vector<torch::Tensor> all;
   for (const auto& block : weights.blocks) {
-    for (const auto* tensor : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) all.push_back(*tensor);
+    for (const auto* tensor : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down})
+      all.push_back(*tensor);
   }
   return all;
 }
@@ -104,7 +106,8 @@ void view_buffers(FlatModel& model) {
 }  // namespace
 
 FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::Device device) {
-  require(config.tied_embeddings && !config.qkv_bias && !config.qk_norm, "only the plain Llama architecture with tied embeddings is trained");
+  require(config.tied_embeddings && !config.qkv_bias && !config.qk_norm,
+          "only the plain Llama architecture with tied embeddings is trained");
   torch::NoGradGuard no_grad;
   FlatModel model;
   model.weights.config = config;
@@ -139,17 +142,21 @@ FlatModel share_values(const FlatModel& model) {
 void copy_weights(const Checkpoint& checkpoint, FlatModel& model) {
   torch::NoGradGuard no_grad;
   const ModelConfig &found = checkpoint.config(), &wanted = model.weights.config;
-  if (!found.tied_embeddings || found.qkv_bias || found.qk_norm) fail_usage("init: expected a plain Llama checkpoint with tied embeddings, as pretrain writes it");
+  if (!found.tied_embeddings || found.qkv_bias || found.qk_norm)
+    fail_usage("init: expected a plain Llama checkpoint with tied embeddings, as pretrain writes it");
   if (found.rope_theta != wanted.rope_theta || found.head_dim != wanted.head_dim) {
-    fail_usage("init: expected rope_theta {} and head_dim {}, as the settings say, found {} and {}", wanted.rope_theta, wanted.head_dim, found.rope_theta, found.head_dim);
+    fail_usage("init: expected rope_theta {} and head_dim {}, as the settings say, found {} and {}", wanted.rope_theta,
+               wanted.head_dim, found.rope_theta, found.head_dim);
   }
   ModelWeights source = load_weights(checkpoint, torch::kCPU, torch::kFloat32);
   const auto names = slot_names(model.weights.config);
   const auto from = slots(source), to = slots(model.weights);
-  if (from.size() != to.size()) fail_usage("init: expected {} layers, found {}", model.weights.blocks.size(), source.blocks.size());
+  if (from.size() != to.size())
+    fail_usage("init: expected {} layers, found {}", model.weights.blocks.size(), source.blocks.size());
   for (std::size_t i = 0; i < names.size(); ++i) {
     if (from[i]->sizes() != to[i]->sizes()) {
-      fail_usage("init: {}: expected shape [{}], as the settings say, found [{}]", names[i], fmt::join(to[i]->sizes().vec(), ", "), fmt::join(from[i]->sizes().vec(), ", "));
+      fail_usage("init: {}: expected shape [{}], as the settings say, found [{}]", names[i],
+                 fmt::join(to[i]->sizes().vec(), ", "), fmt::join(from[i]->sizes().vec(), ", "));
     }
     to[i]->detach().copy_(*from[i]);
   }
@@ -158,7 +165,9 @@ void copy_weights(const Checkpoint& checkpoint, FlatModel& model) {
 void write_model(const FlatModel& model, const nlohmann::json& hf_config, const fs::path& directory) {
   torch::NoGradGuard no_grad;
   const std::string& dtype_name = model.weights.config.dtype;
-  const auto dtype = dtype_name == "bfloat16" ? torch::kBFloat16 : dtype_name == "float16" ? torch::kFloat16 : torch::kFloat32;
+  const auto dtype = dtype_name == "bfloat16"  ? torch::kBFloat16
+                     : dtype_name == "float16" ? torch::kFloat16
+                                               : torch::kFloat32;
   const auto names = slot_names(model.weights.config);
   ModelWeights weights = model.weights;
   const auto tensors = slots(weights);

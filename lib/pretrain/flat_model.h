@@ -1,5 +1,5 @@
-// A trainable model whose weights lie in three buffers, so that clipping, AdamW and checkpoints touch three tensors instead
-// of hundreds: the blocks' matrices, the embedding, and the norms, which weight decay leaves alone.
+// A trainable model whose weights lie in three buffers, so that clipping, AdamW and checkpoints touch three tensors
+// instead of hundreds: the blocks' matrices, the embedding, and the norms, which weight decay leaves alone.
 #pragma once
 
 #include <array>
@@ -20,11 +20,13 @@ struct FlatModel {
   std::int64_t weight_count() const;
 };
 
-// Norms are 1, the embedding N(0, 0.02^2), matrices N(0, 1 / (3 inputs)), and those that write to the residual stream zero, so
-// that every block begins as the identity (Zhang et al. 2019). Equal seeds, equal weights. Tied embeddings only.
+// Norms are 1, the embedding N(0, 0.02^2), matrices N(0, 1 / (3 inputs)), and those that write to the residual stream
+// zero, so that every block begins as the identity (Zhang et al. 2019). Equal seeds, equal weights. Tied embeddings
+// only.
 FlatModel make_flat_model(const ModelConfig& config, std::uint64_t seed, torch::Device device);
 
-// Copies the weights of `checkpoint` into the model. Throws Error(kUsage) where shapes, rotation or architecture differ.
+// Copies the weights of `checkpoint` into the model. Throws Error(kUsage) where shapes, rotation or architecture
+// differ.
 void copy_weights(const Checkpoint& checkpoint, FlatModel& model);
 
 // The same weights, gradients of its own: for passes that run side by side.

@@ -14,7 +14,9 @@ class AdamW final : public FlatOptimizer {
   AdamW(const torch::Tensor& values, const torch::Tensor& gradients, double beta1, double beta2, double weight_decay)
       : optimizer_(values, gradients, beta1, beta2, weight_decay) {}
   void step(double learning_rate) override { optimizer_.step(learning_rate); }
-  std::map<std::string, torch::Tensor> state() override { return {{"mean", optimizer_.mean()}, {"square", optimizer_.square()}}; }
+  std::map<std::string, torch::Tensor> state() override {
+    return {{"mean", optimizer_.mean()}, {"square", optimizer_.square()}};
+  }
   std::int64_t steps() const override { return optimizer_.steps(); }
   void set_steps(std::int64_t steps) override { optimizer_.set_steps(steps); }
 
@@ -24,8 +26,14 @@ class AdamW final : public FlatOptimizer {
 
 class Muon final : public FlatOptimizer {
  public:
-  Muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum, double weight_decay, ProductType products, std::int64_t workers)
-      : values_(std::move(values)), gradients_(std::move(gradients)), momentum_(momentum), weight_decay_(weight_decay), products_(products), workers_(static_cast<std::size_t>(workers)) {
+  Muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum, double weight_decay,
+       ProductType products, std::int64_t workers)
+      : values_(std::move(values)),
+        gradients_(std::move(gradients)),
+        momentum_(momentum),
+        weight_decay_(weight_decay),
+        products_(products),
+        workers_(static_cast<std::size_t>(workers)) {
     for (const auto& value : values_) means_.push_back(torch::zeros_like(value));
   }
 
@@ -34,7 +42,8 @@ class Muon final : public FlatOptimizer {
     run_side_by_side(values_.size(), workers_, [&](std::size_t i) {
       const torch::NoGradGuard no_grad;  // a setting of each thread
       means_[i].lerp_(gradients_[i], 1 - momentum_);
-      const torch::Tensor direction = orthogonalise(gradients_[i].lerp(means_[i], momentum_), products_);  // Nesterov's look ahead
+      const torch::Tensor direction =
+          orthogonalise(gradients_[i].lerp(means_[i], momentum_), products_);  // Nesterov's look ahead
       const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(direction.size(0), direction.size(1))));
       torch::Tensor value = values_[i].detach();
       value.mul_(1 - learning_rate * weight_decay_).add_(direction, -learning_rate * scale);
@@ -59,13 +68,14 @@ class Muon final : public FlatOptimizer {
 
 }  // namespace
 
-std::unique_ptr<FlatOptimizer> make_adamw(const torch::Tensor& values, const torch::Tensor& gradients, double beta1, double beta2,
-                                          double weight_decay) {
+std::unique_ptr<FlatOptimizer> make_adamw(const torch::Tensor& values, const torch::Tensor& gradients, double beta1,
+                                          double beta2, double weight_decay) {
   return std::make_unique<AdamW>(values, gradients, beta1, beta2, weight_decay);
 }
 
-std::unique_ptr<FlatOptimizer> make_muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients, double momentum,
-                                         double weight_decay, ProductType products, std::int64_t workers) {
+std::unique_ptr<FlatOptimizer> make_muon(std::vector<torch::Tensor> values, std::vector<torch::Tensor> gradients,
+                                         double momentum, double weight_decay, ProductType products,
+                                         std::int64_t workers) {
   return std::make_unique<Muon>(std::move(values), std::move(gradients), momentum, weight_decay, products, workers);
 }
 

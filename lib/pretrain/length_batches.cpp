@@ -34,7 +34,8 @@ PaddedBatch pad(const std::vector<WeightedDocument>& documents, std::vector<std:
 std::vector<PaddedBatch> batch_by_length(const std::vector<WeightedDocument>& documents, std::int64_t batch_tokens) {
   std::vector<std::size_t> order(documents.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return documents[a].ids.size() < documents[b].ids.size(); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return documents[a].ids.size() < documents[b].ids.size(); });
   std::vector<PaddedBatch> batches;
   std::vector<std::size_t> chosen;
   for (const std::size_t i : order) {

@@ -14,7 +14,8 @@ struct Counted {
 Counted counted_of(const PaddedBatch& batch, torch::Device device) {
   const torch::Tensor flat = batch.targets.flatten();
   const torch::Tensor positions = (flat != kIgnore).nonzero().flatten();
-  return {positions.to(device), flat.index_select(0, positions).to(device), batch.weights.flatten().index_select(0, positions).to(device)};
+  return {positions.to(device), flat.index_select(0, positions).to(device),
+          batch.weights.flatten().index_select(0, positions).to(device)};
 }
 
 // States behind the last block: [rows, seq, hidden].
@@ -26,7 +27,8 @@ torch::Tensor run_blocks(const Decoder& decoder, const torch::Tensor& inputs, Pr
   return states;
 }
 
-torch::Tensor logits_at(const Decoder& decoder, const torch::Tensor& states, const torch::Tensor& positions, ProductType products) {
+torch::Tensor logits_at(const Decoder& decoder, const torch::Tensor& states, const torch::Tensor& positions,
+                        ProductType products) {
   return decoder.head(decoder.finish(states.flatten(0, 1).index_select(0, positions)), products);
 }
 
@@ -52,7 +54,8 @@ void count_right(const Pass& pass, const Counted& counted, const torch::Tensor& 
   hits.index_put_({counted.positions.cpu()}, (best == counted.targets).cpu());
   const bool* hit = hits.data_ptr<bool>();
   for (std::size_t i = 0; i < pass.values.size(); ++i) {
-    const bool right = std::all_of(hit + pass.values[i].begin, hit + pass.values[i].end, [](bool token) { return token; });
+    const bool right =
+        std::all_of(hit + pass.values[i].begin, hit + pass.values[i].end, [](bool token) { return token; });
     figures.answers += {1, right};
     if (pass.hops[i] > 1) figures.two_hops += {1, right};
   }
@@ -73,7 +76,8 @@ std::vector<PassFigures> Passes::run(const std::vector<Pass>& passes, FlatModel&
   double total_weight = 0;
   for (const auto& pass : passes) total_weight += pass.batch.weights.sum().item<double>();
   std::vector<PassFigures> figures(passes.size());
-  run_side_by_side(passes.size(), static_cast<std::size_t>(workers_), [&](std::size_t i) { figures[i] = one(slots_[i], passes[i], total_weight); });
+  run_side_by_side(passes.size(), static_cast<std::size_t>(workers_),
+                   [&](std::size_t i) { figures[i] = one(slots_[i], passes[i], total_weight); });
   torch::NoGradGuard no_grad;
   for (std::size_t buffer = 0; buffer < model.gradients.size(); ++buffer) {
     model.gradients[buffer].copy_(slots_[0].model.gradients[buffer]);
@@ -87,7 +91,8 @@ PassFigures Passes::one(Slot& slot, const Pass& pass, double total_weight) const
   const torch::Tensor weights = counted.weights / total_weight;
   for (auto& gradient : slot.model.gradients) gradient.zero_();
   const torch::Tensor states = run_blocks(slot.decoder, pass.batch.inputs.to(device_), products_);
-  const Loss loss = next_token_loss(logits_at(slot.decoder, states, counted.positions, products_), counted.targets, weights);
+  const Loss loss =
+      next_token_loss(logits_at(slot.decoder, states, counted.positions, products_), counted.targets, weights);
   PassFigures figures;
   figures.loss = loss.value;
   count_right(pass, counted, loss.logits.detach().argmax(-1), figures);

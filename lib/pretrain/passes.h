@@ -33,8 +33,8 @@ class Passes {
   // The configuration's passes a step over the weights of `model`, its workers at a time. `model` must outlive this.
   Passes(const FlatModel& model, const PretrainConfig& config, ProductType products);
 
-  // Leaves the gradient of the weighted mean loss of all passes in the model's gradients. They are added in their order,
-  // so that no result depends on who ran which.
+  // Leaves the gradient of the weighted mean loss of all passes in the model's gradients. They are added in their
+  // order, so that no result depends on who ran which.
   std::vector<PassFigures> run(const std::vector<Pass>& passes, FlatModel& model);
 
  private:

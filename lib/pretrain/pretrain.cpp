@@ -23,9 +23,14 @@ using nlohmann::json;
 ModelConfig model_config(const PretrainConfig& config, std::int64_t vocab_size) {
   const PretrainModelConfig& m = config.model;
   std::vector<std::string> problems;
-  if (m.num_heads % m.num_kv_heads != 0) problems.push_back(fmt::format("model.num_kv_heads: expected a divisor of num_heads ({}), found {}", m.num_heads, m.num_kv_heads));
-  if (m.head_dim % 2 != 0) problems.push_back(fmt::format("model.head_dim: expected an even number, found {}", m.head_dim));
-  if (m.head_dim == 0 && m.hidden_size % (2 * m.num_heads) != 0) problems.push_back(fmt::format("model.hidden_size: expected a multiple of twice num_heads ({}), found {}", m.num_heads, m.hidden_size));
+  if (m.num_heads % m.num_kv_heads != 0)
+    problems.push_back(
+        fmt::format("model.num_kv_heads: expected a divisor of num_heads ({}), found {}", m.num_heads, m.num_kv_heads));
+  if (m.head_dim % 2 != 0)
+    problems.push_back(fmt::format("model.head_dim: expected an even number, found {}", m.head_dim));
+  if (m.head_dim == 0 && m.hidden_size % (2 * m.num_heads) != 0)
+    problems.push_back(fmt::format("model.hidden_size: expected a multiple of twice num_heads ({}), found {}",
+                                   m.num_heads, m.hidden_size));
   throw_config_problems("pretrain", problems);
   ModelConfig model;
   model.vocab_size = vocab_size;
@@ -49,12 +54,14 @@ std::string training_key(const PretrainConfig& config) {
   const PretrainConfig defaults;
   relevant.about.clear();
   relevant.workers = defaults.workers;
-  relevant.products = product_type_name(parse_product_type(config.products, parse_device(config.device), config.model.hidden_size));
+  relevant.products =
+      product_type_name(parse_product_type(config.products, parse_device(config.device), config.model.hidden_size));
   relevant.log_every = defaults.log_every;
   relevant.eval_every = defaults.eval_every;
   relevant.checkpoint_seconds = defaults.checkpoint_seconds;
   relevant.data.held_out_contexts = defaults.data.held_out_contexts;
-  json key = {{"version", ELASTIFY_VERSION}, {"settings", config_to_json(relevant)}, {"threads", torch::get_num_threads()}};
+  json key = {
+      {"version", ELASTIFY_VERSION}, {"settings", config_to_json(relevant)}, {"threads", torch::get_num_threads()}};
   if (!config.data.task_bank.empty()) key["bank"] = hash_directory(config.data.task_bank);
   if (!config.init.empty()) {
     const Checkpoint init = Checkpoint::open(config.init);
@@ -135,7 +142,8 @@ void draw_losses(const fs::path& directory) {
 
 json pretrain(const PretrainConfig& config, const fs::path& directory) {
   const torch::Device device = parse_device(config.device);
-  set_compute_threads(config.threads == 0 && config.workers > 1 ? 1 : config.threads, model_config(config, config.model.vocab_size));
+  set_compute_threads(config.threads == 0 && config.workers > 1 ? 1 : config.threads,
+                      model_config(config, config.model.vocab_size));
   const std::string key = training_key(config);
   if (auto summary = finished(directory, key)) return *summary;
 
@@ -153,10 +161,14 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   const auto seed = static_cast<std::uint64_t>(config.seed);
   const Corpus corpus(config.data, tasks, tokenizer, static_cast<std::size_t>(shape.max_positions), seed);
   FlatModel model = make_flat_model(shape, seed, device);
-  if (!config.init.empty()) copy_weights(Checkpoint::open(config.init), model);
-  else if (config.model.recall_heads) plant_recall_heads(model, seed);
-  spdlog::info("pretrain: {} weights, {} steps of {} x {} tokens, {} workers of {} threads, {} products", model.weight_count(), config.steps,
-               config.passes, config.batch_tokens, config.workers, torch::get_num_threads(), product_type_name(parse_product_type(config.products, device, shape.hidden_size)));
+  if (!config.init.empty())
+    copy_weights(Checkpoint::open(config.init), model);
+  else if (config.model.recall_heads)
+    plant_recall_heads(model, seed);
+  spdlog::info("pretrain: {} weights, {} steps of {} x {} tokens, {} workers of {} threads, {} products",
+               model.weight_count(), config.steps, config.passes, config.batch_tokens, config.workers,
+               torch::get_num_threads(),
+               product_type_name(parse_product_type(config.products, device, shape.hidden_size)));
   const PretrainSummary figures = run_pretraining({config, corpus, model, work, key, {}});
 
   write_model(model, hf_config(shape, tokenizer), work);
@@ -167,21 +179,24 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   write_json(work / "pretrain.json", summary);
   fs::remove_all(directory);
   fs::rename(work, directory);
-  for (const char* scratch : {"checkpoint.safetensors", "key"}) fs::remove(directory / scratch);  // last: a kill loses no training
+  for (const char* scratch : {"checkpoint.safetensors", "key"})
+    fs::remove(directory / scratch);  // last: a kill loses no training
   return summary;
 }
 
 std::string format_pretrain(const json& s) {
   std::string text;
   if (s.value("up_to_date", false)) text += "up to date\n";
-  text += fmt::format("{} weights, {} steps, {} tokens in {} ({:.0f} tokens/s, {:.0f} % of the measured {:.0f} GFLOP/s)\n",
-                      s.at("weights").get<std::int64_t>(), s.at("steps").get<std::int64_t>(), s.at("tokens").get<std::int64_t>(),
-                      format_duration(s.at("seconds").get<double>()), s.at("tokens_per_s").get<double>(),
-                      100 * s.at("peak_share").get<double>(), s.at("peak_gflops").get<double>());
+  text += fmt::format(
+      "{} weights, {} steps, {} tokens in {} ({:.0f} tokens/s, {:.0f} % of the measured {:.0f} GFLOP/s)\n",
+      s.at("weights").get<std::int64_t>(), s.at("steps").get<std::int64_t>(), s.at("tokens").get<std::int64_t>(),
+      format_duration(s.at("seconds").get<double>()), s.at("tokens_per_s").get<double>(),
+      100 * s.at("peak_share").get<double>(), s.at("peak_gflops").get<double>());
   if (s.at("held_out").empty()) return text;
   text += "\nvalidation split           loss, nats/token  every token right\n";
   for (const auto& [family, f] : s.at("held_out").items()) {
-    text += fmt::format("{:<26} {:>16.3f}  {:>17.1f} %\n", family, f.at("loss").get<double>(), 100 * f.at("right").get<double>());
+    text += fmt::format("{:<26} {:>16.3f}  {:>17.1f} %\n", family, f.at("loss").get<double>(),
+                        100 * f.at("right").get<double>());
   }
   return text;
 }

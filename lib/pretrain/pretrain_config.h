@@ -42,25 +42,31 @@ struct PretrainDataConfig {
   std::vector<std::string> families;  // of the suite; empty: all
   std::int64_t questions = 6;         // at most, over one context
   double rename_share = 0.5;          // of a training context's named values that become invented names
-  double word_noise = 0;              // of a context's words that no fact needs, the share that goes or is replaced: from 0 to this, drawn for every document
-  double context_weight = 0.25;       // loss weight of a context's and a question's tokens; an answer's weigh 1
-  double context_share = 1;           // of those tokens that count, drawn for every document: the head's work is spared on the others
-  double curriculum_right = 0.7;      // share of right answers at which contexts grow by a step, see corpus.h; 0: full length from the start
-  double curriculum_step = 0.05;      // from 0, curriculum_facts, to 1, the full length, in every pool of documents that was answered so well
+  double word_noise = 0;  // of a context's words that no fact needs, the share that goes or is replaced: from 0 to
+                          // this, drawn for every document
+  double context_weight = 0.25;  // loss weight of a context's and a question's tokens; an answer's weigh 1
+  double context_share =
+      1;  // of those tokens that count, drawn for every document: the head's work is spared on the others
+  double curriculum_right =
+      0.7;  // share of right answers at which contexts grow by a step, see corpus.h; 0: full length from the start
+  double curriculum_step =
+      0.05;  // from 0, curriculum_facts, to 1, the full length, in every pool of documents that was answered so well
   double curriculum_share = 0.6;      // share of the steps behind which contexts have their full length in any case
   std::int64_t curriculum_facts = 2;  // of a context, at most, at the start
-  double one_relation = 0;            // share of the contexts at the start whose facts are all of one relation; none at the curriculum's end
-  double read_back = 0.25;            // of the questions that read back, see tasks/generator.h, the share that may be asked
-  double two_hops = 0.25;             // of the contexts, the share drawn for a question of two hops
-  double hops_from = 0.4;             // place in the curriculum from which they are
-  double bare_share = 0;              // of the contexts at the start, the share whose questions are only what they are asked with: "cake"; none at the end
-  double easy_share = 0;              // share of the contexts that are drawn easier than the curriculum stands
-  double recall_share = 0.3;          // of the documents at the start that are pairs of random tokens to recall
-  double recall_kept = 0;             // the same at the curriculum's end, and from there on
-  std::vector<std::string> text;      // files as elastify's data settings read them; "?" in front: left out where missing
-  double text_share = 0.1;            // share of the documents that are pieces of text
+  double one_relation =
+      0;  // share of the contexts at the start whose facts are all of one relation; none at the curriculum's end
+  double read_back = 0.25;  // of the questions that read back, see tasks/generator.h, the share that may be asked
+  double two_hops = 0.25;   // of the contexts, the share drawn for a question of two hops
+  double hops_from = 0.4;   // place in the curriculum from which they are
+  double bare_share = 0;  // of the contexts at the start, the share whose questions are only what they are asked with:
+                          // "cake"; none at the end
+  double easy_share = 0;  // share of the contexts that are drawn easier than the curriculum stands
+  double recall_share = 0.3;      // of the documents at the start that are pairs of random tokens to recall
+  double recall_kept = 0;         // the same at the curriculum's end, and from there on
+  std::vector<std::string> text;  // files as elastify's data settings read them; "?" in front: left out where missing
+  double text_share = 0.1;        // share of the documents that are pieces of text
   std::int64_t text_piece_tokens = 192;
-  std::int64_t text_limit_mib = 64;   // read at most so much of every file
+  std::int64_t text_limit_mib = 64;         // read at most so much of every file
   std::int64_t tokenizer_contexts = 20000;  // task contexts from which a tokenizer is trained, beside the text
   std::int64_t held_out_contexts = 100;     // of the validation split, per family, for the figures on the way
 
@@ -101,15 +107,16 @@ struct PretrainConfig {
   std::int64_t threads = 0;  // of LibTorch, 0: all cores. Results are bit-identical for equal seed, threads and device
   std::string device = "cpu";
   std::string dtype = "bfloat16";  // of the checkpoint that is written; training keeps float32 weights
-  std::string products = "auto";   // of matrices: "float32", "bfloat16", or bfloat16 where the device multiplies it natively
+  std::string products =
+      "auto";  // of matrices: "float32", "bfloat16", or bfloat16 where the device multiplies it natively
 
   std::string init;  // a checkpoint's folder to go on from, with its tokenizer; empty: weights drawn from the seed
 
   std::int64_t steps = 1000;
-  std::int64_t stop_after = 0;         // ends before the schedule does, after so many steps; 0: never
-  std::int64_t batch_tokens = 4096;    // a pass, padding included
-  std::int64_t passes = 1;             // a step, each a batch of its own
-  std::int64_t workers = 1;            // passes at a time, each on `threads` threads: faster on a CPU than threads inside a pass
+  std::int64_t stop_after = 0;       // ends before the schedule does, after so many steps; 0: never
+  std::int64_t batch_tokens = 4096;  // a pass, padding included
+  std::int64_t passes = 1;           // a step, each a batch of its own
+  std::int64_t workers = 1;  // passes at a time, each on `threads` threads: faster on a CPU than threads inside a pass
   std::string optimizer = "muon";  // of the blocks' matrices: "muon" or "adamw"; embedding and norms use AdamW
   double momentum = 0.95;          // of Muon
   double learning_rate = 2e-3;

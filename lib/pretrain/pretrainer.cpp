@@ -51,8 +51,12 @@ std::vector<torch::Tensor> matrix_gradients(const FlatModel& model) {
 }
 
 Optimizers make_optimizers(const PretrainConfig& c, const FlatModel& model, ProductType products) {
-  const auto adamw = [&](FlatBuffer buffer, double decay) { return make_adamw(model.values[buffer], model.gradients[buffer], c.beta1, c.beta2, decay); };
-  return {c.optimizer == "muon" ? make_muon(model.matrices(), matrix_gradients(model), c.momentum, c.weight_decay, products, c.workers) : adamw(kMatrixBuffer, c.weight_decay),
+  const auto adamw = [&](FlatBuffer buffer, double decay) {
+    return make_adamw(model.values[buffer], model.gradients[buffer], c.beta1, c.beta2, decay);
+  };
+  return {c.optimizer == "muon"
+              ? make_muon(model.matrices(), matrix_gradients(model), c.momentum, c.weight_decay, products, c.workers)
+              : adamw(kMatrixBuffer, c.weight_decay),
           adamw(kEmbeddingBuffer, c.weight_decay), adamw(kNormBuffer, 0)};
 }
 
@@ -117,14 +121,16 @@ class Pretrainer {
     batches_ = batch_by_length(documents_, config_.batch_tokens);
     const auto seed = static_cast<std::uint64_t>(config_.seed);
     for (std::size_t i = batches_.size(); i > 1; --i) {
-      std::swap(batches_[i - 1], batches_[derive_seed(seed, "batch order", static_cast<std::uint64_t>(state_.first_document) + i) % i]);
+      std::swap(batches_[i - 1],
+                batches_[derive_seed(seed, "batch order", static_cast<std::uint64_t>(state_.first_document) + i) % i]);
     }
   }
 
   const PaddedBatch& next_batch() {
     if (batches_.empty() || state_.next_batch == static_cast<std::int64_t>(batches_.size())) {
       if (!batches_.empty()) state_.first_document += kPoolDocuments;
-      state_.level = next_level(config_.data, state_.level, static_cast<double>(state_.step - 1) / static_cast<double>(config_.steps),
+      state_.level = next_level(config_.data, state_.level,
+                                static_cast<double>(state_.step - 1) / static_cast<double>(config_.steps),
                                 state_.pool_answers, state_.pool_right);
       state_.pool_answers = state_.pool_right = 0;
       state_.next_batch = 0;
@@ -161,7 +167,8 @@ class Pretrainer {
       for (auto& gradient : job_.model.gradients) gradient.mul_(config_.clip_norm / gradient_norm_);
     }
     for (std::size_t buffer = 0; buffer < optimizers_.size(); ++buffer) {
-      optimizers_[buffer]->step(schedule_.rate(state_.step) * (buffer == kEmbeddingBuffer ? config_.embedding_rate : 1));
+      optimizers_[buffer]->step(schedule_.rate(state_.step) *
+                                (buffer == kEmbeddingBuffer ? config_.embedding_rate : 1));
     }
   }
 
@@ -193,18 +200,28 @@ class Pretrainer {
   void note_bad_step(double loss) {
     spdlog::warn("pretrain: step {} skipped: loss {}, gradient norm {}", state_.step, loss, gradient_norm_);
     if (++state_.bad_steps >= kBadStepsAllowed) {
-      fail_data("pretrain: no finite loss in {} steps in a row: lower learning_rate (now {:.3g})", state_.bad_steps, config_.learning_rate);
+      fail_data("pretrain: no finite loss in {} steps in a row: lower learning_rate (now {:.3g})", state_.bad_steps,
+                config_.learning_rate);
     }
   }
 
   void write_line(MetricsLog& metrics, Progress& progress) {
     summary_.train_loss = line_steps_ > 0 ? line_loss_ / static_cast<double>(line_steps_) : NAN;
     const double speed = static_cast<double>(state_.tokens) / std::max(1e-9, state_.seconds);
-    metrics.append({{"step", state_.step}, {"loss", summary_.train_loss}, {"learning_rate", schedule_.rate(state_.step)},
-                    {"gradient_norm", gradient_norm_}, {"level", state_.level}, {"pool_answers", state_.pool_answers}, {"pool_right", state_.pool_right},
-                    {"two_hops", line_two_hops_.all}, {"two_hops_right", line_two_hops_.right},
-                    {"tokens", state_.tokens}, {"tokens_per_s", speed}});
-    progress.update(state_.step, fmt::format("loss {:.4f}, level {:.2f}, {} of {} right, {:.0f} tokens/s", summary_.train_loss, state_.level, state_.pool_right, state_.pool_answers, speed));
+    metrics.append({{"step", state_.step},
+                    {"loss", summary_.train_loss},
+                    {"learning_rate", schedule_.rate(state_.step)},
+                    {"gradient_norm", gradient_norm_},
+                    {"level", state_.level},
+                    {"pool_answers", state_.pool_answers},
+                    {"pool_right", state_.pool_right},
+                    {"two_hops", line_two_hops_.all},
+                    {"two_hops_right", line_two_hops_.right},
+                    {"tokens", state_.tokens},
+                    {"tokens_per_s", speed}});
+    progress.update(state_.step,
+                    fmt::format("loss {:.4f}, level {:.2f}, {} of {} right, {:.0f} tokens/s", summary_.train_loss,
+                                state_.level, state_.pool_right, state_.pool_answers, speed));
     line_loss_ = 0;
     line_steps_ = 0;
     line_two_hops_ = {};
@@ -266,7 +283,8 @@ class Pretrainer {
 
 PretrainSummary run_pretraining(const PretrainJob& job) { return Pretrainer(job).run(); }
 
-AnswerFigures measure_answers(const Decoder& decoder, const std::vector<WeightedDocument>& documents, std::int64_t batch_tokens) {
+AnswerFigures measure_answers(const Decoder& decoder, const std::vector<WeightedDocument>& documents,
+                              std::int64_t batch_tokens) {
   torch::NoGradGuard no_grad;
   const torch::Device device = decoder.weights().embedding.device();
   AnswerFigures figures;
@@ -298,10 +316,18 @@ AnswerFigures measure_answers(const Decoder& decoder, const std::vector<Weighted
 
 nlohmann::json to_json(const PretrainSummary& s) {
   nlohmann::json held_out = nlohmann::json::object();
-  for (const auto& [family, f] : s.held_out) held_out[family] = {{"loss", f.loss}, {"right", f.right}, {"answers", f.answers}};
-  return {{"steps", s.steps},           {"tokens", s.tokens},         {"weights", s.weights},       {"seconds", s.seconds},
-          {"tokens_per_s", s.tokens_per_s}, {"flops_per_token", s.flops_per_token}, {"peak_gflops", s.peak_gflops}, {"peak_share", s.peak_share},
-          {"train_loss", s.train_loss}, {"held_out", held_out}};
+  for (const auto& [family, f] : s.held_out)
+    held_out[family] = {{"loss", f.loss}, {"right", f.right}, {"answers", f.answers}};
+  return {{"steps", s.steps},
+          {"tokens", s.tokens},
+          {"weights", s.weights},
+          {"seconds", s.seconds},
+          {"tokens_per_s", s.tokens_per_s},
+          {"flops_per_token", s.flops_per_token},
+          {"peak_gflops", s.peak_gflops},
+          {"peak_share", s.peak_share},
+          {"train_loss", s.train_loss},
+          {"held_out", held_out}};
 }
 
 }  // namespace elastify

@@ -21,7 +21,11 @@ using Tokens = std::vector<std::int64_t>;
 class Writer {
  public:
   Writer(const elrt::Tokenizer& tokenizer, const RecallForm& form, std::uint64_t seed)
-      : tokenizer_(tokenizer), form_(form), random_(derive_seed(seed, "recall")), line_end_(encode("\n")), answer_begin_(encode("\nA:")) {
+      : tokenizer_(tokenizer),
+        form_(form),
+        random_(derive_seed(seed, "recall")),
+        line_end_(encode("\n")),
+        answer_begin_(encode("\nA:")) {
     document_.family = kRecallFamily;
   }
 
@@ -48,7 +52,8 @@ class Writer {
     for (auto& [key, value] : pairs) std::tie(key, value) = std::pair(draw(), draw());
     for (const Pair& pair : pairs) append_line(pair, line);
     if (form_.prose) append(line_end_, 0);
-    // A second round repeats what the first one answered: the same again for what stands behind a key, a way around for the other.
+    // A second round repeats what the first one answered: the same again for what stands behind a key, a way around for
+    // the other.
     for (int round = 0; round < (form_.value_first ? 1 : 2); ++round) {
       shuffle(pairs);
       for (const auto& [key, value] : pairs) append_question(key, value);
@@ -138,7 +143,8 @@ class Writer {
 
 }  // namespace
 
-WeightedDocument recall_document(const elrt::Tokenizer& tokenizer, const RecallForm& form, std::uint64_t seed, std::size_t max_tokens) {
+WeightedDocument recall_document(const elrt::Tokenizer& tokenizer, const RecallForm& form, std::uint64_t seed,
+                                 std::size_t max_tokens) {
   return Writer(tokenizer, form, seed).write(max_tokens);
 }
 

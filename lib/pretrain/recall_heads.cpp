@@ -11,8 +11,8 @@
 namespace elastify {
 namespace {
 
-// Sizes of parts of the residual stream relative to the embedding's random part, and scores before the softmax. Chosen so
-// that both kinds of heads put most of their weight on the right token in contexts of a few hundred.
+// Sizes of parts of the residual stream relative to the embedding's random part, and scores before the softmax. Chosen
+// so that both kinds of heads put most of their weight on the right token in contexts of a few hundred.
 constexpr double kConstantShare = 0.5;  // dimension 0 against the length of the rest
 constexpr double kPreviousScore = 16;   // of the token before
 constexpr double kPreviousGain = 1;     // length of what is written about it
@@ -49,7 +49,8 @@ class Planter {
   // [count, hidden]: orthonormal rows that do not read dimension 0.
   torch::Tensor directions(const std::string& purpose, std::int64_t group, std::int64_t count) const {
     auto generator = at::detail::createCPUGenerator(derive_seed(seed_, purpose, static_cast<std::uint64_t>(group)));
-    const torch::Tensor random = torch::empty({c_.hidden_size - 1, std::min(count, c_.hidden_size - 1)}).normal_(0, 1, generator);
+    const torch::Tensor random =
+        torch::empty({c_.hidden_size - 1, std::min(count, c_.hidden_size - 1)}).normal_(0, 1, generator);
     const torch::Tensor basis = std::get<0>(torch::linalg_qr(random));
     torch::Tensor rows = torch::zeros({count, c_.hidden_size});
     rows.narrow(0, 0, basis.size(1)).narrow(1, 1, c_.hidden_size - 1).copy_(basis.t());
@@ -58,7 +59,9 @@ class Planter {
 
   BlockWeights& block(std::size_t layer) { return model_.weights.blocks[layer]; }
   // Rows of a group in K or V, of one of its query heads in Q; its columns in O.
-  torch::Tensor key_rows(const torch::Tensor& weight, std::int64_t group) const { return weight.detach().narrow(0, group * c_.head_dim, c_.head_dim); }
+  torch::Tensor key_rows(const torch::Tensor& weight, std::int64_t group) const {
+    return weight.detach().narrow(0, group * c_.head_dim, c_.head_dim);
+  }
   torch::Tensor query_rows(const torch::Tensor& weight, std::int64_t group, std::int64_t query) const {
     return weight.detach().narrow(0, (group * c_.queries_per_group() + query) * c_.head_dim, c_.head_dim);
   }
@@ -67,11 +70,16 @@ class Planter {
   }
 
   // The norm's factor for a residual stream that is `lengths` embeddings long.
-  double norm_factor(double lengths) const { return std::sqrt(static_cast<double>(c_.hidden_size)) / (length_ * lengths); }
+  double norm_factor(double lengths) const {
+    return std::sqrt(static_cast<double>(c_.hidden_size)) / (length_ * lengths);
+  }
 
-  void plant_previous(std::int64_t group, const torch::Tensor& content, const torch::Tensor& mark, std::int64_t groups) {
-    const double shares[] = {0.4, 0.3, 0.2, 0.1};  // the fastest pairs tell neighbours apart, several of them avoid their periods
-    const double factor = norm_factor(std::sqrt(1 + kConstantShare * kConstantShare)), constant = kConstantShare * length_ * factor;
+  void plant_previous(std::int64_t group, const torch::Tensor& content, const torch::Tensor& mark,
+                      std::int64_t groups) {
+    const double shares[] = {0.4, 0.3, 0.2,
+                             0.1};  // the fastest pairs tell neighbours apart, several of them avoid their periods
+    const double factor = norm_factor(std::sqrt(1 + kConstantShare * kConstantShare)),
+                 constant = kConstantShare * length_ * factor;
     torch::Tensor keys = key_rows(block(0).k, group), values = key_rows(block(0).v, group);
     keys.zero_();
     values.zero_();
@@ -81,23 +89,27 @@ class Planter {
       torch::Tensor queries = query_rows(block(0).q, group, query);
       queries.zero_();
       for (std::int64_t pair = 0; pair < pairs; ++pair) {
-        const double size = std::sqrt(kPreviousScore * shares[pair] * std::sqrt(static_cast<double>(c_.head_dim))) / constant;
+        const double size =
+            std::sqrt(kPreviousScore * shares[pair] * std::sqrt(static_cast<double>(c_.head_dim))) / constant;
         const double angle = angles_[pair].item<double>();
         keys[pair][0] = size;
         queries[pair][0] = size * std::cos(angle);  // turned back by one position
         queries[pair + half][0] = -size * std::sin(angle);
       }
       // A value's entry is deviation_ * factor long; what is written shall be as long as the embedding.
-      const double gain = kPreviousGain * length_ / (deviation_ * factor * std::sqrt(static_cast<double>(matched_ * groups)));
+      const double gain =
+          kPreviousGain * length_ / (deviation_ * factor * std::sqrt(static_cast<double>(matched_ * groups)));
       write(block(0).o, group, query, mark, gain / static_cast<double>(c_.queries_per_group()));
     }
   }
 
   void plant_match(std::int64_t group, const torch::Tensor& content, const torch::Tensor& mark, std::int64_t groups) {
-    const double lengths = std::sqrt(1 + kConstantShare * kConstantShare + kPreviousGain * kPreviousGain), factor = norm_factor(lengths);
+    const double lengths = std::sqrt(1 + kConstantShare * kConstantShare + kPreviousGain * kPreviousGain),
+                 factor = norm_factor(lengths);
     const double content_size = deviation_ * factor;  // of one entry of a token's projection
     const double mark_size = kPreviousGain * length_ * factor / std::sqrt(static_cast<double>(matched_ * groups));
-    const double scale = std::sqrt(kMatchScore * std::sqrt(static_cast<double>(c_.head_dim)) / (static_cast<double>(matched_) * content_size * mark_size));
+    const double scale = std::sqrt(kMatchScore * std::sqrt(static_cast<double>(c_.head_dim)) /
+                                   (static_cast<double>(matched_) * content_size * mark_size));
     torch::Tensor keys = key_rows(block(1).k, group), values = key_rows(block(1).v, group);
     keys.zero_();
     place(keys, mark * scale);

@@ -12,22 +12,37 @@ namespace {
 
 constexpr std::int64_t kCounts = 12;
 
-std::int64_t key_number(const std::string& key) { return static_cast<std::int64_t>(checksum64(key.data(), key.size())); }
+std::int64_t key_number(const std::string& key) {
+  return static_cast<std::int64_t>(checksum64(key.data(), key.size()));
+}
 
-torch::Tensor read(const StoredTensors& tensors, const fs::path& path, const std::string& name, const std::vector<std::int64_t>& shape) {
+torch::Tensor read(const StoredTensors& tensors, const fs::path& path, const std::string& name,
+                   const std::vector<std::int64_t>& shape) {
   const auto found = tensors.find(name);
   if (found == tensors.end() || found->second.shape != shape) {
-    fail_data("{}: expected a tensor {} of shape [{}]; remove the file to start again", path.string(), name, fmt::join(shape, ", "));
+    fail_data("{}: expected a tensor {} of shape [{}]; remove the file to start again", path.string(), name,
+              fmt::join(shape, ", "));
   }
   return found->second.view();
 }
 
 }  // namespace
 
-void save_train_state(const fs::path& path, const TrainState& s, const std::string& key, const FlatModel& model, const Optimizers& optimizers) {
+void save_train_state(const fs::path& path, const TrainState& s, const std::string& key, const FlatModel& model,
+                      const Optimizers& optimizers) {
   std::map<std::string, torch::Tensor> tensors;
-  const std::vector<std::int64_t> counts = {key_number(key), s.step, s.first_document, s.next_batch, s.pool_answers, s.pool_right, s.tokens, s.bad_steps,
-                                            static_cast<std::int64_t>(s.metrics_bytes), optimizers[0]->steps(), optimizers[1]->steps(), optimizers[2]->steps()};
+  const std::vector<std::int64_t> counts = {key_number(key),
+                                            s.step,
+                                            s.first_document,
+                                            s.next_batch,
+                                            s.pool_answers,
+                                            s.pool_right,
+                                            s.tokens,
+                                            s.bad_steps,
+                                            static_cast<std::int64_t>(s.metrics_bytes),
+                                            optimizers[0]->steps(),
+                                            optimizers[1]->steps(),
+                                            optimizers[2]->steps()};
   tensors["counts"] = torch::tensor(counts, torch::kInt64);
   tensors["seconds"] = torch::tensor({s.seconds}, torch::kFloat64);
   tensors["level"] = torch::tensor({s.level}, torch::kFloat64);
@@ -39,7 +54,8 @@ void save_train_state(const fs::path& path, const TrainState& s, const std::stri
   write_safetensors(path, tensors);
 }
 
-std::optional<TrainState> load_train_state(const fs::path& path, const std::string& key, FlatModel& model, Optimizers& optimizers) {
+std::optional<TrainState> load_train_state(const fs::path& path, const std::string& key, FlatModel& model,
+                                           Optimizers& optimizers) {
   if (!fs::exists(path)) return std::nullopt;
   torch::NoGradGuard no_grad;
   const StoredTensors tensors = open_safetensors(path);

@@ -49,7 +49,8 @@ std::size_t units_per_forward(const ModelConfig& config, std::int64_t seq) {
 }
 
 // Copies of [1, seq, units * width], one for each of `indexes`, in which that unit is zero.
-torch::Tensor without_each(const torch::Tensor& activations, const std::vector<std::int64_t>& indexes, std::int64_t units) {
+torch::Tensor without_each(const torch::Tensor& activations, const std::vector<std::int64_t>& indexes,
+                           std::int64_t units) {
   const std::int64_t width = activations.size(-1) / units;
   torch::Tensor copies = activations.repeat({static_cast<std::int64_t>(indexes.size()), 1, 1});
   for (std::size_t i = 0; i < indexes.size(); ++i) {
@@ -63,12 +64,15 @@ torch::Tensor upper_layers(const Decoder& decoder, torch::Tensor x, std::int64_t
   return decoder.head(decoder.finish(x));
 }
 
-// Loss of each token without each unit of the chunk, [units of the chunk, seq] float64. x: the layer's input, [1, seq, hidden].
-torch::Tensor chunk_losses(const Decoder& decoder, const Chunk& chunk, const torch::Tensor& x, const torch::Tensor& targets) {
+// Loss of each token without each unit of the chunk, [units of the chunk, seq] float64. x: the layer's input, [1, seq,
+// hidden].
+torch::Tensor chunk_losses(const Decoder& decoder, const Chunk& chunk, const torch::Tensor& x,
+                           const torch::Tensor& targets) {
   ForwardOptions options;
   options.tap = [&](std::int64_t, UnitKind kind, torch::Tensor activations) {
     // The row fans out only here: what the layer computes before this point is the same for all units.
-    return kind == chunk.kind ? without_each(activations, chunk.indexes, units_of(decoder.config(), kind)) : activations;
+    return kind == chunk.kind ? without_each(activations, chunk.indexes, units_of(decoder.config(), kind))
+                              : activations;
   };
   const torch::Tensor logits = upper_layers(decoder, decoder.block(chunk.layer, x, options), chunk.layer + 1);
   return token_losses(logits, targets.expand({logits.size(0), -1})).to(torch::kFloat64);
@@ -76,14 +80,16 @@ torch::Tensor chunk_losses(const Decoder& decoder, const Chunk& chunk, const tor
 
 void check_units(const ModelConfig& config, const std::vector<UnitRef>& units) {
   for (const UnitRef& unit : units) {
-    require(unit.layer >= 0 && unit.layer < config.num_layers && unit.index >= 0 && unit.index < units_of(config, unit.kind),
+    require(unit.layer >= 0 && unit.layer < config.num_layers && unit.index >= 0 &&
+                unit.index < units_of(config, unit.kind),
             "ablation: the model has no unit {} in layer {}", unit.index, unit.layer);
   }
 }
 
 std::string describe(const std::vector<UnitRef>& units, const TokenRows& rows) {
   std::string text = "ablation 1, " + tensor_hash(rows.inputs) + " " + tensor_hash(rows.targets);
-  for (const UnitRef& unit : units) text += fmt::format(" {}.{}.{}", unit.layer, static_cast<int>(unit.kind), unit.index);
+  for (const UnitRef& unit : units)
+    text += fmt::format(" {}.{}.{}", unit.layer, static_cast<int>(unit.kind), unit.index);
   return text;
 }
 
@@ -91,7 +97,8 @@ std::string describe(const std::vector<UnitRef>& units, const TokenRows& rows) {
 void ablate_row_inplace(const Decoder& decoder, const torch::Tensor& inputs, const torch::Tensor& targets,
                         const std::vector<Chunk>& chunks, torch::Tensor& base, torch::Tensor& changes) {
   std::vector<torch::Tensor> below = {decoder.embed(inputs)};  // the input of each layer
-  for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) below.push_back(decoder.block(layer, below.back()));
+  for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer)
+    below.push_back(decoder.block(layer, below.back()));
   const torch::Tensor plain = token_losses(decoder.head(decoder.finish(below.back())), targets).to(torch::kFloat64);
   base.add_(plain.sum());
   for (const Chunk& chunk : chunks) {
@@ -114,7 +121,8 @@ std::vector<UnitRef> all_units(const ModelConfig& config) {
   return units;
 }
 
-AblationResult ablate_units(const Decoder& decoder, const TokenRows& rows, const std::vector<UnitRef>& units, const ResumePoint& resume) {
+AblationResult ablate_units(const Decoder& decoder, const TokenRows& rows, const std::vector<UnitRef>& units,
+                            const ResumePoint& resume) {
   const torch::NoGradGuard no_grad;
   check_units(decoder.config(), units);
   AblationResult result;
@@ -125,11 +133,13 @@ AblationResult ablate_units(const Decoder& decoder, const TokenRows& rows, const
   Accumulators state = {{"base", base}, {"changes", changes}};
   ResumeFile file(resume, describe(units, rows));
   const std::int64_t done = file.load_inplace(state);
-  const std::vector<Chunk> chunks = make_chunks(decoder.config(), units, units_per_forward(decoder.config(), rows.seq()));
+  const std::vector<Chunk> chunks =
+      make_chunks(decoder.config(), units, units_per_forward(decoder.config(), rows.seq()));
   Progress progress("ablation", rows.rows(), "rows");
   progress.resume_at(done);
   for (std::int64_t row = done; row < rows.rows(); ++row) {
-    ablate_row_inplace(decoder, rows.inputs.narrow(0, row, 1).to(device), rows.targets.narrow(0, row, 1).to(device), chunks, base, changes);
+    ablate_row_inplace(decoder, rows.inputs.narrow(0, row, 1).to(device), rows.targets.narrow(0, row, 1).to(device),
+                       chunks, base, changes);
     progress.update(row + 1);
     file.save(row + 1, state, row + 1 == rows.rows());
   }
@@ -138,16 +148,18 @@ AblationResult ablate_units(const Decoder& decoder, const TokenRows& rows, const
   const torch::Tensor host = (changes * scale).to(torch::kCPU);
   result.loss_change.assign(host.data_ptr<double>(), host.data_ptr<double>() + host.numel());
   if (!std::isfinite(result.base_loss) || !torch::isfinite(host).all().item<bool>()) {
-    fail_data("ablation: the loss over the rows is not finite (base {}); look for damaged weights or values beyond the "
-              "range of the dtype",
-              result.base_loss);
+    fail_data(
+        "ablation: the loss over the rows is not finite (base {}); look for damaged weights or values beyond the "
+        "range of the dtype",
+        result.base_loss);
   }
   return result;
 }
 
 double ablation_flop(const ModelConfig& c, std::int64_t units, std::int64_t tokens) {
   const double layers = 0.5 * static_cast<double>(c.num_layers);  // above the unit, on average
-  const double weights = layers * static_cast<double>(c.weights_per_block()) + static_cast<double>(c.vocab_size * c.hidden_size);
+  const double weights =
+      layers * static_cast<double>(c.weights_per_block()) + static_cast<double>(c.vocab_size * c.hidden_size);
   return 2 * weights * static_cast<double>(units) * static_cast<double>(tokens);
 }
 

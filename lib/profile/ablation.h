@@ -25,10 +25,10 @@ struct AblationResult {
   std::int64_t tokens = 0;          // predictions that count
 };
 
-// The mean loss over `rows` without each unit, minus the mean loss with all. A unit is removed by zeroing its activations
-// where they enter o_proj or down_proj, which equals zeroing its weights there. The layers below a unit are computed once a
-// row; several units go through the layers above as one batch. Progress is kept row by row.
-// Throws Error(kBadData) if a loss is not finite, Error(kInternal) on units that the model does not have.
+// The mean loss over `rows` without each unit, minus the mean loss with all. A unit is removed by zeroing its
+// activations where they enter o_proj or down_proj, which equals zeroing its weights there. The layers below a unit are
+// computed once a row; several units go through the layers above as one batch. Progress is kept row by row. Throws
+// Error(kBadData) if a loss is not finite, Error(kInternal) on units that the model does not have.
 AblationResult ablate_units(const Decoder& decoder, const TokenRows& rows, const std::vector<UnitRef>& units,
                             const ResumePoint& resume = {});
 

@@ -11,7 +11,8 @@
 namespace elastify {
 namespace {
 
-torch::Tensor loss_from(const Decoder& decoder, torch::Tensor x, std::int64_t first_layer, const torch::Tensor& targets) {
+torch::Tensor loss_from(const Decoder& decoder, torch::Tensor x, std::int64_t first_layer,
+                        const torch::Tensor& targets) {
   for (std::int64_t layer = first_layer; layer < decoder.num_layers(); ++layer) x = decoder.block(layer, x);
   return token_losses(decoder.head(decoder.finish(x)), targets).to(torch::kFloat64);
 }
@@ -38,9 +39,10 @@ void check_finite(const AnchorsResult& result) {
   bool finite = std::isfinite(result.base_loss);
   for (const double increase : result.loss_increase) finite = finite && std::isfinite(increase);
   if (!finite) {
-    fail_data("anchors: the loss over the calibration rows is not finite (full model: {}); look for damaged weights or "
-              "values beyond the range of the dtype",
-              result.base_loss);
+    fail_data(
+        "anchors: the loss over the calibration rows is not finite (full model: {}); look for damaged weights or "
+        "values beyond the range of the dtype",
+        result.base_loss);
   }
 }
 
@@ -91,7 +93,8 @@ PowerLaw fit_power_law(const std::vector<double>& loss_increase) {
   return law;
 }
 
-AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const AnchorsConfig& config, const ResumePoint& resume) {
+AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const AnchorsConfig& config,
+                           const ResumePoint& resume) {
   const torch::NoGradGuard no_grad;
   const std::int64_t layers = decoder.num_layers(), count = anchor_count(config, layers);
   AnchorsResult result;
@@ -99,17 +102,21 @@ AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const 
   const auto wide = torch::TensorOptions().dtype(torch::kFloat64).device(decoder.weights().embedding.device());
   torch::Tensor base = torch::zeros({1}, wide), increase = torch::zeros({layers}, wide);
   Accumulators state = {{"base", base}, {"increase", increase}};
-  ResumeFile file(resume, fmt::format("anchors 1, batches of {}, {} {}", config.batch_rows, tensor_hash(rows.inputs), tensor_hash(rows.targets)));
-  const std::int64_t done = file.load_inplace(state), steps = (rows.rows() + config.batch_rows - 1) / config.batch_rows * layers;
+  ResumeFile file(resume, fmt::format("anchors 1, batches of {}, {} {}", config.batch_rows, tensor_hash(rows.inputs),
+                                      tensor_hash(rows.targets)));
+  const std::int64_t done = file.load_inplace(state),
+                     steps = (rows.rows() + config.batch_rows - 1) / config.batch_rows * layers;
   Progress progress("anchors", steps, "removed layers");
   progress.resume_at(done);
   BatchStates batch;
   for (std::int64_t step = done; step < steps; ++step) {
     const std::int64_t first = step / layers * config.batch_rows, layer = step % layers;
-    if (step == done || layer == 0) batch = run_batch(decoder, rows, first, std::min(config.batch_rows, rows.rows() - first));
+    if (step == done || layer == 0)
+      batch = run_batch(decoder, rows, first, std::min(config.batch_rows, rows.rows() - first));
     if (layer == 0) base.add_(batch.losses.sum());
     // The layer's input goes straight into the layer above.
-    const torch::Tensor without = loss_from(decoder, batch.inputs[static_cast<std::size_t>(layer)], layer + 1, batch.targets);
+    const torch::Tensor without =
+        loss_from(decoder, batch.inputs[static_cast<std::size_t>(layer)], layer + 1, batch.targets);
     increase[layer].add_((without - batch.losses).sum());
     progress.update(step + 1);
     file.save(step + 1, state, step + 1 == steps);
@@ -126,10 +133,17 @@ AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const 
 json anchors_to_json(const AnchorsResult& r) {
   json law = nullptr;
   if (r.power_law.layers >= 3) {
-    law = {{"exponent", r.power_law.exponent}, {"scale", r.power_law.scale}, {"r2", r.power_law.r2}, {"layers", r.power_law.layers}};
+    law = {{"exponent", r.power_law.exponent},
+           {"scale", r.power_law.scale},
+           {"r2", r.power_law.r2},
+           {"layers", r.power_law.layers}};
   }
   return {{"about", "loss change with each layer removed, nats per token; anchors are kept whole at every level"},
-          {"base_loss", r.base_loss}, {"loss_increase", r.loss_increase}, {"anchors", r.anchors}, {"tokens", r.tokens}, {"power_law", law}};
+          {"base_loss", r.base_loss},
+          {"loss_increase", r.loss_increase},
+          {"anchors", r.anchors},
+          {"tokens", r.tokens},
+          {"power_law", law}};
 }
 
 void save_anchors(const fs::path& path, const AnchorsResult& result) { write_json(path, anchors_to_json(result)); }
@@ -146,7 +160,8 @@ AnchorsResult load_anchors(const fs::path& path, std::int64_t layers) {
     fail_data("{} is not a list of anchor layers: {}; run the anchors stage again", path.string(), error.what());
   }
   if (static_cast<std::int64_t>(result.loss_increase.size()) != layers) {
-    fail_data("{} measures {} layers, expected {}; run the anchors stage again", path.string(), result.loss_increase.size(), layers);
+    fail_data("{} measures {} layers, expected {}; run the anchors stage again", path.string(),
+              result.loss_increase.size(), layers);
   }
   for (std::size_t i = 0; i < result.anchors.size(); ++i) {
     const std::int64_t anchor = result.anchors[i];

@@ -14,9 +14,9 @@
 namespace elastify {
 
 struct AnchorsConfig {
-  double share = 0.2;            // of the layers, rounded to the nearest count, at least one unless it is 0
-  std::int64_t count = -1;       // layers; -1: by share
-  std::int64_t tokens = 8192;    // calibration tokens
+  double share = 0.2;          // of the layers, rounded to the nearest count, at least one unless it is 0
+  std::int64_t count = -1;     // layers; -1: by share
+  std::int64_t tokens = 8192;  // calibration tokens
   std::int64_t batch_rows = 8;
 
   template <typename V>
@@ -28,8 +28,9 @@ struct AnchorsConfig {
   }
 };
 
-// increase(rank) = scale * rank^-exponent, by least squares of the logarithms over the layers whose removal costs something,
-// rank 1 being the costliest. r2 is the share of the logarithms' variance explained. layers < 3: nothing was fitted.
+// increase(rank) = scale * rank^-exponent, by least squares of the logarithms over the layers whose removal costs
+// something, rank 1 being the costliest. r2 is the share of the logarithms' variance explained. layers < 3: nothing was
+// fitted.
 struct PowerLaw {
   double exponent = 0, scale = 0, r2 = 0;
   std::int64_t layers = 0;
@@ -37,10 +38,10 @@ struct PowerLaw {
 PowerLaw fit_power_law(const std::vector<double>& loss_increase);
 
 struct AnchorsResult {
-  double base_loss = 0;                // nats per token, full model
-  std::vector<double> loss_increase;   // nats per token, by layer; negative where removal helps
-  std::vector<std::int64_t> anchors;   // layer indexes, ascending
-  std::int64_t tokens = 0;             // predictions measured on
+  double base_loss = 0;               // nats per token, full model
+  std::vector<double> loss_increase;  // nats per token, by layer; negative where removal helps
+  std::vector<std::int64_t> anchors;  // layer indexes, ascending
+  std::int64_t tokens = 0;            // predictions measured on
   PowerLaw power_law;
 };
 
@@ -49,9 +50,10 @@ std::int64_t anchor_count(const AnchorsConfig& config, std::int64_t layers);
 // The `count` largest increases; of equal ones the lower index. Ascending.
 std::vector<std::int64_t> choose_anchors(const std::vector<double>& loss_increase, std::int64_t count);
 
-// The loss over `rows` with each layer replaced by the identity. Costs layers / 2 forward passes; progress is kept layer by
-// layer of each batch. Throws Error(kBadData) if a loss is not finite or `rows` predicts nothing.
-AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const AnchorsConfig& config, const ResumePoint& resume = {});
+// The loss over `rows` with each layer replaced by the identity. Costs layers / 2 forward passes; progress is kept
+// layer by layer of each batch. Throws Error(kBadData) if a loss is not finite or `rows` predicts nothing.
+AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const AnchorsConfig& config,
+                           const ResumePoint& resume = {});
 
 // anchors.json, atomic.
 json anchors_to_json(const AnchorsResult& result);

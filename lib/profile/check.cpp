@@ -19,7 +19,9 @@ std::vector<std::int64_t> evenly_spaced(std::int64_t count, std::int64_t total) 
   return picked;
 }
 
-nlohmann::json number_or_null(double value) { return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr); }
+nlohmann::json number_or_null(double value) {
+  return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+}
 
 }  // namespace
 
@@ -38,13 +40,15 @@ std::vector<UnitRef> units_to_check(const ModelConfig& model, const ProfileConfi
     units.push_back({i / model.num_kv_heads, UnitKind::kGroup, i % model.num_kv_heads});
   }
   for (std::int64_t layer = 0; layer < model.num_layers; ++layer) {
-    for (const std::int64_t i : evenly_spaced(neurons, model.intermediate_size)) units.push_back({layer, UnitKind::kNeuron, i});
+    for (const std::int64_t i : evenly_spaced(neurons, model.intermediate_size))
+      units.push_back({layer, UnitKind::kNeuron, i});
   }
   return units;
 }
 
 TokenRows rows_to_check(const TokenRows& rows, const ProfileConfig& config) {
-  const std::int64_t count = std::clamp<std::int64_t>(config.check_tokens / std::max<std::int64_t>(1, rows.seq()), 1, rows.rows());
+  const std::int64_t count =
+      std::clamp<std::int64_t>(config.check_tokens / std::max<std::int64_t>(1, rows.seq()), 1, rows.rows());
   return {rows.inputs.narrow(0, 0, count), rows.targets.narrow(0, 0, count)};
 }
 
@@ -54,7 +58,8 @@ double RankCheck::mean_neurons() const {
   return neurons.empty() ? kNaN : sum / static_cast<double>(neurons.size());
 }
 
-RankCheck check_ranks(const UnitScores& scores, const std::vector<UnitRef>& units, const std::vector<double>& loss_change) {
+RankCheck check_ranks(const UnitScores& scores, const std::vector<UnitRef>& units,
+                      const std::vector<double>& loss_change) {
   const auto layers = static_cast<std::size_t>(scores.neurons.size(0));
   std::vector<std::vector<double>> estimated(layers + 1), exact(layers + 1);  // the last holds the KV groups
   const auto neurons = scores.neurons.accessor<double, 2>(), groups = scores.groups.accessor<double, 2>();
@@ -65,14 +70,16 @@ RankCheck check_ranks(const UnitScores& scores, const std::vector<UnitRef>& unit
     exact[set].push_back(loss_change[i]);
   }
   RankCheck check;
-  for (std::size_t layer = 0; layer < layers; ++layer) check.neurons.push_back(spearman(estimated[layer], exact[layer]));
+  for (std::size_t layer = 0; layer < layers; ++layer)
+    check.neurons.push_back(spearman(estimated[layer], exact[layer]));
   check.kv_groups = spearman(estimated[layers], exact[layers]);
   return check;
 }
 
-nlohmann::json profile_summary(const Profile& profile, const UnitScores& check_scores, double seconds, double time_ratio,
-                               double activations_ratio) {
-  nlohmann::json summary = {{"method", profile.method}, {"tokens", profile.tokens}, {"mean_loss", profile.mean_loss}, {"seconds", seconds}};
+nlohmann::json profile_summary(const Profile& profile, const UnitScores& check_scores, double seconds,
+                               double time_ratio, double activations_ratio) {
+  nlohmann::json summary = {
+      {"method", profile.method}, {"tokens", profile.tokens}, {"mean_loss", profile.mean_loss}, {"seconds", seconds}};
   if (seconds > 0) summary["tokens_per_s"] = static_cast<double>(profile.tokens) / seconds;
   if (time_ratio > 0) summary["time_ratio"] = time_ratio;
   if (activations_ratio > 0) summary["time_ratio_activations"] = activations_ratio;
@@ -80,7 +87,9 @@ nlohmann::json profile_summary(const Profile& profile, const UnitScores& check_s
   const RankCheck check = check_ranks(check_scores, profile.checked, profile.checked_change);
   nlohmann::json neurons = nlohmann::json::array();
   for (const double layer : check.neurons) neurons.push_back(number_or_null(layer));
-  summary["check"] = {{"tokens", profile.checked_tokens}, {"units", profile.checked.size()}, {"spearman_neurons", neurons},
+  summary["check"] = {{"tokens", profile.checked_tokens},
+                      {"units", profile.checked.size()},
+                      {"spearman_neurons", neurons},
                       {"spearman_neurons_mean", number_or_null(check.mean_neurons())},
                       {"spearman_kv_groups", number_or_null(check.kv_groups)}};
   return summary;

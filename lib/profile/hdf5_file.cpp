@@ -44,7 +44,8 @@ void write_text(hid_t object, const std::string& name, const std::string& text) 
 
 void write_scalar(hid_t file, const std::string& name, hid_t stored, hid_t native, const void* value) {
   const Hdf5Handle space = written(H5Screate(H5S_SCALAR), H5Sclose, name);
-  const Hdf5Handle attribute = written(H5Acreate2(file, name.c_str(), stored, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose, name);
+  const Hdf5Handle attribute =
+      written(H5Acreate2(file, name.c_str(), stored, space.get(), H5P_DEFAULT, H5P_DEFAULT), H5Aclose, name);
   check_written(H5Awrite(attribute.get(), native, value), name);
 }
 
@@ -71,13 +72,15 @@ Hdf5Handle open_image(const std::string& path, std::string& bytes) {
   static std::atomic<int> count = 0;
   const std::string name = fmt::format("image-{}.h5", ++count);
   const hid_t file = given ? H5Fopen(name.c_str(), H5F_ACC_RDONLY, access.get()) : -1;
-  if (file < 0) fail_data("{} is not a whole HDF5 file ({} bytes); run the stage that writes it again", path, bytes.size());
+  if (file < 0)
+    fail_data("{} is not a whole HDF5 file ({} bytes); run the stage that writes it again", path, bytes.size());
   return {file, H5Fclose};
 }
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::string text;
-  for (const std::int64_t extent : shape) text += (text.empty() ? "" : ", ") + (extent < 0 ? std::string("any") : std::to_string(extent));
+  for (const std::int64_t extent : shape)
+    text += (text.empty() ? "" : ", ") + (extent < 0 ? std::string("any") : std::to_string(extent));
   return "[" + text + "]";
 }
 
@@ -92,19 +95,25 @@ Hdf5Writer::Hdf5Writer() : file_(create_in_memory()) {}
 
 void Hdf5Writer::dataset(const std::string& name, const torch::Tensor& values, const Hdf5Attributes& attributes) {
   const bool floats = values.scalar_type() == torch::kFloat64;
-  require(values.device().is_cpu() && (floats || values.scalar_type() == torch::kInt64), "HDF5: {} is neither float64 nor int64 on the CPU", name);
+  require(values.device().is_cpu() && (floats || values.scalar_type() == torch::kInt64),
+          "HDF5: {} is neither float64 nor int64 on the CPU", name);
   const torch::Tensor contiguous = values.contiguous();
   const std::vector<hsize_t> extents(values.sizes().begin(), values.sizes().end());
-  const Hdf5Handle space = written(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), H5Sclose, name);
+  const Hdf5Handle space =
+      written(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), H5Sclose, name);
   const Hdf5Handle creation = timeless_properties(H5P_DATASET_CREATE);
   const std::size_t slash = name.find('/', 1);
   if (slash != std::string::npos && H5Lexists(file_.get(), name.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) {
     const Hdf5Handle group_creation = timeless_properties(H5P_GROUP_CREATE);
-    written(H5Gcreate2(file_.get(), name.substr(0, slash).c_str(), H5P_DEFAULT, group_creation.get(), H5P_DEFAULT), H5Gclose, name);
+    written(H5Gcreate2(file_.get(), name.substr(0, slash).c_str(), H5P_DEFAULT, group_creation.get(), H5P_DEFAULT),
+            H5Gclose, name);
   }
-  const Hdf5Handle set = written(H5Dcreate2(file_.get(), name.c_str(), floats ? H5T_IEEE_F64LE : H5T_STD_I64LE, space.get(), H5P_DEFAULT,
-                                            creation.get(), H5P_DEFAULT), H5Dclose, name);
-  check_written(H5Dwrite(set.get(), floats ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, contiguous.data_ptr()), name);
+  const Hdf5Handle set = written(H5Dcreate2(file_.get(), name.c_str(), floats ? H5T_IEEE_F64LE : H5T_STD_I64LE,
+                                            space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+                                 H5Dclose, name);
+  check_written(H5Dwrite(set.get(), floats ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT,
+                         contiguous.data_ptr()),
+                name);
   for (const auto& [key, text] : attributes) write_text(set.get(), key, text);
 }
 
@@ -125,18 +134,21 @@ void Hdf5Writer::save(const fs::path& path) {
   write_file(path, bytes);
 }
 
-Hdf5Reader::Hdf5Reader(const fs::path& path) : path_(path.string()), bytes_(read_file(path)), file_(open_image(path_, bytes_)) {
+Hdf5Reader::Hdf5Reader(const fs::path& path)
+    : path_(path.string()), bytes_(read_file(path)), file_(open_image(path_, bytes_)) {
   bytes_.clear();  // HDF5 has taken its own copy
   bytes_.shrink_to_fit();
 }
 
 bool Hdf5Reader::has(const std::string& name) const {
   const std::size_t slash = name.find('/', 1);
-  if (slash != std::string::npos && H5Lexists(file_.get(), name.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
+  if (slash != std::string::npos && H5Lexists(file_.get(), name.substr(0, slash).c_str(), H5P_DEFAULT) <= 0)
+    return false;
   return H5Lexists(file_.get(), name.c_str(), H5P_DEFAULT) > 0;
 }
 
-torch::Tensor Hdf5Reader::read(const std::string& name, const std::vector<std::int64_t>& shape, torch::ScalarType dtype) const {
+torch::Tensor Hdf5Reader::read(const std::string& name, const std::vector<std::int64_t>& shape,
+                               torch::ScalarType dtype) const {
   if (!has(name)) fail_data("{}: dataset {} is missing", path_, name);
   const Hdf5Handle set(H5Dopen2(file_.get(), name.c_str(), H5P_DEFAULT), H5Dclose);
   if (!set.valid()) fail_data("{}: {} is not a readable dataset", path_, name);
@@ -156,9 +168,11 @@ torch::Tensor Hdf5Reader::read(const std::string& name, const std::vector<std::i
     values *= static_cast<double>(extents[i]);
     fits = fits && (shape[i] < 0 || shape[i] == found.back());
   }
-  if (!fits || values >= 2147483648.0) fail_data("{}: dataset {} has shape {}, expected {}", path_, name, shape_text(found), shape_text(shape));
+  if (!fits || values >= 2147483648.0)
+    fail_data("{}: dataset {} has shape {}, expected {}", path_, name, shape_text(found), shape_text(shape));
   torch::Tensor tensor = torch::zeros(found, dtype);
-  if (H5Dread(set.get(), floats ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, tensor.data_ptr()) < 0) {
+  if (H5Dread(set.get(), floats ? H5T_NATIVE_DOUBLE : H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT,
+              tensor.data_ptr()) < 0) {
     fail_data("{}: dataset {} cannot be read; the file is damaged", path_, name);
   }
   return tensor;
@@ -166,7 +180,8 @@ torch::Tensor Hdf5Reader::read(const std::string& name, const std::vector<std::i
 
 torch::Tensor Hdf5Reader::floats(const std::string& name, const std::vector<std::int64_t>& shape) const {
   torch::Tensor tensor = read(name, shape, torch::kFloat64);
-  if (!torch::isfinite(tensor).all().item<bool>()) fail_data("{}: dataset {} holds NaN or infinite values", path_, name);
+  if (!torch::isfinite(tensor).all().item<bool>())
+    fail_data("{}: dataset {} holds NaN or infinite values", path_, name);
   return tensor;
 }
 
@@ -197,11 +212,12 @@ std::string Hdf5Reader::text(const std::string& name) const {
 namespace {
 
 template <typename Value>
-Value read_scalar(const std::string& path, const std::string& name, hid_t attribute, H5T_class_t expected, hid_t native) {
+Value read_scalar(const std::string& path, const std::string& name, hid_t attribute, H5T_class_t expected,
+                  hid_t native) {
   const Hdf5Handle type(H5Aget_type(attribute), H5Tclose), space(H5Aget_space(attribute), H5Sclose);
   Value value = 0;
-  if (!type.valid() || H5Tget_class(type.get()) != expected || !space.valid() || H5Sget_simple_extent_npoints(space.get()) != 1 ||
-      H5Aread(attribute, native, &value) < 0) {
+  if (!type.valid() || H5Tget_class(type.get()) != expected || !space.valid() ||
+      H5Sget_simple_extent_npoints(space.get()) != 1 || H5Aread(attribute, native, &value) < 0) {
     fail_data("{}: attribute {} is not a number of the expected kind", path, name);
   }
   return value;

@@ -55,8 +55,8 @@ class Hdf5Reader {
   explicit Hdf5Reader(const fs::path& path);
 
   bool has(const std::string& name) const;
-  // Values of exactly this shape (-1: any extent up to 2^31 values in all), float64 or int64. Throws Error(kBadData) that
-  // names the file and dataset on another shape or kind of number, a missing dataset, NaN and infinity.
+  // Values of exactly this shape (-1: any extent up to 2^31 values in all), float64 or int64. Throws Error(kBadData)
+  // that names the file and dataset on another shape or kind of number, a missing dataset, NaN and infinity.
   torch::Tensor floats(const std::string& name, const std::vector<std::int64_t>& shape) const;
   torch::Tensor integers(const std::string& name, const std::vector<std::int64_t>& shape) const;
   // Attributes of the file itself. Throw Error(kBadData) where one is missing or of another kind.

@@ -25,9 +25,10 @@ UnitScores to_host(const UnitScores& scores) {
 
 void check_finite_loss(double mean_loss) {
   if (!std::isfinite(mean_loss)) {
-    fail_data("profile: the loss over the calibration rows is {}, expected a finite number; look for damaged weights or "
-              "values beyond the range of the dtype",
-              mean_loss);
+    fail_data(
+        "profile: the loss over the calibration rows is {}, expected a finite number; look for damaged weights or "
+        "values beyond the range of the dtype",
+        mean_loss);
   }
 }
 
@@ -45,8 +46,8 @@ std::optional<std::uint64_t> probe_seed(const std::string& method, std::uint64_t
   return derive_seed(seed, "profile probe", static_cast<std::uint64_t>(batch));
 }
 
-// The factor of sum g that James and Stein's rule gives: one minus the variance of the mean, as the rows show it, over the mean
-// square. Averages run over the last dimension. first, row_squares: [.., units] for `rows` rows.
+// The factor of sum g that James and Stein's rule gives: one minus the variance of the mean, as the rows show it, over
+// the mean square. Averages run over the last dimension. first, row_squares: [.., units] for `rows` rows.
 torch::Tensor shrinkage(const torch::Tensor& first, const torch::Tensor& row_squares, std::int64_t rows) {
   if (rows < 2) return torch::ones_like(first.sum(-1, true));
   const double n = static_cast<double>(rows);
@@ -55,7 +56,8 @@ torch::Tensor shrinkage(const torch::Tensor& first, const torch::Tensor& row_squ
   return (1 - variance.mean(-1, true) / square).clamp(0, 1);
 }
 
-torch::Tensor estimate(const MaskMoments& moments, UnitKind kind, const ProfileConfig& config, std::int64_t rows, std::int64_t tokens) {
+torch::Tensor estimate(const MaskMoments& moments, UnitKind kind, const ProfileConfig& config, std::int64_t rows,
+                       std::int64_t tokens) {
   const double scale = 1 / static_cast<double>(tokens);
   const torch::Tensor& first = moments.first(kind);
   if (config.method == "taylor") return first.abs() * scale;
@@ -68,18 +70,20 @@ torch::Tensor estimate(const MaskMoments& moments, UnitKind kind, const ProfileC
   return (moments.second(kind) * 0.5 - first * weight) * scale;
 }
 
-ProfilePass gradient_pass(const Decoder& decoder, const TokenRows& rows, const ProfileConfig& config, std::uint64_t seed,
-                          const ResumePoint& resume) {
+ProfilePass gradient_pass(const Decoder& decoder, const TokenRows& rows, const ProfileConfig& config,
+                          std::uint64_t seed, const ResumePoint& resume) {
   const auto started = Clock::now();
   const torch::Device device = decoder.weights().embedding.device();
-  const std::int64_t tokens = count_predictions(rows), batches = (rows.rows() + config.batch_rows - 1) / config.batch_rows;
+  const std::int64_t tokens = count_predictions(rows),
+                     batches = (rows.rows() + config.batch_rows - 1) / config.batch_rows;
   MaskMoments moments(decoder.config(), device);
   torch::Tensor loss = torch::zeros({1}, torch::TensorOptions().dtype(torch::kFloat64).device(device));
   Accumulators state = moments.accumulators();
   state["loss"] = loss;
   const bool probing = config.method == "fisher";
-  ResumeFile file(resume, fmt::format("mask moments 1, probe {}, batches of {}, {} {}", probing ? std::to_string(seed) : "none",
-                                      config.batch_rows, tensor_hash(rows.inputs), tensor_hash(rows.targets)));
+  ResumeFile file(resume,
+                  fmt::format("mask moments 1, probe {}, batches of {}, {} {}", probing ? std::to_string(seed) : "none",
+                              config.batch_rows, tensor_hash(rows.inputs), tensor_hash(rows.targets)));
   const std::int64_t done = file.load_inplace(state);
   Progress progress("profile", rows.rows(), "rows");
   progress.resume_at(done * config.batch_rows);
@@ -104,13 +108,15 @@ UnitScores magnitude_scores(const Decoder& decoder) {
   const torch::NoGradGuard no_grad;
   const ModelConfig& c = decoder.config();
   const auto row_squares = [](const torch::Tensor& weight, std::int64_t units) {
-    return weight.defined() ? weight.to(torch::kFloat64).square().reshape({units, -1}).sum(1) : torch::zeros({units}, torch::kFloat64);
+    return weight.defined() ? weight.to(torch::kFloat64).square().reshape({units, -1}).sum(1)
+                            : torch::zeros({units}, torch::kFloat64);
   };
   std::vector<torch::Tensor> groups, neurons;
   for (const BlockWeights& w : decoder.weights().blocks) {
     const torch::Device device = w.q.device();
     torch::Tensor group = row_squares(w.o.t(), c.num_kv_heads);
-    for (const torch::Tensor& part : {w.q, w.k, w.v, w.q_bias, w.k_bias, w.v_bias}) group = group + row_squares(part, c.num_kv_heads).to(device);
+    for (const torch::Tensor& part : {w.q, w.k, w.v, w.q_bias, w.k_bias, w.v_bias})
+      group = group + row_squares(part, c.num_kv_heads).to(device);
     groups.push_back(group.sqrt());
     const std::int64_t n = c.intermediate_size;
     neurons.push_back((row_squares(w.gate, n) + row_squares(w.up, n) + row_squares(w.down.t(), n)).sqrt());
@@ -158,8 +164,8 @@ ModelWeights trainable(const ModelWeights& weights) {
   };
   for (torch::Tensor* t : {&copy.embedding, &copy.final_norm, &copy.head}) ask(*t);
   for (BlockWeights& b : copy.blocks) {
-    for (torch::Tensor* t : {&b.attn_norm, &b.q, &b.k, &b.v, &b.o, &b.q_bias, &b.k_bias, &b.v_bias, &b.o_bias, &b.q_norm, &b.k_norm,
-                             &b.ffn_norm, &b.gate, &b.up, &b.down}) {
+    for (torch::Tensor* t : {&b.attn_norm, &b.q, &b.k, &b.v, &b.o, &b.q_bias, &b.k_bias, &b.v_bias, &b.o_bias,
+                             &b.q_norm, &b.k_norm, &b.ffn_norm, &b.gate, &b.up, &b.down}) {
       ask(*t);
     }
   }
@@ -201,8 +207,8 @@ std::int64_t count_predictions(const TokenRows& rows) {
   return tokens;
 }
 
-ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const ProfileConfig& config, std::uint64_t seed,
-                          const ResumePoint& resume) {
+ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const ProfileConfig& config,
+                          std::uint64_t seed, const ResumePoint& resume) {
   if (config.method == "fisher" || config.method == "taylor2" || config.method == "taylor") {
     return gradient_pass(decoder, rows, config, seed, resume);
   }
@@ -214,13 +220,15 @@ ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const P
   } else if (config.method == "random") {
     pass.scores = random_scores(decoder.config(), seed);
   } else {
-    fail_usage("profile.method: expected fisher, taylor2, taylor, magnitude, random or ablation, found {}", config.method);
+    fail_usage("profile.method: expected fisher, taylor2, taylor, magnitude, random or ablation, found {}",
+               config.method);
   }
   pass.seconds = seconds_since(started);
   return pass;
 }
 
-TimeRatio time_profile_ratio(const Decoder& decoder, const TokenRows& rows, std::int64_t batch_rows, const std::string& method, int repeats) {
+TimeRatio time_profile_ratio(const Decoder& decoder, const TokenRows& rows, std::int64_t batch_rows,
+                             const std::string& method, int repeats) {
   const Batch batch = take_batch(rows, 0, batch_rows, decoder.weights().embedding.device());
   const bool training = weight_bytes(decoder.weights()) <= kMostTimedBytes;
   std::vector<double> profile_s, training_s, activations_s;
@@ -241,11 +249,13 @@ double profile_memory_bytes(const ModelConfig& c, std::int64_t batch_rows, std::
   const double tokens = static_cast<double>(batch_rows * seq), layers = static_cast<double>(c.num_layers);
   const double hidden = static_cast<double>(c.hidden_size), heads = static_cast<double>(c.num_heads);
   const double query = heads * static_cast<double>(c.head_dim), kv = static_cast<double>(c.num_kv_heads * c.head_dim);
-  const double weights = layers * static_cast<double>(c.weights_per_block()) + static_cast<double>(c.weights_outside_blocks());
+  const double weights =
+      layers * static_cast<double>(c.weights_per_block()) + static_cast<double>(c.weights_outside_blocks());
   // Residuals and norms; queries and keys before and after rotation; attention weights; gate, silu(gate), up, product,
   // and the products scaled for the mask gradients.
   const double block = tokens * (hidden * (4 * value + 2 * wide) + value * (4 * query + 4 * kv) +
-                                 value * 2 * heads * static_cast<double>(seq) + (value * 4 + wide) * static_cast<double>(c.intermediate_size));
+                                 value * 2 * heads * static_cast<double>(seq) +
+                                 (value * 4 + wide) * static_cast<double>(c.intermediate_size));
   const double logits = tokens * static_cast<double>(c.vocab_size) * (2 * value + 4 * wide);
   return weights * value + layers * block + logits;
 }

@@ -11,10 +11,11 @@
 namespace elastify {
 
 struct ProfileConfig {
-  // fisher     (1/N)(-sum g + 1/2 sum q^2), two backward passes: mask gradients g of the loss (mask_moments.h) and q of a
-  //            label-free Fisher probe (mask_pass.h), both corrected for the norm that follows (norm_factor.h); N counts
-  //            predictions. Spearman against exact ablation on stories260K and a 656 K model: 0.93 and 0.97 for neurons,
-  //            0.87 and 0.83 for KV groups
+  // fisher     (1/N)(-sum g + 1/2 sum q^2), two backward passes: mask gradients g of the loss (mask_moments.h) and q of
+  // a
+  //            label-free Fisher probe (mask_pass.h), both corrected for the norm that follows (norm_factor.h); N
+  //            counts predictions. Spearman against exact ablation on stories260K and a 656 K model: 0.93 and 0.97 for
+  //            neurons, 0.87 and 0.83 for KV groups
   // taylor2    (1/N)(-sum g + 1/2 sum g^2), one backward pass: 0.86 and 0.92, 0.77 and 0.55
   // taylor     (1/N)|sum g|, the published first-order rule |dL/dW . W|, the product summed over the unit's output
   //            weights (its column of down_proj, its columns of o_proj); sum g equals that sum exactly
@@ -22,14 +23,15 @@ struct ProfileConfig {
   // random     uniform in [0, 1) by seed; no text is read
   // ablation   the exact loss change, one forward pass per unit (ablation.h): the oracle, for small models
   std::string method = "fisher";
-  std::int64_t tokens = 32768;      // calibration tokens
-  std::int64_t seq = 256;           // tokens a row
-  std::int64_t batch_rows = 8;      // rows a batch: memory grows with it
+  std::int64_t tokens = 32768;  // calibration tokens
+  std::int64_t seq = 256;       // tokens a row
+  std::int64_t batch_rows = 8;  // rows a batch: memory grows with it
   // fisher and taylor2: weighs sum g by how far it stands out of its spread over rows (James-Stein, one factor for a
   // layer's neurons and one for all KV groups). Predicts other text better and the calibration text worse.
   bool shrink = false;
-  // Units whose estimate is compared with exact ablation: neurons of each layer, and KV groups of all layers together at
-  // most four times as many; 0 makes no comparison. Shrinks where the forward passes would cost more than check_tflop.
+  // Units whose estimate is compared with exact ablation: neurons of each layer, and KV groups of all layers together
+  // at most four times as many; 0 makes no comparison. Shrinks where the forward passes would cost more than
+  // check_tflop.
   std::int64_t check_units = 48;
   std::int64_t check_tokens = 4096;
   double check_tflop = 2;
@@ -55,18 +57,18 @@ struct UnitScores {
 
 struct ProfilePass {
   UnitScores scores;
-  double mean_loss = 0;         // nats per token, of the full model; 0 where no text is read
-  std::int64_t tokens = 0;      // predictions that count; 0 where no text is read
-  double seconds = 0;           // of this process
+  double mean_loss = 0;     // nats per token, of the full model; 0 where no text is read
+  std::int64_t tokens = 0;  // predictions that count; 0 where no text is read
+  double seconds = 0;       // of this process
 };
 
 // Scores by config.method; batches go in the order of `rows`, so a resumed pass gives the same bits. Throws
 // Error(kBadData) if the loss is not finite or `rows` predicts nothing.
-ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const ProfileConfig& config, std::uint64_t seed,
-                          const ResumePoint& resume = {});
+ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const ProfileConfig& config,
+                          std::uint64_t seed, const ResumePoint& resume = {});
 
-// How long a gradient method takes against a plain forward and backward pass over the same rows, taps and sums left out:
-// one with weight gradients, as a training step has, and one that only goes back through the activations to the
+// How long a gradient method takes against a plain forward and backward pass over the same rows, taps and sums left
+// out: one with weight gradients, as a training step has, and one that only goes back through the activations to the
 // embedding's output. Alternates `repeats` times over the first batch and takes medians.
 struct TimeRatio {
   double profile_s = 0, training_s = 0, activations_s = 0;  // one batch; training_s is 0 where the weights exceed 4 GiB
@@ -78,7 +80,8 @@ TimeRatio time_profile_ratio(const Decoder& decoder, const TokenRows& rows, std:
 
 // Peak of weights, activations kept for the backward pass and logits, bytes. An estimate from the shapes: what autograd
 // keeps of each block is counted as in decoder.cpp.
-double profile_memory_bytes(const ModelConfig& config, std::int64_t batch_rows, std::int64_t seq, torch::ScalarType dtype);
+double profile_memory_bytes(const ModelConfig& config, std::int64_t batch_rows, std::int64_t seq,
+                            torch::ScalarType dtype);
 
 // Predictions that count in `rows`. Throws Error(kBadData) if there are none.
 std::int64_t count_predictions(const TokenRows& rows);

@@ -19,7 +19,8 @@ MaskMoments::MaskMoments(const ModelConfig& config, torch::Device device) {
   }
 }
 
-torch::Tensor MaskMoments::unit_gradients(UnitKind kind, const torch::Tensor& values, const torch::Tensor& gradients) const {
+torch::Tensor MaskMoments::unit_gradients(UnitKind kind, const torch::Tensor& values,
+                                          const torch::Tensor& gradients) const {
   const auto wide = values.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
   const torch::Tensor products = values.to(wide) * gradients.to(wide);
   const std::int64_t units = first(kind).size(1);

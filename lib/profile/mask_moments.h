@@ -16,8 +16,8 @@ class MaskMoments {
   // All zero, float64, on `device`.
   MaskMoments(const ModelConfig& config, torch::Device device);
 
-  // Gradients of the units' masks, [batch, seq, units], from values and gradients of [batch, seq, units * width] (any float
-  // dtype). In float32, or float64 where the values are float64.
+  // Gradients of the units' masks, [batch, seq, units], from values and gradients of [batch, seq, units * width] (any
+  // float dtype). In float32, or float64 where the values are float64.
   torch::Tensor unit_gradients(UnitKind kind, const torch::Tensor& values, const torch::Tensor& gradients) const;
 
   // Each takes mask gradients of one layer; no host synchronisation.

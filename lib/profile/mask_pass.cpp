@@ -17,11 +17,16 @@ using TapValues = std::array<torch::Tensor, 2>;
 class TappedForward {
  public:
   TappedForward(MaskMoments& moments, const Decoder& decoder, bool probing)
-      : moments_(moments), decoder_(decoder), probing_(probing), values_(static_cast<std::size_t>(decoder.num_layers())) {}
+      : moments_(moments),
+        decoder_(decoder),
+        probing_(probing),
+        values_(static_cast<std::size_t>(decoder.num_layers())) {}
 
   torch::Tensor logits(const torch::Tensor& inputs) {
     ForwardOptions options;
-    options.tap = [this](std::int64_t layer, UnitKind kind, torch::Tensor activations) { return tap(layer, kind, std::move(activations)); };
+    options.tap = [this](std::int64_t layer, UnitKind kind, torch::Tensor activations) {
+      return tap(layer, kind, std::move(activations));
+    };
     torch::Tensor x = decoder_.embed(inputs);
     for (std::int64_t layer = 0; layer < decoder_.num_layers(); ++layer) {
       const torch::Tensor below = x.detach();
@@ -35,7 +40,9 @@ class TappedForward {
   void expect_probe() { carries_probe_ = true; }
 
  private:
-  torch::Tensor& value(std::int64_t layer, UnitKind kind) { return values_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(kind)]; }
+  torch::Tensor& value(std::int64_t layer, UnitKind kind) {
+    return values_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(kind)];
+  }
 
   torch::Tensor tap(std::int64_t layer, UnitKind kind, torch::Tensor activations) {
     // The first tap is the graph's leaf: nothing below it needs a gradient.
@@ -83,8 +90,8 @@ torch::Tensor fisher_probe(const torch::Tensor& p, const torch::Tensor& signs) {
   return r.sub_(p * r.sum(-1, true));
 }
 
-torch::Tensor add_batch_inplace(MaskMoments& moments, const Decoder& decoder, const torch::Tensor& inputs, const torch::Tensor& targets,
-                                std::optional<std::uint64_t> probe_seed) {
+torch::Tensor add_batch_inplace(MaskMoments& moments, const Decoder& decoder, const torch::Tensor& inputs,
+                                const torch::Tensor& targets, std::optional<std::uint64_t> probe_seed) {
   TappedForward forward(moments, decoder, probe_seed.has_value());
   torch::Tensor logits;
   {

@@ -7,7 +7,9 @@ namespace {
 
 constexpr double kLeastShare = 1e-3;
 
-torch::ScalarType wide_type(const torch::Tensor& x) { return x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32; }
+torch::ScalarType wide_type(const torch::Tensor& x) {
+  return x.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+}
 
 // [batch, seq, 1]; above zero, so that an all-zero residual gives s = 1 and no NaN.
 torch::Tensor squared_length(const torch::Tensor& x) {
@@ -29,14 +31,16 @@ torch::Tensor scaled_neurons(const torch::Tensor& activations, const torch::Tens
   return factor(squared_length(x), dot, v2).mul_(h);
 }
 
-torch::Tensor scaled_groups(const torch::Tensor& activations, const torch::Tensor& x, const BlockWeights& block, const ModelConfig& config) {
+torch::Tensor scaled_groups(const torch::Tensor& activations, const torch::Tensor& x, const BlockWeights& block,
+                            const ModelConfig& config) {
   const std::int64_t batch = x.size(0), seq = x.size(1), width = config.group_width();
   const auto wide = wide_type(x);
   const torch::Tensor o = activations.to(wide);
   const auto by_group = [&](const torch::Tensor& t) { return t.reshape({batch, seq, -1, width}); };
   const torch::Tensor dot = by_group(torch::matmul(x, block.o).to(wide).mul_(o)).sum(-1);
   // |W_g o_g|^2 = o_g' (W_g' W_g) o_g
-  const torch::Tensor columns = block.o.to(wide).reshape({block.o.size(0), -1, width}).permute({1, 2, 0});  // [groups, width, hidden]
+  const torch::Tensor columns =
+      block.o.to(wide).reshape({block.o.size(0), -1, width}).permute({1, 2, 0});  // [groups, width, hidden]
   const torch::Tensor gram = torch::matmul(columns, columns.transpose(1, 2));
   const torch::Tensor flat = by_group(o).reshape({batch * seq, -1, width}).transpose(0, 1);  // [groups, tokens, width]
   const torch::Tensor v2 = torch::matmul(flat, gram).mul_(flat).sum(-1).t().reshape({batch, seq, -1});

@@ -37,7 +37,8 @@ std::int64_t ResumeFile::load_inplace(Accumulators& accumulators) const {
     const StoredTensors stored = open_safetensors(point_.path);
     const torch::Tensor key = saved_like(stored, kKeyName, scalar(0));
     const torch::Tensor steps = saved_like(stored, kStepsName, scalar(0));
-    if (!key.defined() || !steps.defined() || key.item<std::int64_t>() != key_ || steps.item<std::int64_t>() < 0) return 0;
+    if (!key.defined() || !steps.defined() || key.item<std::int64_t>() != key_ || steps.item<std::int64_t>() < 0)
+      return 0;
     for (const auto& [name, tensor] : accumulators) {
       if (!saved_like(stored, name, tensor).defined()) return 0;
     }
@@ -64,7 +65,8 @@ void ResumeFile::save(std::int64_t steps, const Accumulators& accumulators, bool
 std::string tensor_hash(const torch::Tensor& tensor) {
   const torch::Tensor values = tensor.to(torch::kCPU).contiguous();
   const std::string_view bytes(static_cast<const char*>(values.data_ptr()), values.nbytes());
-  return fmt::format("{}[{}]:{}", torch::toString(values.scalar_type()), fmt::join(values.sizes(), ","), hash_text(bytes));
+  return fmt::format("{}[{}]:{}", torch::toString(values.scalar_type()), fmt::join(values.sizes(), ","),
+                     hash_text(bytes));
 }
 
 }  // namespace elastify

@@ -1,4 +1,5 @@
-// Progress of a long pass as one small file, so that a killed run continues where it stopped with bit-identical results.
+// Progress of a long pass as one small file, so that a killed run continues where it stopped with bit-identical
+// results.
 #pragma once
 
 #include <chrono>
@@ -13,8 +14,8 @@ namespace elastify {
 
 // Where a pass keeps its progress. The default keeps none.
 struct ResumePoint {
-  fs::path path;           // safetensors: the accumulators and the number of steps that are in them
-  std::string key;         // what the result depends on beside the pass's own arguments: model hash, tool version
+  fs::path path;    // safetensors: the accumulators and the number of steps that are in them
+  std::string key;  // what the result depends on beside the pass's own arguments: model hash, tool version
   double every_s = 30;
   std::function<void(std::int64_t steps)> after_save;  // may throw, which ends the pass there
 };
@@ -26,8 +27,8 @@ class ResumeFile {
   // `arguments` describes the pass (method, rows, sizes): a file that another pass or key wrote is not continued.
   ResumeFile(const ResumePoint& point, const std::string& arguments);
 
-  // Copies a saved state into `accumulators` and returns how many steps it holds. 0, with nothing changed, if there is no
-  // file, or it belongs to another pass, or is damaged (said in the log).
+  // Copies a saved state into `accumulators` and returns how many steps it holds. 0, with nothing changed, if there is
+  // no file, or it belongs to another pass, or is damaged (said in the log).
   std::int64_t load_inplace(Accumulators& accumulators) const;
   // Writes if `every_s` seconds have passed since the last write, or always with `now`. Atomic.
   void save(std::int64_t steps, const Accumulators& accumulators, bool now = false);

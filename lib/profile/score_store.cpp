@@ -37,7 +37,8 @@ std::vector<UnitRef> checked_units(const std::string& path, const torch::Tensor&
     const std::int64_t layer = rows[row][0], kind = rows[row][1], index = rows[row][2];
     const std::int64_t count = kind == 0 ? config.num_kv_heads : config.intermediate_size;
     if (layer < 0 || layer >= config.num_layers || kind < 0 || kind > 1 || index < 0 || index >= count) {
-      fail_data("{}: {} names unit {} of kind {} in layer {}, which the model does not have", path, kCheckedUnits, index, kind, layer);
+      fail_data("{}: {} names unit {} of kind {} in layer {}, which the model does not have", path, kCheckedUnits,
+                index, kind, layer);
     }
     units.push_back({layer, kind == 0 ? UnitKind::kGroup : UnitKind::kNeuron, index});
   }
@@ -63,10 +64,14 @@ void save_profile(const fs::path& path, const Profile& profile) {
   writer.dataset(kGroups, profile.scores.groups, {{"units", units}, {"shape", "[layers, kv_groups]"}});
   writer.dataset(kNeurons, profile.scores.neurons, {{"units", units}, {"shape", "[layers, neurons]"}});
   writer.dataset(kSensitivity, layer_sensitivities(profile.scores),
-                 {{"units", units}, {"shape", "[layers, 4]"}, {"columns", "kv_groups sum, kv_groups max, neurons sum, neurons max"}});
+                 {{"units", units},
+                  {"shape", "[layers, 4]"},
+                  {"columns", "kv_groups sum, kv_groups max, neurons sum, neurons max"}});
   if (!profile.checked.empty()) {
     writer.attribute("checked_tokens", profile.checked_tokens);
-    writer.dataset(kCheckedUnits, checked_table(profile.checked), {{"units", "index"}, {"shape", "[checked, 3]"}, {"columns", "layer, kind (0 KV group, 1 neuron), index"}});
+    writer.dataset(
+        kCheckedUnits, checked_table(profile.checked),
+        {{"units", "index"}, {"shape", "[checked, 3]"}, {"columns", "layer, kind (0 KV group, 1 neuron), index"}});
     writer.dataset(kCheckedChange, torch::tensor(profile.checked_change, torch::kFloat64),
                    {{"units", "nats per token"}, {"shape", "[checked]"}});
   }
@@ -76,7 +81,8 @@ void save_profile(const fs::path& path, const Profile& profile) {
 Profile load_profile(const fs::path& path, const ModelConfig& config) {
   const Hdf5Reader reader(path);
   const std::int64_t version = reader.integer("format_version");
-  if (version != kVersion) fail_data("{} has format version {}, expected {}; run the profile stage again", path.string(), version, kVersion);
+  if (version != kVersion)
+    fail_data("{} has format version {}, expected {}; run the profile stage again", path.string(), version, kVersion);
   Profile profile;
   profile.method = reader.text("method");
   profile.tokens = reader.integer("tokens");

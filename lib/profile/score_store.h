@@ -2,10 +2,11 @@
 //
 //   /importance/kv_groups      float64 [layers, kv_groups]   loss change when the unit is removed
 //   /importance/neurons        float64 [layers, neurons]
-//   /sensitivity/layers        float64 [layers, 4]           of each layer: sum and largest of its KV groups' importance,
+//   /sensitivity/layers        float64 [layers, 4]           of each layer: sum and largest of its KV groups'
+//   importance,
 //                                                            sum and largest of its neurons'
-//   /ablation/units            int64 [checked, 3]            layer, kind (0 KV group, 1 neuron), index; where a check was made
-//   /ablation/loss_change      float64 [checked]             exact, of the same units
+//   /ablation/units            int64 [checked, 3]            layer, kind (0 KV group, 1 neuron), index; where a check
+//   was made /ablation/loss_change      float64 [checked]             exact, of the same units
 // Every dataset has the attributes units and shape; the file has format_version, method, tokens, seed, mean_loss,
 // source_hash and tool_version, and checked_tokens where a check was made. No times: equal results give equal bytes.
 #pragma once
@@ -22,10 +23,10 @@ namespace elastify {
 struct Profile {
   UnitScores scores;
   std::string method;
-  std::int64_t tokens = 0;     // predictions that the scores were measured on; 0 for magnitude and random
+  std::int64_t tokens = 0;  // predictions that the scores were measured on; 0 for magnitude and random
   std::uint64_t seed = 0;
-  double mean_loss = 0;        // nats per token
-  std::string source_hash;     // of the checkpoint
+  double mean_loss = 0;     // nats per token
+  std::string source_hash;  // of the checkpoint
   std::string tool_version;
   std::vector<UnitRef> checked;        // units whose exact loss change is known
   std::vector<double> checked_change;  // nats per token

@@ -22,7 +22,8 @@ struct Step {
 class StepBuilder {
  public:
   StepBuilder(const ModelConfig& config, const SortedScores& scores, std::int64_t multiple)
-      : config_(config), multiple_(multiple),
+      : config_(config),
+        multiple_(multiple),
         groups_(scores.groups.to(torch::kCPU, torch::kFloat64).contiguous()),
         neurons_(scores.neurons.to(torch::kCPU, torch::kFloat64).contiguous()) {}
 
@@ -40,7 +41,8 @@ class StepBuilder {
     std::vector<Step> steps;
     for (std::int64_t begin = first_neurons(); begin < config_.intermediate_size; begin += multiple_) {
       const std::int64_t end = std::min(begin + multiple_, config_.intermediate_size);
-      steps.push_back(make(layer, false, begin, end, config_.intermediate_size, config_.weights_per_neuron(), neurons_[layer]));
+      steps.push_back(
+          make(layer, false, begin, end, config_.intermediate_size, config_.weights_per_neuron(), neurons_[layer]));
     }
     return steps;
   }
@@ -142,13 +144,15 @@ ElasticPlan make_plan(const ModelConfig& config, const std::vector<std::int64_t>
   const std::vector<Step> other_steps = order_of(builder, others), anchor_steps = order_of(builder, anchors);
 
   const auto layers = static_cast<std::size_t>(config.num_layers);
-  const LevelWidths least{std::vector<std::int64_t>(layers, 1), std::vector<std::int64_t>(layers, builder.first_neurons())};
+  const LevelWidths least{std::vector<std::int64_t>(layers, 1),
+                          std::vector<std::int64_t>(layers, builder.first_neurons())};
   LevelWidths anchored = least;
   for (const Step& step : anchor_steps) take(step, anchored);
 
   ElasticPlan plan{settings.kind, settings.neuron_multiple, anchors, {}};
   for (const std::int64_t level : settings.levels) {
-    const double target = static_cast<double>(level) / 100 * static_cast<double>(config.num_layers * config.weights_per_block());
+    const double target =
+        static_cast<double>(level) / 100 * static_cast<double>(config.num_layers * config.weights_per_block());
     LevelPlan entry;
     entry.level = level;
     entry.anchors_give_way = static_cast<double>(kept_weights(config, anchored)) > target && !anchors.empty();
@@ -160,9 +164,10 @@ ElasticPlan make_plan(const ModelConfig& config, const std::vector<std::int64_t>
       fill(other_steps, target, kept_weights(config, anchored), entry.widths);
     } else {
       if (settings.infeasible == "refuse") {
-        fail_usage("level {} is infeasible: the anchor layers {} alone hold {:.1f} % of the blocks' weights; lower "
-                   "anchors.share, drop the level, or set reorder.infeasible to give_way", level, fmt::join(anchors, ", "),
-                   100 * block_ratio(config, anchored));
+        fail_usage(
+            "level {} is infeasible: the anchor layers {} alone hold {:.1f} % of the blocks' weights; lower "
+            "anchors.share, drop the level, or set reorder.infeasible to give_way",
+            level, fmt::join(anchors, ", "), 100 * block_ratio(config, anchored));
       }
       entry.widths = least;
       fill(anchor_steps, target, kept_weights(config, least), entry.widths);
@@ -175,7 +180,8 @@ ElasticPlan make_plan(const ModelConfig& config, const std::vector<std::int64_t>
 }
 
 double block_ratio(const ModelConfig& config, const LevelWidths& widths) {
-  return static_cast<double>(kept_weights(config, widths)) / static_cast<double>(config.num_layers * config.weights_per_block());
+  return static_cast<double>(kept_weights(config, widths)) /
+         static_cast<double>(config.num_layers * config.weights_per_block());
 }
 
 double total_ratio(const ModelConfig& config, const LevelWidths& widths) {

@@ -7,7 +7,8 @@
 namespace elastify {
 
 struct PlanConfig {
-  std::string kind = "even";  // even: one ratio for all layers that are no anchors; global: importance per weight decides
+  std::string kind =
+      "even";  // even: one ratio for all layers that are no anchors; global: importance per weight decides
   std::vector<std::int64_t> levels = {20, 30, 40, 50, 60, 70, 80, 90, 100};
   std::int64_t neuron_multiple = 32;
   std::string infeasible = "give_way";  // give_way: anchors too heavy for a level are cut there; refuse: an error
@@ -26,9 +27,9 @@ struct SortedScores {
   torch::Tensor groups, neurons;
 };
 
-// Every layer keeps at least one KV group and one step of neurons. A step of neurons is `neuron_multiple` of them; where
-// that does not divide the width, the last step is the remainder, so that counts are multiples, or the full width (172
-// neurons by 32: 32, 64, 96, 128, 160, 172). A level takes the longest prefix of steps that brings its block ratio
+// Every layer keeps at least one KV group and one step of neurons. A step of neurons is `neuron_multiple` of them;
+// where that does not divide the width, the last step is the remainder, so that counts are multiples, or the full width
+// (172 neurons by 32: 32, 64, 96, 128, 160, 172). A level takes the longest prefix of steps that brings its block ratio
 // nearest to its name. Throws Error(kUsage) for levels that do not end in 100, and for infeasible ones under "refuse".
 ElasticPlan make_plan(const ModelConfig& config, const std::vector<std::int64_t>& anchors, const SortedScores& scores,
                       const PlanConfig& settings);

@@ -24,7 +24,8 @@ Permutation Permutation::identity(std::int64_t size) {
 
 Permutation Permutation::by_falling_score(const torch::Tensor& scores) {
   const torch::Tensor values = scores.to(torch::kCPU, torch::kFloat64).contiguous();
-  if (!torch::isfinite(values).all().item<bool>()) fail_data("cannot order units: a score is NaN or infinite; profile again");
+  if (!torch::isfinite(values).all().item<bool>())
+    fail_data("cannot order units: a score is NaN or infinite; profile again");
   const double* score = values.data_ptr<double>();
   std::vector<std::int64_t> order = identity(values.numel()).order_;
   std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) { return score[a] > score[b]; });
@@ -33,7 +34,8 @@ Permutation Permutation::by_falling_score(const torch::Tensor& scores) {
 
 Permutation Permutation::inverse() const {
   std::vector<std::int64_t> inverse(order_.size());
-  for (std::size_t i = 0; i < order_.size(); ++i) inverse[static_cast<std::size_t>(order_[i])] = static_cast<std::int64_t>(i);
+  for (std::size_t i = 0; i < order_.size(); ++i)
+    inverse[static_cast<std::size_t>(order_[i])] = static_cast<std::int64_t>(i);
   return Permutation(std::move(inverse));
 }
 

@@ -21,7 +21,8 @@ class Permutation {
   const std::vector<std::int64_t>& order() const { return order_; }
   Permutation inverse() const;
 
-  // Moves units of `unit_width` consecutive entries along `dim`, whose extent is size() * unit_width. A copy; same dtype.
+  // Moves units of `unit_width` consecutive entries along `dim`, whose extent is size() * unit_width. A copy; same
+  // dtype.
   torch::Tensor apply(const torch::Tensor& tensor, std::int64_t dim, std::int64_t unit_width = 1) const;
 
  private:

@@ -8,7 +8,8 @@ namespace {
 
 using nlohmann::json;
 
-std::vector<std::int64_t> read_counts(const json& value, const std::string& where, std::size_t size, std::int64_t high) {
+std::vector<std::int64_t> read_counts(const json& value, const std::string& where, std::size_t size,
+                                      std::int64_t high) {
   std::vector<std::int64_t> counts;
   for (const auto& item : value.is_array() ? value : json::array()) {
     if (!item.is_number_integer() || item.get<std::int64_t>() < 1 || item.get<std::int64_t>() > high) break;
@@ -51,7 +52,9 @@ void save_plan(const fs::path& path, const ElasticPlan& plan) {
                       {"kv_groups", level.widths.kv_groups},
                       {"neurons", level.widths.neurons}});
   }
-  write_json(path, {{"kind", plan.kind}, {"neuron_multiple", plan.neuron_multiple}, {"anchors", plan.anchors}, {"levels", levels}});
+  write_json(
+      path,
+      {{"kind", plan.kind}, {"neuron_multiple", plan.neuron_multiple}, {"anchors", plan.anchors}, {"levels", levels}});
 }
 
 ElasticPlan load_plan(const fs::path& path, const ModelConfig& config) {

@@ -9,18 +9,18 @@
 namespace elastify {
 
 struct LevelPlan {
-  std::int64_t level = 100;     // percent of the blocks' weights that the level aims at
+  std::int64_t level = 100;  // percent of the blocks' weights that the level aims at
   LevelWidths widths;
-  double block_ratio = 1;       // kept share of the transformer blocks' weights, anchors and norms included
-  double total_ratio = 1;       // the same over all weights, embedding and LM head included
+  double block_ratio = 1;         // kept share of the transformer blocks' weights, anchors and norms included
+  double total_ratio = 1;         // the same over all weights, embedding and LM head included
   bool anchors_give_way = false;  // the anchors alone are too heavy for this level, so they are cut as well
 };
 
 struct ElasticPlan {
-  std::string kind;                    // even or global
+  std::string kind;  // even or global
   std::int64_t neuron_multiple = 32;
-  std::vector<std::int64_t> anchors;   // layer indexes, ascending
-  std::vector<LevelPlan> levels;       // ascending; the last is 100
+  std::vector<std::int64_t> anchors;              // layer indexes, ascending
+  std::vector<LevelPlan> levels;                  // ascending; the last is 100
   const LevelPlan& at(std::int64_t level) const;  // throws Error(kUsage) if the plan has no such level
 };
 

@@ -28,14 +28,16 @@ UnitOrder order_by_importance(const torch::Tensor& groups, const torch::Tensor& 
   return order;
 }
 
-torch::Tensor reorder_tensor(const std::string& name, const torch::Tensor& tensor, const ModelConfig& config, const UnitOrder& order) {
+torch::Tensor reorder_tensor(const std::string& name, const torch::Tensor& tensor, const ModelConfig& config,
+                             const UnitOrder& order) {
   const std::int64_t layer = layer_of(name);
   if (layer < 0) return tensor;
   const Permutation& groups = order.groups[static_cast<std::size_t>(layer)];
   const Permutation& neurons = order.neurons[static_cast<std::size_t>(layer)];
   const auto is = [&](const char* part) { return ends_with(name, part); };
   if (is("q_proj.weight") || is("q_proj.bias")) return groups.apply(tensor, 0, config.group_width());
-  if (is("k_proj.weight") || is("k_proj.bias") || is("v_proj.weight") || is("v_proj.bias")) return groups.apply(tensor, 0, config.head_dim);
+  if (is("k_proj.weight") || is("k_proj.bias") || is("v_proj.weight") || is("v_proj.bias"))
+    return groups.apply(tensor, 0, config.head_dim);
   if (is("o_proj.weight")) return groups.apply(tensor, 1, config.group_width());
   if (is("gate_proj.weight") || is("up_proj.weight")) return neurons.apply(tensor, 0);
   if (is("down_proj.weight")) return neurons.apply(tensor, 1);
@@ -64,7 +66,10 @@ double compare_logits(const Checkpoint& a, const Checkpoint& b, const torch::Ten
   const RotaryTable rotary = make_rotary_table(config, tokens.size(1), torch::kCPU, torch::kFloat64);
   const auto run = [&](const Checkpoint& checkpoint) {
     // Only the rows in use: the whole table in float64 may be large.
-    torch::Tensor x = checkpoint.tensor(kEmbeddingName).index_select(0, tokens.reshape({-1})).to(torch::kFloat64).view({tokens.size(0), tokens.size(1), -1});
+    torch::Tensor x = checkpoint.tensor(kEmbeddingName)
+                          .index_select(0, tokens.reshape({-1}))
+                          .to(torch::kFloat64)
+                          .view({tokens.size(0), tokens.size(1), -1});
     for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
       x = block_forward(load_block(checkpoint, layer, torch::kCPU, torch::kFloat64), config, rotary, layer, x);
     }
@@ -73,7 +78,8 @@ double compare_logits(const Checkpoint& a, const Checkpoint& b, const torch::Ten
     std::vector<torch::Tensor> parts;
     constexpr std::int64_t kRows = 4096;  // of the head at a time
     for (std::int64_t row = 0; row < head.size(0); row += kRows) {
-      parts.push_back(torch::matmul(x, head.narrow(0, row, std::min(kRows, head.size(0) - row)).to(torch::kFloat64).t()));
+      parts.push_back(
+          torch::matmul(x, head.narrow(0, row, std::min(kRows, head.size(0) - row)).to(torch::kFloat64).t()));
     }
     return torch::cat(parts, -1);
   };

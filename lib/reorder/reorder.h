@@ -17,9 +17,10 @@ struct UnitOrder {
 // Highest importance first. groups: [layers, kv_groups], neurons: [layers, neurons].
 UnitOrder order_by_importance(const torch::Tensor& groups, const torch::Tensor& neurons);
 
-// One stored tensor, by its Hugging Face name, with its units moved: rows of q, k, v (with biases), gate and up, columns of
-// o and down. Norms, the bias of o_proj and everything outside the blocks are returned as they are.
-torch::Tensor reorder_tensor(const std::string& name, const torch::Tensor& tensor, const ModelConfig& config, const UnitOrder& order);
+// One stored tensor, by its Hugging Face name, with its units moved: rows of q, k, v (with biases), gate and up,
+// columns of o and down. Norms, the bias of o_proj and everything outside the blocks are returned as they are.
+torch::Tensor reorder_tensor(const std::string& name, const torch::Tensor& tensor, const ModelConfig& config,
+                             const UnitOrder& order);
 
 // Writes `directory` as a Hugging Face checkpoint (config.json, model.safetensors) in the stored dtype. Streams: one
 // tensor is in memory at a time. Throws Error(kBadData) on NaN or infinite weights.

@@ -28,20 +28,24 @@ std::vector<fs::path> json_files(const fs::path& directory) {
 int pool_index(const TaskBank& bank, std::string_view type) {
   const auto found = std::lower_bound(bank.pools.begin(), bank.pools.end(), type,
                                       [](const ValuePool& pool, std::string_view t) { return pool.type < t; });
-  return found != bank.pools.end() && found->type == type ? static_cast<int>(found - bank.pools.begin()) : TextTemplate::kLiteral;
+  return found != bank.pools.end() && found->type == type ? static_cast<int>(found - bank.pools.begin())
+                                                          : TextTemplate::kLiteral;
 }
 
 // Values may refer to any type of any file: all types first, then their values.
 class PoolsReader {
  public:
-  PoolsReader(TaskBank& bank, BankSources& sources, BankReport& report) : bank_(bank), sources_(sources), report_(report) {}
+  PoolsReader(TaskBank& bank, BankSources& sources, BankReport& report)
+      : bank_(bank), sources_(sources), report_(report) {}
 
   void read(const fs::path& directory) {
     for (const auto& path : json_files(directory)) {
       const std::string name = "pools/" + path.filename().string();
-      if (auto document = read_strict_json(path, name, report_.problems)) documents_.emplace_back(name, std::move(*document));
+      if (auto document = read_strict_json(path, name, report_.problems))
+        documents_.emplace_back(name, std::move(*document));
     }
-    if (documents_.empty()) report_.problems.push_back(fmt::format("{}: expected files with pools of values, *.json", directory.string()));
+    if (documents_.empty())
+      report_.problems.push_back(fmt::format("{}: expected files with pools of values, *.json", directory.string()));
     for (const auto& [name, document] : documents_) collect(JsonPlace(document, name, "", report_.problems));
     for (const auto& [type, place] : types_) bank_.pools.push_back({type, {}, false, {}});
     for (std::size_t i = 0; i < bank_.pools.size(); ++i) read_pool(i);
@@ -64,7 +68,8 @@ class PoolsReader {
     ValuePool& pool = bank_.pools[index];
     const JsonPlace& place = types_.at(pool.type);
     bool all = false;
-    pool.values = read_templates(place, [this](std::string_view type) { return pool_index(bank_, type); }, true, &all);
+    pool.values = read_templates(
+        place, [this](std::string_view type) { return pool_index(bank_, type); }, true, &all);
     pool.named = !all;
     sources_.split_pools.resize(bank_.pools.size());
     sources_.split_pools[index] = !all;
@@ -135,7 +140,9 @@ const Family& TaskBank::family(std::string_view name) const {
 }
 
 TaskBank read_task_bank(const fs::path& directory, BankReport& report) {
-  if (!fs::is_directory(directory)) fail_data("{} is not a folder: expected a task bank (pools/*.json and one .json file per family)", directory.string());
+  if (!fs::is_directory(directory))
+    fail_data("{} is not a folder: expected a task bank (pools/*.json and one .json file per family)",
+              directory.string());
   TaskBank bank;
   BankSources sources;
   PoolsReader(bank, sources, report).read(directory / "pools");
@@ -146,9 +153,11 @@ TaskBank read_task_bank(const fs::path& directory, BankReport& report) {
     if (!document) continue;
     const JsonPlace root(*document, name, "", report.problems);
     if (const auto about = root.find("about")) about->text();
-    bank.families.push_back(read_family(root, path.stem().string(), [&](std::string_view type) { return pool_index(bank, type); }));
+    bank.families.push_back(
+        read_family(root, path.stem().string(), [&](std::string_view type) { return pool_index(bank, type); }));
   }
-  if (bank.families.empty()) report.problems.push_back(fmt::format("{}: expected one .json file per family, found none", directory.string()));
+  if (bank.families.empty())
+    report.problems.push_back(fmt::format("{}: expected one .json file per family, found none", directory.string()));
   if (!bank.pools.empty()) check_bank(bank, sources, report);
   return bank;
 }

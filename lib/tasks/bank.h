@@ -1,6 +1,7 @@
 // The material of the task suite: values, sentence templates and relations, read from datasets/tasks.
 //
-//   DIR/pools/*.json  values by type: {"person": {"train": [..], "validation": [..], "test": [..]}, "day": {"all": [..]}}.
+//   DIR/pools/*.json  values by type: {"person": {"train": [..], "validation": [..], "test": [..]}, "day": {"all":
+//   [..]}}.
 //                     A value may hold {type} references, drawn anew each time. Types of all files are merged.
 //                     "generic_words" lists words that may stand in values of several splits ("Street").
 //   DIR/*.json        one family each, FAMILY.json; datasets/tasks/README.md describes the fields

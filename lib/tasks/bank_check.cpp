@@ -37,7 +37,8 @@ std::vector<TemplateList> lists_of(const TaskBank& bank) {
         lists.push_back({fmt::format("{}asks[{}].answers", place, a), &relation.asks[a].answers, pool_of, false});
       }
       for (const auto& [slot, phrases] : relation.refer) {
-        lists.push_back({place + "refer." + relation.slots[static_cast<std::size_t>(slot)].name, &phrases, pool_of, true});
+        lists.push_back(
+            {place + "refer." + relation.slots[static_cast<std::size_t>(slot)].name, &phrases, pool_of, true});
       }
     }
   }
@@ -48,7 +49,8 @@ std::string shape_of(const TextTemplate& text, const TaskBank& bank, const Templ
   std::string shape;
   for (const auto& piece : text.pieces) {
     const bool literal = piece.slot == TextTemplate::kLiteral;
-    shape += literal ? piece.text : fmt::format("{{{}}}", bank.pools[static_cast<std::size_t>(list.pool_of(piece.slot))].type);
+    shape += literal ? piece.text
+                     : fmt::format("{{{}}}", bank.pools[static_cast<std::size_t>(list.pool_of(piece.slot))].type);
   }
   return fold_text(shape);
 }
@@ -68,7 +70,8 @@ void check_templates(const TaskBank& bank, const std::vector<TemplateList>& list
         const auto [found, fresh] = seen.emplace(shape_of(texts[i], bank, list), Seen{split, place, list.place});
         if (fresh) continue;
         if (found->second.split != split) {
-          report.problems.push_back(fmt::format("{}: \"{}\" also stands in another split: {}", place, texts[i].source, found->second.place));
+          report.problems.push_back(
+              fmt::format("{}: \"{}\" also stands in another split: {}", place, texts[i].source, found->second.place));
         } else if (found->second.list == list.place) {
           report.warnings.push_back(fmt::format("{}: \"{}\" stands twice in its list", place, texts[i].source));
         }
@@ -78,7 +81,8 @@ void check_templates(const TaskBank& bank, const std::vector<TemplateList>& list
 }
 
 void check_values(const TaskBank& bank, const BankSources& sources, BankReport& report) {
-  static const std::set<std::string> kFunctionWords{"a", "an", "the", "of", "and", "or", "in", "on", "at", "to", "for", "with", "from", "by", "my", "s"};
+  static const std::set<std::string> kFunctionWords{"a",  "an", "the", "of",   "and",  "or", "in", "on",
+                                                    "at", "to", "for", "with", "from", "by", "my", "s"};
   std::set<std::string> generic = kFunctionWords;
   for (const auto& text : sources.generic_words) {
     for (const auto& word : words_of(text)) generic.insert(word);
@@ -92,14 +96,17 @@ void check_values(const TaskBank& bank, const BankSources& sources, BankReport& 
       for (const auto& value : pool.values[split]) {
         const auto [found, fresh] = seen.emplace(fold_text(value.source), split);
         if (!fresh && found->second != split) {
-          report.problems.push_back(fmt::format("pools {}: the value \"{}\" stands in {} and {}", pool.type, value.source,
-                                                split_name(found->second), split_name(split)));
+          report.problems.push_back(fmt::format("pools {}: the value \"{}\" stands in {} and {}", pool.type,
+                                                value.source, split_name(found->second), split_name(split)));
         } else if (!fresh) {
-          report.warnings.push_back(fmt::format("pools {}.{}: the value \"{}\" stands twice", pool.type, split_name(split), value.source));
+          report.warnings.push_back(
+              fmt::format("pools {}.{}: the value \"{}\" stands twice", pool.type, split_name(split), value.source));
         }
         for (const auto& piece : value.pieces) {
           if (piece.slot != TextTemplate::kLiteral) continue;
-          for (const auto& word : words_of(piece.text)) places_of_word[word].emplace(split, fmt::format("{} \"{}\" ({})", pool.type, value.source, split_name(split)));
+          for (const auto& word : words_of(piece.text))
+            places_of_word[word].emplace(split,
+                                         fmt::format("{} \"{}\" ({})", pool.type, value.source, split_name(split)));
         }
       }
     }
@@ -108,7 +115,8 @@ void check_values(const TaskBank& bank, const BankSources& sources, BankReport& 
     if (places.size() < 2 || generic.count(word) != 0) continue;
     std::vector<std::string> where;
     for (const auto& [split, place] : places) where.push_back(place);
-    report.warnings.push_back(fmt::format("pools: the word {} stands in values of several splits: {}", word, fmt::join(where, ", ")));
+    report.warnings.push_back(
+        fmt::format("pools: the word {} stands in values of several splits: {}", word, fmt::join(where, ", ")));
   }
 }
 
@@ -121,8 +129,10 @@ void check_vocabulary(const TaskBank& bank, const std::vector<TemplateList>& lis
       for (const auto& word : words_of(piece.text)) known.insert(word);
     }
   };
-  for (const auto& pool : bank.pools) std::for_each(pool.values[Split::kTrain].begin(), pool.values[Split::kTrain].end(), learn);
-  for (const auto& list : lists) std::for_each((*list.templates)[Split::kTrain].begin(), (*list.templates)[Split::kTrain].end(), learn);
+  for (const auto& pool : bank.pools)
+    std::for_each(pool.values[Split::kTrain].begin(), pool.values[Split::kTrain].end(), learn);
+  for (const auto& list : lists)
+    std::for_each((*list.templates)[Split::kTrain].begin(), (*list.templates)[Split::kTrain].end(), learn);
   std::set<std::string> reported;
   for (const auto& list : lists) {
     for (const Split split : {Split::kValidation, Split::kTest}) {
@@ -131,7 +141,8 @@ void check_vocabulary(const TaskBank& bank, const std::vector<TemplateList>& lis
           if (piece.slot != TextTemplate::kLiteral) continue;
           for (const auto& word : words_of(piece.text)) {
             if (known.count(word) != 0 || !reported.insert(word).second) continue;
-            report.warnings.push_back(fmt::format("{}.{}[{}]: the word {} stands in no training text", list.place, split_name(split), i, word));
+            report.warnings.push_back(fmt::format("{}.{}[{}]: the word {} stands in no training text", list.place,
+                                                  split_name(split), i, word));
           }
         }
       }
@@ -145,12 +156,16 @@ void check_asks(const TaskBank& bank, BankReport& report) {
       const Relation& relation = family.relations[r];
       for (std::size_t a = 0; a < relation.asks.size(); ++a) {
         for (const Split split : kSplits) {
-          const bool varied = std::any_of(relation.asks[a].answer_slots.begin(), relation.asks[a].answer_slots.end(), [&](int slot) {
-            return bank.pools[static_cast<std::size_t>(relation.slots[static_cast<std::size_t>(slot)].pool)].value_count[split] >= 2;
-          });
+          const bool varied =
+              std::any_of(relation.asks[a].answer_slots.begin(), relation.asks[a].answer_slots.end(), [&](int slot) {
+                return bank.pools[static_cast<std::size_t>(relation.slots[static_cast<std::size_t>(slot)].pool)]
+                           .value_count[split] >= 2;
+              });
           if (varied || relation.asks[a].answer_slots.empty()) continue;
-          report.problems.push_back(fmt::format("{}.json relations[{}:{}].asks[{}]: at least 2 options are needed, but every answer slot has fewer than 2 values in {}",
-                                                family.name, r, relation.name, a, split_name(split)));
+          report.problems.push_back(
+              fmt::format("{}.json relations[{}:{}].asks[{}]: at least 2 options are needed, but every answer slot has "
+                          "fewer than 2 values in {}",
+                          family.name, r, relation.name, a, split_name(split)));
         }
       }
     }
@@ -163,14 +178,17 @@ void check_amounts(const TaskBank& bank, const std::vector<TemplateList>& lists,
     if (!list.frozen || list.place.find(".refer.") != std::string::npos) continue;
     for (const Split split : kSplits) {
       const std::size_t count = (*list.templates)[split].size();
-      if (count < kFewest[split]) report.warnings.push_back(fmt::format("{}.{}: {} texts are few; {} or more are meant", list.place, split_name(split), count, kFewest[split]));
+      if (count < kFewest[split])
+        report.warnings.push_back(fmt::format("{}.{}: {} texts are few; {} or more are meant", list.place,
+                                              split_name(split), count, kFewest[split]));
     }
   }
   for (const auto& family : bank.families) {
     for (const Split split : kSplits) {
       const auto count = static_cast<std::int64_t>(family.filler[split].size());
       if (count < family.filler_sentences.high) {
-        report.warnings.push_back(fmt::format("{}.json filler.{}: {} texts, fewer than filler_sentences allows ({})", family.name, split_name(split), count, family.filler_sentences.high));
+        report.warnings.push_back(fmt::format("{}.json filler.{}: {} texts, fewer than filler_sentences allows ({})",
+                                              family.name, split_name(split), count, family.filler_sentences.high));
       }
     }
     std::size_t pairs = 0;
@@ -179,14 +197,18 @@ void check_amounts(const TaskBank& bank, const std::vector<TemplateList>& lists,
         for (const auto& about : family.relations) {
           if (&about == &by) continue;
           for (const auto& ask : about.asks) {
-            pairs += static_cast<std::size_t>(std::count_if(ask.given.begin(), ask.given.end(), [&, s = slot](int given) {
-              return about.slots[static_cast<std::size_t>(given)].pool == by.slots[static_cast<std::size_t>(s)].pool;
-            }));
+            pairs +=
+                static_cast<std::size_t>(std::count_if(ask.given.begin(), ask.given.end(), [&, s = slot](int given) {
+                  return about.slots[static_cast<std::size_t>(given)].pool ==
+                         by.slots[static_cast<std::size_t>(s)].pool;
+                }));
           }
         }
       }
     }
-    if (pairs == 0) report.warnings.push_back(fmt::format("{}.json: no two-hop questions: no refer fits a given slot of another relation", family.name));
+    if (pairs == 0)
+      report.warnings.push_back(
+          fmt::format("{}.json: no two-hop questions: no refer fits a given slot of another relation", family.name));
   }
 }
 

@@ -19,7 +19,8 @@ class Checker {
 
   std::vector<std::string> run() {
     if (!item_.query) return {"it has no query to derive the answer from"};
-    if (item_.answer >= item_.options.size()) return {fmt::format("answer {} is not one of {} options", item_.answer, item_.options.size())};
+    if (item_.answer >= item_.options.size())
+      return {fmt::format("answer {} is not one of {} options", item_.answer, item_.options.size())};
     check_facts();
     check_options();
     check_query();
@@ -33,18 +34,22 @@ class Checker {
   }
 
   bool good_span(const ByteSpan& span) const {
-    const auto boundary = [&](std::size_t at) { return at == item_.context.size() || (static_cast<unsigned char>(item_.context[at]) & 0xc0) != 0x80; };
+    const auto boundary = [&](std::size_t at) {
+      return at == item_.context.size() || (static_cast<unsigned char>(item_.context[at]) & 0xc0) != 0x80;
+    };
     return span.begin < span.end && span.end <= item_.context.size() && boundary(span.begin) && boundary(span.end);
   }
 
   void check_facts() {
-    if (item_.fact_count != item_.facts.size()) problem("fact_count is {}, but there are {} facts", item_.fact_count, item_.facts.size());
+    if (item_.fact_count != item_.facts.size())
+      problem("fact_count is {}, but there are {} facts", item_.fact_count, item_.facts.size());
     for (const auto& fact : item_.facts) {
       if (!good_span(fact.span)) {
         problem("span [{}, {}) of a fact lies outside the context or cuts a character", fact.span.begin, fact.span.end);
         continue;
       }
-      const std::string_view sentence = std::string_view(item_.context).substr(fact.span.begin, fact.span.end - fact.span.begin);
+      const std::string_view sentence =
+          std::string_view(item_.context).substr(fact.span.begin, fact.span.end - fact.span.begin);
       for (const auto& [slot, value] : fact.slots) {
         if (!holds_words(sentence, value)) problem("the sentence \"{}\" does not hold {} {}", sentence, slot, value);
       }
@@ -58,11 +63,13 @@ class Checker {
     }
     std::set<std::string> seen;
     for (std::size_t i = 0; i < item_.options.size(); ++i) {
-      if (!seen.insert(fold_text(item_.options[i])).second) problem("option {} equals another one: \"{}\"", i, item_.options[i]);
+      if (!seen.insert(fold_text(item_.options[i])).second)
+        problem("option {} equals another one: \"{}\"", i, item_.options[i]);
       if (item_.option_values[i].empty()) problem("option {} holds no value", i);
       for (const auto& value : item_.option_values[i]) {
         if (!holds_words(item_.options[i], value)) problem("option {} does not hold its value {}", i, value);
-        if (!holds_words(item_.context, value)) problem("value {} of option {} does not stand in the context", value, i);
+        if (!holds_words(item_.context, value))
+          problem("value {} of option {} does not stand in the context", value, i);
       }
     }
   }
@@ -71,9 +78,9 @@ class Checker {
     Facts found;
     for (const auto& fact : item_.facts) {
       const bool same = fact.relation == relation && std::all_of(given.begin(), given.end(), [&](const auto& wanted) {
-        const auto at = fact.slots.find(wanted.first);
-        return at != fact.slots.end() && at->second == wanted.second;
-      });
+                          const auto at = fact.slots.find(wanted.first);
+                          return at != fact.slots.end() && at->second == wanted.second;
+                        });
       if (same) found.push_back(&fact);
     }
     return found;
@@ -128,12 +135,15 @@ class Checker {
         return;
       }
       expected += value->second;
-      if (given.count(slot) == 0 && holds_words(item_.question, value->second)) problem("the question holds the answer's value {}", value->second);
+      if (given.count(slot) == 0 && holds_words(item_.question, value->second))
+        problem("the question holds the answer's value {}", value->second);
     }
     expected = answer_text(expected);
-    if (item_.options[item_.answer] != expected) problem("the answer is \"{}\", but option {} is \"{}\"", expected, item_.answer, item_.options[item_.answer]);
+    if (item_.options[item_.answer] != expected)
+      problem("the answer is \"{}\", but option {} is \"{}\"", expected, item_.answer, item_.options[item_.answer]);
     for (std::size_t i = 0; i < item_.options.size(); ++i) {
-      if (i != item_.answer && fold_text(item_.options[i]) == fold_text(expected)) problem("option {} is an answer too", i);
+      if (i != item_.answer && fold_text(item_.options[i]) == fold_text(expected))
+        problem("option {} is an answer too", i);
     }
   }
 
@@ -144,7 +154,9 @@ class Checker {
     const auto earlier = [](const ByteSpan& a, const ByteSpan& b) { return a.begin < b.begin; };
     std::sort(expected.begin(), expected.end(), earlier);
     std::sort(found.begin(), found.end(), earlier);
-    if (found != expected) problem("relevant is not the {} sentence{} that the query uses", expected.size(), expected.size() == 1 ? "" : "s");
+    if (found != expected)
+      problem("relevant is not the {} sentence{} that the query uses", expected.size(),
+              expected.size() == 1 ? "" : "s");
   }
 
   const TaskItem& item_;

@@ -9,7 +9,13 @@
 namespace elastify {
 
 Draft::Draft(const TaskBank& bank, const Family& family, Split split, Draws& draws, std::size_t max_wordings)
-    : bank_(bank), family_(family), split_(split), draws_(draws), max_wordings_(max_wordings), values_(bank.pools.size()), used_statements_(family.relations.size()) {}
+    : bank_(bank),
+      family_(family),
+      split_(split),
+      draws_(draws),
+      max_wordings_(max_wordings),
+      values_(bank.pools.size()),
+      used_statements_(family.relations.size()) {}
 
 std::string Draft::expand(int pool) {
   const TextTemplate& value = draws_.pick(bank_.pools[static_cast<std::size_t>(pool)].values[split_]);
@@ -18,7 +24,8 @@ std::string Draft::expand(int pool) {
 
 bool Draft::clashes(int pool, const std::string& value) const {
   const auto& held = values(pool);
-  return std::any_of(held.begin(), held.end(), [&](const std::string& other) { return holds_words(value, other) || holds_words(other, value); });
+  return std::any_of(held.begin(), held.end(),
+                     [&](const std::string& other) { return holds_words(value, other) || holds_words(other, value); });
 }
 
 std::string Draft::draw_value(int pool) {
@@ -32,7 +39,9 @@ std::string Draft::draw_value(int pool) {
   return values(pool).empty() ? expand(pool) : draws_.pick(values(pool));
 }
 
-std::string Draft::repeat_value(int pool) { return values(pool).empty() ? draw_value(pool) : draws_.pick(values(pool)); }
+std::string Draft::repeat_value(int pool) {
+  return values(pool).empty() ? draw_value(pool) : draws_.pick(values(pool));
+}
 
 void Draft::add_fact(std::size_t relation, std::vector<std::string> values) {
   const Relation& kind = family_.relations[relation];
@@ -43,14 +52,17 @@ void Draft::add_fact(std::size_t relation, std::vector<std::string> values) {
   const auto& statements = kind.statements[split_];
   auto& used = used_statements_[relation];
   std::size_t wording = draw_wording(statements.size());
-  for (int i = 0; i < 3 && std::find(used.begin(), used.end(), wording) != used.end(); ++i) wording = draw_wording(statements.size());
+  for (int i = 0; i < 3 && std::find(used.begin(), used.end(), wording) != used.end(); ++i)
+    wording = draw_wording(statements.size());
   used.push_back(wording);
-  std::string sentence = with_capital(fill_template(statements[wording], [&](int slot) { return values[static_cast<std::size_t>(slot)]; }));
+  std::string sentence = with_capital(
+      fill_template(statements[wording], [&](int slot) { return values[static_cast<std::size_t>(slot)]; }));
   facts_.push_back({relation, std::move(values), std::move(sentence)});
 }
 
 void Draft::set_opening() {
-  opening_ = with_capital(fill_template(draws_.pick(family_.openings[split_]), [this](int pool) { return draw_value(pool); }));
+  opening_ =
+      with_capital(fill_template(draws_.pick(family_.openings[split_]), [this](int pool) { return draw_value(pool); }));
 }
 
 void Draft::add_filler(std::size_t count, std::vector<std::size_t> wanted) {
@@ -86,11 +98,13 @@ void Draft::add_filler(std::size_t count, std::vector<std::size_t> wanted) {
   }
 }
 
-std::vector<std::size_t> Draft::facts_with(std::size_t relation, const std::vector<int>& slots, const std::vector<std::string>& values) const {
+std::vector<std::size_t> Draft::facts_with(std::size_t relation, const std::vector<int>& slots,
+                                           const std::vector<std::string>& values) const {
   std::vector<std::size_t> found;
   for (std::size_t i = 0; i < facts_.size(); ++i) {
     bool same = facts_[i].relation == relation;
-    for (std::size_t k = 0; same && k < slots.size(); ++k) same = facts_[i].values[static_cast<std::size_t>(slots[k])] == values[k];
+    for (std::size_t k = 0; same && k < slots.size(); ++k)
+      same = facts_[i].values[static_cast<std::size_t>(slots[k])] == values[k];
     if (same) found.push_back(i);
   }
   return found;

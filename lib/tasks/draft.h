@@ -35,9 +35,9 @@ class Draft {
   // `values[slot]` is kept where it is not empty, drawn otherwise.
   void add_fact(std::size_t relation, std::vector<std::string> values = {});
   void set_opening();
-  // `count` filler sentences, no template twice. About half of their values repeat values of the context, the others are
-  // new; so that how often a value is mentioned tells nothing. Templates that mention a wanted pool come first and bring
-  // new values of it: wanted[pool] is how many are needed.
+  // `count` filler sentences, no template twice. About half of their values repeat values of the context, the others
+  // are new; so that how often a value is mentioned tells nothing. Templates that mention a wanted pool come first and
+  // bring new values of it: wanted[pool] is how many are needed.
   void add_filler(std::size_t count, std::vector<std::size_t> wanted);
 
   const Relation& relation_of(const DraftFact& fact) const { return family_.relations[fact.relation]; }
@@ -48,7 +48,8 @@ class Draft {
   const std::vector<std::string>& values(int pool) const { return values_[static_cast<std::size_t>(pool)]; }
 
   // Facts with these values in these slots.
-  std::vector<std::size_t> facts_with(std::size_t relation, const std::vector<int>& slots, const std::vector<std::string>& values) const;
+  std::vector<std::size_t> facts_with(std::size_t relation, const std::vector<int>& slots,
+                                      const std::vector<std::string>& values) const;
 
   // Opening, then facts and filler in random order; `spans` gives each fact's sentence.
   std::string arrange(std::vector<ByteSpan>& spans);

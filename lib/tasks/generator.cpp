@@ -41,7 +41,8 @@ std::vector<Link> links_of(const Family& family) {
         std::set<int> slots;
         for (const auto& ask : family.relations[about].asks) slots.insert(ask.given.begin(), ask.given.end());
         for (const int slot : slots) {
-          if (family.relations[about].slots[static_cast<std::size_t>(slot)].pool == pool) links.push_back({by, about, by_slot, slot});
+          if (family.relations[about].slots[static_cast<std::size_t>(slot)].pool == pool)
+            links.push_back({by, about, by_slot, slot});
         }
       }
     }
@@ -52,7 +53,11 @@ std::vector<Link> links_of(const Family& family) {
 class Composer {
  public:
   Composer(const TaskBank& bank, const Family& family, Split split, Draws& draws, const Difficulty& difficulty)
-      : family_(family), draws_(draws), difficulty_(difficulty), bank_(bank), draft_(bank, family, split, draws, difficulty.max_wordings.value_or(SIZE_MAX)) {}
+      : family_(family),
+        draws_(draws),
+        difficulty_(difficulty),
+        bank_(bank),
+        draft_(bank, family, split, draws, difficulty.max_wordings.value_or(SIZE_MAX)) {}
 
   // False where the drawn context has no question, or its first one fewer than `options` options.
   bool compose(bool two_hops, std::size_t options, TaskContext& context) {
@@ -64,12 +69,15 @@ class Composer {
     std::vector<ByteSpan> spans;
     context.text = draft_.arrange(spans);
     context.facts.clear();
-    for (std::size_t i = 0; i < draft_.facts().size(); ++i) context.facts.push_back(public_fact(draft_.facts()[i], spans[i]));
+    for (std::size_t i = 0; i < draft_.facts().size(); ++i)
+      context.facts.push_back(public_fact(draft_.facts()[i], spans[i]));
     context.items.clear();
     std::set<std::size_t> asked;  // a fact once: the first answer would tell the second
     for (const auto& question : questions) {
       if (context.items.size() == difficulty_.max_questions) break;
-      if (!is_determined(draft_, question) || asked.contains(question.fact) || (question.hop && asked.contains(question.hop->fact))) continue;
+      if (!is_determined(draft_, question) || asked.contains(question.fact) ||
+          (question.hop && asked.contains(question.hop->fact)))
+        continue;
       asked.insert(question.fact);
       if (question.hop) asked.insert(question.hop->fact);
       add_item(question, context);
@@ -96,7 +104,9 @@ class Composer {
     for (bool first = !two_hops; left > 0; first = false) {
       if (relations.empty()) relations.push_back(draws_.below(family_.relations.size()));
       // Several facts of one relation make a question hard: its words fit all of them.
-      const std::size_t group = std::min(left, one_relation ? left : first ? 2 + draws_.below(3) : 1 + draws_.below(6) / 3 + draws_.below(6) / 5);
+      const std::size_t group = std::min(left, one_relation ? left
+                                               : first      ? 2 + draws_.below(3)
+                                                            : 1 + draws_.below(6) / 3 + draws_.below(6) / 5);
       for (std::size_t i = 0; i < group; ++i) draft_.add_fact(relations.back());
       relations.pop_back();
       left -= group;
@@ -110,16 +120,19 @@ class Composer {
     for (std::size_t i = 0; i < chains; ++i) {
       draft_.add_fact(link.by);
       std::vector<std::string> values(about.slots.size());
-      values[static_cast<std::size_t>(link.about_slot)] = draft_.facts().back().values[static_cast<std::size_t>(link.by_slot)];
+      values[static_cast<std::size_t>(link.about_slot)] =
+          draft_.facts().back().values[static_cast<std::size_t>(link.by_slot)];
       draft_.add_fact(link.about, std::move(values));
     }
-    std::erase_if(relations, [&](std::size_t r) { return &family_.relations[r] == &by || &family_.relations[r] == &about; });
+    std::erase_if(relations,
+                  [&](std::size_t r) { return &family_.relations[r] == &by || &family_.relations[r] == &about; });
     return 2 * chains;
   }
 
   // The first is the one that the context was drawn for, further ones in random order.
   std::vector<Question> choose_questions(bool two_hops) {
-    std::vector<Question> hops = difficulty_.max_hops.value_or(2) > 1 ? two_hop_questions(draft_) : std::vector<Question>{};
+    std::vector<Question> hops =
+        difficulty_.max_hops.value_or(2) > 1 ? two_hop_questions(draft_) : std::vector<Question>{};
     std::vector<Question> singles = single_hop_questions(draft_);
     // The kind of near misses is drawn before the question: else those that allow one kind only would show by it.
     for (auto& question : singles) question.near_miss = NearMiss::kLent;
@@ -131,7 +144,9 @@ class Composer {
     const auto without_rivals = [&](const Question& question) { return !has_rivals(question); };
     std::erase_if(by_value, without_rivals);
     std::erase_if(hops, without_rivals);
-    const auto reads_back_too_often = [&](const Question& question) { return reads_back(draft_, question) && !draws_.percent(difficulty_.read_back); };
+    const auto reads_back_too_often = [&](const Question& question) {
+      return reads_back(draft_, question) && !draws_.percent(difficulty_.read_back);
+    };
     for (auto* questions : {&singles, &by_value, &hops}) std::erase_if(*questions, reads_back_too_often);
     const bool lent = by_value.empty() || (!singles.empty() && draws_.percent(kLent));
     std::vector<Question> first = two_hops ? hops : lent ? singles : by_value;
@@ -148,15 +163,17 @@ class Composer {
   }
 
   static bool same(const Question& a, const Question& b) {
-    return a.fact == b.fact && a.ask == b.ask && a.hop.has_value() == b.hop.has_value() && (!a.hop || (a.hop->fact == b.hop->fact && a.hop->slot == b.hop->slot));
+    return a.fact == b.fact && a.ask == b.ask && a.hop.has_value() == b.hop.has_value() &&
+           (!a.hop || (a.hop->fact == b.hop->fact && a.hop->slot == b.hop->slot));
   }
 
-  // An answer of several values, a link among them, needs another fact of its relation: of values that stand in different
-  // sentences, no reader would think that they belong together.
+  // An answer of several values, a link among them, needs another fact of its relation: of values that stand in
+  // different sentences, no reader would think that they belong together.
   bool has_rivals(const Question& question) const {
     const auto& slots = ask_of(draft_, question).answer_slots;
     const std::size_t relation = draft_.facts()[question.fact].relation;
-    const auto facts = std::count_if(draft_.facts().begin(), draft_.facts().end(), [&](const DraftFact& fact) { return fact.relation == relation; });
+    const auto facts = std::count_if(draft_.facts().begin(), draft_.facts().end(),
+                                     [&](const DraftFact& fact) { return fact.relation == relation; });
     return (slots.size() < 2 && !question.hop) || facts > 1;
   }
 
@@ -165,27 +182,33 @@ class Composer {
   bool add_rivals(const Question& question) {
     std::vector<std::size_t> wanted(bank_.pools.size());
     if (question.near_miss == NearMiss::kValues) {
-      const std::size_t most = static_cast<std::size_t>(std::min(family_.facts.high, difficulty_.max_facts.value_or(family_.facts.high)));
-      while (missing(question) > 0 && draft_.facts().size() < most) draft_.add_fact(draft_.facts()[question.fact].relation);
+      const std::size_t most =
+          static_cast<std::size_t>(std::min(family_.facts.high, difficulty_.max_facts.value_or(family_.facts.high)));
+      while (missing(question) > 0 && draft_.facts().size() < most)
+        draft_.add_fact(draft_.facts()[question.fact].relation);
       const auto& slots = ask_of(draft_, question).answer_slots;
-      const auto pool = draft_.relation_of(draft_.facts()[question.fact]).slots[static_cast<std::size_t>(slots.front())].pool;
+      const auto pool =
+          draft_.relation_of(draft_.facts()[question.fact]).slots[static_cast<std::size_t>(slots.front())].pool;
       if (slots.size() == 1) wanted[static_cast<std::size_t>(pool)] = missing(question);
     }
-    draft_.add_filler(static_cast<std::size_t>(draw_count(family_.filler_sentences, difficulty_.max_filler)), std::move(wanted));
+    draft_.add_filler(static_cast<std::size_t>(draw_count(family_.filler_sentences, difficulty_.max_filler)),
+                      std::move(wanted));
     return is_determined(draft_, question);
   }
 
   // Values that the best supplied answer slot needs for all options.
   std::size_t missing(const Question& question) const {
     std::size_t most = 0;
-    for (const int slot : ask_of(draft_, question).answer_slots) most = std::max(most, rival_values(draft_, question, slot).size());
+    for (const int slot : ask_of(draft_, question).answer_slots)
+      most = std::max(most, rival_values(draft_, question, slot).size());
     return kOptions - 1 - std::min(most, kOptions - 1);
   }
 
   TaskFact public_fact(const DraftFact& fact, const ByteSpan& span) const {
     const Relation& relation = draft_.relation_of(fact);
     TaskFact shown{relation.name, {}, span};
-    for (std::size_t slot = 0; slot < relation.slots.size(); ++slot) shown.slots[relation.slots[slot].name] = fact.values[slot];
+    for (std::size_t slot = 0; slot < relation.slots.size(); ++slot)
+      shown.slots[relation.slots[slot].name] = fact.values[slot];
     return shown;
   }
 
@@ -205,7 +228,8 @@ class Composer {
     item.facts = context.facts;
     item.relevant.push_back(context.facts[question.fact].span);
     if (question.hop) item.relevant.push_back(context.facts[question.hop->fact].span);
-    std::sort(item.relevant.begin(), item.relevant.end(), [](const ByteSpan& a, const ByteSpan& b) { return a.begin < b.begin; });
+    std::sort(item.relevant.begin(), item.relevant.end(),
+              [](const ByteSpan& a, const ByteSpan& b) { return a.begin < b.begin; });
     item.query = query_of(question);
     context.items.push_back(std::move(item));
   }
@@ -217,8 +241,10 @@ class Composer {
     TaskQuery query{relation.name, {}, {}, answer_template(draft_, question).source};
     for (const int slot : ask.given) {
       const std::string& name = relation.slots[static_cast<std::size_t>(slot)].name;
-      if (question.hop && question.hop->slot == slot) query.referred[name] = reference_of(*question.hop);
-      else query.given[name] = asked.values[static_cast<std::size_t>(slot)];
+      if (question.hop && question.hop->slot == slot)
+        query.referred[name] = reference_of(*question.hop);
+      else
+        query.given[name] = asked.values[static_cast<std::size_t>(slot)];
     }
     return query;
   }
@@ -228,7 +254,8 @@ class Composer {
     const Relation& relation = draft_.relation_of(fact);
     TaskReference reference{relation.name, relation.slots[static_cast<std::size_t>(hop.refer_slot)].name, {}};
     for (const int slot : slots_in(relation.refer.at(hop.refer_slot)[draft_.split()][hop.wording])) {
-      reference.given[relation.slots[static_cast<std::size_t>(slot)].name] = fact.values[static_cast<std::size_t>(slot)];
+      reference.given[relation.slots[static_cast<std::size_t>(slot)].name] =
+          fact.values[static_cast<std::size_t>(slot)];
     }
     return reference;
   }
@@ -242,10 +269,13 @@ class Composer {
 
 void check(const Difficulty& difficulty) {
   if (difficulty.max_questions < 1) fail_usage("max_questions: expected at least 1, found 0");
-  if (difficulty.max_facts.value_or(2) < 2) fail_usage("max_facts: expected at least 2, found {}", *difficulty.max_facts);
-  if (difficulty.max_filler.value_or(0) < 0) fail_usage("max_filler: expected at least 0, found {}", *difficulty.max_filler);
+  if (difficulty.max_facts.value_or(2) < 2)
+    fail_usage("max_facts: expected at least 2, found {}", *difficulty.max_facts);
+  if (difficulty.max_filler.value_or(0) < 0)
+    fail_usage("max_filler: expected at least 0, found {}", *difficulty.max_filler);
   if (difficulty.max_wordings.value_or(1) < 1) fail_usage("max_wordings: expected at least 1, found 0");
-  if (difficulty.max_hops.value_or(1) < 1 || difficulty.max_hops.value_or(1) > 2) fail_usage("max_hops: expected 1 or 2, found {}", *difficulty.max_hops);
+  if (difficulty.max_hops.value_or(1) < 1 || difficulty.max_hops.value_or(1) > 2)
+    fail_usage("max_hops: expected 1 or 2, found {}", *difficulty.max_hops);
 }
 
 }  // namespace
@@ -265,11 +295,14 @@ TaskContext TaskGenerator::generate(Split split, std::string_view family_name, s
     found = Composer(bank_, family, split, draws, difficulty).compose(two_hops, options_wanted(attempt), context);
   }
   if (!found) {
-    fail_data("family {} gives no question in {} tries (split {}, index {}): its relations need more facts per context or more values", family.name,
-              kAttempts, split_name(split), index);
+    fail_data(
+        "family {} gives no question in {} tries (split {}, index {}): its relations need more facts per context or "
+        "more values",
+        family.name, kAttempts, split_name(split), index);
   }
   for (std::size_t i = 0; i < context.items.size(); ++i) {
-    context.items[i].id = fmt::format("{}-{}-{:06}", family.name, split_name(split), index) + (i == 0 ? "" : fmt::format(".{}", i));
+    context.items[i].id =
+        fmt::format("{}-{}-{:06}", family.name, split_name(split), index) + (i == 0 ? "" : fmt::format(".{}", i));
   }
   return context;
 }

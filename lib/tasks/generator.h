@@ -17,18 +17,21 @@
 
 namespace elastify {
 
-// Caps on the family's own ranges and shares of what small models learn last, for example for a curriculum. The suite itself
-// has the defaults of the shares: hard questions often enough to count, seldom enough that a model which two cores train in
-// two hours can solve nearly all.
+// Caps on the family's own ranges and shares of what small models learn last, for example for a curriculum. The suite
+// itself has the defaults of the shares: hard questions often enough to count, seldom enough that a model which two
+// cores train in two hours can solve nearly all.
 struct Difficulty {
   std::size_t max_questions = 1;            // questions over one context, each about another fact
-  std::optional<std::int64_t> max_facts{};   // at least 2
+  std::optional<std::int64_t> max_facts{};  // at least 2
   std::optional<std::int64_t> max_filler{};
-  std::optional<int> max_hops{};             // 1 or 2
-  std::optional<std::size_t> max_wordings{};  // of every statement, question, answer and reference: the first so many; at least 1
-  std::size_t one_relation = 0;  // percent of the contexts without hops whose facts are all of one relation: words do not tell them apart
-  std::size_t two_hops = 25;   // percent of the contexts whose first question has two hops
-  std::size_t read_back = 25;  // percent of the questions whose answer stands before what it is asked with that may be asked
+  std::optional<int> max_hops{};  // 1 or 2
+  std::optional<std::size_t>
+      max_wordings{};  // of every statement, question, answer and reference: the first so many; at least 1
+  std::size_t one_relation =
+      0;  // percent of the contexts without hops whose facts are all of one relation: words do not tell them apart
+  std::size_t two_hops = 25;  // percent of the contexts whose first question has two hops
+  std::size_t read_back =
+      25;  // percent of the questions whose answer stands before what it is asked with that may be asked
 };
 
 // `text` and `facts` equal those of every item. At least one item, at most max_questions.

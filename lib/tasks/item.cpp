@@ -69,7 +69,9 @@ class Fields {
   }
 
  private:
-  static std::string shown(const json& value) { return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80); }
+  static std::string shown(const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, 80);
+  }
   std::string text_of(const json& value, const char* key) const {
     if (!value.is_string()) bad(key, "a text", value);
     return value.get<std::string>();
@@ -113,7 +115,8 @@ void read_evaluation_fields(const Fields& fields, TaskItem& item) {
   }
   item.fact_count = fields.whole_or("fact_count", item.facts.size());
   if (fields.has("option_values")) {
-    for (const auto& values : fields.list("option_values")) item.option_values.push_back(fields.texts_of(values, "option_values"));
+    for (const auto& values : fields.list("option_values"))
+      item.option_values.push_back(fields.texts_of(values, "option_values"));
   }
   if (fields.has("query")) item.query = read_query(fields.inside(fields.get("query"), "query"));
 }
@@ -123,8 +126,10 @@ std::string with_single_spaces(std::string_view text) {
   std::string kept;
   for (const char c : text) {
     const bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
-    if (!space) kept += c;
-    else if (!kept.empty() && kept.back() != ' ') kept += ' ';
+    if (!space)
+      kept += c;
+    else if (!kept.empty() && kept.back() != ' ')
+      kept += ' ';
   }
   if (!kept.empty() && kept.back() == ' ') kept.pop_back();
   return kept;
@@ -140,13 +145,15 @@ void check_options(const TaskItem& item, const std::string& where) {
     if (!fresh) fail_data("{}: options {} and {} have equal text: \"{}\"", where, found->second, i, item.options[i]);
   }
   if (item.answer >= item.options.size()) {
-    fail_data("{}: answer: expected the index of an option, 0 to {}, found {}", where, item.options.size() - 1, item.answer);
+    fail_data("{}: answer: expected the index of an option, 0 to {}, found {}", where, item.options.size() - 1,
+              item.answer);
   }
 }
 
 std::string_view trim(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t\r\n");
-  return begin == std::string_view::npos ? std::string_view() : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+  return begin == std::string_view::npos ? std::string_view()
+                                         : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
 }
 
 }  // namespace
@@ -160,8 +167,9 @@ std::string further_prompt(const TaskItem& item) { return "\n" + item.question +
 std::string option_behind_prompt(const std::string& option) { return " " + option; }
 
 std::string format_task(const TaskItem& item) {
-  ordered_json object{{"id", item.id}, {"family", item.family}, {"slo", item.slo}, {"context", item.context},
-                      {"question", item.question}, {"options", item.options}, {"answer", item.answer}};
+  ordered_json object{{"id", item.id},           {"family", item.family},     {"slo", item.slo},
+                      {"context", item.context}, {"question", item.question}, {"options", item.options},
+                      {"answer", item.answer}};
   if (!item.option_values.empty()) object["option_values"] = item.option_values;
   if (!item.query) return object.dump();
   object["hops"] = item.hops;
@@ -178,7 +186,8 @@ std::string format_task(const TaskItem& item) {
 
 TaskItem parse_task(std::string_view line, const std::string& where, const std::string& fallback_id) {
   if (const auto bad = first_invalid_utf8(line)) {
-    fail_data("{} is not UTF-8: byte {} of the line is 0x{:02x}; convert the file first", where, *bad, static_cast<unsigned char>(line[*bad]));
+    fail_data("{} is not UTF-8: byte {} of the line is 0x{:02x}; convert the file first", where, *bad,
+              static_cast<unsigned char>(line[*bad]));
   }
   json object;
   try {
@@ -217,9 +226,11 @@ std::vector<TaskItem> read_tasks(const fs::path& path) {
     begin = end + 1;
     ++number;
     if (line.empty()) continue;
-    items.push_back(parse_task(line, fmt::format("{} line {}", path.string(), number), fmt::format("{}:{}", path.filename().string(), number)));
+    items.push_back(parse_task(line, fmt::format("{} line {}", path.string(), number),
+                               fmt::format("{}:{}", path.filename().string(), number)));
   }
-  if (items.empty()) fail_data("{} holds no task: expected one JSON object a line with question, options and answer", path.string());
+  if (items.empty())
+    fail_data("{} holds no task: expected one JSON object a line with question, options and answer", path.string());
   return items;
 }
 

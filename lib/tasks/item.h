@@ -78,19 +78,20 @@ struct TaskItem {
 std::string task_prompt(const TaskItem& item);
 // The same without the context: a further question behind an answer.
 std::string further_prompt(const TaskItem& item);
-// An option as a model reads it behind the prompt: a space comes first, so that its words have the tokens that they have
-// inside a sentence, where tokenizers join a word with the space before it.
+// An option as a model reads it behind the prompt: a space comes first, so that its words have the tokens that they
+// have inside a sentence, where tokenizers join a word with the space before it.
 std::string option_behind_prompt(const std::string& option);
 
 // One line of JSON without its newline. parse_task gives the same item back.
 std::string format_task(const TaskItem& item);
 
-// `where` ("FILE line 3") opens every message; a missing id becomes `fallback_id`. Throws Error(kBadData) on text that is
-// not UTF-8 or not JSON, a missing or ill-typed field, fewer than two options, options of equal text (spaces apart), an
-// answer out of range. Unknown fields are ignored, so that users may keep their own.
+// `where` ("FILE line 3") opens every message; a missing id becomes `fallback_id`. Throws Error(kBadData) on text that
+// is not UTF-8 or not JSON, a missing or ill-typed field, fewer than two options, options of equal text (spaces apart),
+// an answer out of range. Unknown fields are ignored, so that users may keep their own.
 TaskItem parse_task(std::string_view line, const std::string& where, const std::string& fallback_id);
 
-// Every item of a JSONL file, blank lines apart. Throws Error(kBadData) with file and line; also for a file without items.
+// Every item of a JSONL file, blank lines apart. Throws Error(kBadData) with file and line; also for a file without
+// items.
 std::vector<TaskItem> read_tasks(const fs::path& path);
 
 }  // namespace elastify

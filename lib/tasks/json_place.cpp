@@ -13,7 +13,8 @@ namespace elastify {
 using nlohmann::json;
 
 void JsonPlace::problem(const std::string& text) const {
-  problems_->push_back(path_.empty() ? fmt::format("{}: {}", file_, text) : fmt::format("{} {}: {}", file_, path_, text));
+  problems_->push_back(path_.empty() ? fmt::format("{}: {}", file_, text)
+                                     : fmt::format("{} {}: {}", file_, path_, text));
 }
 
 std::optional<JsonPlace> JsonPlace::find(const std::string& key) const {
@@ -70,8 +71,10 @@ std::string JsonPlace::text() const {
     return "";
   }
   const auto text = value_->get<std::string>();
-  if (text.empty()) problem("is empty");
-  else if (text.find_first_of("\n\r\t") != std::string::npos) problem(fmt::format("holds a line break or a tab: \"{}\"", text));
+  if (text.empty())
+    problem("is empty");
+  else if (text.find_first_of("\n\r\t") != std::string::npos)
+    problem(fmt::format("holds a line break or a tab: \"{}\"", text));
   else if (text.front() == ' ' || text.back() == ' ' || text.find("  ") != std::string::npos) {
     problem(fmt::format("holds a doubled space or one at an end: \"{}\"", text));
   } else {
@@ -88,7 +91,8 @@ std::vector<std::string> JsonPlace::texts() const {
   return texts;
 }
 
-std::optional<json> read_strict_json(const fs::path& path, const std::string& name, std::vector<std::string>& problems) {
+std::optional<json> read_strict_json(const fs::path& path, const std::string& name,
+                                     std::vector<std::string>& problems) {
   std::string text;
   try {
     text = read_file(path);
@@ -120,7 +124,8 @@ std::optional<json> read_strict_json(const fs::path& path, const std::string& na
     if (twice) return std::nullopt;
     return document;
   } catch (const json::parse_error& error) {
-    problems.push_back(fmt::format("{} line {}: not valid JSON (parsing stopped at byte {})", name, line_of(error.byte), error.byte));
+    problems.push_back(
+        fmt::format("{} line {}: not valid JSON (parsing stopped at byte {})", name, line_of(error.byte), error.byte));
     return std::nullopt;
   }
 }

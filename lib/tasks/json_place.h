@@ -43,6 +43,7 @@ class JsonPlace {
 
 // The document of a file, or nothing with a problem: not readable, not UTF-8, not JSON (with its line), a key twice in
 // one object. `name` is what problems call the file.
-std::optional<nlohmann::json> read_strict_json(const fs::path& path, const std::string& name, std::vector<std::string>& problems);
+std::optional<nlohmann::json> read_strict_json(const fs::path& path, const std::string& name,
+                                               std::vector<std::string>& problems);
 
 }  // namespace elastify

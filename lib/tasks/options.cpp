@@ -15,20 +15,26 @@ using Tuple = std::vector<std::string>;  // one value per answer slot
 
 constexpr const char* kBehindLink = ": ";
 
-bool holds(const std::vector<std::string>& list, const std::string& value) { return std::find(list.begin(), list.end(), value) != list.end(); }
+bool holds(const std::vector<std::string>& list, const std::string& value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
 
-bool repeats_itself(const Tuple& tuple) { return std::set<std::string>(tuple.begin(), tuple.end()).size() != tuple.size(); }
+bool repeats_itself(const Tuple& tuple) {
+  return std::set<std::string>(tuple.begin(), tuple.end()).size() != tuple.size();
+}
 
 // Asks lend each other answers only where their questions read the same: else the question's words alone would tell
 // which answers belong to it.
 bool lends(const Ask& a, const Ask& b, Split split) {
   const auto &x = a.questions[split], &y = b.questions[split];
-  return a.kind == b.kind && std::equal(x.begin(), x.end(), y.begin(), y.end(), [](const auto& p, const auto& q) { return p.source == q.source; });
+  return a.kind == b.kind && std::equal(x.begin(), x.end(), y.begin(), y.end(),
+                                        [](const auto& p, const auto& q) { return p.source == q.source; });
 }
 
 const Ask* lending_ask(const Draft& draft, const DraftFact& fact, const Ask& to) {
   const auto& asks = draft.relation_of(fact).asks;
-  const auto found = std::find_if(asks.begin(), asks.end(), [&](const Ask& ask) { return lends(ask, to, draft.split()); });
+  const auto found =
+      std::find_if(asks.begin(), asks.end(), [&](const Ask& ask) { return lends(ask, to, draft.split()); });
   return found == asks.end() ? nullptr : &*found;
 }
 
@@ -38,8 +44,8 @@ Tuple right_tuple(const DraftFact& fact, const Ask& ask) {
   return tuple;
 }
 
-// Wrong tuples that share no value with the right one where a slot has others: first those of other facts of the relation,
-// whole, so that they too stand in one sentence; then values put together. Each value stands in one tuple.
+// Wrong tuples that share no value with the right one where a slot has others: first those of other facts of the
+// relation, whole, so that they too stand in one sentence; then values put together. Each value stands in one tuple.
 std::vector<Tuple> rival_tuples(const Draft& draft, const Question& question, const Tuple& right) {
   const Ask& ask = ask_of(draft, question);
   const DraftFact& asked = draft.facts()[question.fact];
@@ -70,8 +76,10 @@ std::vector<Tuple> rival_tuples(const Draft& draft, const Question& question, co
     Tuple tuple = right;
     bool whole = true;  // a slot that has run out, but had rivals, would repeat the right value
     for (std::size_t k = 0; k < tuple.size(); ++k) {
-      if (!rivals[k].empty()) tuple[k] = rivals[k].front();
-      else whole = whole && rival_values(draft, question, ask.answer_slots[k]).empty();
+      if (!rivals[k].empty())
+        tuple[k] = rivals[k].front();
+      else
+        whole = whole && rival_values(draft, question, ask.answer_slots[k]).empty();
     }
     if (!whole || tuple == right) break;
     take(tuple);
@@ -99,8 +107,8 @@ std::vector<Tuple> grid(Draws& draws, const Tuple& right, const Tuple& other) {
   return std::any_of(tuples.begin(), tuples.end(), repeats_itself) ? std::vector<Tuple>{} : tuples;
 }
 
-// Facts of the asked one's relation whose link and answer could stand in wrong options: no value of theirs is right or stands in
-// the question.
+// Facts of the asked one's relation whose link and answer could stand in wrong options: no value of theirs is right or
+// stands in the question.
 std::vector<std::size_t> link_rivals(const Draft& draft, const Question& question) {
   const DraftFact& asked = draft.facts()[question.fact];
   std::vector<int> slots = ask_of(draft, question).answer_slots;
@@ -109,9 +117,9 @@ std::vector<std::size_t> link_rivals(const Draft& draft, const Question& questio
   for (std::size_t i = 0; i < draft.facts().size(); ++i) {
     const DraftFact& other = draft.facts()[i];
     const bool good = other.relation == asked.relation && std::all_of(slots.begin(), slots.end(), [&](int slot) {
-      const std::string& value = other.values[static_cast<std::size_t>(slot)];
-      return !holds(asked.values, value) && !holds_words(question.text, value);
-    });
+                        const std::string& value = other.values[static_cast<std::size_t>(slot)];
+                        return !holds(asked.values, value) && !holds_words(question.text, value);
+                      });
     if (good) rivals.push_back(i);
   }
   return rivals;
@@ -121,17 +129,20 @@ std::vector<std::size_t> link_rivals(const Draft& draft, const Question& questio
 bool is_link(const Draft& draft, const std::string& value) {
   return std::any_of(draft.facts().begin(), draft.facts().end(), [&](const DraftFact& fact) {
     const auto& refer = draft.relation_of(fact).refer;
-    return std::any_of(refer.begin(), refer.end(), [&](const auto& named) { return fact.values[static_cast<std::size_t>(named.first)] == value; });
+    return std::any_of(refer.begin(), refer.end(),
+                       [&](const auto& named) { return fact.values[static_cast<std::size_t>(named.first)] == value; });
   });
 }
 
 // Adds one option, unless its text already stands there.
-void add_option(Options& options, const TextTemplate& answer, const DraftFact& fact, const std::vector<int>& slots, const Tuple& tuple) {
+void add_option(Options& options, const TextTemplate& answer, const DraftFact& fact, const std::vector<int>& slots,
+                const Tuple& tuple) {
   Options added;
   std::vector<std::string> values;
   const std::string text = answer_text(fill_template(answer, [&](int slot) {
     const auto at = std::find(slots.begin(), slots.end(), slot);
-    const std::string& value = at == slots.end() ? fact.values[static_cast<std::size_t>(slot)] : tuple[static_cast<std::size_t>(at - slots.begin())];
+    const std::string& value = at == slots.end() ? fact.values[static_cast<std::size_t>(slot)]
+                                                 : tuple[static_cast<std::size_t>(at - slots.begin())];
     if (!holds(values, value)) values.push_back(value);
     return value;
   }));
@@ -163,14 +174,19 @@ void add_linked(Options& options, const Draft& draft, const Question& question) 
   add_option(options, answer, right, {}, {});
   auto rivals = link_rivals(draft, question);
   if (rivals.empty()) return;
-  const auto is_asked_through = [&](std::size_t fact) { return is_link(draft, draft.facts()[fact].values[static_cast<std::size_t>(question.hop->slot)]); };
+  const auto is_asked_through = [&](std::size_t fact) {
+    return is_link(draft, draft.facts()[fact].values[static_cast<std::size_t>(question.hop->slot)]);
+  };
   if (std::any_of(rivals.begin(), rivals.end(), is_asked_through)) std::erase_if(rivals, std::not_fn(is_asked_through));
   const DraftFact& other = draft.facts()[draft.draws().pick(rivals)];
   std::vector<DraftFact> wrong(kOptions - 1, right);
   for (std::size_t i = 0; i < wrong.size(); ++i) {
-    const auto take = [&](int slot) { wrong[i].values[static_cast<std::size_t>(slot)] = other.values[static_cast<std::size_t>(slot)]; };
+    const auto take = [&](int slot) {
+      wrong[i].values[static_cast<std::size_t>(slot)] = other.values[static_cast<std::size_t>(slot)];
+    };
     if (i != 1) take(question.hop->slot);
-    if (i != 0) std::for_each(ask_of(draft, question).answer_slots.begin(), ask_of(draft, question).answer_slots.end(), take);
+    if (i != 0)
+      std::for_each(ask_of(draft, question).answer_slots.begin(), ask_of(draft, question).answer_slots.end(), take);
   }
   draft.draws().shuffle(wrong);
   for (const DraftFact& fact : wrong) add_option(options, answer, fact, {}, {});
@@ -184,9 +200,11 @@ void add_lent(Options& options, const Draft& draft, const Question& question) {
   for (const std::size_t index : facts) {
     if (options.texts.size() == kOptions) break;
     const DraftFact& fact = draft.facts()[index];
-    const Ask& ask = index == question.fact ? ask_of(draft, question) : *lending_ask(draft, fact, ask_of(draft, question));
+    const Ask& ask =
+        index == question.fact ? ask_of(draft, question) : *lending_ask(draft, fact, ask_of(draft, question));
     const auto& answers = ask.answers[draft.split()];
-    add_option(options, answers[question.answer_wording % answers.size()], fact, ask.answer_slots, right_tuple(fact, ask));
+    add_option(options, answers[question.answer_wording % answers.size()], fact, ask.answer_slots,
+               right_tuple(fact, ask));
   }
 }
 
@@ -201,7 +219,8 @@ TextTemplate answer_template(const Draft& draft, const Question& question) {
   const DraftFact& asked = draft.facts()[question.fact];
   TextTemplate answer = ask_of(draft, question).answers[draft.split()][question.answer_wording];
   if (!question.hop || answer.mentions(question.hop->slot)) return answer;
-  const std::string mark = "{" + draft.relation_of(asked).slots[static_cast<std::size_t>(question.hop->slot)].name + "}";
+  const std::string mark =
+      "{" + draft.relation_of(asked).slots[static_cast<std::size_t>(question.hop->slot)].name + "}";
   answer.source = mark + kBehindLink + answer.source;
   answer.pieces.insert(answer.pieces.begin(), {{mark, question.hop->slot}, {kBehindLink, TextTemplate::kLiteral}});
   return answer;
@@ -236,9 +255,12 @@ std::vector<std::size_t> lenders(const Draft& draft, const Question& question) {
 
 Options make_options(const Draft& draft, const Question& question) {
   Options options;
-  if (question.hop) add_linked(options, draft, question);
-  else if (question.near_miss == NearMiss::kLent) add_lent(options, draft, question);
-  else add_values(options, draft, question);
+  if (question.hop)
+    add_linked(options, draft, question);
+  else if (question.near_miss == NearMiss::kLent)
+    add_lent(options, draft, question);
+  else
+    add_values(options, draft, question);
   options.right = draft.draws().below(options.texts.size());
   // The right one was added first; the others are already in random order, and a swap keeps each place equally likely.
   std::swap(options.texts[0], options.texts[options.right]);

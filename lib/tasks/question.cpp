@@ -26,13 +26,15 @@ bool unique(const Draft& draft, std::size_t fact, const std::vector<int>& slots)
 
 bool answers_itself(const Draft& draft, const Question& question) {
   const auto values = values_at(draft.facts()[question.fact], ask_of(draft, question).answer_slots);
-  return std::any_of(values.begin(), values.end(), [&](const std::string& value) { return holds_words(question.text, value); });
+  return std::any_of(values.begin(), values.end(),
+                     [&](const std::string& value) { return holds_words(question.text, value); });
 }
 
 // Where the first of the slots' values begins in the fact's sentence.
 std::size_t first_place(const DraftFact& fact, const std::vector<int>& slots) {
   std::size_t first = std::string::npos;
-  for (const std::string& value : values_at(fact, slots)) first = std::min({first, fact.sentence.find(value), fact.sentence.find(with_capital(value))});
+  for (const std::string& value : values_at(fact, slots))
+    first = std::min({first, fact.sentence.find(value), fact.sentence.find(with_capital(value))});
   return first;
 }
 
@@ -44,7 +46,8 @@ void choose_words(const Draft& draft, Question& question) {
   question.text = with_capital(fill_template(wordings[draft.draw_wording(wordings.size())], [&](int slot) {
     if (!question.hop || question.hop->slot != slot) return asked.values[static_cast<std::size_t>(slot)];
     const DraftFact& by = draft.facts()[question.hop->fact];
-    return fill_template(phrase_of(draft, *question.hop), [&](int inner) { return by.values[static_cast<std::size_t>(inner)]; });
+    return fill_template(phrase_of(draft, *question.hop),
+                         [&](int inner) { return by.values[static_cast<std::size_t>(inner)]; });
   }));
 }
 
@@ -94,13 +97,15 @@ bool reads_back(const Draft& draft, const Question& question) {
   };
   const Ask& ask = ask_of(draft, question);
   if (back(draft.facts()[question.fact], ask.answer_slots, ask.given)) return true;
-  return question.hop && back(draft.facts()[question.hop->fact], {question.hop->refer_slot}, slots_in(phrase_of(draft, *question.hop)));
+  return question.hop &&
+         back(draft.facts()[question.hop->fact], {question.hop->refer_slot}, slots_in(phrase_of(draft, *question.hop)));
 }
 
 std::vector<int> slots_in(const TextTemplate& text) {
   std::vector<int> slots;
   for (const auto& piece : text.pieces) {
-    if (piece.slot != TextTemplate::kLiteral && std::find(slots.begin(), slots.end(), piece.slot) == slots.end()) slots.push_back(piece.slot);
+    if (piece.slot != TextTemplate::kLiteral && std::find(slots.begin(), slots.end(), piece.slot) == slots.end())
+      slots.push_back(piece.slot);
   }
   return slots;
 }

@@ -32,8 +32,9 @@ const Ask& ask_of(const Draft& draft, const Question& question);
 // Are the question's facts the only ones that fit its given values?
 bool is_determined(const Draft& draft, const Question& question);
 
-// Does an answer stand before everything that the question names, in the sentence of its fact or of the hop's? "Who brings the
-// cake?" of "Leo brings the cake.": a model that reads forward has to keep each sentence's values until their key comes.
+// Does an answer stand before everything that the question names, in the sentence of its fact or of the hop's? "Who
+// brings the cake?" of "Leo brings the cake.": a model that reads forward has to keep each sentence's values until
+// their key comes.
 bool reads_back(const Draft& draft, const Question& question);
 
 // Slots that stand in a template, each once.

@@ -16,10 +16,12 @@ namespace elastify {
 namespace {
 
 // Two values may be given one invented name, though hardly ever.
-bool options_differ(const TaskItem& item) { return std::set<std::string>(item.options.begin(), item.options.end()).size() == item.options.size(); }
+bool options_differ(const TaskItem& item) {
+  return std::set<std::string>(item.options.begin(), item.options.end()).size() == item.options.size();
+}
 
-std::vector<TaskItem> recovery_items(const TaskGenerator& generator, const RecoveryRequest& request, const std::string& family, std::uint64_t seed,
-                                     std::uint64_t index) {
+std::vector<TaskItem> recovery_items(const TaskGenerator& generator, const RecoveryRequest& request,
+                                     const std::string& family, std::uint64_t seed, std::uint64_t index) {
   Difficulty difficulty;
   difficulty.max_questions = static_cast<std::size_t>(request.questions);
   TaskContext context = generator.generate(Split::kTrain, family, derive_seed(seed, "recovery"), index, difficulty);
@@ -43,13 +45,15 @@ std::vector<TaskItem> recovery_items(const TaskGenerator& generator, const Recov
 
 }  // namespace
 
-void write_recovery_items(const TaskGenerator& generator, const RecoveryRequest& request, std::uint64_t seed, const fs::path& path) {
+void write_recovery_items(const TaskGenerator& generator, const RecoveryRequest& request, std::uint64_t seed,
+                          const fs::path& path) {
   const auto& families = generator.bank().families;
   std::vector<std::int64_t> missing(families.size(), request.items);
   Progress progress("tasks: recovery", request.items * static_cast<std::int64_t>(families.size()), "items");
   AtomicFile file(path);
   std::int64_t written = 0;
-  for (std::uint64_t index = 0; std::any_of(missing.begin(), missing.end(), [](std::int64_t n) { return n > 0; }); ++index) {
+  for (std::uint64_t index = 0; std::any_of(missing.begin(), missing.end(), [](std::int64_t n) { return n > 0; });
+       ++index) {
     for (std::size_t f = 0; f < families.size(); ++f) {
       if (missing[f] == 0) continue;
       for (const TaskItem& item : recovery_items(generator, request, families[f].name, seed, index)) {

@@ -12,9 +12,13 @@ namespace elastify {
 namespace {
 
 template <typename Choices>
-auto choose(const Choices& choices, std::mt19937_64& random) { return choices[random() % std::size(choices)]; }
+auto choose(const Choices& choices, std::mt19937_64& random) {
+  return choices[random() % std::size(choices)];
+}
 
-bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || static_cast<unsigned char>(c) >= 0x80; }
+bool is_letter(char c) {
+  return std::isalpha(static_cast<unsigned char>(c)) != 0 || static_cast<unsigned char>(c) >= 0x80;
+}
 
 std::string capitalised(std::string word) {
   word[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(word[0])));
@@ -48,7 +52,8 @@ void replace_all(const std::vector<Renaming>& renamings, std::string& text) {
     const bool starts_word = at == 0 || !is_letter(text[at - 1]);
     const auto matches = [&](const Renaming& renaming) {
       const std::size_t end = at + renaming.first.size();
-      return starts_word && text.compare(at, renaming.first.size(), renaming.first) == 0 && (end >= text.size() || !is_letter(text[end]));
+      return starts_word && text.compare(at, renaming.first.size(), renaming.first) == 0 &&
+             (end >= text.size() || !is_letter(text[end]));
     };
     const auto found = std::find_if(renamings.begin(), renamings.end(), matches);
     if (found == renamings.end()) {
@@ -66,7 +71,8 @@ void rename_slots(const std::vector<Renaming>& renamings, SlotValues& slots) {
 }
 
 const Relation* relation_of(const Family& family, const std::string& name) {
-  const auto found = std::find_if(family.relations.begin(), family.relations.end(), [&](const Relation& r) { return r.name == name; });
+  const auto found =
+      std::find_if(family.relations.begin(), family.relations.end(), [&](const Relation& r) { return r.name == name; });
   return found == family.relations.end() ? nullptr : &*found;
 }
 
@@ -90,10 +96,14 @@ std::vector<std::string> named_values(const TaskContext& context, const TaskBank
 
 std::string invent_word(std::mt19937_64& random) {
   using namespace std::string_view_literals;
-  static constexpr std::array kOnsets = {""sv,  "b"sv, "br"sv, "c"sv, "ch"sv, "cl"sv, "d"sv, "dr"sv, "f"sv,  "fl"sv, "g"sv,  "gr"sv, "h"sv,  "j"sv, "k"sv,  "l"sv, "m"sv,
-                                         "n"sv, "p"sv, "pl"sv, "pr"sv, "qu"sv, "r"sv, "s"sv,  "sh"sv, "sk"sv, "sp"sv, "st"sv, "t"sv, "th"sv, "tr"sv, "v"sv, "w"sv, "z"sv};
-  static constexpr std::array kVowels = {"a"sv, "a"sv, "e"sv, "e"sv, "i"sv, "i"sv, "o"sv, "o"sv, "u"sv, "ai"sv, "ea"sv, "ee"sv, "ie"sv, "oo"sv, "ou"sv, "y"sv};
-  static constexpr std::array kCodas = {""sv, ""sv, ""sv, ""sv, "n"sv, "r"sv, "l"sv, "s"sv, "t"sv, "m"sv, "ck"sv, "nd"sv, "rt"sv, "sh"sv, "ng"sv, "x"sv, "d"sv, "p"sv};
+  static constexpr std::array kOnsets = {""sv,   "b"sv,  "br"sv, "c"sv,  "ch"sv, "cl"sv, "d"sv,  "dr"sv, "f"sv,
+                                         "fl"sv, "g"sv,  "gr"sv, "h"sv,  "j"sv,  "k"sv,  "l"sv,  "m"sv,  "n"sv,
+                                         "p"sv,  "pl"sv, "pr"sv, "qu"sv, "r"sv,  "s"sv,  "sh"sv, "sk"sv, "sp"sv,
+                                         "st"sv, "t"sv,  "th"sv, "tr"sv, "v"sv,  "w"sv,  "z"sv};
+  static constexpr std::array kVowels = {"a"sv, "a"sv,  "e"sv,  "e"sv,  "i"sv,  "i"sv,  "o"sv,  "o"sv,
+                                         "u"sv, "ai"sv, "ea"sv, "ee"sv, "ie"sv, "oo"sv, "ou"sv, "y"sv};
+  static constexpr std::array kCodas = {""sv,  ""sv,   ""sv,   ""sv,   "n"sv,  "r"sv,  "l"sv, "s"sv, "t"sv,
+                                        "m"sv, "ck"sv, "nd"sv, "rt"sv, "sh"sv, "ng"sv, "x"sv, "d"sv, "p"sv};
   std::string word;
   for (std::size_t syllables = 1 + random() % 3; syllables > 0; --syllables) {
     word += choose(kOnsets, random);
@@ -109,10 +119,12 @@ void rename_values(TaskContext& context, const TaskBank& bank, double share, std
     if (!chance(share, random)) continue;
     const std::string name = rename(value, random);
     renamings.emplace_back(value, name);
-    if (capitalised(value) != value) renamings.emplace_back(capitalised(value), capitalised(name));  // at the start of a sentence
+    if (capitalised(value) != value)
+      renamings.emplace_back(capitalised(value), capitalised(name));  // at the start of a sentence
   }
   // Longest first: a value may begin with another.
-  std::stable_sort(renamings.begin(), renamings.end(), [](const Renaming& a, const Renaming& b) { return a.first.size() > b.first.size(); });
+  std::stable_sort(renamings.begin(), renamings.end(),
+                   [](const Renaming& a, const Renaming& b) { return a.first.size() > b.first.size(); });
   replace_all(renamings, context.text);
   for (TaskFact& fact : context.facts) rename_slots(renamings, fact.slots);
   for (TaskItem& item : context.items) {

@@ -70,7 +70,8 @@ Shortcuts shortcut_chances(const TaskItem& item) {
   std::size_t most = 0;
   const auto sentences = sentences_of(item.context);
   for (const auto& sentence : sentences) {
-    const auto shared = static_cast<std::size_t>(std::count_if(sentence.begin(), sentence.end(), [&](const std::string& word) { return asked.count(word) != 0; }));
+    const auto shared = static_cast<std::size_t>(std::count_if(
+        sentence.begin(), sentence.end(), [&](const std::string& word) { return asked.count(word) != 0; }));
     if (shared <= most) continue;
     most = shared;
     nearest = sentence;
@@ -78,9 +79,13 @@ Shortcuts shortcut_chances(const TaskItem& item) {
   std::vector<double> together;
   for (const auto& values : item.option_values) together.push_back(stands_together(sentences, values));
   together.resize(item.options.size());  // of items without values, all alike
-  return {chance_of_best(mean_over_words(item.options, [&](const std::string& word) { return count_of(word) > 0 ? 1.0 : 0.0; }), item.answer),
+  return {chance_of_best(
+              mean_over_words(item.options, [&](const std::string& word) { return count_of(word) > 0 ? 1.0 : 0.0; }),
+              item.answer),
           chance_of_best(mentions, item.answer), chance_of_best(fewest, item.answer),
-          chance_of_best(mean_over_words(item.options, [&](const std::string& word) { return nearest.count(word) != 0 ? 1.0 : 0.0; }), item.answer),
+          chance_of_best(mean_over_words(item.options,
+                                         [&](const std::string& word) { return nearest.count(word) != 0 ? 1.0 : 0.0; }),
+                         item.answer),
           chance_of_best(together, item.answer)};
 }
 

@@ -43,9 +43,19 @@ struct Sums {
     const double n = static_cast<double>(std::max<std::int64_t>(items, 1));
     std::vector<double> shares = places;
     for (auto& share : shares) share /= n;
-    return {{"family", family}, {"split", split_name(split)}, {"items", items}, {"words", words / n}, {"options", options / n},
-            {"chance", chance / n}, {"overlap", shortcuts.overlap / n}, {"mentions", shortcuts.mentions / n}, {"fewest", shortcuts.fewest / n},
-            {"lookup", shortcuts.lookup / n}, {"pairs", shortcuts.pairs / n}, {"two_hops", two_hops / n}, {"answer_places", shares}};
+    return {{"family", family},
+            {"split", split_name(split)},
+            {"items", items},
+            {"words", words / n},
+            {"options", options / n},
+            {"chance", chance / n},
+            {"overlap", shortcuts.overlap / n},
+            {"mentions", shortcuts.mentions / n},
+            {"fewest", shortcuts.fewest / n},
+            {"lookup", shortcuts.lookup / n},
+            {"pairs", shortcuts.pairs / n},
+            {"two_hops", two_hops / n},
+            {"answer_places", shares}};
   }
 };
 
@@ -66,7 +76,8 @@ class SplitWatch {
   void add(Split split, const TaskItem& item) {
     const auto bit = static_cast<unsigned char>(1u << static_cast<unsigned>(split));
     for (const auto& fact : item.facts) {
-      sentences_[fold_text(std::string_view(item.context).substr(fact.span.begin, fact.span.end - fact.span.begin))] |= bit;
+      sentences_[fold_text(std::string_view(item.context).substr(fact.span.begin, fact.span.end - fact.span.begin))] |=
+          bit;
       for (const auto& [slot, value] : fact.slots) {
         const auto type = type_of_.find(item.family + "/" + fact.relation + "/" + slot);
         if (type != type_of_.end()) values_[type->second + " " + fold_text(value)] |= bit;
@@ -109,7 +120,8 @@ json make_suite(const SuiteRequest& request) {
       file.emplace(request.out / (std::string(split_name(split)) + ".jsonl"));
     }
     std::vector<Sums> sums(families);
-    Progress progress(fmt::format("tasks: {}", split_name(split)), request.items[split] * static_cast<std::int64_t>(families), "items");
+    Progress progress(fmt::format("tasks: {}", split_name(split)),
+                      request.items[split] * static_cast<std::int64_t>(families), "items");
     Difficulty difficulty;
     if (split == Split::kTrain) difficulty.max_questions = static_cast<std::size_t>(request.questions);
     std::int64_t written = 0;
@@ -140,24 +152,33 @@ json make_suite(const SuiteRequest& request) {
   }
   const auto shared = watch.shared_values();
   if (!shared.empty()) fail_data("{} named values stand in two splits: {}", shared.size(), fmt::join(shared, ", "));
-  return {{"bank", request.bank.string()}, {"seed", request.seed}, {"items", {request.items.of[0], request.items.of[1], request.items.of[2]}},
-          {"families", rows}, {"shared_values", shared.size()}, {"shared_sentences", watch.shared_sentences()}};
+  return {{"bank", request.bank.string()},
+          {"seed", request.seed},
+          {"items", {request.items.of[0], request.items.of[1], request.items.of[2]}},
+          {"families", rows},
+          {"shared_values", shared.size()},
+          {"shared_sentences", watch.shared_sentences()}};
 }
 
 std::string format_suite(const json& result) {
-  std::string text = fmt::format("{:<16} {:<10} {:>6} {:>6} {:>7} {:>7} {:>8} {:>9} {:>7} {:>7} {:>7} {:>8}\n", "family", "split", "items", "words", "options", "chance",
-                                 "overlap", "mentions", "fewest", "lookup", "pairs", "two hops");
+  std::string text = fmt::format("{:<16} {:<10} {:>6} {:>6} {:>7} {:>7} {:>8} {:>9} {:>7} {:>7} {:>7} {:>8}\n",
+                                 "family", "split", "items", "words", "options", "chance", "overlap", "mentions",
+                                 "fewest", "lookup", "pairs", "two hops");
   for (const auto& row : result.at("families")) {
     const auto percent = [&](const char* key) { return 100 * row.at(key).get<double>(); };
-    text += fmt::format("{:<16} {:<10} {:>6} {:>6.0f} {:>7.2f} {:>6.1f}% {:>7.1f}% {:>8.1f}% {:>6.1f}% {:>6.1f}% {:>6.1f}% {:>7.1f}%\n", row.at("family").get<std::string>(),
-                        row.at("split").get<std::string>(), row.at("items").get<std::int64_t>(), row.at("words").get<double>(), row.at("options").get<double>(),
-                        percent("chance"), percent("overlap"), percent("mentions"), percent("fewest"), percent("lookup"), percent("pairs"), percent("two_hops"));
+    text += fmt::format(
+        "{:<16} {:<10} {:>6} {:>6.0f} {:>7.2f} {:>6.1f}% {:>7.1f}% {:>8.1f}% {:>6.1f}% {:>6.1f}% {:>6.1f}% {:>7.1f}%\n",
+        row.at("family").get<std::string>(), row.at("split").get<std::string>(), row.at("items").get<std::int64_t>(),
+        row.at("words").get<double>(), row.at("options").get<double>(), percent("chance"), percent("overlap"),
+        percent("mentions"), percent("fewest"), percent("lookup"), percent("pairs"), percent("two_hops"));
   }
-  return text + fmt::format("every answer derived again from its item; in two splits: {} named values, {} sentences\n", result.at("shared_values").get<std::int64_t>(),
+  return text + fmt::format("every answer derived again from its item; in two splits: {} named values, {} sentences\n",
+                            result.at("shared_values").get<std::int64_t>(),
                             result.at("shared_sentences").get<std::int64_t>());
 }
 
-std::string show_tasks(const TaskGenerator& generator, const std::vector<std::string>& families, Split split, std::uint64_t seed, std::int64_t count) {
+std::string show_tasks(const TaskGenerator& generator, const std::vector<std::string>& families, Split split,
+                       std::uint64_t seed, std::int64_t count) {
   std::vector<std::string> names = families;
   if (names.empty()) {
     for (const auto& family : generator.bank().families) names.push_back(family.name);
@@ -167,8 +188,10 @@ std::string show_tasks(const TaskGenerator& generator, const std::vector<std::st
     for (std::int64_t i = 0; i < count; ++i) {
       const auto context = generator.generate(split, name, seed, static_cast<std::uint64_t>(i));
       const TaskItem& item = context.items.front();
-      text += fmt::format("--- {} ({} facts, {} hop{})\n{}\n", item.id, item.fact_count, item.hops, item.hops == 1 ? "" : "s", task_prompt(item));
-      for (std::size_t o = 0; o < item.options.size(); ++o) text += fmt::format("  {} {}\n", o == item.answer ? "*" : "-", item.options[o]);
+      text += fmt::format("--- {} ({} facts, {} hop{})\n{}\n", item.id, item.fact_count, item.hops,
+                          item.hops == 1 ? "" : "s", task_prompt(item));
+      for (std::size_t o = 0; o < item.options.size(); ++o)
+        text += fmt::format("  {} {}\n", o == item.answer ? "*" : "-", item.options[o]);
       for (const auto& problem : check_task(item)) text += fmt::format("WRONG: {}\n", problem);
     }
   }

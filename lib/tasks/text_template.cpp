@@ -10,7 +10,8 @@ bool TextTemplate::mentions(int slot) const {
   return std::any_of(pieces.begin(), pieces.end(), [slot](const Piece& piece) { return piece.slot == slot; });
 }
 
-TextTemplate cut_template(const std::string& source, const std::function<int(std::string_view)>& index_of, std::string& problem) {
+TextTemplate cut_template(const std::string& source, const std::function<int(std::string_view)>& index_of,
+                          std::string& problem) {
   TextTemplate text{source, {}};
   for (std::size_t at = 0; at < source.size();) {
     const std::size_t brace = std::min(source.find_first_of("{}", at), source.size());

@@ -30,7 +30,8 @@ std::set<std::string> needed_words(const TaskContext& context) {
 
 class Noise {
  public:
-  Noise(std::set<std::string> kept, double share, std::mt19937_64& random) : kept_(std::move(kept)), share_(share), random_(random) {}
+  Noise(std::set<std::string> kept, double share, std::mt19937_64& random)
+      : kept_(std::move(kept)), share_(share), random_(random) {}
 
   void change(std::string& text) {
     std::string changed;
@@ -43,9 +44,12 @@ class Noise {
       while (end < text.size() && is_word_byte(text[end])) ++end;
       const std::string word = text.substr(begin, end - begin);
       const double drawn = unit_draw(random_);
-      if (drawn >= share_ || is_kept(word)) changed += word;
-      else if (drawn < share_ / 2) changed += invent_word(random_);
-      else if (end < text.size() && text[end] == ' ') ++end;
+      if (drawn >= share_ || is_kept(word))
+        changed += word;
+      else if (drawn < share_ / 2)
+        changed += invent_word(random_);
+      else if (end < text.size() && text[end] == ' ')
+        ++end;
     }
     text = std::move(changed);
   }

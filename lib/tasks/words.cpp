@@ -8,7 +8,8 @@ namespace {
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 bool is_word(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         static_cast<unsigned char>(c) >= 0x80;
 }
 
 }  // namespace
@@ -17,8 +18,10 @@ std::string fold_text(std::string_view text) {
   std::string folded;
   folded.reserve(text.size());
   for (const char c : text) {
-    if (!is_space(c)) folded += lower(c);
-    else if (!folded.empty() && folded.back() != ' ') folded += ' ';
+    if (!is_space(c))
+      folded += lower(c);
+    else if (!folded.empty() && folded.back() != ' ')
+      folded += ' ';
   }
   if (!folded.empty() && folded.back() == ' ') folded.pop_back();
   return folded;

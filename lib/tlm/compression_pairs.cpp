@@ -13,7 +13,8 @@ std::vector<json> read_objects(const fs::path& path) {
   std::vector<json> objects;
   if (path.extension() != ".jsonl") {
     const json document = read_json(path);
-    if (!document.is_array() && !document.is_object()) fail_data("{}: expected an array or an object of pairs", path.string());
+    if (!document.is_array() && !document.is_object())
+      fail_data("{}: expected an array or an object of pairs", path.string());
     for (const auto& item : document.items()) objects.push_back(item.value());
     return objects;
   }
@@ -22,7 +23,8 @@ std::vector<json> read_objects(const fs::path& path) {
   for (std::size_t number = 1; std::getline(lines, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     objects.push_back(json::parse(line, nullptr, false));
-    if (objects.back().is_discarded()) fail_data("{} line {}: expected one JSON object, found something else", path.string(), number);
+    if (objects.back().is_discarded())
+      fail_data("{} line {}: expected one JSON object, found something else", path.string(), number);
   }
   return objects;
 }
@@ -55,7 +57,10 @@ std::vector<CompressionPair> read_compression_pairs(const fs::path& path) {
       break;
     }
     if (originals.empty() || originals.size() != compressed.size()) {
-      fail_data("{} item {}: expected prompt_list and compressed_prompt_list of equal length, prompt and compressed_prompt, or origin and comp", path.string(), index);
+      fail_data(
+          "{} item {}: expected prompt_list and compressed_prompt_list of equal length, prompt and compressed_prompt, "
+          "or origin and comp",
+          path.string(), index);
     }
     for (std::size_t i = 0; i < originals.size(); ++i) pairs.push_back({originals[i], compressed[i]});
   }

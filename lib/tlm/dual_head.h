@@ -1,4 +1,5 @@
-// The dual-head tiny language model: one MobileBERT body whose bottom layers two heads share, each with top layers of its own.
+// The dual-head tiny language model: one MobileBERT body whose bottom layers two heads share, each with top layers of
+// its own.
 //   score-head     keep or discard, for every token of a prompt
 //   decision-head  model level and prompt level for a prompt under an SLO, from the first position
 #pragma once
@@ -9,8 +10,9 @@
 namespace elastify {
 
 struct DualHeadConfig {
-  std::int64_t bottom_layers = 0;    // shared; 0: half of the body's layers, rounded up
-  std::int64_t score_layers = 0;     // of the score-head, copies of the body's first layers above the bottom; 0: all of them
+  std::int64_t bottom_layers = 0;  // shared; 0: half of the body's layers, rounded up
+  std::int64_t score_layers =
+      0;  // of the score-head, copies of the body's first layers above the bottom; 0: all of them
   std::int64_t decision_layers = 0;  // of the decision-head, likewise
   std::vector<std::int64_t> model_levels = {20, 30, 40, 50, 60, 70, 80, 90, 100};
   std::vector<std::int64_t> prompt_levels = {10, 20, 30, 40, 50, 60, 70, 80, 90, 100};
@@ -35,20 +37,22 @@ struct DualHead {
   SloTokens slo;            // ids from body.vocab_size on
 
   TlmEmbeddings embeddings;
-  torch::Tensor slo_embeddings;  // [slo.count(), embedding]: the rows after the vocabulary's, apart so that they can train alone
+  torch::Tensor
+      slo_embeddings;  // [slo.count(), embedding]: the rows after the vocabulary's, apart so that they can train alone
   std::vector<TlmLayer> bottom, score_layers, decision_layers;
   TlmAffine score;         // [2, hidden]: discard, retain
   TlmAffine model_level;   // [model_levels, hidden]
   TlmAffine prompt_level;  // [prompt_levels, hidden]
 };
 
-// Copies of the body's tensors (no memory is shared), its dtype and device; the SLO embeddings start mutually orthogonal with the mean
-// length of a word's embedding, the classifiers as initialise_slots() does. Throws Error(kUsage) where the counts do not fit the
-// body or the levels are not strictly rising.
+// Copies of the body's tensors (no memory is shared), its dtype and device; the SLO embeddings start mutually
+// orthogonal with the mean length of a word's embedding, the classifiers as initialise_slots() does. Throws
+// Error(kUsage) where the counts do not fit the body or the levels are not strictly rising.
 DualHead make_dual_head(const TlmBody& body, const DualHeadConfig& settings, std::uint64_t seed);
 
-// `trained` under other levels: the decision-head's two classifiers are new, everything else is shared with it. Throws Error(kUsage) where
-// `settings` asks for other layer counts or SLO levels than `trained` has, or the levels are not strictly rising.
+// `trained` under other levels: the decision-head's two classifiers are new, everything else is shared with it. Throws
+// Error(kUsage) where `settings` asks for other layer counts or SLO levels than `trained` has, or the levels are not
+// strictly rising.
 DualHead with_levels_of(const DualHead& trained, const DualHeadConfig& settings, std::uint64_t seed);
 
 // Word vectors of tokens and SLO tokens alike: [batch, seq] -> [batch, seq, embedding].
@@ -57,16 +61,18 @@ torch::Tensor dual_head_words(const DualHead& model, const torch::Tensor& tokens
 torch::Tensor shared_states(const DualHead& model, const TlmBatch& batch, const TlmForward& options = {});
 
 // shared: shared_states(); mask: the batch's -> [batch, seq, 2], logits of (discard, retain).
-torch::Tensor score_logits(const DualHead& model, const torch::Tensor& shared, const torch::Tensor& mask, const TlmForward& options = {});
+torch::Tensor score_logits(const DualHead& model, const torch::Tensor& shared, const torch::Tensor& mask,
+                           const TlmForward& options = {});
 
 struct DecisionLogits {
   torch::Tensor model_level;   // [batch, model_levels]
   torch::Tensor prompt_level;  // [batch, prompt_levels]
 };
-DecisionLogits decision_logits(const DualHead& model, const torch::Tensor& shared, const torch::Tensor& mask, const TlmForward& options = {});
+DecisionLogits decision_logits(const DualHead& model, const torch::Tensor& shared, const torch::Tensor& mask,
+                               const TlmForward& options = {});
 
-// A word's keep probability: the mean over its tokens of softmax(logits)[retain]. logits: [batch, seq, 2]; words: as in TlmBatch, below
-// `count` -> [batch, count]; 0 for a word without tokens.
+// A word's keep probability: the mean over its tokens of softmax(logits)[retain]. logits: [batch, seq, 2]; words: as in
+// TlmBatch, below `count` -> [batch, count]; 0 for a word without tokens.
 torch::Tensor word_keep_probability(const torch::Tensor& logits, const torch::Tensor& words, std::int64_t count);
 
 // The tensors by part, for training and for files. Slots point into the model.

@@ -21,7 +21,9 @@ DualHeadConfig read_settings(const json& document, const std::string& source) {
   }
 }
 
-bool has_model_type(const json& document) { return document.is_object() && document.contains("model_type") && document["model_type"] == kModelType; }
+bool has_model_type(const json& document) {
+  return document.is_object() && document.contains("model_type") && document["model_type"] == kModelType;
+}
 
 DualHead read_shape(const fs::path& path) {
   const json document = read_json(path);
@@ -36,10 +38,11 @@ DualHead read_shape(const fs::path& path) {
   const DualHeadConfig& s = model.settings;
   if (s.bottom_layers < 1 || s.score_layers < 1 || s.decision_layers < 1 ||
       model.body.num_layers != s.bottom_layers + std::max(s.score_layers, s.decision_layers)) {
-    fail_data("{}: {} layers cannot be {} shared ones with {} and {} above them", source, model.body.num_layers, s.bottom_layers,
-              s.score_layers, s.decision_layers);
+    fail_data("{}: {} layers cannot be {} shared ones with {} and {} above them", source, model.body.num_layers,
+              s.bottom_layers, s.score_layers, s.decision_layers);
   }
-  if (s.model_levels.empty() || s.prompt_levels.empty()) fail_data("{}: the heads need at least one model level and one prompt level", source);
+  if (s.model_levels.empty() || s.prompt_levels.empty())
+    fail_data("{}: the heads need at least one model level and one prompt level", source);
   try {
     model.slo = SloTokens(model.body.vocab_size, s.ttft_levels, s.tpot_levels);
   } catch (const Error& error) {
@@ -58,8 +61,9 @@ bool is_dual_head(const fs::path& directory) {
 void write_dual_head(const DualHead& model, const fs::path& directory) {
   DualHead copy = model;  // slots point to tensors that may change; these are only read
   write_safetensors(directory / "model.safetensors", stored_slots(dual_head_slots(copy)), {{"format", "pt"}});
-  write_json(directory / "config.json",
-             {{"model_type", kModelType}, {"body", tlm_config_to_hf(model.body)}, {"heads", config_to_json(model.settings)}});
+  write_json(
+      directory / "config.json",
+      {{"model_type", kModelType}, {"body", tlm_config_to_hf(model.body)}, {"heads", config_to_json(model.settings)}});
 }
 
 DualHead read_dual_head(const fs::path& directory, torch::Device device, torch::ScalarType dtype) {
@@ -71,7 +75,8 @@ DualHead read_dual_head(const fs::path& directory, torch::Device device, torch::
   std::set<std::string> known;
   for (const auto& slot : slots) known.insert(slot.name);
   for (const auto& [name, tensor] : stored) {
-    if (known.count(name) == 0) fail_data("{}: tensor {} is not part of a dual-head model as config.json describes it", path.string(), name);
+    if (known.count(name) == 0)
+      fail_data("{}: tensor {} is not part of a dual-head model as config.json describes it", path.string(), name);
   }
   return model;
 }

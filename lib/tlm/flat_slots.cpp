@@ -17,7 +17,9 @@ void FlatSlots::gather(const std::vector<TlmSlot>& slots, Buffer& buffer, double
   std::int64_t offset = 0;
   for (const auto& slot : slots) {
     const std::int64_t count = slot.tensor->numel();
-    const auto part = [&](const torch::Tensor& whole) { return whole.narrow(0, offset, count).view(slot.shape).detach(); };
+    const auto part = [&](const torch::Tensor& whole) {
+      return whole.narrow(0, offset, count).view(slot.shape).detach();
+    };
     torch::Tensor leaf = part(buffer.values);
     leaf.requires_grad_();
     leaf.mutable_grad() = part(buffer.gradients);

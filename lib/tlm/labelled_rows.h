@@ -15,10 +15,11 @@ struct LabelledRow {
   std::vector<std::int64_t> labels;  // per word of the text, as score_loss() wants them; empty: none
 };
 
-// A text in rows of at most `max_positions` tokens, as chunk_tokens() cuts it; every row has all of the text's labels and words.
-// `slo`: the two tokens' places, filled in by set_slo().
-std::vector<LabelledRow> labelled_rows(const elrt::WordPiece& vocabulary, const elrt::WordPieces& pieces, const std::vector<std::int64_t>& labels,
-                                       const std::optional<SloIds>& slo, std::int64_t max_positions);
+// A text in rows of at most `max_positions` tokens, as chunk_tokens() cuts it; every row has all of the text's labels
+// and words. `slo`: the two tokens' places, filled in by set_slo().
+std::vector<LabelledRow> labelled_rows(const elrt::WordPiece& vocabulary, const elrt::WordPieces& pieces,
+                                       const std::vector<std::int64_t>& labels, const std::optional<SloIds>& slo,
+                                       std::int64_t max_positions);
 
 // Rows that cost long work, kept as JSON: what keep_rows() wrote. read_rows() throws Error(kBadData) on anything else.
 void keep_rows(const std::vector<LabelledRow>& rows, const fs::path& path);

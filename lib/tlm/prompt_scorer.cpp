@@ -18,7 +18,8 @@ elrt::WordPiece read_vocabulary(const fs::path& path) {
 Tlm read_tlm(const fs::path& directory, torch::Device device) {
   Tlm tlm{read_dual_head(directory, device, torch::kFloat32), read_vocabulary(directory / "vocab.txt")};
   if (tlm.vocabulary.vocab_size() != tlm.model.body.vocab_size) {
-    fail_data("{}: vocab.txt has {} tokens, the model {}", directory.string(), tlm.vocabulary.vocab_size(), tlm.model.body.vocab_size);
+    fail_data("{}: vocab.txt has {} tokens, the model {}", directory.string(), tlm.vocabulary.vocab_size(),
+              tlm.model.body.vocab_size);
   }
   return tlm;
 }
@@ -28,7 +29,8 @@ void write_tlm(const DualHead& model, const std::string& vocabulary_text, const 
   write_file(directory / "vocab.txt", vocabulary_text);
 }
 
-elrt::WordPieces encode_words(const elrt::WordPiece& vocabulary, std::string_view text, std::optional<elrt::TextSpan> question) {
+elrt::WordPieces encode_words(const elrt::WordPiece& vocabulary, std::string_view text,
+                              std::optional<elrt::TextSpan> question) {
   elrt::WordPieces pieces = take(vocabulary.encode(text));
   vocabulary.mark_question(pieces, question ? *question : elrt::find_question(text, pieces.words));
   return pieces;
@@ -37,7 +39,8 @@ elrt::WordPieces encode_words(const elrt::WordPiece& vocabulary, std::string_vie
 std::int64_t chunk_overlap(std::int64_t max_positions) { return (max_positions - kRowTokens) / 4; }
 
 std::vector<elrt::TokenChunk> chunk_tokens(const elrt::WordPieces& pieces, std::int64_t max_positions) {
-  return take(elrt::plan_chunks(pieces.tokens, static_cast<std::size_t>(max_positions - kRowTokens), static_cast<std::size_t>(chunk_overlap(max_positions))));
+  return take(elrt::plan_chunks(pieces.tokens, static_cast<std::size_t>(max_positions - kRowTokens),
+                                static_cast<std::size_t>(chunk_overlap(max_positions))));
 }
 
 namespace {
@@ -49,7 +52,10 @@ struct ChunkPlace {
 // The retain probabilities of the rows' own tokens, in the order of the rows.
 std::vector<std::vector<float>> retain_probabilities(const DualHead& model, std::span<const TlmRow> rows) {
   const TlmBatch batch = make_batch(rows, model.body.pad_token_id, model.embeddings.word.device());
-  const torch::Tensor retain = torch::softmax(score_logits(model, shared_states(model, batch), batch.mask), -1).select(-1, 1).to(torch::kCPU, torch::kFloat32).contiguous();
+  const torch::Tensor retain = torch::softmax(score_logits(model, shared_states(model, batch), batch.mask), -1)
+                                   .select(-1, 1)
+                                   .to(torch::kCPU, torch::kFloat32)
+                                   .contiguous();
   std::vector<std::vector<float>> all;
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const float* first = retain.data_ptr<float>() + static_cast<std::int64_t>(r) * retain.size(1) + (kRowTokens - 1);
@@ -60,8 +66,9 @@ std::vector<std::vector<float>> retain_probabilities(const DualHead& model, std:
 
 }  // namespace
 
-std::vector<std::vector<float>> score_words(const DualHead& model, const elrt::WordPiece& vocabulary, std::span<const elrt::WordPieces> texts,
-                                            const SloIds& slo, std::int64_t batch_rows) {
+std::vector<std::vector<float>> score_words(const DualHead& model, const elrt::WordPiece& vocabulary,
+                                            std::span<const elrt::WordPieces> texts, const SloIds& slo,
+                                            std::int64_t batch_rows) {
   torch::NoGradGuard no_grad;
   std::vector<std::vector<elrt::TokenChunk>> chunks;
   std::vector<ChunkPlace> places;
@@ -78,7 +85,8 @@ std::vector<std::vector<float>> score_words(const DualHead& model, const elrt::W
     std::vector<TlmRow> rows;
     for (std::size_t i = begin; i < end; ++i) {
       const auto& chunk = chunks[places[i].text][places[i].chunk];
-      rows.push_back(make_row(vocabulary, std::span(texts[places[i].text].tokens).subspan(chunk.begin, chunk.end - chunk.begin), slo));
+      rows.push_back(make_row(
+          vocabulary, std::span(texts[places[i].text].tokens).subspan(chunk.begin, chunk.end - chunk.begin), slo));
     }
     auto scores = retain_probabilities(model, rows);
     for (std::size_t i = begin; i < end; ++i) found[places[i].text][places[i].chunk] = std::move(scores[i - begin]);

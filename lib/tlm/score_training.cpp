@@ -13,12 +13,15 @@ std::vector<std::size_t> lengths_of(const std::vector<LabelledRow>& rows) {
   return lengths;
 }
 
-TlmProgressFile progress_file(const fs::path& work, const char* phase) { return {work.empty() ? fs::path() : work / fmt::format("{}.safetensors", phase)}; }
+TlmProgressFile progress_file(const fs::path& work, const char* phase) {
+  return {work.empty() ? fs::path() : work / fmt::format("{}.safetensors", phase)};
+}
 
 }  // namespace
 
-TlmBody train_body(const TlmConfig& config, const TlmSettings& settings, const std::vector<LabelledRow>& rows, std::int64_t mask_id, torch::Device device,
-                   std::uint64_t seed, const fs::path& work, TlmTrainResult& result) {
+TlmBody train_body(const TlmConfig& config, const TlmSettings& settings, const std::vector<LabelledRow>& rows,
+                   std::int64_t mask_id, torch::Device device, std::uint64_t seed, const fs::path& work,
+                   TlmTrainResult& result) {
   TlmBody body = copy_body(random_tlm_body(config, seed), device, torch::kFloat32);
   MaskedWordHead head = random_masked_word_head(config, seed, false);
   auto slots = body_slots(body, "mobilebert.");
@@ -34,14 +37,17 @@ TlmBody train_body(const TlmConfig& config, const TlmSettings& settings, const s
   };
   const auto loss = [&](std::int64_t step) {
     const TlmBatch batch = make_batch(drawn, config.pad_token_id, device);
-    const MaskedBatch masked = hide_words(batch, settings.masked_share, mask_id, config.vocab_size, derive_seed(seed, "masked", static_cast<std::uint64_t>(step)));
-    return masked_word_loss(head, config, body.embeddings.word, tlm_hidden(body, masked.batch, {.training = true}), masked.targets);
+    const MaskedBatch masked = hide_words(batch, settings.masked_share, mask_id, config.vocab_size,
+                                          derive_seed(seed, "masked", static_cast<std::uint64_t>(step)));
+    return masked_word_loss(head, config, body.embeddings.word, tlm_hidden(body, masked.batch, {.training = true}),
+                            masked.targets);
   };
   result = train_slots("masked words", slots, settings.masked, {draw, loss}, progress_file(work, "masked"));
   return body;
 }
 
-ScoreTraining train_score_head(DualHead& model, const TlmSettings& settings, bool joint, const std::vector<LabelledRow>& rows, std::uint64_t seed, const fs::path& work) {
+ScoreTraining train_score_head(DualHead& model, const TlmSettings& settings, bool joint,
+                               const std::vector<LabelledRow>& rows, std::uint64_t seed, const fs::path& work) {
   const torch::Device device = model.embeddings.word.device();
   LengthSampler sampler(lengths_of(rows), settings.batch_rows, derive_seed(seed, "score"));
   std::mt19937_64 random(derive_seed(seed, "score slo"));
@@ -57,20 +63,23 @@ ScoreTraining train_score_head(DualHead& model, const TlmSettings& settings, boo
     }
   };
   const auto loss = [&](std::int64_t) {
-    return score_loss(model, make_batch(drawn, model.body.pad_token_id, device), label_tensor(labels, device), {.training = true});
+    return score_loss(model, make_batch(drawn, model.body.pad_token_id, device), label_tensor(labels, device),
+                      {.training = true});
   };
   ScoreTraining result;
   auto slots = score_slots(model);
   if (joint) {
     auto all = bottom_slots(model);
     all.insert(all.end(), slots.begin(), slots.end());
-    result.joint = train_slots("score-head and bottom", all, settings.joint, {draw, loss}, progress_file(work, "joint"));
+    result.joint =
+        train_slots("score-head and bottom", all, settings.joint, {draw, loss}, progress_file(work, "joint"));
   }
   result.score = train_slots("score-head", slots, settings.score, {draw, loss}, progress_file(work, "score"));
   return result;
 }
 
-double ranking_accuracy(const std::vector<std::vector<float>>& scores, const std::vector<std::vector<std::int64_t>>& labels) {
+double ranking_accuracy(const std::vector<std::vector<float>>& scores,
+                        const std::vector<std::vector<std::int64_t>>& labels) {
   require(scores.size() == labels.size(), "every text needs scores and labels");
   double sum = 0;
   std::size_t texts = 0;

@@ -28,7 +28,8 @@ std::int64_t level_index(const char* name, const std::vector<std::int64_t>& leve
 
 }  // namespace
 
-SloTokens::SloTokens(std::int64_t vocab_size, std::vector<std::int64_t> ttft_levels, std::vector<std::int64_t> tpot_levels)
+SloTokens::SloTokens(std::int64_t vocab_size, std::vector<std::int64_t> ttft_levels,
+                     std::vector<std::int64_t> tpot_levels)
     : vocab_size_(vocab_size), ttft_levels_(std::move(ttft_levels)), tpot_levels_(std::move(tpot_levels)) {
   check_levels("ttft_levels", ttft_levels_);
   check_levels("tpot_levels", tpot_levels_);
@@ -36,7 +37,8 @@ SloTokens::SloTokens(std::int64_t vocab_size, std::vector<std::int64_t> ttft_lev
 
 SloIds SloTokens::ids(double ttft_ratio, double tpot_ratio) const {
   const std::int64_t first_tpot = vocab_size_ + static_cast<std::int64_t>(ttft_levels_.size());
-  return {vocab_size_ + level_index("TTFT", ttft_levels_, ttft_ratio), first_tpot + level_index("TPOT", tpot_levels_, tpot_ratio)};
+  return {vocab_size_ + level_index("TTFT", ttft_levels_, ttft_ratio),
+          first_tpot + level_index("TPOT", tpot_levels_, tpot_ratio)};
 }
 
 std::vector<std::string> SloTokens::names() const {
@@ -47,7 +49,9 @@ std::vector<std::string> SloTokens::names() const {
 }
 
 torch::Tensor orthogonal_rows(std::int64_t count, std::int64_t width, double norm, std::uint64_t seed) {
-  if (count > width) fail_usage("{} SLO tokens cannot be mutually orthogonal in {} dimensions: use fewer levels or a wider embedding", count, width);
+  if (count > width)
+    fail_usage("{} SLO tokens cannot be mutually orthogonal in {} dimensions: use fewer levels or a wider embedding",
+               count, width);
   torch::NoGradGuard no_grad;
   auto generator = at::detail::createCPUGenerator(derive_seed(seed, "slo_tokens"));
   torch::Tensor rows = torch::empty({count, width}, torch::kFloat64).normal_(0, 1, generator);

@@ -17,14 +17,15 @@ std::string body_prefix(const StoredTensors& stored) {
 
 // What checkpoints hold beside the body: buffers, the tied decoder, and heads of other tasks.
 bool is_left_out(const std::string& name, const std::string& prefix) {
-  for (const std::string& known : {prefix + "pooler.", prefix + "embeddings.position_ids", std::string("cls."), std::string("classifier."),
-                                   std::string("qa_outputs.")}) {
+  for (const std::string& known : {prefix + "pooler.", prefix + "embeddings.position_ids", std::string("cls."),
+                                   std::string("classifier."), std::string("qa_outputs.")}) {
     if (name.rfind(known, 0) == 0) return true;
   }
   return false;
 }
 
-void refuse_unknown(const StoredTensors& stored, const std::vector<TlmSlot>& slots, const std::string& prefix, const std::string& source) {
+void refuse_unknown(const StoredTensors& stored, const std::vector<TlmSlot>& slots, const std::string& prefix,
+                    const std::string& source) {
   std::set<std::string> wanted;
   for (const auto& slot : slots) wanted.insert(slot.name);
   for (const auto& [name, tensor] : stored) {
@@ -41,8 +42,8 @@ bool has_masked_word_head(const StoredTensors& stored) {
 
 }  // namespace
 
-void fill_slots(const std::vector<TlmSlot>& slots, const StoredTensors& stored, const std::string& source, torch::Device device,
-                torch::ScalarType dtype) {
+void fill_slots(const std::vector<TlmSlot>& slots, const StoredTensors& stored, const std::string& source,
+                torch::Device device, torch::ScalarType dtype) {
   torch::NoGradGuard no_grad;
   for (const auto& slot : slots) {
     const auto found = stored.find(slot.name);
@@ -52,13 +53,17 @@ void fill_slots(const std::vector<TlmSlot>& slots, const StoredTensors& stored, 
                 fmt::join(slot.shape, ", "), fmt::join(found->second.shape, ", "));
     }
     if (!torch::isFloatingType(found->second.dtype)) {
-      fail_data("{}: tensor {} has dtype {}: expected F32, F16, BF16 or F64", source, slot.name, safetensors_dtype(found->second.dtype));
+      fail_data("{}: tensor {} has dtype {}: expected F32, F16, BF16 or F64", source, slot.name,
+                safetensors_dtype(found->second.dtype));
     }
     const torch::Tensor view = found->second.view();
     if (!torch::isfinite(view).all().item<bool>()) {
-      fail_data("{}: tensor {} holds NaN or infinite values: the checkpoint is damaged or was saved from a diverged run", source, slot.name);
+      fail_data(
+          "{}: tensor {} holds NaN or infinite values: the checkpoint is damaged or was saved from a diverged run",
+          source, slot.name);
     }
-    *slot.tensor = view.to(device, dtype, /*non_blocking=*/false, /*copy=*/true);  // trained in place, never the mapped file
+    *slot.tensor =
+        view.to(device, dtype, /*non_blocking=*/false, /*copy=*/true);  // trained in place, never the mapped file
   }
 }
 
@@ -72,12 +77,14 @@ TlmCheckpoint read_tlm_checkpoint(const fs::path& directory, torch::Device devic
   const fs::path config_path = directory / "config.json", weights_path = directory / "model.safetensors";
   TlmCheckpoint checkpoint;
   checkpoint.body.config = tlm_config_from_hf(read_json(config_path), config_path.string());
-  if (!fs::exists(weights_path)) fail_data("{}: expected model.safetensors beside config.json, found none", directory.string());
+  if (!fs::exists(weights_path))
+    fail_data("{}: expected model.safetensors beside config.json, found none", directory.string());
   const StoredTensors stored = open_safetensors(weights_path);
   const std::string prefix = body_prefix(stored);
   std::vector<TlmSlot> slots = body_slots(checkpoint.body, prefix);
   if (has_masked_word_head(stored)) {
-    for (auto& slot : masked_word_slots(checkpoint.masked_words, checkpoint.body.config, kHeadPrefix, stored.count(kHeadPrefix + "dense.weight") != 0)) {
+    for (auto& slot : masked_word_slots(checkpoint.masked_words, checkpoint.body.config, kHeadPrefix,
+                                        stored.count(kHeadPrefix + "dense.weight") != 0)) {
       slots.push_back(std::move(slot));
     }
   }
@@ -91,7 +98,8 @@ void write_tlm_checkpoint(const TlmBody& body, const MaskedWordHead& masked_word
   MaskedWordHead head = masked_words;
   std::vector<TlmSlot> slots = body_slots(copy, "mobilebert.");
   if (head.defined()) {
-    for (auto& slot : masked_word_slots(head, copy.config, kHeadPrefix, head.rest.defined())) slots.push_back(std::move(slot));
+    for (auto& slot : masked_word_slots(head, copy.config, kHeadPrefix, head.rest.defined()))
+      slots.push_back(std::move(slot));
   }
   write_safetensors(directory / "model.safetensors", stored_slots(slots), {{"format", "pt"}});
   write_json(directory / "config.json", tlm_config_to_hf(body.config));

@@ -25,7 +25,8 @@ void check_ranges(const TlmConfig& c, const std::string& source) {
   in_range("pad_token_id", c.pad_token_id, 0, c.vocab_size - 1);
   share("hidden_dropout_prob", c.hidden_dropout);
   share("attention_probs_dropout_prob", c.attention_dropout);
-  if (!(c.layer_norm_eps > 0 && c.layer_norm_eps < 1)) fail_data("{}: layer_norm_eps must be in (0, 1), found {}", source, c.layer_norm_eps);
+  if (!(c.layer_norm_eps > 0 && c.layer_norm_eps < 1))
+    fail_data("{}: layer_norm_eps must be in (0, 1), found {}", source, c.layer_norm_eps);
 }
 
 }  // namespace
@@ -33,14 +34,17 @@ void check_ranges(const TlmConfig& c, const std::string& source) {
 void TlmConfig::validate(const std::string& source) const {
   check_ranges(*this, source);
   if (inner_size() % num_heads != 0) {
-    fail_data("{}: the width inside a layer ({}) must be a multiple of num_attention_heads ({})", source, inner_size(), num_heads);
+    fail_data("{}: the width inside a layer ({}) must be a multiple of num_attention_heads ({})", source, inner_size(),
+              num_heads);
   }
   if (hidden_size < embedding_size) {
     fail_data("{}: hidden_size ({}) must be at least embedding_size ({})", source, hidden_size, embedding_size);
   }
   if (use_bottleneck && !shared_key_query && !bottleneck_attention && hidden_size != bottleneck_size) {
-    fail_data("{}: queries would be {} wide where {} are expected: set key_query_shared_bottleneck or use_bottleneck_attention",
-              source, hidden_size, bottleneck_size);
+    fail_data(
+        "{}: queries would be {} wide where {} are expected: set key_query_shared_bottleneck or "
+        "use_bottleneck_attention",
+        source, hidden_size, bottleneck_size);
   }
 }
 

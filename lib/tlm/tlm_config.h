@@ -25,12 +25,13 @@ struct TlmConfig {
   std::int64_t num_heads = 4;
   std::int64_t num_feed_forward = 4;  // networks stacked in a layer
   std::int64_t max_positions = 512;
-  std::int64_t num_types = 2;  // segments of the input: 1 for the question and what it names, see elrt::WordPiece::mark_question()
+  std::int64_t num_types =
+      2;  // segments of the input: 1 for the question and what it names, see elrt::WordPiece::mark_question()
   std::int64_t pad_token_id = 0;
   bool use_bottleneck = true;
   bool shared_key_query = true;       // queries and keys read one bottleneck of their own; values read the full width
   bool bottleneck_attention = false;  // queries, keys and values read the layer's input bottleneck
-  bool trigram_input = true;          // a word's input is its right neighbour, itself and its left neighbour, side by side
+  bool trigram_input = true;  // a word's input is its right neighbour, itself and its left neighbour, side by side
   TlmNorm norm = TlmNorm::kNone;
   double layer_norm_eps = 1e-12;
   double hidden_dropout = 0;

@@ -22,8 +22,10 @@ TlmConfig TlmBodyConfig::resolve(std::int64_t vocabulary) const {
 namespace {
 
 double layer_cost(const TlmConfig& c, double tokens) {
-  const auto inner = static_cast<double>(c.inner_size()), hidden = static_cast<double>(c.hidden_size), intermediate = static_cast<double>(c.intermediate_size);
-  double cost = inner * (3 * inner + static_cast<double>(c.value_inputs())) + static_cast<double>(c.num_feed_forward) * 2 * inner * intermediate;
+  const auto inner = static_cast<double>(c.inner_size()), hidden = static_cast<double>(c.hidden_size),
+             intermediate = static_cast<double>(c.intermediate_size);
+  double cost = inner * (3 * inner + static_cast<double>(c.value_inputs())) +
+                static_cast<double>(c.num_feed_forward) * 2 * inner * intermediate;
   if (c.use_bottleneck) cost += hidden * inner * (c.shared_key_query ? 3 : 2);
   return tokens * (cost + 2 * tokens * inner);
 }
@@ -33,7 +35,8 @@ double layer_cost(const TlmConfig& c, double tokens) {
 TlmCost tlm_cost(const DualHead& model, std::int64_t tokens) {
   const TlmConfig& c = model.body;
   const auto n = static_cast<double>(tokens);
-  const double embedding = n * static_cast<double>((c.trigram_input ? 3 : 1) * c.embedding_size * c.hidden_size), layer = layer_cost(c, n);
+  const double embedding = n * static_cast<double>((c.trigram_input ? 3 : 1) * c.embedding_size * c.hidden_size),
+               layer = layer_cost(c, n);
   const auto count = [](const std::vector<TlmLayer>& layers) { return static_cast<double>(layers.size()); };
   return {embedding + (count(model.bottom) + count(model.decision_layers)) * layer, count(model.score_layers) * layer};
 }

@@ -8,8 +8,9 @@
 
 namespace elastify {
 
-// A body that is made here. The defaults cost 3 to 5 % (2 to 3 % where the prompt is kept whole) of the shipped base model (4.9 M weights) for prompts of 128 to 512 tokens: see
-// tlm_cost(). They keep the embedding wide enough for 20 orthogonal SLO tokens.
+// A body that is made here. The defaults cost 3 to 5 % (2 to 3 % where the prompt is kept whole) of the shipped base
+// model (4.9 M weights) for prompts of 128 to 512 tokens: see tlm_cost(). They keep the embedding wide enough for 20
+// orthogonal SLO tokens.
 struct TlmBodyConfig {
   std::int64_t vocab_size = 2048;
   std::int64_t embedding_size = 24;
@@ -37,16 +38,18 @@ struct TlmBodyConfig {
 };
 
 struct TlmSettings {
-  std::string body;        // a MobileBERT checkpoint, or the score/ of another run, score-head included; empty: one is trained from nothing
+  std::string body;        // a MobileBERT checkpoint, or the score/ of another run, score-head included; empty: one is
+                           // trained from nothing
   std::string vocabulary;  // a vocab.txt; empty: beside the checkpoint, or learned from the run's own task texts
   TlmBodyConfig size;      // where no checkpoint is given
   DualHeadConfig heads = default_heads();  // its model and prompt levels are those of the labels
   std::int64_t batch_rows = 16;
   double masked_share = 0.2;  // of the words
   // In the order of their use. The first two only where no checkpoint is given; with one, the bottom stays as it came.
-  TlmTrainConfig masked = phase(500, 3e-3);    // masked words: the whole body
-  TlmTrainConfig joint = phase(500, 2e-3);     // word labels: bottom and score-head
-  TlmTrainConfig score = phase(100, 1e-3);     // word labels: score-head alone, over the bottom that is frozen from here on
+  TlmTrainConfig masked = phase(500, 3e-3);  // masked words: the whole body
+  TlmTrainConfig joint = phase(500, 2e-3);   // word labels: bottom and score-head
+  TlmTrainConfig score =
+      phase(100, 1e-3);  // word labels: score-head alone, over the bottom that is frozen from here on
   TlmTrainConfig decision = phase(500, 2e-3);  // decisions: decision-head alone
 
   template <typename V>

@@ -15,23 +15,27 @@ void append_norm(std::vector<TlmSlot>& slots, TlmNormWeights& norm, const std::s
   slots.push_back({name + ".bias", &norm.bias, {features}});
 }
 
-void append_dense(std::vector<TlmSlot>& slots, TlmDense& dense, const std::string& name, std::int64_t outputs, std::int64_t inputs) {
+void append_dense(std::vector<TlmSlot>& slots, TlmDense& dense, const std::string& name, std::int64_t outputs,
+                  std::int64_t inputs) {
   append_affine_slots(slots, dense.dense, name + ".dense", outputs, inputs);
   append_norm(slots, dense.norm, name + ".LayerNorm", outputs);
 }
 
-void append_feed_forward(std::vector<TlmSlot>& slots, TlmFeedForward& network, const TlmConfig& c, const std::string& prefix) {
+void append_feed_forward(std::vector<TlmSlot>& slots, TlmFeedForward& network, const TlmConfig& c,
+                         const std::string& prefix) {
   append_affine_slots(slots, network.up, prefix + "intermediate.dense", c.intermediate_size, c.inner_size());
   append_dense(slots, network.down, prefix + "output", c.inner_size(), c.intermediate_size);
 }
 
 void copy_slots(const std::vector<TlmSlot>& slots, torch::Device device, torch::ScalarType dtype) {
-  for (const auto& slot : slots) *slot.tensor = slot.tensor->detach().to(device, dtype, /*non_blocking=*/false, /*copy=*/true);
+  for (const auto& slot : slots)
+    *slot.tensor = slot.tensor->detach().to(device, dtype, /*non_blocking=*/false, /*copy=*/true);
 }
 
 }  // namespace
 
-void append_affine_slots(std::vector<TlmSlot>& slots, TlmAffine& affine, const std::string& name, std::int64_t outputs, std::int64_t inputs) {
+void append_affine_slots(std::vector<TlmSlot>& slots, TlmAffine& affine, const std::string& name, std::int64_t outputs,
+                         std::int64_t inputs) {
   slots.push_back({name + ".weight", &affine.weight, {outputs, inputs}});
   slots.push_back({name + ".bias", &affine.bias, {outputs}});
 }
@@ -40,7 +44,8 @@ std::vector<TlmSlot> embedding_slots(TlmEmbeddings& e, const TlmConfig& c, const
   std::vector<TlmSlot> slots = {{prefix + "word_embeddings.weight", &e.word, {c.vocab_size, c.embedding_size}},
                                 {prefix + "position_embeddings.weight", &e.position, {c.max_positions, c.hidden_size}},
                                 {prefix + "token_type_embeddings.weight", &e.type, {c.num_types, c.hidden_size}}};
-  append_affine_slots(slots, e.transformation, prefix + "embedding_transformation", c.hidden_size, c.embedding_size * (c.trigram_input ? 3 : 1));
+  append_affine_slots(slots, e.transformation, prefix + "embedding_transformation", c.hidden_size,
+                      c.embedding_size * (c.trigram_input ? 3 : 1));
   append_norm(slots, e.norm, prefix + "LayerNorm", c.hidden_size);
   return slots;
 }
@@ -51,7 +56,8 @@ std::vector<TlmSlot> layer_slots(TlmLayer& layer, const TlmConfig& c, const std:
   std::vector<TlmSlot> slots;
   if (c.use_bottleneck) {
     append_dense(slots, layer.input_bottleneck, prefix + "bottleneck.input", inner, c.hidden_size);
-    if (c.shared_key_query) append_dense(slots, layer.attention_bottleneck, prefix + "bottleneck.attention", inner, c.hidden_size);
+    if (c.shared_key_query)
+      append_dense(slots, layer.attention_bottleneck, prefix + "bottleneck.attention", inner, c.hidden_size);
   }
   append_affine_slots(slots, layer.query, prefix + "attention.self.query", inner, inner);
   append_affine_slots(slots, layer.key, prefix + "attention.self.key", inner, inner);
@@ -61,7 +67,8 @@ std::vector<TlmSlot> layer_slots(TlmLayer& layer, const TlmConfig& c, const std:
     append_feed_forward(slots, layer.feed_forward[i], c, fmt::format("{}ffn.{}.", prefix, i));
   }
   append_feed_forward(slots, layer.feed_forward.back(), c, prefix);
-  if (c.use_bottleneck) append_dense(slots, layer.output_bottleneck, prefix + "output.bottleneck", c.hidden_size, inner);
+  if (c.use_bottleneck)
+    append_dense(slots, layer.output_bottleneck, prefix + "output.bottleneck", c.hidden_size, inner);
   return slots;
 }
 
@@ -69,7 +76,8 @@ std::vector<TlmSlot> body_slots(TlmBody& body, const std::string& prefix) {
   body.layers.resize(static_cast<std::size_t>(body.config.num_layers));
   std::vector<TlmSlot> slots = embedding_slots(body.embeddings, body.config, prefix + "embeddings.");
   for (std::size_t i = 0; i < body.layers.size(); ++i) {
-    for (auto& slot : layer_slots(body.layers[i], body.config, fmt::format("{}encoder.layer.{}.", prefix, i))) slots.push_back(std::move(slot));
+    for (auto& slot : layer_slots(body.layers[i], body.config, fmt::format("{}encoder.layer.{}.", prefix, i)))
+      slots.push_back(std::move(slot));
   }
   return slots;
 }

@@ -41,17 +41,19 @@ class LossMeter {
 
 }  // namespace
 
-torch::Tensor score_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& word_labels, const TlmForward& options) {
+torch::Tensor score_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& word_labels,
+                         const TlmForward& options) {
   const torch::Tensor logits = score_logits(model, shared_states(model, batch, options), batch.mask, options);
   const torch::Tensor no_label = torch::full({word_labels.size(0), 1}, kIgnore, word_labels.options());
   const torch::Tensor labels = torch::cat({no_label, word_labels}, 1).gather(1, batch.words + 1);
   return summed_loss(logits, labels) / (labels != kIgnore).sum().clamp_min(1);
 }
 
-torch::Tensor decision_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& model_class, const torch::Tensor& prompt_class,
-                            const TlmForward& options) {
+torch::Tensor decision_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& model_class,
+                            const torch::Tensor& prompt_class, const TlmForward& options) {
   const DecisionLogits logits = decision_logits(model, shared_states(model, batch, options), batch.mask, options);
-  return (summed_loss(logits.model_level, model_class) + summed_loss(logits.prompt_level, prompt_class)) / model_class.size(0);
+  return (summed_loss(logits.model_level, model_class) + summed_loss(logits.prompt_level, prompt_class)) /
+         model_class.size(0);
 }
 
 TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config,
@@ -59,8 +61,8 @@ TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& 
   return train_slots(name, slots, config, {[](std::int64_t) {}, loss}, {});
 }
 
-TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config, const TlmSteps& steps,
-                           const TlmProgressFile& kept) {
+TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config,
+                           const TlmSteps& steps, const TlmProgressFile& kept) {
   using Clock = std::chrono::steady_clock;
   const Schedule rates = make_rates(config);
   FlatSlots flat(slots, config.weight_decay);
@@ -78,7 +80,9 @@ TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& 
     value.backward();
     const double norm = flat.clip_inplace(config.clip_norm);
     if (!std::isfinite(norm)) {
-      fail(ErrorCode::kInternal, "{}: the loss or its gradient is not finite at step {} (loss {}): lower the learning rate", name, step, value.item<double>());
+      fail(ErrorCode::kInternal,
+           "{}: the loss or its gradient is not finite at step {} (loss {}): lower the learning rate", name, step,
+           value.item<double>());
     }
     flat.step(rates.rate(step + 1));
     meter.add(value);

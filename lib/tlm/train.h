@@ -9,19 +9,22 @@
 
 namespace elastify {
 
-// Labels are those of words: 1 retain, 0 discard, kIgnore for none. Mean cross-entropy over the tokens of labelled words, every token
-// having its word's label, in nats; 0 where no word is labelled. word_labels: [batch, words] int64.
-torch::Tensor score_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& word_labels, const TlmForward& options);
+// Labels are those of words: 1 retain, 0 discard, kIgnore for none. Mean cross-entropy over the tokens of labelled
+// words, every token having its word's label, in nats; 0 where no word is labelled. word_labels: [batch, words] int64.
+torch::Tensor score_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& word_labels,
+                         const TlmForward& options);
 
-// Sum of the two classifiers' mean cross-entropies, in nats. model_class, prompt_class: [batch] int64, indices into the settings' levels.
-torch::Tensor decision_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& model_class, const torch::Tensor& prompt_class,
-                            const TlmForward& options);
+// Sum of the two classifiers' mean cross-entropies, in nats. model_class, prompt_class: [batch] int64, indices into the
+// settings' levels.
+torch::Tensor decision_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& model_class,
+                            const torch::Tensor& prompt_class, const TlmForward& options);
 
 struct TlmTrainConfig {
   std::int64_t steps = 1000;
-  double learning_rate = 5e-5;  // as published for a pre-trained body; small bodies from scratch want 10 to 100 times more
-  double warmup_share = 0.1;    // of the steps
-  double final_rate = 0.1;      // of the learning rate, at the last step
+  double learning_rate =
+      5e-5;  // as published for a pre-trained body; small bodies from scratch want 10 to 100 times more
+  double warmup_share = 0.1;  // of the steps
+  double final_rate = 0.1;    // of the learning rate, at the last step
   double weight_decay = 0.01;
   double clip_norm = 1;
   std::int64_t log_every = 50;
@@ -42,24 +45,26 @@ struct TlmTrainResult {
   std::vector<double> losses;  // means over log_every steps each, the last over what is left
 };
 
-// `steps` steps of AdamW on the tensors of `slots`, everything else staying frozen. `loss` is called with 0, 1, ... and returns the
-// step's loss as a scalar with a graph. The slots' tensors keep the new values and want no gradients afterwards. Progress and losses
-// are logged under `name`. Throws Error(kInternal) naming the step where the loss or its gradient is not finite.
+// `steps` steps of AdamW on the tensors of `slots`, everything else staying frozen. `loss` is called with 0, 1, ... and
+// returns the step's loss as a scalar with a graph. The slots' tensors keep the new values and want no gradients
+// afterwards. Progress and losses are logged under `name`. Throws Error(kInternal) naming the step where the loss or
+// its gradient is not finite.
 TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config,
                            const std::function<torch::Tensor(std::int64_t step)>& loss);
 
-// A step in two parts, so that training that goes on after a stop draws the batches of steps already done without computing them.
+// A step in two parts, so that training that goes on after a stop draws the batches of steps already done without
+// computing them.
 struct TlmSteps {
   std::function<void(std::int64_t step)> draw;           // this step's batch; called for every step from 0 on
   std::function<torch::Tensor(std::int64_t step)> loss;  // of the batch drawn last
 };
-// A file (train_progress.h) that is written at logged steps, not more often than asked, and at the end; training goes on from the step that
-// it holds.
+// A file (train_progress.h) that is written at logged steps, not more often than asked, and at the end; training goes
+// on from the step that it holds.
 struct TlmProgressFile {
   fs::path path;  // empty: none
   std::chrono::seconds every{60};
 };
-TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config, const TlmSteps& steps,
-                           const TlmProgressFile& kept);
+TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config,
+                           const TlmSteps& steps, const TlmProgressFile& kept);
 
 }  // namespace elastify

@@ -6,7 +6,9 @@
 namespace elastify {
 namespace {
 
-bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80; }
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80;
+}
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 std::string fold_word(std::string_view word) {
@@ -33,12 +35,14 @@ double word_similarity(std::string_view a, std::string_view b) {
   return folded_similarity(fold_word(a), fold_word(b));
 }
 
-std::vector<bool> kept_by_alignment(const std::vector<std::string>& original, const std::vector<std::string>& compressed) {
+std::vector<bool> kept_by_alignment(const std::vector<std::string>& original,
+                                    const std::vector<std::string>& compressed) {
   const std::size_t n = original.size(), m = compressed.size();
   std::vector<std::string> a, b;
   for (const auto& word : original) a.push_back(fold_word(word));
   for (const auto& word : compressed) b.push_back(fold_word(word));
-  // best[j]: of original[i..] and compressed[j..], filled from the ends, so that walking forward takes the earliest partner.
+  // best[j]: of original[i..] and compressed[j..], filled from the ends, so that walking forward takes the earliest
+  // partner.
   std::vector<double> best(m + 1, 0), next(m + 1, 0);
   enum Step : std::uint8_t { kPair, kSkipOriginal, kSkipCompressed };
   std::vector<std::uint8_t> steps(n * m);

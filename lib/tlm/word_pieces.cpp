@@ -1,7 +1,7 @@
 #include "tlm/word_pieces.h"
 
-#include <elrt/wordpiece.hpp>
 #include <utf8proc.h>
+#include <elrt/wordpiece.hpp>
 
 #include <cstdlib>
 #include <map>
@@ -21,14 +21,15 @@ std::string character_text(utf8proc_int32_t c) {
   return {reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(utf8proc_encode_char(c, bytes))};
 }
 
-// Every character that the uncased rules could leave: of the decomposed text, in lower case. Some, like marks, never come out of
-// encode() and cost nothing: only characters that do are kept.
+// Every character that the uncased rules could leave: of the decomposed text, in lower case. Some, like marks, never
+// come out of encode() and cost nothing: only characters that do are kept.
 std::set<std::string> possible_characters(const std::vector<std::string>& texts) {
   std::set<std::string> characters;
   for (const auto& text : texts) {
     utf8proc_uint8_t* decomposed = nullptr;
-    const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &decomposed,
-                                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE));
+    const auto size =
+        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
+                     &decomposed, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE));
     if (size < 0) fail_data("a text for the vocabulary is not UTF-8");
     const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(decomposed, std::free);
     for (utf8proc_ssize_t at = 0; at < size;) {
@@ -133,7 +134,8 @@ std::vector<std::string> learn_word_pieces(const std::vector<std::string>& texts
   for (const auto& special : kSpecial) known.erase(special);
   vocabulary.insert(vocabulary.end(), known.begin(), known.end());
   if (static_cast<std::int64_t>(vocabulary.size()) > size) {
-    fail_data("a vocabulary of {} is too small: the texts have {} characters and beginnings of words", size, known.size());
+    fail_data("a vocabulary of {} is too small: the texts have {} characters and beginnings of words", size,
+              known.size());
   }
   PairCounts counts;
   for (std::size_t i = 0; i < units.size(); ++i) counts.add(units, i, 1);

@@ -13,7 +13,8 @@ struct Activations {
   std::size_t stride = 0;
 
   void allocate(std::size_t tokens, std::size_t width) {
-    // Rows a multiple of 4 KiB apart would share the first-level cache's sets; stretches of a KiB of several rows are read together.
+    // Rows a multiple of 4 KiB apart would share the first-level cache's sets; stretches of a KiB of several rows are
+    // read together.
     constexpr std::size_t kSpread = (1024 + 64) / sizeof(float);
     stride = kernels::padded(width) + kSpread;
     values.assign(tokens * stride, 0.0f);

@@ -23,12 +23,14 @@ namespace {
 Result<std::shared_ptr<const Model>> load_model(MappedFile file) {
   auto header = read_gguf_header(file.bytes());
   if (!header) return header.take_failure();
-  auto model = std::make_shared<Model>(Model{std::move(file), std::move(header).value(), {}, {}, {}, nullptr, {}, {}, {}});
+  auto model =
+      std::make_shared<Model>(Model{std::move(file), std::move(header).value(), {}, {}, {}, nullptr, {}, {}, {}});
   if (auto done = read_shape(model->header.metadata, &model->shape); !done) return done.take_failure();
   if (auto done = read_levels(model->header.metadata, model->shape, &model->levels); !done) return done.take_failure();
   if (auto done = read_tlm_shape(model->header.metadata, &model->tlm); !done) return done.take_failure();
   if (auto done = bind_tensors(model.get()); !done) return done.take_failure();
-  for (std::size_t i = 0; i < model->levels.size(); ++i) model->levels[i].bytes_per_token = count_bytes_per_token(LevelView(*model, i));
+  for (std::size_t i = 0; i < model->levels.size(); ++i)
+    model->levels[i].bytes_per_token = count_bytes_per_token(LevelView(*model, i));
   return std::shared_ptr<const Model>(std::move(model));
 }
 
@@ -81,13 +83,15 @@ Result<Artifact> Artifact::open(const std::filesystem::path& path) {
     auto model = load_model(std::move(file).value());
     if (!model) {
       Failure failure = model.take_failure();
-      failure.message = "cannot open artifact '" + path.string() + "': " + failure.message + "; pack it again with this version";
+      failure.message =
+          "cannot open artifact '" + path.string() + "': " + failure.message + "; pack it again with this version";
       return failure;
     }
     auto impl = std::make_shared<Impl>();
     impl->path = path;
     impl->model = std::move(model).value();
-    for (std::size_t i = 0; i < impl->model->levels.size(); ++i) impl->levels.push_back(describe_level(*impl->model, i));
+    for (std::size_t i = 0; i < impl->model->levels.size(); ++i)
+      impl->levels.push_back(describe_level(*impl->model, i));
     for (const TensorInfo& tensor : impl->model->header.tensors) impl->tensors_by_name.emplace(tensor.name, &tensor);
     return Artifact(std::move(impl));
   });
@@ -145,7 +149,9 @@ const TlmShape* Artifact::tlm() const { return model()->tlm ? &model()->tlm->sha
 
 Result<std::shared_ptr<const WordPiece>> Artifact::wordpiece() const {
   return guarded("build the WordPiece tokenizer", [&]() -> Result<std::shared_ptr<const WordPiece>> {
-    if (tlm() == nullptr) return invalid_argument("'" + path().string() + "' has no tiny language model, so no WordPiece vocabulary either");
+    if (tlm() == nullptr)
+      return invalid_argument("'" + path().string() +
+                              "' has no tiny language model, so no WordPiece vocabulary either");
     const std::lock_guard lock(impl_->tokenizer_mutex);
     if (impl_->wordpiece != nullptr) return impl_->wordpiece;
     auto made = WordPiece::create(*gguf::find<std::vector<std::string>>(metadata(), format::key::kTlmVocabulary));
@@ -159,8 +165,10 @@ Result<void> Artifact::verify_checksums() const {
   const auto* algorithm = gguf::find<std::string>(metadata(), format::key::kChecksumAlgorithm);
   const auto* expected = gguf::find<std::vector<std::uint64_t>>(metadata(), format::key::kChecksumValues);
   const std::string where = "'" + path().string() + "'";
-  if (algorithm == nullptr || *algorithm != format::kChecksumXxh3 || expected == nullptr || expected->size() != tensors().size()) {
-    return bad_data("cannot verify " + where + ": it has no xxh3-64 checksum for each of its " + std::to_string(tensors().size()) + " tensors");
+  if (algorithm == nullptr || *algorithm != format::kChecksumXxh3 || expected == nullptr ||
+      expected->size() != tensors().size()) {
+    return bad_data("cannot verify " + where + ": it has no xxh3-64 checksum for each of its " +
+                    std::to_string(tensors().size()) + " tensors");
   }
   for (std::size_t i = 0; i < tensors().size(); ++i) {
     const TensorInfo& tensor = tensors()[i];

@@ -1,11 +1,13 @@
-// Sums of products of weight bytes and signed activation bytes, four per 32-bit lane. Highway 1.0.3 has no such multiply-add, so each
-// instruction set gives its own here; every one of them is exact. Included once per target, inside the target's namespace;
-// ELRT_BYTE_DOT_EXTENSION asks for the instructions beyond Highway's target (VNNI, ARM dot product).
+// Sums of products of weight bytes and signed activation bytes, four per 32-bit lane. Highway 1.0.3 has no such
+// multiply-add, so each instruction set gives its own here; every one of them is exact. Included once per target,
+// inside the target's namespace; ELRT_BYTE_DOT_EXTENSION asks for the instructions beyond Highway's target (VNNI, ARM
+// dot product).
 //
 //   NibbleDot         weights of 0 to 15
 //   ByteDot           weights of -127 to 127, as bytes of q + kOffset
 //   kOffset           what is added to a weight: its sum of activations is subtracted by `start`
-//   Sum begin(start)  a running sum from `start` (int32 lanes); add() adds to it, 8 times at most; end(sum, start) gives int32 lanes
+//   Sum begin(start)  a running sum from `start` (int32 lanes); add() adds to it, 8 times at most; end(sum, start)
+//   gives int32 lanes
 //
 // Weights and activations are passed as the int32 lanes that hold their four bytes.
 
@@ -51,9 +53,7 @@ struct NibbleDot {
   using Sum = hn::Vec<DS>;
 
   static HWY_INLINE Sum begin(VI) { return hn::Zero(DS()); }
-  static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) {
-    return add_now(sum, pairs(weights, inputs));
-  }
+  static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) { return add_now(sum, pairs(weights, inputs)); }
   static HWY_INLINE VI end(Sum sum, VI start) { return hn::Add(start, sum_pairs(sum)); }
 };
 
@@ -87,7 +87,9 @@ struct ByteDot {  // AVX-512 VNNI
   using Sum = VI;
 
   static HWY_INLINE Sum begin(VI start) { return start; }
-  static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) { return VI{_mm512_dpbusd_epi32(sum.raw, weights.raw, inputs.raw)}; }
+  static HWY_INLINE Sum add(Sum sum, VI weights, VI inputs) {
+    return VI{_mm512_dpbusd_epi32(sum.raw, weights.raw, inputs.raw)};
+  }
   static HWY_INLINE VI end(Sum sum, VI) { return sum; }
 };
 using NibbleDot = ByteDot;
@@ -121,7 +123,8 @@ struct ByteDot {  // plain 32-bit arithmetic, for any target
   template <int Byte>
   static HWY_INLINE VI product(VI weights, VI inputs) {
     const hn::RebindToUnsigned<DI> du;
-    const VI weight = hn::And(hn::BitCast(DI(), hn::ShiftRight<8 * Byte>(hn::BitCast(du, weights))), hn::Set(DI(), 255));
+    const VI weight =
+        hn::And(hn::BitCast(DI(), hn::ShiftRight<8 * Byte>(hn::BitCast(du, weights))), hn::Set(DI(), 255));
     return hn::Mul(weight, hn::ShiftRight<24>(hn::ShiftLeft<24 - 8 * Byte>(inputs)));
   }
   static HWY_INLINE Sum begin(VI start) { return start; }

@@ -22,7 +22,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::uint32_t kFirstLength = 16;
 constexpr std::size_t kDecoded = 8;  // tokens behind one measurement of TPOT: enough against the clock's grain
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 Result<std::vector<std::uint32_t>> choose_lengths(const CalibrateOptions& options, std::uint32_t context) {
   if (options.repeats < 1 || options.repeats > 1000) {
@@ -30,17 +32,22 @@ Result<std::vector<std::uint32_t>> choose_lengths(const CalibrateOptions& option
   }
   if (options.lengths.empty()) {
     const std::uint32_t longest = std::min(context, options.max_tokens);
-    if (longest < 2) return invalid_argument("there is nothing to measure below 2 tokens; the model's context is " + std::to_string(context));
+    if (longest < 2)
+      return invalid_argument("there is nothing to measure below 2 tokens; the model's context is " +
+                              std::to_string(context));
     std::vector<std::uint32_t> lengths;
     for (std::uint32_t n = kFirstLength; n < longest; n *= 2) lengths.push_back(n);
     lengths.push_back(longest);
     return lengths;
   }
   const auto& asked = options.lengths;
-  if (asked.front() < 2 || asked.back() > context || std::adjacent_find(asked.begin(), asked.end(), std::greater_equal<>()) != asked.end()) {
-    return invalid_argument("lengths must ascend from 2 or more tokens to at most the model's context of " + std::to_string(context));
+  if (asked.front() < 2 || asked.back() > context ||
+      std::adjacent_find(asked.begin(), asked.end(), std::greater_equal<>()) != asked.end()) {
+    return invalid_argument("lengths must ascend from 2 or more tokens to at most the model's context of " +
+                            std::to_string(context));
   }
-  if (asked.size() > kMaxLatencyLengths) return invalid_argument("more than " + std::to_string(kMaxLatencyLengths) + " lengths were asked for");
+  if (asked.size() > kMaxLatencyLengths)
+    return invalid_argument("more than " + std::to_string(kMaxLatencyLengths) + " lengths were asked for");
   return asked;
 }
 
@@ -83,12 +90,17 @@ using Samples = std::vector<std::vector<std::vector<Times>>>;
 
 class Measuring {
  public:
-  Measuring(const Artifact& artifact, std::uint32_t repeats, std::vector<std::uint32_t> lengths, const CalibrateProgress& progress)
-      : artifact_(artifact), repeats_(repeats), lengths_(std::move(lengths)), progress_(progress),
+  Measuring(const Artifact& artifact, std::uint32_t repeats, std::vector<std::uint32_t> lengths,
+            const CalibrateProgress& progress)
+      : artifact_(artifact),
+        repeats_(repeats),
+        lengths_(std::move(lengths)),
+        progress_(progress),
         tokens_(random_tokens(lengths_.back(), artifact.shape().vocab)),
         samples_(artifact.levels().size(), std::vector<std::vector<Times>>(lengths_.size())) {
     for (const LevelInfo& level : artifact.levels()) {
-      for (const std::uint32_t length : lengths_) total_ += (repeats + (length == warm_length() ? 1 : 0)) * work(level, length);
+      for (const std::uint32_t length : lengths_)
+        total_ += (repeats + (length == warm_length() ? 1 : 0)) * work(level, length);
     }
   }
 
@@ -114,7 +126,7 @@ class Measuring {
     return {};
   }
 
-  std::vector<std::vector<double>> medians(double Times::* field) const {
+  std::vector<std::vector<double>> medians(double Times::*field) const {
     std::vector<std::vector<double>> rows;
     for (const auto& level : samples_) {
       std::vector<double>& row = rows.emplace_back();
@@ -164,7 +176,8 @@ Result<LatencyTable> build_table(const Artifact& artifact, const Measuring& meas
 
 }  // namespace
 
-Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions& options, const CalibrateProgress& progress) {
+Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions& options,
+                               const CalibrateProgress& progress) {
   return guarded("calibrate", [&]() -> Result<LatencyTable> {
     auto lengths = choose_lengths(options, artifact.shape().context);
     if (!lengths) return lengths.take_failure();
@@ -183,7 +196,8 @@ Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions&
       tlm.emplace(std::move(made).value());
     }
     Measuring measuring(artifact, options.repeats, lengths.value(), progress);
-    if (auto done = measuring.run(session.value(), sampler.value(), tlm ? &*tlm : nullptr); !done) return done.take_failure();
+    if (auto done = measuring.run(session.value(), sampler.value(), tlm ? &*tlm : nullptr); !done)
+      return done.take_failure();
     LatencyData data;
     data.artifact = artifact.identity();
     data.device = device_description();

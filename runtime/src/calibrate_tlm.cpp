@@ -15,11 +15,15 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view kSentences =
-    "Maya brings the lemon cake to room 12 at half past nine. Please send the updated report to Jonas before Friday, 4 p.m. "
-    "- The second meeting was moved to the blue office.\n- Who has the keys? Leo left them on the kitchen table, I think. "
+    "Maya brings the lemon cake to room 12 at half past nine. Please send the updated report to Jonas before Friday, 4 "
+    "p.m. "
+    "- The second meeting was moved to the blue office.\n- Who has the keys? Leo left them on the kitchen table, I "
+    "think. "
     "Call the garage about the car; it should not cost more than $250.\n";
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 // Whole sentences and the words behind them, `tokens` tokens or a few more.
 Result<std::string> prompt_of(const Tokenizer& tokenizer, std::uint32_t tokens) {
@@ -35,7 +39,8 @@ Result<std::string> prompt_of(const Tokenizer& tokenizer, std::uint32_t tokens) 
     auto ids = prompt_tokens(tokenizer, text);
     if (!ids) return ids.take_failure();
     if (ids->size() <= found && text.size() > 2 * kSentences.size()) {
-      return bad_data("the artifact's tokenizer makes " + std::to_string(found) + " tokens of English text, however long; prompts cannot be measured with it");
+      return bad_data("the artifact's tokenizer makes " + std::to_string(found) +
+                      " tokens of English text, however long; prompts cannot be measured with it");
     }
     found = ids->size();
   }
@@ -47,7 +52,8 @@ Result<std::string> prompt_of(const Tokenizer& tokenizer, std::uint32_t tokens) 
 TlmTimer::TlmTimer(Tlm tlm, std::shared_ptr<const Tokenizer> tokenizer, std::vector<std::string> prompts)
     : tlm_(std::move(tlm)), tokenizer_(std::move(tokenizer)), prompts_(std::move(prompts)), samples_(prompts_.size()) {}
 
-Result<TlmTimer> TlmTimer::create(const Artifact& artifact, std::uint32_t threads, const std::vector<std::uint32_t>& lengths) {
+Result<TlmTimer> TlmTimer::create(const Artifact& artifact, std::uint32_t threads,
+                                  const std::vector<std::uint32_t>& lengths) {
   auto tokenizer = artifact.tokenizer();
   if (!tokenizer) return tokenizer.take_failure();
   auto tlm = Tlm::create(artifact, threads);
@@ -77,7 +83,8 @@ Result<TlmTimer::Times> TlmTimer::run(const std::string& prompt) {
   auto scores = tlm_.score_words(pieces.value(), kSlo);
   if (!scores) return scores.take_failure();
   const KeepRules rules{{question}};
-  auto made = compress_prompt(prompt, pieces->words, sentence_scores(prompt, pieces->words, scores.value()), kPromptLevel, rules);
+  auto made = compress_prompt(prompt, pieces->words, sentence_scores(prompt, pieces->words, scores.value()),
+                              kPromptLevel, rules);
   if (!made) return made.take_failure();
   if (auto tokens = prompt_tokens(*tokenizer_, made->text); !tokens) return tokens.take_failure();
   times.score_ms = ms_since(score_start);
@@ -96,7 +103,7 @@ Result<void> TlmTimer::measure(std::size_t index) {
   return {};
 }
 
-std::vector<double> TlmTimer::median_of(double Times::* field) const {
+std::vector<double> TlmTimer::median_of(double Times::*field) const {
   std::vector<double> row;
   for (const auto& repeats : samples_) {
     std::vector<double> values;

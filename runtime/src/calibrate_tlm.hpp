@@ -13,11 +13,12 @@
 
 namespace elrt {
 
-// Measures what a request spends on the TLM for prompts of given numbers of language model tokens. The prompts are everyday
-// sentences, so that the ratio between both tokenizers' tokens is that of real prompts.
+// Measures what a request spends on the TLM for prompts of given numbers of language model tokens. The prompts are
+// everyday sentences, so that the ratio between both tokenizers' tokens is that of real prompts.
 class TlmTimer {
  public:
-  static Result<TlmTimer> create(const Artifact& artifact, std::uint32_t threads, const std::vector<std::uint32_t>& lengths);
+  static Result<TlmTimer> create(const Artifact& artifact, std::uint32_t threads,
+                                 const std::vector<std::uint32_t>& lengths);
 
   // Runs it once, so that its weights are in memory.
   Result<void> warm_up();
@@ -32,7 +33,7 @@ class TlmTimer {
   };
   TlmTimer(Tlm tlm, std::shared_ptr<const Tokenizer> tokenizer, std::vector<std::string> prompts);
   Result<Times> run(const std::string& prompt);
-  std::vector<double> median_of(double Times::* field) const;
+  std::vector<double> median_of(double Times::*field) const;
 
   Tlm tlm_;
   std::shared_ptr<const Tokenizer> tokenizer_;

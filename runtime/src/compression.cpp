@@ -11,42 +11,51 @@
 namespace elrt {
 namespace {
 
-std::string_view bytes_of(std::string_view text, TextSpan span) { return text.substr(span.begin, span.end - span.begin); }
+std::string_view bytes_of(std::string_view text, TextSpan span) {
+  return text.substr(span.begin, span.end - span.begin);
+}
 
 Result<void> check_words(std::string_view text, std::span<const TextSpan> words) {
   std::size_t end = 0;
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i].begin < end || words[i].end <= words[i].begin || words[i].end > text.size()) {
-      return invalid_argument("word " + std::to_string(i) + " is [" + std::to_string(words[i].begin) + ", " + std::to_string(words[i].end) +
-                              "), expected a stretch behind byte " + std::to_string(end) + " of a text of " + std::to_string(text.size()));
+      return invalid_argument("word " + std::to_string(i) + " is [" + std::to_string(words[i].begin) + ", " +
+                              std::to_string(words[i].end) + "), expected a stretch behind byte " +
+                              std::to_string(end) + " of a text of " + std::to_string(text.size()));
     }
     end = words[i].end;
   }
   return {};
 }
 
-Result<void> check_input(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores, const KeepRules& rules) {
+Result<void> check_input(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores,
+                         const KeepRules& rules) {
   if (!utf8::is_valid(text)) return bad_data("cannot compress a text that is not UTF-8");
   if (auto done = check_words(text, words); !done) return done;
   if (scores.size() != words.size()) {
-    return invalid_argument("there are " + std::to_string(scores.size()) + " scores, expected one for each of " + std::to_string(words.size()) + " words");
+    return invalid_argument("there are " + std::to_string(scores.size()) + " scores, expected one for each of " +
+                            std::to_string(words.size()) + " words");
   }
   for (std::size_t i = 0; i < scores.size(); ++i) {
     if (std::isnan(scores[i])) return invalid_argument("the score of word " + std::to_string(i) + " is NaN");
   }
   for (const TextSpan& span : rules.spans) {
     if (span.begin > span.end || span.end > text.size()) {
-      return invalid_argument("bytes [" + std::to_string(span.begin) + ", " + std::to_string(span.end) + ") must stay, the text has " + std::to_string(text.size()));
+      return invalid_argument("bytes [" + std::to_string(span.begin) + ", " + std::to_string(span.end) +
+                              ") must stay, the text has " + std::to_string(text.size()));
     }
   }
   return {};
 }
 
-std::vector<bool> words_to_keep(std::string_view text, std::span<const TextSpan> words, const std::vector<WordKind>& kinds, const KeepRules& rules) {
+std::vector<bool> words_to_keep(std::string_view text, std::span<const TextSpan> words,
+                                const std::vector<WordKind>& kinds, const KeepRules& rules) {
   std::vector<bool> must(words.size(), false);
   for (const TextSpan& span : rules.spans) {
-    auto word = std::partition_point(words.begin(), words.end(), [&](const TextSpan& w) { return w.end <= span.begin; });
-    for (; word != words.end() && word->begin < span.end; ++word) must[static_cast<std::size_t>(word - words.begin())] = true;
+    auto word =
+        std::partition_point(words.begin(), words.end(), [&](const TextSpan& w) { return w.end <= span.begin; });
+    for (; word != words.end() && word->begin < span.end; ++word)
+      must[static_cast<std::size_t>(word - words.begin())] = true;
   }
   for (std::size_t i = 0; i < words.size(); ++i) {
     const std::string_view word = bytes_of(text, words[i]);
@@ -65,10 +74,13 @@ void settle_bullets(const std::vector<WordKind>& kinds, const std::vector<bool>&
   }
 }
 
-std::size_t line_ends(std::string_view gap) { return static_cast<std::size_t>(std::count(gap.begin(), gap.end(), '\n')); }
+std::size_t line_ends(std::string_view gap) {
+  return static_cast<std::size_t>(std::count(gap.begin(), gap.end(), '\n'));
+}
 
 bool ends_sentence(std::string_view word) {
-  while (word.size() > 1 && std::string_view("\"')]").find(word.back()) != std::string_view::npos) word.remove_suffix(1);
+  while (word.size() > 1 && std::string_view("\"')]").find(word.back()) != std::string_view::npos)
+    word.remove_suffix(1);
   return std::string_view(".!?;").find(word.back()) != std::string_view::npos;
 }
 
@@ -78,7 +90,8 @@ std::string join(std::string_view text, std::span<const TextSpan> words, const s
   std::string_view gap;  // the best of those since the last kept word
   bool any = false;
   for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string_view before = i == 0 ? std::string_view{} : text.substr(words[i - 1].end, words[i].begin - words[i - 1].end);
+    const std::string_view before =
+        i == 0 ? std::string_view{} : text.substr(words[i - 1].end, words[i].begin - words[i - 1].end);
     if (i == 0 || kept[i - 1] || line_ends(before) > line_ends(gap)) gap = before;
     if (!kept[i]) continue;
     if (any) out += gap;
@@ -96,8 +109,8 @@ namespace {
 
 // `target` gives the number of words to keep from the number of counted ones.
 template <typename Target>
-Result<CompressedPrompt> compress(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores, const KeepRules& rules,
-                                  Target target) {
+Result<CompressedPrompt> compress(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores,
+                                  const KeepRules& rules, Target target) {
   if (auto done = check_input(text, words, scores, rules); !done) return done.take_failure();
   CompressedPrompt result;
   result.kept.assign(words.size(), false);
@@ -126,8 +139,9 @@ Result<CompressedPrompt> compress(std::string_view text, std::span<const TextSpa
 
 }  // namespace
 
-Result<CompressedPrompt> compress_prompt(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores,
-                                         std::uint32_t prompt_level, const KeepRules& rules) {
+Result<CompressedPrompt> compress_prompt(std::string_view text, std::span<const TextSpan> words,
+                                         std::span<const float> scores, std::uint32_t prompt_level,
+                                         const KeepRules& rules) {
   return guarded("compress a prompt", [&]() -> Result<CompressedPrompt> {
     if (prompt_level < 1 || prompt_level > 100) {
       return invalid_argument("the prompt level is " + std::to_string(prompt_level) + ", expected 1 to 100");
@@ -136,12 +150,15 @@ Result<CompressedPrompt> compress_prompt(std::string_view text, std::span<const 
   });
 }
 
-Result<CompressedPrompt> compress_prompt_to(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores,
-                                            std::size_t keep_words, const KeepRules& rules) {
-  return guarded("compress a prompt", [&] { return compress(text, words, scores, rules, [&](std::size_t) { return keep_words; }); });
+Result<CompressedPrompt> compress_prompt_to(std::string_view text, std::span<const TextSpan> words,
+                                            std::span<const float> scores, std::size_t keep_words,
+                                            const KeepRules& rules) {
+  return guarded("compress a prompt",
+                 [&] { return compress(text, words, scores, rules, [&](std::size_t) { return keep_words; }); });
 }
 
-std::vector<float> sentence_scores(std::string_view text, std::span<const TextSpan> words, std::span<const float> scores) {
+std::vector<float> sentence_scores(std::string_view text, std::span<const TextSpan> words,
+                                   std::span<const float> scores) {
   if (scores.size() != words.size()) return {scores.begin(), scores.end()};  // compression will say so
   constexpr float kOwnShare = 1.0f / 64;  // orders the words of one sentence, and sentences of nearly equal best words
   const std::vector<WordKind> kinds = word_kinds(text, words);
@@ -149,7 +166,8 @@ std::vector<float> sentence_scores(std::string_view text, std::span<const TextSp
   for (std::size_t begin = 0, end = 0; begin < words.size(); begin = end) {
     end = begin + 1;
     while (end < words.size() && !kinds[end].line_start && !ends_sentence(bytes_of(text, words[end - 1]))) ++end;
-    const float best = *std::max_element(scores.begin() + static_cast<std::ptrdiff_t>(begin), scores.begin() + static_cast<std::ptrdiff_t>(end));
+    const float best = *std::max_element(scores.begin() + static_cast<std::ptrdiff_t>(begin),
+                                         scores.begin() + static_cast<std::ptrdiff_t>(end));
     for (std::size_t i = begin; i < end; ++i) ranks[i] = best + kOwnShare * scores[i];
   }
   return ranks;
@@ -162,7 +180,9 @@ TextSpan find_question(std::string_view text, std::span<const TextSpan> words) {
     while (!kinds[word].line_start) --word;
     return word;
   };
-  const auto is_option = [&](std::size_t word) { return is_option_marker(bytes_of(text, words[word]), true) && text[words[word].end - 1] != ':'; };
+  const auto is_option = [&](std::size_t word) {
+    return is_option_marker(bytes_of(text, words[word]), true) && text[words[word].end - 1] != ':';
+  };
   std::size_t first = line_of(words.size() - 1);
   if (first > 0) {
     const bool cue = first + 1 == words.size() && text[words[first].end - 1] == ':';
@@ -171,7 +191,9 @@ TextSpan find_question(std::string_view text, std::span<const TextSpan> words) {
     return {words[first].begin, text.size()};
   }
   first = words.size() - 1;
-  const auto asks_apart = [&](std::size_t word) { return std::string_view(".?!").find(text[words[word].end - 1]) != std::string_view::npos; };
+  const auto asks_apart = [&](std::size_t word) {
+    return std::string_view(".?!").find(text[words[word].end - 1]) != std::string_view::npos;
+  };
   while (first > 0 && !asks_apart(first - 1)) --first;
   return {words[first].begin, text.size()};
 }

@@ -1,7 +1,9 @@
-// How many tokens to draft next, from the times and the acceptance seen so far. Decides about speed, never about the text.
+// How many tokens to draft next, from the times and the acceptance seen so far. Decides about speed, never about the
+// text.
 //
-// With acceptance a (the chance that a guess is kept, if those before it were), k guesses give 1 + a + .. + a^k tokens for
-// k draft passes and one pass over k + 1 tokens; the k with the most tokens per millisecond is taken, 0 being plain decoding.
+// With acceptance a (the chance that a guess is kept, if those before it were), k guesses give 1 + a + .. + a^k tokens
+// for k draft passes and one pass over k + 1 tokens; the k with the most tokens per millisecond is taken, 0 being plain
+// decoding.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +25,8 @@ class DraftPlanner {
   void record_guesses(std::uint32_t drafted, std::uint32_t accepted);
 
  private:
-  // What a pass takes undisturbed: other work on the machine only adds time, so small samples count for more than large ones.
+  // What a pass takes undisturbed: other work on the machine only adds time, so small samples count for more than large
+  // ones.
   struct Time {
     double ms = 0;
     bool known = false;

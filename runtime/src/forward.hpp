@@ -19,8 +19,10 @@ class Forward {
   Forward(const Model& model, ThreadPool& pool);
 
   // Reads `tokens` at positions first.. and appends their keys and values to the cache, which holds
-  // room for them. Leaves the hidden states of the last `answers` tokens for logits(): of the others the last layer makes keys and values alone.
-  void run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first, std::size_t answers);
+  // room for them. Leaves the hidden states of the last `answers` tokens for logits(): of the others the last layer
+  // makes keys and values alone.
+  void run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first,
+           std::size_t answers);
 
   // Logits of the batch's tokens `rows`, all among the last `answers` of run(), [rows.size()][vocab].
   void logits(const LevelView& view, std::span<const std::uint32_t> rows, float* out);
@@ -43,8 +45,8 @@ class Forward {
   };
   // Projections of the same x, adapters included.
   void project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections);
-  // One parallel loop over jobs that read the same x, which is quantised first where one asks for it; then come the first `low` jobs, which
-  // make what the others' `added` reads, then those.
+  // One parallel loop over jobs that read the same x, which is quantised first where one asks for it; then come the
+  // first `low` jobs, which make what the others' `added` reads, then those.
   void multiply(std::span<const Job> jobs, std::size_t low);
   void normalise(Activations& from, const float* weight, Activations& to);
   void prepare_rotation(std::size_t first);
@@ -63,10 +65,10 @@ class Forward {
   std::size_t answers_ = 0;   // of them those whose hidden states are wanted
   std::size_t dropped_ = 0;   // of the batch's first tokens, behind keep_last()
   Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
-  QuantisedRows quantised_;                   // of what the running products read
-  std::vector<float> cosines_, sines_;        // [token][head_dim / 2]
-  std::vector<std::vector<float>> scores_;    // per thread
-  std::vector<AlignedFloats> scratch_;        // of the float kernels, per thread; here, since a pool's threads cannot fail
+  QuantisedRows quantised_;                 // of what the running products read
+  std::vector<float> cosines_, sines_;      // [token][head_dim / 2]
+  std::vector<std::vector<float>> scores_;  // per thread
+  std::vector<AlignedFloats> scratch_;  // of the float kernels, per thread; here, since a pool's threads cannot fail
 };
 
 }  // namespace elrt

@@ -62,14 +62,16 @@ Result<void> check_prompt(const Session& session, std::span<const TokenId> promp
   const std::size_t before = keep_context ? session.tokens().size() : 0;
   if (prompt.size() > session.context_tokens() - before) {
     return invalid_argument("the prompt has " + std::to_string(prompt.size()) + " tokens" +
-                            (before > 0 ? " behind " + std::to_string(before) : "") + ", the context holds " + std::to_string(session.context_tokens()) + "; shorten it");
+                            (before > 0 ? " behind " + std::to_string(before) : "") + ", the context holds " +
+                            std::to_string(session.context_tokens()) + "; shorten it");
   }
   return {};
 }
 
 // Samples until something ends the text; `logits` are those behind the prompt.
-Result<FinishReason> decode(SpeculativeReader& reader, std::size_t context, const Tokenizer& tokenizer, const GenerateOptions& options,
-                            Sampler& sampler, std::span<const float> logits, TextOutput& output, Generation& result, Clock::time_point start) {
+Result<FinishReason> decode(SpeculativeReader& reader, std::size_t context, const Tokenizer& tokenizer,
+                            const GenerateOptions& options, Sampler& sampler, std::span<const float> logits,
+                            TextOutput& output, Generation& result, Clock::time_point start) {
   Clock::time_point first = start;
   while (result.tokens.size() < options.max_tokens) {
     auto token = sampler.sample(logits);
@@ -93,11 +95,16 @@ Result<FinishReason> decode(SpeculativeReader& reader, std::size_t context, cons
 
 const char* finish_reason_name(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kEndOfText: return "end_of_text";
-    case FinishReason::kStopString: return "stop_string";
-    case FinishReason::kMaxTokens: return "max_tokens";
-    case FinishReason::kContextFull: return "context_full";
-    case FinishReason::kCancelled: return "cancelled";
+    case FinishReason::kEndOfText:
+      return "end_of_text";
+    case FinishReason::kStopString:
+      return "stop_string";
+    case FinishReason::kMaxTokens:
+      return "max_tokens";
+    case FinishReason::kContextFull:
+      return "context_full";
+    case FinishReason::kCancelled:
+      return "cancelled";
   }
   return "unknown";
 }
@@ -136,7 +143,8 @@ Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, s
   if (!logits) return logits.take_failure();
   TextOutput output(tokenizer, options, on_text);
   SpeculativeReader reader(session, sampler.value(), options.speculation);
-  auto finish = decode(reader, session.context_tokens(), tokenizer, options, sampler.value(), logits.value(), output, result, start);
+  auto finish = decode(reader, session.context_tokens(), tokenizer, options, sampler.value(), logits.value(), output,
+                       result, start);
   reader.finish();
   result.speculation = reader.report();
   if (!finish) return finish.take_failure();

@@ -15,7 +15,9 @@ using gguf::Value;
 using gguf::ValueType;
 
 template <typename T>
-Value read_scalar(ByteCursor& cursor) { return cursor.read<T>("a value"); }
+Value read_scalar(ByteCursor& cursor) {
+  return cursor.read<T>("a value");
+}
 
 bool read_bool(ByteCursor& cursor) {
   const auto byte = cursor.read<std::uint8_t>("a bool");
@@ -59,19 +61,32 @@ Value read_string_array(ByteCursor& cursor) {
 Value read_array_value(ByteCursor& cursor) {
   const auto type = cursor.read<std::uint32_t>("an array's element type");
   switch (static_cast<ValueType>(type)) {
-    case ValueType::kUint8: return read_array<std::uint8_t>(cursor);
-    case ValueType::kInt8: return read_array<std::int8_t>(cursor);
-    case ValueType::kUint16: return read_array<std::uint16_t>(cursor);
-    case ValueType::kInt16: return read_array<std::int16_t>(cursor);
-    case ValueType::kUint32: return read_array<std::uint32_t>(cursor);
-    case ValueType::kInt32: return read_array<std::int32_t>(cursor);
-    case ValueType::kFloat32: return read_array<float>(cursor);
-    case ValueType::kBool: return read_bool_array(cursor);
-    case ValueType::kString: return read_string_array(cursor);
-    case ValueType::kUint64: return read_array<std::uint64_t>(cursor);
-    case ValueType::kInt64: return read_array<std::int64_t>(cursor);
-    case ValueType::kFloat64: return read_array<double>(cursor);
-    case ValueType::kArray: break;
+    case ValueType::kUint8:
+      return read_array<std::uint8_t>(cursor);
+    case ValueType::kInt8:
+      return read_array<std::int8_t>(cursor);
+    case ValueType::kUint16:
+      return read_array<std::uint16_t>(cursor);
+    case ValueType::kInt16:
+      return read_array<std::int16_t>(cursor);
+    case ValueType::kUint32:
+      return read_array<std::uint32_t>(cursor);
+    case ValueType::kInt32:
+      return read_array<std::int32_t>(cursor);
+    case ValueType::kFloat32:
+      return read_array<float>(cursor);
+    case ValueType::kBool:
+      return read_bool_array(cursor);
+    case ValueType::kString:
+      return read_string_array(cursor);
+    case ValueType::kUint64:
+      return read_array<std::uint64_t>(cursor);
+    case ValueType::kInt64:
+      return read_array<std::int64_t>(cursor);
+    case ValueType::kFloat64:
+      return read_array<double>(cursor);
+    case ValueType::kArray:
+      break;
   }
   cursor.fail("array element type " + std::to_string(type) + " is not supported (arrays of arrays are not)");
   return {};
@@ -80,19 +95,32 @@ Value read_array_value(ByteCursor& cursor) {
 Value read_value(ByteCursor& cursor) {
   const auto type = cursor.read<std::uint32_t>("a value's type");
   switch (static_cast<ValueType>(type)) {
-    case ValueType::kUint8: return read_scalar<std::uint8_t>(cursor);
-    case ValueType::kInt8: return read_scalar<std::int8_t>(cursor);
-    case ValueType::kUint16: return read_scalar<std::uint16_t>(cursor);
-    case ValueType::kInt16: return read_scalar<std::int16_t>(cursor);
-    case ValueType::kUint32: return read_scalar<std::uint32_t>(cursor);
-    case ValueType::kInt32: return read_scalar<std::int32_t>(cursor);
-    case ValueType::kFloat32: return read_scalar<float>(cursor);
-    case ValueType::kBool: return read_bool(cursor);
-    case ValueType::kString: return cursor.read_string("a string", format::kMaxStringBytes);
-    case ValueType::kArray: return read_array_value(cursor);
-    case ValueType::kUint64: return read_scalar<std::uint64_t>(cursor);
-    case ValueType::kInt64: return read_scalar<std::int64_t>(cursor);
-    case ValueType::kFloat64: return read_scalar<double>(cursor);
+    case ValueType::kUint8:
+      return read_scalar<std::uint8_t>(cursor);
+    case ValueType::kInt8:
+      return read_scalar<std::int8_t>(cursor);
+    case ValueType::kUint16:
+      return read_scalar<std::uint16_t>(cursor);
+    case ValueType::kInt16:
+      return read_scalar<std::int16_t>(cursor);
+    case ValueType::kUint32:
+      return read_scalar<std::uint32_t>(cursor);
+    case ValueType::kInt32:
+      return read_scalar<std::int32_t>(cursor);
+    case ValueType::kFloat32:
+      return read_scalar<float>(cursor);
+    case ValueType::kBool:
+      return read_bool(cursor);
+    case ValueType::kString:
+      return cursor.read_string("a string", format::kMaxStringBytes);
+    case ValueType::kArray:
+      return read_array_value(cursor);
+    case ValueType::kUint64:
+      return read_scalar<std::uint64_t>(cursor);
+    case ValueType::kInt64:
+      return read_scalar<std::int64_t>(cursor);
+    case ValueType::kFloat64:
+      return read_scalar<double>(cursor);
   }
   cursor.fail("value type " + std::to_string(type) + " is unknown to GGUF version 3");
   return {};
@@ -141,11 +169,16 @@ struct TypeTraits {
 const TypeTraits* type_traits(std::uint32_t type) {
   static constexpr TypeTraits kF32{"F32", 1, 4}, kF16{"F16", 1, 2}, kQ4{"Q4_0", 32, 18}, kQ8{"Q8_0", 32, 34};
   switch (type) {
-    case format::kTypeF32: return &kF32;
-    case format::kTypeF16: return &kF16;
-    case format::kTypeQ4_0: return &kQ4;
-    case format::kTypeQ8_0: return &kQ8;
-    default: return nullptr;
+    case format::kTypeF32:
+      return &kF32;
+    case format::kTypeF16:
+      return &kF16;
+    case format::kTypeQ4_0:
+      return &kQ4;
+    case format::kTypeQ8_0:
+      return &kQ8;
+    default:
+      return nullptr;
   }
 }
 
@@ -171,8 +204,9 @@ void read_tensor_type(ByteCursor& cursor, TensorInfo& tensor) {
   }
   tensor.type = static_cast<TensorType>(type);
   if (tensor.dims[0] % traits->weights != 0) {
-    return cursor.fail("tensor '" + tensor.name + "' is " + std::to_string(tensor.dims[0]) + " wide, which is no multiple of " +
-                       traits->name + "'s blocks of " + std::to_string(traits->weights));
+    return cursor.fail("tensor '" + tensor.name + "' is " + std::to_string(tensor.dims[0]) +
+                       " wide, which is no multiple of " + traits->name + "'s blocks of " +
+                       std::to_string(traits->weights));
   }
   if (!tensor_bytes(tensor, *traits, &tensor.bytes)) {
     cursor.fail("tensor '" + tensor.name + "' has dimensions that are zero or overflow 64 bits");
@@ -188,7 +222,8 @@ TensorInfo read_tensor_info(ByteCursor& cursor) {
     cursor.fail("tensor '" + tensor.name + "' has " + std::to_string(dims) + " dimensions, expected 1 to " +
                 std::to_string(format::kMaxDims));
   }
-  for (std::uint32_t i = 0; i < dims && cursor.ok(); ++i) tensor.dims.push_back(cursor.read<std::uint64_t>("dimensions"));
+  for (std::uint32_t i = 0; i < dims && cursor.ok(); ++i)
+    tensor.dims.push_back(cursor.read<std::uint64_t>("dimensions"));
   read_tensor_type(cursor, tensor);
   tensor.file_offset = cursor.read<std::uint64_t>("a tensor's offset");
   return tensor;
@@ -256,7 +291,8 @@ Result<GgufHeader> read_gguf_header(std::span<const std::byte> file) {
     }
   }
   if (cursor.ok()) header.tensors = read_tensor_infos(cursor, counts.tensors);
-  const std::uint64_t data_start = (cursor.position() + format::kAlignment - 1) / format::kAlignment * format::kAlignment;
+  const std::uint64_t data_start =
+      (cursor.position() + format::kAlignment - 1) / format::kAlignment * format::kAlignment;
   if (cursor.ok() && data_start > file.size()) cursor.fail("the file ends before its tensor data; it is truncated");
   for (TensorInfo& tensor : header.tensors) {
     if (cursor.ok()) place_tensor(cursor, tensor, file, data_start);

@@ -1,5 +1,5 @@
-// Bytes that grow at their end. Through realloc: the system moves the pages of a large block instead of copying them, and what
-// was reserved but never written takes no memory.
+// Bytes that grow at their end. Through realloc: the system moves the pages of a large block instead of copying them,
+// and what was reserved but never written takes no memory.
 #pragma once
 
 #include <cstddef>

@@ -60,13 +60,22 @@ class Parser {
   bool read_value(Value& value, int depth) {
     if (depth > kMaxDepth) return wrong("nesting beyond the limit");
     switch (peek()) {
-      case '{': return read_object(value, depth);
-      case '[': return read_array(value, depth);
-      case '"': return read_string(value.content.emplace<std::string>());
-      case 't': value.content = true; return word("true");
-      case 'f': value.content = false; return word("false");
-      case 'n': return word("null");
-      default: return read_number(value.content.emplace<double>());
+      case '{':
+        return read_object(value, depth);
+      case '[':
+        return read_array(value, depth);
+      case '"':
+        return read_string(value.content.emplace<std::string>());
+      case 't':
+        value.content = true;
+        return word("true");
+      case 'f':
+        value.content = false;
+        return word("false");
+      case 'n':
+        return word("null");
+      default:
+        return read_number(value.content.emplace<double>());
     }
   }
 
@@ -120,7 +129,8 @@ class Parser {
       if (digits() == 0) return wrong("a number without digits");
     }
     const auto [end, code] = std::from_chars(text_.data() + begin, text_.data() + at_, number);
-    if (code != std::errc{} || end != text_.data() + at_ || !std::isfinite(number)) return wrong("a number out of range");
+    if (code != std::errc{} || end != text_.data() + at_ || !std::isfinite(number))
+      return wrong("a number out of range");
     return true;
   }
 

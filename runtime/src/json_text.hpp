@@ -19,7 +19,9 @@ struct Value {
 
   // The content if it has exactly the type T, else nullptr.
   template <typename T>
-  const T* as() const { return std::get_if<T>(&content); }
+  const T* as() const {
+    return std::get_if<T>(&content);
+  }
   const Value* find(std::string_view key) const;  // nullptr if this is no object or has no such key
 };
 

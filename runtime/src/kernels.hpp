@@ -1,6 +1,6 @@
-// Arithmetic on float activations and F32, F16 or quantised weights, compiled for several instruction sets and chosen at run time.
-// Every output is reduced in one order that depends on the inputs' count alone, never on how many tokens or rows a call
-// covers: batching and threads cannot change a bit.
+// Arithmetic on float activations and F32, F16 or quantised weights, compiled for several instruction sets and chosen
+// at run time. Every output is reduced in one order that depends on the inputs' count alone, never on how many tokens
+// or rows a call covers: batching and threads cannot change a bit.
 //
 // Activations read by matmul are padded: rows of x hold zeros from `inputs` up to the next multiple of 32.
 #pragma once
@@ -17,7 +17,8 @@ namespace elrt::kernels {
 inline constexpr std::size_t kPadding = 32;  // floats; a multiple of every vector length in use
 inline std::size_t padded(std::size_t count) { return (count + kPadding - 1) / kPadding * kPadding; }
 
-// y[t][o] = (accumulate ? y[t][o] : 0) + scale * sum_i W[o][i] x[t][i] + bias[o], for the first outputs and inputs of W.
+// y[t][o] = (accumulate ? y[t][o] : 0) + scale * sum_i W[o][i] x[t][i] + bias[o], for the first outputs and inputs of
+// W.
 struct Matmul {
   const Matrix* weights = nullptr;
   std::uint32_t outputs = 0, inputs = 0;
@@ -33,23 +34,29 @@ struct Matmul {
   bool cached = false;  // the weights are likely in a cache: few tokens read them without fetching ahead
 };
 
-// Rows output_begin..output_end-1 of `job`, all tokens. Quantised weights: output_begin is a multiple of kPanelRows. `scratch`, from a cache
-// line on, holds scratch_floats(job) and is one thread's alone; null where that is 0.
+// Rows output_begin..output_end-1 of `job`, all tokens. Quantised weights: output_begin is a multiple of kPanelRows.
+// `scratch`, from a cache line on, holds scratch_floats(job) and is one thread's alone; null where that is 0.
 void matmul(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end, float* scratch = nullptr);
-void matmul_panels(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end);  // the quantised part of it
+void matmul_panels(const Matmul& job, std::uint32_t output_begin,
+                   std::uint32_t output_end);  // the quantised part of it
 
 inline constexpr std::uint32_t kPanelRows = format::kPanelOutputs;
-// Up to kStreamedTokens tokens read the weights as they stream from memory, this many rows or panels at once: fewer in a call make
-// the stretches of a tiled matrix too short.
+// Up to kStreamedTokens tokens read the weights as they stream from memory, this many rows or panels at once: fewer in
+// a call make the stretches of a tiled matrix too short.
 inline constexpr std::uint32_t kStreamedTokens = 6, kStreamedRows = 256, kStreamedPanels = 16;
-// So many rows of float weights share the work of laying them out anew, for at least kGroupedTokens tokens and more than kUngroupedInputs inputs.
+// So many rows of float weights share the work of laying them out anew, for at least kGroupedTokens tokens and more
+// than kUngroupedInputs inputs.
 inline constexpr std::uint32_t kGroupedRows = 64, kGroupedTokens = 24, kUngroupedInputs = 512;
 inline bool groups_rows(const Matmul& job) {
-  return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > kUngroupedInputs && job.outputs >= kGroupedRows;
+  return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > kUngroupedInputs &&
+         job.outputs >= kGroupedRows;
 }
-inline std::size_t scratch_floats(const Matmul& job) { return groups_rows(job) ? padded(job.inputs) * kGroupedRows : 0; }
+inline std::size_t scratch_floats(const Matmul& job) {
+  return groups_rows(job) ? padded(job.inputs) * kGroupedRows : 0;
+}
 
-// y[t][o] = (accumulate ? y[t][o] : 0) + sum_i W[o][i] x[t][i] + bias[o], W in columns (format.h, LAYOUT): made for short inputs.
+// y[t][o] = (accumulate ? y[t][o] : 0) + sum_i W[o][i] x[t][i] + bias[o], W in columns (format.h, LAYOUT): made for
+// short inputs.
 struct ColumnProduct {
   const std::byte* weights = nullptr;  // F32 or F16, zero behind the last output
   TensorType type = TensorType::kF32;
@@ -80,8 +87,8 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t co
 // gate = silu(gate) * up over `count` values, a multiple of kPadding.
 void silu_multiply(float* gate, const float* up, std::size_t count);
 
-// x = exp(scale (x - max x)), scale above 0, and returned is what makes them sum to one, NaN where a value is not finite; padded(count) values
-// are written, those behind `count` zero.
+// x = exp(scale (x - max x)), scale above 0, and returned is what makes them sum to one, NaN where a value is not
+// finite; padded(count) values are written, those behind `count` zero.
 float softmax_weights(float* x, float scale, std::size_t count);
 
 // x = max(x, 0).
@@ -90,14 +97,16 @@ void relu(float* x, std::size_t count);
 // x = x * weight + bias, value by value.
 void scale_shift(float* x, const float* weight, const float* bias, std::size_t count);
 
-// x = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias of each of `rows` rows of `count` values; a row's bits are its own.
-void layer_norm(float* x, std::size_t stride, std::size_t rows, const float* weight, const float* bias, float epsilon, std::size_t count);
+// x = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias of each of `rows` rows of `count` values; a row's
+// bits are its own.
+void layer_norm(float* x, std::size_t stride, std::size_t rows, const float* weight, const float* bias, float epsilon,
+                std::size_t count);
 
 // Turns each pair (v[i], v[i + half]) by the angle whose cosine and sine are given.
 void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half);
 
-// One head's queries of positions first, first + 1, .. against its group's cache (kv_layout.hpp). Each attends to itself and what stands
-// before it, of that the last `window` positions where a window is given.
+// One head's queries of positions first, first + 1, .. against its group's cache (kv_layout.hpp). Each attends to
+// itself and what stands before it, of that the last `window` positions where a window is given.
 struct Attention {
   const float* queries = nullptr;
   std::size_t query_stride = 0, count = 0;

@@ -1,5 +1,6 @@
-// Attention over the cache (kv_layout.hpp). See kernels.hpp for the promise about the order of sums: a score is one sum over ascending
-// dimensions, an output one over ascending positions, whatever stands beside it, so that one query and many have the same bits.
+// Attention over the cache (kv_layout.hpp). See kernels.hpp for the promise about the order of sums: a score is one sum
+// over ascending dimensions, an output one over ascending positions, whatever stands beside it, so that one query and
+// many have the same bits.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels_attention.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
@@ -28,7 +29,9 @@ constexpr int kSums = 12;  // of 16
 #endif
 
 HWY_INLINE V load_floats(const float* p) { return hn::LoadU(D(), p); }
-HWY_INLINE V load_floats(const hwy::float16_t* p) { return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p)); }
+HWY_INLINE V load_floats(const hwy::float16_t* p) {
+  return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
+}
 HWY_INLINE V load_floats(const std::int8_t* p) {
   const hn::RebindToSigned<D> di;
   return hn::ConvertTo(D(), hn::PromoteTo(di, hn::LoadU(hn::Rebind<std::int8_t, D>(), p)));
@@ -47,8 +50,12 @@ struct Bytes {
   using Element = std::int8_t;
   static constexpr bool kScaled = true;
   static std::size_t block(std::size_t) { return kKvBlock; }
-  static const Element* values(const std::byte* row, std::size_t head_dim) { return reinterpret_cast<const Element*>(row + 2 * kv_blocks(head_dim)); }
-  static const Element* keys(const std::byte* tile, std::size_t head_dim) { return values(tile, 0) + 2 * kv_blocks(head_dim) * kKvTile; }
+  static const Element* values(const std::byte* row, std::size_t head_dim) {
+    return reinterpret_cast<const Element*>(row + 2 * kv_blocks(head_dim));
+  }
+  static const Element* keys(const std::byte* tile, std::size_t head_dim) {
+    return values(tile, 0) + 2 * kv_blocks(head_dim) * kKvTile;
+  }
 };
 
 #include "exponentials-inl.hpp"
@@ -57,12 +64,15 @@ struct Bytes {
 
 // Tiles tiles that follow each other, Vectors vectors of each from position `at` within it, against Queries queries.
 template <int Queries, int Tiles, int Vectors, typename Type>
-HWY_INLINE void score_vectors(const Attention& job, std::size_t query, const std::byte* tile, std::size_t at, float* scores) {
+HWY_INLINE void score_vectors(const Attention& job, std::size_t query, const std::byte* tile, std::size_t at,
+                              float* scores) {
   using Element = typename Type::Element;
   constexpr int kAll = Tiles * Vectors;
   const D d;
   const std::size_t dim = job.head_dim, block = Type::block(dim), bytes = kv_tile_bytes(job.type, dim);
-  const auto place = [&](int v, std::size_t stride) { return static_cast<std::size_t>(v / Vectors) * stride + at + static_cast<std::size_t>(v % Vectors) * hn::Lanes(d); };
+  const auto place = [&](int v, std::size_t stride) {
+    return static_cast<std::size_t>(v / Vectors) * stride + at + static_cast<std::size_t>(v % Vectors) * hn::Lanes(d);
+  };
   const Element* keys = Type::keys(tile, dim);
   const float* q = job.queries + query * job.query_stride;
   V totals[Queries][kAll];
@@ -84,7 +94,8 @@ HWY_INLINE void score_vectors(const Attention& job, std::size_t query, const std
     }
     for (int v = 0; v < kAll; ++v) {
       if constexpr (Type::kScaled) {
-        const V scale = load_floats(reinterpret_cast<const hwy::float16_t*>(tile) + first / block * kKvTile + place(v, bytes / 2));
+        const V scale =
+            load_floats(reinterpret_cast<const hwy::float16_t*>(tile) + first / block * kKvTile + place(v, bytes / 2));
         for (int t = 0; t < Queries; ++t) totals[t][v] = hn::MulAdd(sums[t][v], scale, totals[t][v]);
       } else {
         for (int t = 0; t < Queries; ++t) totals[t][v] = sums[t][v];
@@ -96,18 +107,23 @@ HWY_INLINE void score_vectors(const Attention& job, std::size_t query, const std
   }
 }
 
-// As many sums at once as registers hold; few queries take several tiles, because sums that are independent hide an addition's latency.
+// As many sums at once as registers hold; few queries take several tiles, because sums that are independent hide an
+// addition's latency.
 template <int Queries, typename Type>
 HWY_NOINLINE void score_tiles(const Attention& job, std::size_t query, std::size_t first, std::size_t last) {
   constexpr int kTileVectors = static_cast<int>(kKvTile / kLanes), kRoom = kSums / Queries;
   constexpr int kVectors = kTileVectors <= kRoom ? kTileVectors : kRoom >= 4 ? 4 : kRoom >= 2 ? 2 : 1;
   constexpr int kTiles = kVectors < kTileVectors || kVectors * 4 > kRoom ? 1 : 4;
   const std::size_t bytes = kv_tile_bytes(job.type, job.head_dim);
-  const auto scores = [&](std::size_t tile) { return job.scores + query * job.score_stride + (tile - first) * kKvTile; };
+  const auto scores = [&](std::size_t tile) {
+    return job.scores + query * job.score_stride + (tile - first) * kKvTile;
+  };
   std::size_t tile = first;
-  for (; kTiles > 1 && tile + kTiles <= last; tile += kTiles) score_vectors<Queries, kTiles, kVectors, Type>(job, query, job.keys + tile * bytes, 0, scores(tile));
+  for (; kTiles > 1 && tile + kTiles <= last; tile += kTiles)
+    score_vectors<Queries, kTiles, kVectors, Type>(job, query, job.keys + tile * bytes, 0, scores(tile));
   for (; tile < last; ++tile) {
-    for (std::size_t at = 0; at < kKvTile; at += kVectors * hn::Lanes(D())) score_vectors<Queries, 1, kVectors, Type>(job, query, job.keys + tile * bytes, at, scores(tile));
+    for (std::size_t at = 0; at < kKvTile; at += kVectors * hn::Lanes(D()))
+      score_vectors<Queries, 1, kVectors, Type>(job, query, job.keys + tile * bytes, at, scores(tile));
   }
 }
 
@@ -115,7 +131,8 @@ HWY_NOINLINE void score_tiles(const Attention& job, std::size_t query, std::size
 
 // out[query][i..] += the weighted sum of positions first..last-1, Vectors vectors of it for Queries queries.
 template <int Queries, int Vectors, typename Type>
-HWY_INLINE void add_vectors(const Attention& job, std::size_t query, std::size_t i, std::size_t first, std::size_t last, const float* weights) {
+HWY_INLINE void add_vectors(const Attention& job, std::size_t query, std::size_t i, std::size_t first, std::size_t last,
+                            const float* weights) {
   const D d;
   const std::size_t lanes = hn::Lanes(d);
   float* out = job.out + query * job.out_stride + i;
@@ -147,7 +164,8 @@ HWY_INLINE float to_float(std::int8_t value) { return value; }
 
 // The last dimensions, fewer than a vector.
 template <typename Type>
-HWY_INLINE void add_value(const Attention& job, std::size_t query, std::size_t i, std::size_t first, std::size_t last, const float* weights) {
+HWY_INLINE void add_value(const Attention& job, std::size_t query, std::size_t i, std::size_t first, std::size_t last,
+                          const float* weights) {
   float& out = job.out[query * job.out_stride + i];
   for (std::size_t j = first; j < last; ++j) {
     const std::byte* row = job.values + j * job.row_bytes;
@@ -159,14 +177,16 @@ HWY_INLINE void add_value(const Attention& job, std::size_t query, std::size_t i
 
 // weights: of position 0, for each query score_stride further.
 template <int Queries, typename Type>
-HWY_NOINLINE void add_rows(const Attention& job, std::size_t query, std::size_t first, std::size_t last, const float* weights) {
+HWY_NOINLINE void add_rows(const Attention& job, std::size_t query, std::size_t first, std::size_t last,
+                           const float* weights) {
   if (first >= last) return;
   constexpr int kRoom = kSums / Queries, kMost = kRoom >= 8 ? 8 : 4;
   const std::size_t lanes = hn::Lanes(D()), block = Type::block(job.head_dim);
   for (std::size_t begin = 0; begin < job.head_dim; begin += block) {
     const std::size_t end = std::min(job.head_dim, begin + block);
     std::size_t i = begin;
-    for (; i + kMost * lanes <= end; i += kMost * lanes) add_vectors<Queries, kMost, Type>(job, query, i, first, last, weights);
+    for (; i + kMost * lanes <= end; i += kMost * lanes)
+      add_vectors<Queries, kMost, Type>(job, query, i, first, last, weights);
     for (; i + 4 * lanes <= end; i += 4 * lanes) add_vectors<Queries, 4, Type>(job, query, i, first, last, weights);
     for (; i + 2 * lanes <= end; i += 2 * lanes) add_vectors<Queries, 2, Type>(job, query, i, first, last, weights);
     for (; i + lanes <= end; i += lanes) add_vectors<Queries, 1, Type>(job, query, i, first, last, weights);
@@ -201,9 +221,13 @@ HWY_NOINLINE void attend_some(const Attention& job, std::size_t query) {
   const auto each = [&](const auto& part) {
     for (std::size_t t = 0; t < Queries; ++t) part(query + t, weights + t * job.score_stride);
   };
-  each([&](std::size_t one, const float* w) { add_rows<1, Type>(job, one, begin_of(job, one), std::min(seen_by_all, end_of(job, one)), w); });
+  each([&](std::size_t one, const float* w) {
+    add_rows<1, Type>(job, one, begin_of(job, one), std::min(seen_by_all, end_of(job, one)), w);
+  });
   add_rows<Queries, Type>(job, query, seen_by_all, std::min(until, end_of(job, query)), weights);
-  each([&](std::size_t one, const float* w) { add_rows<1, Type>(job, one, std::max(until, begin_of(job, one)), end_of(job, one), w); });
+  each([&](std::size_t one, const float* w) {
+    add_rows<1, Type>(job, one, std::max(until, begin_of(job, one)), end_of(job, one), w);
+  });
   for (std::size_t t = 0; t < Queries; ++t) {
     float* out = job.out + (query + t) * job.out_stride;
     for (std::size_t i = 0; i < job.head_dim; ++i) out[i] *= norms[t];
@@ -221,9 +245,12 @@ void attend_typed(const Attention& job) {
 
 void Attend(const Attention& job) {
   switch (job.type) {
-    case KvType::kF32: return attend_typed<Plain<float>>(job);
-    case KvType::kF16: return attend_typed<Plain<hwy::float16_t>>(job);
-    case KvType::kQ8_0: return attend_typed<Bytes>(job);
+    case KvType::kF32:
+      return attend_typed<Plain<float>>(job);
+    case KvType::kF16:
+      return attend_typed<Plain<hwy::float16_t>>(job);
+    case KvType::kQ8_0:
+      return attend_typed<Bytes>(job);
   }
 }
 

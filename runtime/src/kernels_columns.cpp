@@ -1,5 +1,6 @@
-// Products with matrices in columns (format.h, LAYOUT): outputs lie side by side in a vector, so that nothing is summed across lanes and
-// short inputs cost no more than long ones. An output is one sum over ascending inputs, whatever stands beside it.
+// Products with matrices in columns (format.h, LAYOUT): outputs lie side by side in a vector, so that nothing is summed
+// across lanes and short inputs cost no more than long ones. An output is one sum over ascending inputs, whatever
+// stands beside it.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels_columns.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
@@ -16,7 +17,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::CappedTag<float, kPadding>;
 using V = hn::Vec<D>;
-using Narrow = hn::CappedTag<float, 8>;  // of few outputs, as an attention head's: a wider vector's other half would be idle
+using Narrow =
+    hn::CappedTag<float, 8>;  // of few outputs, as an attention head's: a wider vector's other half would be idle
 
 constexpr std::uint32_t kColumns = format::kColumnOutputs;
 // Sums in registers: kVectors x kTokens of them, of 32 registers or 16.
@@ -44,7 +46,8 @@ struct Shape {
   bool accumulate;
 };
 
-// Vectors x Tokens outputs. The pointers are those of the first, apart from the shape: they change from call to call and are passed in registers.
+// Vectors x Tokens outputs. The pointers are those of the first, apart from the shape: they change from call to call
+// and are passed in registers.
 template <typename Tag, int Vectors, int Tokens, typename W>
 HWY_NOINLINE void multiply(const Shape& s, const W* weights, const float* x, float* y, const float* bias) {
   using Vector = hn::Vec<Tag>;
@@ -73,7 +76,8 @@ HWY_NOINLINE void multiply(const Shape& s, const W* weights, const float* x, flo
 }
 
 template <typename Tag, int Vectors, typename W>
-HWY_INLINE void multiply_tokens(const Shape& s, const W* weights, const float* x, float* y, const float* bias, std::uint32_t tokens) {
+HWY_INLINE void multiply_tokens(const Shape& s, const W* weights, const float* x, float* y, const float* bias,
+                                std::uint32_t tokens) {
   const auto take = [&](auto count) {
     constexpr int kCount = decltype(count)::value;
     for (; tokens >= kCount; tokens -= kCount) {
@@ -91,7 +95,8 @@ HWY_INLINE void multiply_tokens(const Shape& s, const W* weights, const float* x
 
 // `outputs` of a panel, whole narrow vectors.
 template <typename W>
-HWY_INLINE void multiply_panel(const Shape& s, const W* weights, const float* x, float* y, const float* bias, std::size_t outputs, std::uint32_t tokens) {
+HWY_INLINE void multiply_panel(const Shape& s, const W* weights, const float* x, float* y, const float* bias,
+                               std::size_t outputs, std::uint32_t tokens) {
   const std::size_t lanes = hn::Lanes(D());
   const auto next = [&](std::size_t by) {
     weights += by;
@@ -99,14 +104,17 @@ HWY_INLINE void multiply_panel(const Shape& s, const W* weights, const float* x,
     if (bias != nullptr) bias += by;
     outputs -= by;
   };
-  for (; outputs >= kVectors * lanes; next(kVectors * lanes)) multiply_tokens<D, kVectors>(s, weights, x, y, bias, tokens);
+  for (; outputs >= kVectors * lanes; next(kVectors * lanes))
+    multiply_tokens<D, kVectors>(s, weights, x, y, bias, tokens);
   for (; outputs >= lanes; next(lanes)) multiply_tokens<D, 1>(s, weights, x, y, bias, tokens);
   for (; outputs > 0; next(hn::Lanes(Narrow()))) multiply_tokens<Narrow, 1>(s, weights, x, y, bias, tokens);
 }
 
-// The last outputs of a matrix fill no vector: whole ones are computed aside, since what lies behind y and the bias is not the matrix's.
+// The last outputs of a matrix fill no vector: whole ones are computed aside, since what lies behind y and the bias is
+// not the matrix's.
 template <typename W>
-void multiply_rest(const Shape& s, const W* weights, const float* x, float* y, const float* bias, std::size_t outputs, std::uint32_t tokens) {
+void multiply_rest(const Shape& s, const W* weights, const float* x, float* y, const float* bias, std::size_t outputs,
+                   std::uint32_t tokens) {
   constexpr std::uint32_t kAside = kTokens;
   alignas(64) float aside[kAside * kColumns], bias_aside[kColumns] = {};
   if (bias != nullptr) std::copy_n(bias, outputs, bias_aside);
@@ -117,7 +125,8 @@ void multiply_rest(const Shape& s, const W* weights, const float* x, float* y, c
     const std::uint32_t count = std::min(kAside, tokens - done);
     float* rows = y + done * s.y_stride;
     std::fill_n(aside, kAside * kColumns, 0.0f);
-    for (std::uint32_t t = 0; s.accumulate && t < count; ++t) std::copy_n(rows + t * s.y_stride, outputs, aside + t * kColumns);
+    for (std::uint32_t t = 0; s.accumulate && t < count; ++t)
+      std::copy_n(rows + t * s.y_stride, outputs, aside + t * kColumns);
     multiply_panel(shape, weights, x + done * s.x_stride, aside, bias == nullptr ? nullptr : bias_aside, whole, count);
     for (std::uint32_t t = 0; t < count; ++t) std::copy_n(aside + t * kColumns, outputs, rows + t * s.y_stride);
   }
@@ -134,7 +143,9 @@ void multiply_range(const ColumnProduct& job, std::uint32_t begin, std::uint32_t
     float* y = job.y + output;
     const float* bias = job.bias == nullptr ? nullptr : job.bias + output;
     multiply_panel(shape, weights, job.x, y, bias, whole, job.tokens);
-    if (whole < outputs) multiply_rest(shape, weights + whole, job.x, y + whole, bias == nullptr ? nullptr : bias + whole, outputs - whole, job.tokens);
+    if (whole < outputs)
+      multiply_rest(shape, weights + whole, job.x, y + whole, bias == nullptr ? nullptr : bias + whole, outputs - whole,
+                    job.tokens);
     output += outputs;
   }
 }
@@ -156,7 +167,11 @@ namespace elrt::kernels {
 HWY_EXPORT(MultiplyColumns);
 HWY_EXPORT(SoftmaxWeights);
 
-void multiply_columns(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) { HWY_DYNAMIC_DISPATCH(MultiplyColumns)(job, begin, end); }
-float softmax_weights(float* x, float scale, std::size_t count) { return HWY_DYNAMIC_DISPATCH(SoftmaxWeights)(x, scale, count); }
+void multiply_columns(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) {
+  HWY_DYNAMIC_DISPATCH(MultiplyColumns)(job, begin, end);
+}
+float softmax_weights(float* x, float scale, std::size_t count) {
+  return HWY_DYNAMIC_DISPATCH(SoftmaxWeights)(x, scale, count);
+}
 }  // namespace elrt::kernels
 #endif

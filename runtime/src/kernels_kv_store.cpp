@@ -27,11 +27,14 @@ HWY_INLINE void to_halves(const float* x, std::size_t count, std::uint16_t* out)
   const hn::Rebind<hwy::float16_t, D> dh;
   std::size_t i = 0;
   for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) {
-    const V value = hn::LoadU(d, x + i), held = hn::Min(hn::Set(d, kLargestHalf), hn::Max(hn::Set(d, -kLargestHalf), value));
-    const V seen = hn::IfThenElse(hn::IsNaN(value), value, held);  // of a NaN and a number, minima and maxima of some processors are the number
+    const V value = hn::LoadU(d, x + i),
+            held = hn::Min(hn::Set(d, kLargestHalf), hn::Max(hn::Set(d, -kLargestHalf), value));
+    const V seen = hn::IfThenElse(hn::IsNaN(value), value,
+                                  held);  // of a NaN and a number, minima and maxima of some processors are the number
     hn::StoreU(hn::DemoteTo(dh, seen), dh, reinterpret_cast<hwy::float16_t*>(out) + i);
   }
-  for (; i < count; ++i) out[i] = half_from_float(x[i] > kLargestHalf ? kLargestHalf : x[i] < -kLargestHalf ? -kLargestHalf : x[i]);
+  for (; i < count; ++i)
+    out[i] = half_from_float(x[i] > kLargestHalf ? kLargestHalf : x[i] < -kLargestHalf ? -kLargestHalf : x[i]);
 }
 
 // At most kKvBlock values; returns their scale, a half. With a NaN or an infinity among them that is NaN.
@@ -48,7 +51,8 @@ HWY_INLINE std::uint16_t to_bytes(const float* x, std::size_t count, std::int8_t
     return bits;
   }
   const float inverse = 1 / scale;
-  for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<std::int8_t>(std::clamp(std::nearbyint(x[i] * inverse), -127.0f, 127.0f));
+  for (std::size_t i = 0; i < count; ++i)
+    out[i] = static_cast<std::int8_t>(std::clamp(std::nearbyint(x[i] * inverse), -127.0f, 127.0f));
   return bits;
 }
 
@@ -97,7 +101,9 @@ namespace elrt::kernels {
 HWY_EXPORT(StoreValue);
 HWY_EXPORT(StoreKey);
 
-void store_value(KvType type, const float* x, std::size_t head_dim, std::byte* row) { HWY_DYNAMIC_DISPATCH(StoreValue)(type, x, head_dim, row); }
+void store_value(KvType type, const float* x, std::size_t head_dim, std::byte* row) {
+  HWY_DYNAMIC_DISPATCH(StoreValue)(type, x, head_dim, row);
+}
 void store_key(KvType type, const float* x, std::size_t head_dim, std::byte* tile, std::size_t position) {
   HWY_DYNAMIC_DISPATCH(StoreKey)(type, x, head_dim, tile, position);
 }

@@ -30,14 +30,17 @@ constexpr int kBlockRows = 4;  // 32 registers: 4 x 6 sums and 4 rows of weights
 constexpr int kBlockRows = 2;  // 16 registers: 2 x 6 sums and 2 rows of weights
 #endif
 constexpr int kBlockTokens = 6;
-// Few tokens: rows far apart are read at once, each one of the few ascending streams that a core's prefetchers follow best, and hide the
-// latency of each other's additions. Neighbouring rows read at once would be short pieces, of one page where they are short.
+// Few tokens: rows far apart are read at once, each one of the few ascending streams that a core's prefetchers follow
+// best, and hide the latency of each other's additions. Neighbouring rows read at once would be short pieces, of one
+// page where they are short.
 template <int Tokens>
 constexpr int kStreams = Tokens == 1 ? 8 : kBlockRows;
-// Bytes of every stream, on their way before they are read. Eight streams are faster without with AVX2, and 3 to 14 % faster with it with AVX-512, where
-// they come from memory; what the last-level cache holds is read 5 % faster without.
+// Bytes of every stream, on their way before they are read. Eight streams are faster without with AVX2, and 3 to 14 %
+// faster with it with AVX-512, where they come from memory; what the last-level cache holds is read 5 % faster without.
 template <int Tokens>
-constexpr std::size_t kFetchAhead = HWY_TARGET <= HWY_AVX3 ? 1024 : kStreams<Tokens> < 8 ? 512 : 0;
+constexpr std::size_t kFetchAhead = HWY_TARGET <= HWY_AVX3 ? 1024
+                                    : kStreams<Tokens> < 8 ? 512
+                                                           : 0;
 
 HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
 HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
@@ -47,8 +50,8 @@ HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
 HWY_INLINE float to_float(float value) { return value; }
 HWY_INLINE float to_float(hwy::float16_t value) { return float_from_half(std::bit_cast<std::uint16_t>(value)); }
 
-// In a register, and there only after what was held before it. GCC would read an input again for every row that it meets and keep sums in
-// memory meanwhile.
+// In a register, and there only after what was held before it. GCC would read an input again for every row that it
+// meets and keep sums in memory meanwhile.
 HWY_INLINE void hold(V& value) {
 #if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86
   asm volatile("" : "+v"(value.raw));
@@ -59,7 +62,8 @@ HWY_INLINE void hold(V& value) {
 
 // Adds 32 inputs to Rows x Tokens sums.
 template <int Rows, int Tokens, typename W>
-HWY_INLINE void add_tile(const W* w, std::size_t row_stride, const float* x, std::size_t x_stride, V (&sums)[Rows][Tokens]) {
+HWY_INLINE void add_tile(const W* w, std::size_t row_stride, const float* x, std::size_t x_stride,
+                         V (&sums)[Rows][Tokens]) {
   const D d;
   for (std::size_t i = 0; i < kTile; i += hn::Lanes(d)) {
     V weights[Rows];
@@ -107,7 +111,8 @@ HWY_INLINE void sum_rows(const V (&sums)[Rows][Tokens], float* products) {
 }
 
 template <int Rows, int Tokens>
-HWY_INLINE void store_outputs(const Matmul& job, std::uint32_t output, std::uint32_t token, const V (&sums)[Rows][Tokens]) {
+HWY_INLINE void store_outputs(const Matmul& job, std::uint32_t output, std::uint32_t token,
+                              const V (&sums)[Rows][Tokens]) {
   alignas(64) float products[Rows * Tokens + hn::MaxLanes(D())];
   sum_rows(sums, products);
   for (int t = 0; t < Tokens; ++t) store_products<Rows>(job, output, token + t, products + t * Rows);
@@ -129,7 +134,8 @@ HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uin
   for (std::uint32_t tile = 0; tile < tiles; ++tile) {
     add_tile<Rows, Tokens>(w + tile * m.tile_stride, m.row_stride, x + tile * kTile, job.x_stride, sums);
   }
-  if (tail != 0) add_tail<Rows, Tokens>(w + tiles * m.tile_stride, m.row_stride, tail, x + tiles * kTile, job.x_stride, sums);
+  if (tail != 0)
+    add_tail<Rows, Tokens>(w + tiles * m.tile_stride, m.row_stride, tail, x + tiles * kTile, job.x_stride, sums);
   store_outputs(job, output, token, sums);
 }
 
@@ -149,7 +155,7 @@ HWY_NOINLINE void stream_rows(const Matmul& job, std::uint32_t output, std::uint
     }
     for (std::uint32_t tile = 0; tile < tiles; ++tile) {
       const W* at = w + tile * kTile;
-      if (kFetchAhead<Tokens> > 0 && !job.cached) {
+      if (kFetchAhead < Tokens >> 0 && !job.cached) {
         for (int s = 0; s < kCount; ++s) fetch(at + s * apart + kFetchAhead<Tokens> / sizeof(W), kTile * sizeof(W));
       }
       add_tile<kCount, Tokens>(at, apart, job.x + tile * kTile, job.x_stride, sums);
@@ -163,7 +169,8 @@ HWY_NOINLINE void stream_rows(const Matmul& job, std::uint32_t output, std::uint
   }
 }
 
-// Few tokens, tiled: of kTilesAtOnce tiles, as many streams, the rows one after the other; their sums wait in the first-level cache.
+// Few tokens, tiled: of kTilesAtOnce tiles, as many streams, the rows one after the other; their sums wait in the
+// first-level cache.
 constexpr int kTilesAtOnce = 8;
 
 template <int Tiles, int Tokens, typename W>
@@ -230,10 +237,11 @@ void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, st
   for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token);
 }
 
-// Many tokens and more inputs than the first-level cache holds for them: the weights of kGroupRows rows are laid out once as float32 in the
-// order in which they are multiplied, kBlockRows rows' vectors in turn (as they lie in the file, a power of two of bytes apart, rows share a
-// few of the caches' sets). A stretch of their inputs stays in the second-level cache while kGroupBlocks blocks of tokens pass, whose
-// inputs of that stretch stay in the first; sums wait in memory between stretches.
+// Many tokens and more inputs than the first-level cache holds for them: the weights of kGroupRows rows are laid out
+// once as float32 in the order in which they are multiplied, kBlockRows rows' vectors in turn (as they lie in the file,
+// a power of two of bytes apart, rows share a few of the caches' sets). A stretch of their inputs stays in the
+// second-level cache while kGroupBlocks blocks of tokens pass, whose inputs of that stretch stay in the first; sums
+// wait in memory between stretches.
 constexpr std::uint32_t kGroupRows = kGroupedRows, kGroupBlocks = 8;
 constexpr std::size_t kStretch = kUngroupedInputs;
 
@@ -258,7 +266,8 @@ void lay_out(const Matmul& job, std::uint32_t output, std::size_t inputs, float*
     const std::size_t last = std::min(inputs, first + kStretch);
     for (std::uint32_t block = 0; block < kGroupRows; block += kBlockRows) {
       for (std::size_t i = first; i < last; i += hn::Lanes(d)) {
-        for (int r = 0; r < kBlockRows; ++r, to += hn::Lanes(d)) hn::Store(load_laid_out(job, rows + (block + r) * row_stride, i), d, to);
+        for (int r = 0; r < kBlockRows; ++r, to += hn::Lanes(d))
+          hn::Store(load_laid_out(job, rows + (block + r) * row_stride, i), d, to);
       }
     }
   }
@@ -300,7 +309,8 @@ HWY_INLINE void add_laid_out(const float* w, const float* x, std::size_t x_strid
 }
 
 // The same stretch of the next tokens is fetched meanwhile.
-HWY_NOINLINE void add_stretch(const float* w, const float* x, std::size_t x_stride, std::size_t count, GroupSums& sums) {
+HWY_NOINLINE void add_stretch(const float* w, const float* x, std::size_t x_stride, std::size_t count,
+                              GroupSums& sums) {
   constexpr std::size_t kBlocks = kGroupRows / kBlockRows, kLine = 64 / sizeof(float);
   const std::size_t lines = count / kLine, share = (lines * kBlockTokens + kBlocks - 1) / kBlocks;
   const float* next = x + kBlockTokens * x_stride;
@@ -318,18 +328,23 @@ HWY_NOINLINE void add_stretch(const float* w, const float* x, std::size_t x_stri
   }
 }
 
-// Where a block of tokens begins: the last one reaches back over tokens that are done already, as it costs less than fewer tokens at once.
-HWY_INLINE std::uint32_t first_token(const Matmul& job, std::uint32_t block) { return std::min(block * kBlockTokens, job.tokens - kBlockTokens); }
+// Where a block of tokens begins: the last one reaches back over tokens that are done already, as it costs less than
+// fewer tokens at once.
+HWY_INLINE std::uint32_t first_token(const Matmul& job, std::uint32_t block) {
+  return std::min(block * kBlockTokens, job.tokens - kBlockTokens);
+}
 
 // The tokens of a block that no block before it has.
 HWY_INLINE void store_block(const Matmul& job, std::uint32_t output, std::uint32_t block, const Block& sums) {
   alignas(64) float products[kBlockRows * kBlockTokens + hn::MaxLanes(D())];
   sum_rows(sums, products);
   const std::uint32_t first = first_token(job, block);
-  for (std::uint32_t t = block * kBlockTokens - first; t < kBlockTokens; ++t) store_products<kBlockRows>(job, output, first + t, products + t * kBlockRows);
+  for (std::uint32_t t = block * kBlockTokens - first; t < kBlockTokens; ++t)
+    store_products<kBlockRows>(job, output, first + t, products + t * kBlockRows);
 }
 
-HWY_NOINLINE void multiply_laid_out(const Matmul& job, std::uint32_t output, std::uint32_t block, std::uint32_t blocks, std::size_t inputs, const float* w) {
+HWY_NOINLINE void multiply_laid_out(const Matmul& job, std::uint32_t output, std::uint32_t block, std::uint32_t blocks,
+                                    std::size_t inputs, const float* w) {
   GroupSums sums[kGroupBlocks];
   std::memset(sums, 0, blocks * sizeof(GroupSums));
   for (std::size_t first = 0; first < inputs; first += kStretch) {
@@ -367,12 +382,18 @@ void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end, flo
   const std::uint32_t blocks = job.tokens / kBlockTokens, token = blocks * kBlockTokens;
   for (std::uint32_t b = 0; b < blocks; ++b) matmul_tokens<kBlockTokens, W>(job, begin, end, b * kBlockTokens);
   switch (job.tokens - token) {
-    case 5: return matmul_tokens<5, W>(job, begin, end, token);
-    case 4: return matmul_tokens<4, W>(job, begin, end, token);
-    case 3: return matmul_tokens<3, W>(job, begin, end, token);
-    case 2: return matmul_tokens<2, W>(job, begin, end, token);
-    case 1: return matmul_tokens<1, W>(job, begin, end, token);
-    default: return;
+    case 5:
+      return matmul_tokens<5, W>(job, begin, end, token);
+    case 4:
+      return matmul_tokens<4, W>(job, begin, end, token);
+    case 3:
+      return matmul_tokens<3, W>(job, begin, end, token);
+    case 2:
+      return matmul_tokens<2, W>(job, begin, end, token);
+    case 1:
+      return matmul_tokens<1, W>(job, begin, end, token);
+    default:
+      return;
   }
 }
 
@@ -388,12 +409,16 @@ void load_panel_row(const Matrix& matrix, std::size_t row, float* out) {
   for (std::size_t i = 0; i < matrix.inputs; ++i) {
     const std::uint8_t* panel = panels + i / kSide * matrix.tile_stride;
     const std::size_t group = i % kSide / 4, output = row % kSide;
-    const auto byte_at = [&](std::size_t g) { return panel[format::kPanelScaleBytes + (g * kSide + output) * 4 + i % 4]; };
+    const auto byte_at = [&](std::size_t g) {
+      return panel[format::kPanelScaleBytes + (g * kSide + output) * 4 + i % 4];
+    };
     std::uint16_t scale;
     std::memcpy(&scale, panel + 2 * output, sizeof(scale));
     int q = 0;
-    if (matrix.type == TensorType::kQ8_0) q = byte_at(group) - 128;
-    else q = (group < 4 ? byte_at(group) & 15 : byte_at(group - 4) >> 4) - 8;
+    if (matrix.type == TensorType::kQ8_0)
+      q = byte_at(group) - 128;
+    else
+      q = (group < 4 ? byte_at(group) & 15 : byte_at(group - 4) >> 4) - 8;
     out[i] = float_from_half(scale) * static_cast<float>(q);
   }
 }

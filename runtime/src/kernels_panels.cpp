@@ -16,14 +16,15 @@
 #include <sys/auxv.h>
 #endif
 
-// Highway's AVX3 has no VNNI and its NEON no dot product: those come as a second copy of the same kernels, compiled with the
-// attribute and chosen when the processor has them.
+// Highway's AVX3 has no VNNI and its NEON no dot product: those come as a second copy of the same kernels, compiled
+// with the attribute and chosen when the processor has them.
 #undef ELRT_EXTENSION_ATTRIBUTE
 #if HWY_TARGET == HWY_AVX3
 #define ELRT_EXTENSION_ATTRIBUTE HWY_TARGET_STR ",avx512vnni"
 #elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64 && (HWY_COMPILER_GCC_ACTUAL || HWY_COMPILER_CLANG >= 1600)
 // (Older clang declares the instruction only where the whole file is compiled for it.)
-// Inlining needs all that Highway's own functions are compiled for (+crypto) and the architecture of the compiler's intrinsic.
+// Inlining needs all that Highway's own functions are compiled for (+crypto) and the architecture of the compiler's
+// intrinsic.
 #define ELRT_EXTENSION_ATTRIBUTE "arch=armv8.2-a+crypto+dotprod"
 #endif
 
@@ -41,8 +42,8 @@ namespace plain {
 #undef ELRT_BYTE_DOT_EXTENSION
 #define ELRT_BYTE_DOT_EXTENSION 0
 #include "byte_dot-inl.hpp"
-#include "panel_weights-inl.hpp"
 #include "panel_kernel-inl.hpp"
+#include "panel_weights-inl.hpp"
 }  // namespace plain
 }  // namespace elrt::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -54,8 +55,8 @@ namespace extended {
 #undef ELRT_BYTE_DOT_EXTENSION
 #define ELRT_BYTE_DOT_EXTENSION 1
 #include "byte_dot-inl.hpp"
-#include "panel_weights-inl.hpp"
 #include "panel_kernel-inl.hpp"
+#include "panel_weights-inl.hpp"
 }  // namespace extended
 }  // namespace elrt::kernels::HWY_NAMESPACE
 HWY_POP_ATTRIBUTES
@@ -99,6 +100,8 @@ bool use_byte_dot_extension() {
 void allow_byte_dot_extension(bool allow) { allow_extension.store(allow, std::memory_order_relaxed); }
 
 HWY_EXPORT(MatmulPanels);
-void matmul_panels(const Matmul& job, std::uint32_t begin, std::uint32_t end) { HWY_DYNAMIC_DISPATCH(MatmulPanels)(job, begin, end); }
+void matmul_panels(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
+  HWY_DYNAMIC_DISPATCH(MatmulPanels)(job, begin, end);
+}
 }  // namespace elrt::kernels
 #endif

@@ -25,7 +25,8 @@ HWY_INLINE void quantise_block(const float* x, std::int8_t* out, BlockFactors& f
   // Below this the reciprocal overflows; such activations are nothing.
   constexpr float kSmallest = 1e-30f;
   const float largest = hn::GetLane(hn::MaxOfLanes(d, highest));
-  const float scale = largest < kSmallest ? 0.0f : largest / 127.0f, inverse = largest < kSmallest ? 0.0f : 127.0f / largest;
+  const float scale = largest < kSmallest ? 0.0f : largest / 127.0f,
+              inverse = largest < kSmallest ? 0.0f : 127.0f / largest;
   auto sum = hn::Zero(di);
   for (std::size_t i = 0; i < kPadding; i += hn::Lanes(d)) {
     const auto q = hn::NearestInt(hn::Mul(hn::LoadU(d, x + i), hn::Set(d, inverse)));

@@ -3,6 +3,7 @@
 #define HWY_TARGET_INCLUDE "kernels_vector.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
 #include <hwy/highway.h>
+
 #include <hwy/contrib/math/math-inl.h>
 
 #include <cmath>
@@ -53,7 +54,8 @@ void ScaleShift(float* x, const float* weight, const float* bias, std::size_t co
 
 // The sums of Rows rows hide the latency of each other's additions.
 template <int Rows>
-HWY_INLINE void layer_norm_rows(float* x, std::size_t stride, const float* weight, const float* bias, float epsilon, std::size_t count) {
+HWY_INLINE void layer_norm_rows(float* x, std::size_t stride, const float* weight, const float* bias, float epsilon,
+                                std::size_t count) {
   const D d;
   const std::size_t lanes = hn::Lanes(d), whole = count / lanes * lanes;
   const float share = 1.0f / static_cast<float>(count);
@@ -85,9 +87,11 @@ HWY_INLINE void layer_norm_rows(float* x, std::size_t stride, const float* weigh
   }
 }
 
-void LayerNorm(float* x, std::size_t stride, std::size_t rows, const float* weight, const float* bias, float epsilon, std::size_t count) {
+void LayerNorm(float* x, std::size_t stride, std::size_t rows, const float* weight, const float* bias, float epsilon,
+               std::size_t count) {
   constexpr int kAtOnce = 4;
-  for (; rows >= kAtOnce; rows -= kAtOnce, x += kAtOnce * stride) layer_norm_rows<kAtOnce>(x, stride, weight, bias, epsilon, count);
+  for (; rows >= kAtOnce; rows -= kAtOnce, x += kAtOnce * stride)
+    layer_norm_rows<kAtOnce>(x, stride, weight, bias, epsilon, count);
   for (; rows > 0; --rows, x += stride) layer_norm_rows<1>(x, stride, weight, bias, epsilon, count);
 }
 
@@ -117,10 +121,15 @@ HWY_EXPORT(TargetName);
 void rms_norm(const float* x, const float* weight, float epsilon, std::size_t count, float* out) {
   HWY_DYNAMIC_DISPATCH(RmsNorm)(x, weight, epsilon, count, out);
 }
-void silu_multiply(float* gate, const float* up, std::size_t count) { HWY_DYNAMIC_DISPATCH(SiluMultiply)(gate, up, count); }
+void silu_multiply(float* gate, const float* up, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(SiluMultiply)(gate, up, count);
+}
 void relu(float* x, std::size_t count) { HWY_DYNAMIC_DISPATCH(Relu)(x, count); }
-void scale_shift(float* x, const float* weight, const float* bias, std::size_t count) { HWY_DYNAMIC_DISPATCH(ScaleShift)(x, weight, bias, count); }
-void layer_norm(float* x, std::size_t stride, std::size_t rows, const float* weight, const float* bias, float epsilon, std::size_t count) {
+void scale_shift(float* x, const float* weight, const float* bias, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(ScaleShift)(x, weight, bias, count);
+}
+void layer_norm(float* x, std::size_t stride, std::size_t rows, const float* weight, const float* bias, float epsilon,
+                std::size_t count) {
   HWY_DYNAMIC_DISPATCH(LayerNorm)(x, stride, rows, weight, bias, epsilon, count);
 }
 void rotate_halves(float* head, const float* cosines, const float* sines, std::size_t half) {

@@ -46,7 +46,8 @@ class KeyReader {
     const auto* values = gguf::find<std::vector<std::uint32_t>>(metadata_, key);
     if (values == nullptr) return problem(key, "is missing or is not [u32]"), std::vector<std::uint32_t>{};
     const bool rise = std::adjacent_find(values->begin(), values->end(), std::greater_equal<>()) == values->end();
-    if (values->empty() || !rise || values->front() == 0 || values->back() > 100) problem(key, "does not hold ascending percentages from 1 to 100");
+    if (values->empty() || !rise || values->front() == 0 || values->back() > 100)
+      problem(key, "does not hold ascending percentages from 1 to 100");
     return *values;
   }
 

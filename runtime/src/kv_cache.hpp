@@ -1,5 +1,6 @@
 // Keys and values of the tokens read so far. Each KV group of each layer has its own buffers (kv_layout.hpp), so a
-// level that keeps fewer groups uses a prefix of them, and memory follows the level and the text, not the context limit.
+// level that keeps fewer groups uses a prefix of them, and memory follows the level and the text, not the context
+// limit.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +16,10 @@ namespace elrt {
 class KvCache {
  public:
   KvCache(const ModelShape& shape, KvType type)
-      : type_(type), row_bytes_(kv_row_bytes(type, shape.head_dim)), tile_bytes_(kv_tile_bytes(type, shape.head_dim)), groups_(shape.kv_heads),
+      : type_(type),
+        row_bytes_(kv_row_bytes(type, shape.head_dim)),
+        tile_bytes_(kv_tile_bytes(type, shape.head_dim)),
+        groups_(shape.kv_heads),
         buffers_(std::size_t{shape.blocks} * shape.kv_heads) {}
 
   KvType type() const { return type_; }
@@ -46,8 +50,12 @@ class KvCache {
   std::byte* values(std::size_t layer, std::size_t group) { return at(layer, group).values.data(); }
 
   // The tile that holds a position's key, and the row of its value.
-  std::byte* key_tile(std::size_t layer, std::size_t group, std::size_t position) { return keys(layer, group) + position / kKvTile * tile_bytes_; }
-  std::byte* value(std::size_t layer, std::size_t group, std::size_t position) { return values(layer, group) + position * row_bytes_; }
+  std::byte* key_tile(std::size_t layer, std::size_t group, std::size_t position) {
+    return keys(layer, group) + position / kKvTile * tile_bytes_;
+  }
+  std::byte* value(std::size_t layer, std::size_t group, std::size_t position) {
+    return values(layer, group) + position * row_bytes_;
+  }
 
   // What one more token costs at `view`.
   std::uint64_t bytes_per_token(const LevelView& view) const {

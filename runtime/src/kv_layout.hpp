@@ -2,8 +2,10 @@
 //
 // Values: a row per position.
 //   F32, F16   head_dim values
-//   Q8_0       a half scale for each 32 values (the last block may be shorter), then head_dim signed bytes; value = scale * byte
-// Keys: a tile per kKvTile positions, dimension by dimension with the positions side by side, so that a score needs no sum across lanes.
+//   Q8_0       a half scale for each 32 values (the last block may be shorter), then head_dim signed bytes; value =
+//   scale * byte
+// Keys: a tile per kKvTile positions, dimension by dimension with the positions side by side, so that a score needs no
+// sum across lanes.
 //   F32, F16   value i of position p at i * kKvTile + p
 //   Q8_0       half scales, that of block b and position p at b * kKvTile + p; then signed bytes at i * kKvTile + p
 // What is stored of a position depends on its own values alone.
@@ -23,16 +25,21 @@ inline constexpr std::size_t kv_tiles(std::size_t positions) { return (positions
 // Of a value; an even number, so that scales stay aligned.
 inline constexpr std::size_t kv_row_bytes(KvType type, std::size_t head_dim) {
   switch (type) {
-    case KvType::kF32: return 4 * head_dim;
-    case KvType::kF16: return 2 * head_dim;
-    case KvType::kQ8_0: return (2 * kv_blocks(head_dim) + head_dim + 1) / 2 * 2;
+    case KvType::kF32:
+      return 4 * head_dim;
+    case KvType::kF16:
+      return 2 * head_dim;
+    case KvType::kQ8_0:
+      return (2 * kv_blocks(head_dim) + head_dim + 1) / 2 * 2;
   }
   return 0;
 }
 
 // Of kKvTile keys.
 inline constexpr std::size_t kv_tile_bytes(KvType type, std::size_t head_dim) {
-  const std::size_t scales = type == KvType::kQ8_0 ? 2 * kv_blocks(head_dim) : 0, element = type == KvType::kF32 ? 4 : type == KvType::kF16 ? 2 : 1;
+  const std::size_t scales = type == KvType::kQ8_0 ? 2 * kv_blocks(head_dim) : 0, element = type == KvType::kF32   ? 4
+                                                                                            : type == KvType::kF16 ? 2
+                                                                                                                   : 1;
   return (scales + element * head_dim) * kKvTile;
 }
 

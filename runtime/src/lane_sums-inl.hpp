@@ -1,7 +1,9 @@
-// Horizontal sums of several vectors at once. Included inside a target's namespace, behind D (a tag of floats) and V, its vector.
+// Horizontal sums of several vectors at once. Included inside a target's namespace, behind D (a tag of floats) and V,
+// its vector.
 
 #if HWY_TARGET != HWY_SCALAR
-// Lanes / 2 sums of neighbours of two vectors in one, until one lane of each is left. The numbers are constants, so that all stays in registers.
+// Lanes / 2 sums of neighbours of two vectors in one, until one lane of each is left. The numbers are constants, so
+// that all stays in registers.
 template <int Left, std::size_t Lanes>
 HWY_INLINE void add_neighbours(V* vectors) {
   if constexpr (Lanes > 1) {

@@ -61,11 +61,13 @@ class Fields {
   const T* get(const char* key, const char* kind) {
     const Value* value = object_.find(key);
     const T* typed = value == nullptr ? nullptr : value->as<T>();
-    if (typed == nullptr) fail(std::string(key) + (value == nullptr ? " is missing" : " is not ") + (value == nullptr ? "" : kind));
+    if (typed == nullptr)
+      fail(std::string(key) + (value == nullptr ? " is missing" : " is not ") + (value == nullptr ? "" : kind));
     return typed;
   }
   void to_count(double value, const char* key, std::uint32_t& out) {
-    if (!(value >= 0 && value <= 4294967295.0) || value != std::floor(value)) return fail(std::string(key) + " is no whole number");
+    if (!(value >= 0 && value <= 4294967295.0) || value != std::floor(value))
+      return fail(std::string(key) + " is no whole number");
     out = static_cast<std::uint32_t>(value);
   }
   template <typename T, typename Convert>
@@ -85,7 +87,8 @@ class Fields {
 
 Result<void> read_identity(const std::string& text, std::uint64_t& identity) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), identity, 16);
-  if (text.size() != 16 || error != std::errc{} || end != text.data() + text.size()) return bad_data("artifact is '" + text + "', expected 16 hex digits");
+  if (text.size() != 16 || error != std::errc{} || end != text.data() + text.size())
+    return bad_data("artifact is '" + text + "', expected 16 hex digits");
   return {};
 }
 
@@ -109,7 +112,8 @@ Result<LatencyData> read_data(const Value& root) {
   fields.text("format", format);
   if (fields.done() && format != kFormatName) fields.fail("format is '" + format + "', expected '" + kFormatName + "'");
   fields.count("version", version);
-  if (fields.done() && version != kVersion) fields.fail("version is " + std::to_string(version) + ", expected " + std::to_string(kVersion));
+  if (fields.done() && version != kVersion)
+    fields.fail("version is " + std::to_string(version) + ", expected " + std::to_string(kVersion));
   fields.text("artifact", artifact);
   fields.text("device", data.device);
   fields.count("threads", data.threads);
@@ -136,7 +140,8 @@ Result<LatencyData> read_data(const Value& root) {
 // Six significant digits: below what a clock resolves, and rounding keeps the order. No locale is asked.
 std::string number(double value) {
   std::array<char, 32> buffer;
-  const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::general, 6);
+  const auto [end, error] =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::general, 6);
   return error == std::errc{} ? std::string(buffer.data(), end) : "0";
 }
 
@@ -145,8 +150,10 @@ std::string list(const std::vector<T>& values) {
   std::string text;
   for (const T value : values) {
     text += text.empty() ? "" : ", ";
-    if constexpr (std::is_integral_v<T>) text += std::to_string(value);
-    else text += number(value);
+    if constexpr (std::is_integral_v<T>)
+      text += std::to_string(value);
+    else
+      text += number(value);
   }
   return "[" + text + "]";
 }
@@ -154,17 +161,21 @@ std::string list(const std::vector<T>& values) {
 std::string to_text(const LatencyData& data) {
   std::array<char, 17> identity;
   std::snprintf(identity.data(), identity.size(), "%016llx", static_cast<unsigned long long>(data.artifact));
-  std::string text = "{\n \"format\": " + json::quoted(kFormatName) + ",\n \"version\": " + std::to_string(kVersion) +
-                     ",\n \"artifact\": " + json::quoted(identity.data()) + ",\n \"device\": " + json::quoted(data.device) +
-                     ",\n \"threads\": " + std::to_string(data.threads) + ",\n \"repeats\": " + std::to_string(data.repeats) +
-                     ",\n \"kv_type\": " + json::quoted(kv_type_name(data.kv_type)) + ",\n \"tokens\": " + list(data.tokens) + ",\n \"levels\": [";
+  std::string text =
+      "{\n \"format\": " + json::quoted(kFormatName) + ",\n \"version\": " + std::to_string(kVersion) +
+      ",\n \"artifact\": " + json::quoted(identity.data()) + ",\n \"device\": " + json::quoted(data.device) +
+      ",\n \"threads\": " + std::to_string(data.threads) + ",\n \"repeats\": " + std::to_string(data.repeats) +
+      ",\n \"kv_type\": " + json::quoted(kv_type_name(data.kv_type)) + ",\n \"tokens\": " + list(data.tokens) +
+      ",\n \"levels\": [";
   for (const LevelLatency& level : data.levels) {
     text += (&level == &data.levels.front() ? "\n" : ",\n");
-    text += "  {\"level\": " + std::to_string(level.level) + ",\n   \"ttft_ms\": " + list(level.ttft_ms) + ",\n   \"tpot_ms\": " + list(level.tpot_ms) + "}";
+    text += "  {\"level\": " + std::to_string(level.level) + ",\n   \"ttft_ms\": " + list(level.ttft_ms) +
+            ",\n   \"tpot_ms\": " + list(level.tpot_ms) + "}";
   }
   text += "\n ]";
   if (!data.tlm.decision_ms.empty() || !data.tlm.score_ms.empty()) {
-    text += ",\n \"tlm\": {\"decision_ms\": " + list(data.tlm.decision_ms) + ",\n  \"score_ms\": " + list(data.tlm.score_ms) + "}";
+    text += ",\n \"tlm\": {\"decision_ms\": " + list(data.tlm.decision_ms) +
+            ",\n  \"score_ms\": " + list(data.tlm.score_ms) + "}";
   }
   return text + "\n}\n";
 }
@@ -179,13 +190,17 @@ Result<std::string> read_text(const std::filesystem::path& path) {
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   if (in.bad()) return bad_data("cannot read the latency table '" + path.string() + "'");
   text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxFileBytes) return bad_data("the latency table '" + path.string() + "' is larger than " + std::to_string(kMaxFileBytes) + " bytes");
+  if (text.size() > kMaxFileBytes)
+    return bad_data("the latency table '" + path.string() + "' is larger than " + std::to_string(kMaxFileBytes) +
+                    " bytes");
   return text;
 }
 
 struct Descriptor {
   int value = -1;
-  ~Descriptor() { if (value >= 0) ::close(value); }
+  ~Descriptor() {
+    if (value >= 0) ::close(value);
+  }
 };
 
 bool write_whole(int descriptor, std::string_view text) {
@@ -205,7 +220,8 @@ Result<LatencyTable> LatencyTable::read(const std::filesystem::path& path) {
     auto text = read_text(path);
     if (!text) return text.take_failure();
     const auto refuse = [&](const Failure& failure) {
-      return bad_data("cannot use the latency table '" + path.string() + "': " + failure.message + "; measure again with elastic-run calibrate FILE");
+      return bad_data("cannot use the latency table '" + path.string() + "': " + failure.message +
+                      "; measure again with elastic-run calibrate FILE");
     };
     auto root = json::parse(text.value());
     if (!root) return refuse(root.failure());

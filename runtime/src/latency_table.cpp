@@ -15,29 +15,36 @@ namespace {
 constexpr double kMaxMs = 1e9;  // eleven days
 
 // `lowest` is what a value must exceed.
-Result<void> check_curve(const std::vector<double>& curve, std::size_t lengths, double lowest, const std::string& name) {
+Result<void> check_curve(const std::vector<double>& curve, std::size_t lengths, double lowest,
+                         const std::string& name) {
   if (curve.size() != lengths) {
-    return bad_data(name + " has " + std::to_string(curve.size()) + " values, expected one for each of " + std::to_string(lengths) + " lengths");
+    return bad_data(name + " has " + std::to_string(curve.size()) + " values, expected one for each of " +
+                    std::to_string(lengths) + " lengths");
   }
   for (std::size_t i = 0; i < curve.size(); ++i) {
     if (!(curve[i] > lowest && curve[i] <= kMaxMs)) {
-      return bad_data(name + "[" + std::to_string(i) + "] is " + std::to_string(curve[i]) + " ms, expected a time of at most " + std::to_string(kMaxMs));
+      return bad_data(name + "[" + std::to_string(i) + "] is " + std::to_string(curve[i]) +
+                      " ms, expected a time of at most " + std::to_string(kMaxMs));
     }
-    if (i > 0 && curve[i] < curve[i - 1]) return bad_data(name + " falls at value " + std::to_string(i) + "; latency cannot fall with length");
+    if (i > 0 && curve[i] < curve[i - 1])
+      return bad_data(name + " falls at value " + std::to_string(i) + "; latency cannot fall with length");
   }
   return {};
 }
 
 template <typename Values, typename Get>
 bool ascends(const Values& values, Get get) {
-  return std::adjacent_find(values.begin(), values.end(), [&](const auto& a, const auto& b) { return get(a) >= get(b); }) == values.end();
+  return std::adjacent_find(values.begin(), values.end(),
+                            [&](const auto& a, const auto& b) { return get(a) >= get(b); }) == values.end();
 }
 
 Result<void> check_lengths(const std::vector<std::uint32_t>& tokens) {
   if (tokens.empty() || tokens.size() > kMaxLatencyLengths) {
-    return bad_data("tokens has " + std::to_string(tokens.size()) + " lengths, expected 1 to " + std::to_string(kMaxLatencyLengths));
+    return bad_data("tokens has " + std::to_string(tokens.size()) + " lengths, expected 1 to " +
+                    std::to_string(kMaxLatencyLengths));
   }
-  if (tokens.front() == 0 || tokens.back() > format::kMaxContext || !ascends(tokens, [](std::uint32_t n) { return n; })) {
+  if (tokens.front() == 0 || tokens.back() > format::kMaxContext ||
+      !ascends(tokens, [](std::uint32_t n) { return n; })) {
     return bad_data("tokens must be ascending lengths from 1 to " + std::to_string(format::kMaxContext));
   }
   return {};
@@ -45,7 +52,8 @@ Result<void> check_lengths(const std::vector<std::uint32_t>& tokens) {
 
 Result<void> check_levels(const LatencyData& data) {
   if (data.levels.empty() || data.levels.size() > format::kMaxLevels || data.levels.front().level == 0 ||
-      data.levels.back().level != format::kFullLevel || !ascends(data.levels, [](const LevelLatency& l) { return l.level; })) {
+      data.levels.back().level != format::kFullLevel ||
+      !ascends(data.levels, [](const LevelLatency& l) { return l.level; })) {
     return bad_data("levels must be ascending percentages of which the last is 100");
   }
   for (const LevelLatency& level : data.levels) {
@@ -61,7 +69,8 @@ Result<void> check_data(const LatencyData& data) {
   if (auto done = check_lengths(data.tokens); !done) return done;
   if (auto done = check_levels(data); !done) return done;
   constexpr double kBelowZero = -std::numeric_limits<double>::denorm_min();  // zero itself is allowed
-  for (const auto& [curve, name] : {std::pair{&data.tlm.decision_ms, "tlm decision_ms"}, {&data.tlm.score_ms, "tlm score_ms"}}) {
+  for (const auto& [curve, name] :
+       {std::pair{&data.tlm.decision_ms, "tlm decision_ms"}, {&data.tlm.score_ms, "tlm score_ms"}}) {
     if (curve->empty()) continue;
     if (auto done = check_curve(*curve, data.tokens.size(), kBelowZero, name); !done) return done;
   }
@@ -88,29 +97,36 @@ Result<LatencyTable> LatencyTable::create(LatencyData data) {
   return LatencyTable(std::move(data));
 }
 
-std::filesystem::path LatencyTable::default_path(const std::filesystem::path& artifact) { return artifact.string() + ".latency.json"; }
+std::filesystem::path LatencyTable::default_path(const std::filesystem::path& artifact) {
+  return artifact.string() + ".latency.json";
+}
 
 Result<void> LatencyTable::check(const Artifact& artifact, std::uint32_t threads, KvType kv_type) const {
-  const std::string file = "'" + artifact.path().string() + "'", next = "; run elastic-run calibrate " + artifact.path().string();
-  if (data_.artifact != artifact.identity()) return bad_data("the latency table was measured with another artifact than " + file + next);
+  const std::string file = "'" + artifact.path().string() + "'",
+                    next = "; run elastic-run calibrate " + artifact.path().string();
+  if (data_.artifact != artifact.identity())
+    return bad_data("the latency table was measured with another artifact than " + file + next);
   if (const std::string device = device_description(); data_.device != device) {
-    return bad_data("the latency table was measured on another device ('" + data_.device + "') than this one ('" + device + "')" + next);
+    return bad_data("the latency table was measured on another device ('" + data_.device + "') than this one ('" +
+                    device + "')" + next);
   }
   const auto& levels = artifact.levels();
-  if (!std::equal(levels.begin(), levels.end(), data_.levels.begin(), data_.levels.end(), [](const auto& a, const auto& b) { return a.level == b.level; })) {
+  if (!std::equal(levels.begin(), levels.end(), data_.levels.begin(), data_.levels.end(),
+                  [](const auto& a, const auto& b) { return a.level == b.level; })) {
     return bad_data("the latency table's levels are not those of " + file + next);
   }
   if (artifact.tlm() != nullptr && (data_.tlm.decision_ms.empty() || data_.tlm.score_ms.empty())) {
     return bad_data("the latency table lacks the times of the tiny language model in " + file + next);
   }
   if (data_.threads != threads) {
-    return invalid_argument("the latency table was measured with " + std::to_string(data_.threads) + " threads, " + std::to_string(threads) +
-                            " are used; use --threads " + std::to_string(data_.threads) + ", or measure again" + next + " --threads " + std::to_string(threads));
+    return invalid_argument("the latency table was measured with " + std::to_string(data_.threads) + " threads, " +
+                            std::to_string(threads) + " are used; use --threads " + std::to_string(data_.threads) +
+                            ", or measure again" + next + " --threads " + std::to_string(threads));
   }
   if (data_.kv_type != kv_type) {
     const std::string measured = kv_type_name(data_.kv_type), used = kv_type_name(kv_type);
-    return invalid_argument("the latency table was measured with a cache of " + measured + ", " + used + " is used; use --kv-type " + measured + ", or measure again" + next +
-                            " --kv-type " + used);
+    return invalid_argument("the latency table was measured with a cache of " + measured + ", " + used +
+                            " is used; use --kv-type " + measured + ", or measure again" + next + " --kv-type " + used);
   }
   return {};
 }
@@ -125,7 +141,8 @@ double LatencyTable::predict(const std::vector<double>& curve, std::uint32_t tok
 }
 
 const LevelLatency* LatencyTable::find(std::uint32_t level) const {
-  const auto found = std::find_if(data_.levels.begin(), data_.levels.end(), [&](const LevelLatency& l) { return l.level == level; });
+  const auto found =
+      std::find_if(data_.levels.begin(), data_.levels.end(), [&](const LevelLatency& l) { return l.level == level; });
   return found == data_.levels.end() ? nullptr : &*found;
 }
 

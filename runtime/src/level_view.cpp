@@ -30,11 +30,12 @@ std::uint64_t count_bytes_per_token(const LevelView& view) {
   for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
     const LayerWeights& w = model.layers[layer];
     const std::uint64_t q = view.q_width(layer), kv = view.kv_width(layer), neurons = view.neurons(layer);
-    bytes += matrix_bytes(w.q, q, hidden) + matrix_bytes(w.k, kv, hidden) + matrix_bytes(w.v, kv, hidden) + matrix_bytes(w.o, hidden, q) +
-             matrix_bytes(w.gate, neurons, hidden) + matrix_bytes(w.up, neurons, hidden) + matrix_bytes(w.down, hidden, neurons) +
-             2 * hidden * sizeof(float);
+    bytes += matrix_bytes(w.q, q, hidden) + matrix_bytes(w.k, kv, hidden) + matrix_bytes(w.v, kv, hidden) +
+             matrix_bytes(w.o, hidden, q) + matrix_bytes(w.gate, neurons, hidden) +
+             matrix_bytes(w.up, neurons, hidden) + matrix_bytes(w.down, hidden, neurons) + 2 * hidden * sizeof(float);
   }
-  return bytes + matrix_bytes(model.output, model.shape.vocab, hidden) + matrix_bytes(model.embedding, 32, hidden) / 32 + hidden * sizeof(float);
+  return bytes + matrix_bytes(model.output, model.shape.vocab, hidden) +
+         matrix_bytes(model.embedding, 32, hidden) / 32 + hidden * sizeof(float);
 }
 
 }  // namespace elrt

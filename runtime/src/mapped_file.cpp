@@ -15,7 +15,9 @@ namespace {
 
 struct FileDescriptor {
   int value = -1;
-  ~FileDescriptor() { if (value >= 0) ::close(value); }
+  ~FileDescriptor() {
+    if (value >= 0) ::close(value);
+  }
 };
 
 std::string system_reason() { return std::strerror(errno); }
@@ -26,7 +28,8 @@ Result<MappedFile> MappedFile::open(const std::filesystem::path& path) {
   const FileDescriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   if (file.value < 0) return bad_data("cannot open '" + path.string() + "': " + system_reason());
   struct stat status {};
-  if (::fstat(file.value, &status) != 0) return internal_error("cannot stat '" + path.string() + "': " + system_reason());
+  if (::fstat(file.value, &status) != 0)
+    return internal_error("cannot stat '" + path.string() + "': " + system_reason());
   if (!S_ISREG(status.st_mode)) return bad_data("cannot open '" + path.string() + "': not a regular file");
   if (status.st_size <= 0) return bad_data("cannot map '" + path.string() + "': the file is empty");
   const auto size = static_cast<std::size_t>(status.st_size);

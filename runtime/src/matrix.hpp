@@ -36,7 +36,9 @@ struct Columns {
 
   std::size_t element_bytes() const { return type == TensorType::kF32 ? 4 : 2; }
   std::size_t panel_bytes() const { return std::size_t{inputs} * format::kColumnOutputs * element_bytes(); }
-  std::size_t bytes() const { return (std::size_t{outputs} + format::kColumnOutputs - 1) / format::kColumnOutputs * panel_bytes(); }
+  std::size_t bytes() const {
+    return (std::size_t{outputs} + format::kColumnOutputs - 1) / format::kColumnOutputs * panel_bytes();
+  }
 };
 
 }  // namespace elrt

@@ -17,24 +17,27 @@ std::string quoted(const char* name) { return "key '" + std::string(name) + "' "
 Result<void> read_percentages(const Metadata& metadata, std::vector<LevelData>* levels) {
   const auto* percent = gguf::find<Counts>(metadata, key::kLevels);
   if (percent == nullptr || percent->empty() || percent->size() > format::kMaxLevels) {
-    return bad_data(quoted(key::kLevels) + "is missing or is not 1 to " + std::to_string(format::kMaxLevels) + " u32 values");
+    return bad_data(quoted(key::kLevels) + "is missing or is not 1 to " + std::to_string(format::kMaxLevels) +
+                    " u32 values");
   }
   std::uint32_t before = 0;
   for (const std::uint32_t level : *percent) {
     if (level <= before) return bad_data(quoted(key::kLevels) + "is not ascending from 1 at " + std::to_string(level));
     levels->emplace_back().percent = before = level;
   }
-  if (before != format::kFullLevel) return bad_data(quoted(key::kLevels) + "ends at " + std::to_string(before) + ", expected 100");
+  if (before != format::kFullLevel)
+    return bad_data(quoted(key::kLevels) + "ends at " + std::to_string(before) + ", expected 100");
   return {};
 }
 
 // One plan array, level-major, proven in range, nested and whole at the last level.
 Result<void> read_plan(const Metadata& metadata, const char* name, std::uint32_t layers, std::uint32_t full,
-                       Counts LevelData::* member, std::vector<LevelData>* levels) {
+                       Counts LevelData::*member, std::vector<LevelData>* levels) {
   const auto* plan = gguf::find<Counts>(metadata, name);
   const std::size_t expected = levels->size() * layers;
   if (plan == nullptr || plan->size() != expected) {
-    return bad_data(quoted(name) + "is missing or does not hold " + std::to_string(expected) + " u32 values (levels x layers)");
+    return bad_data(quoted(name) + "is missing or does not hold " + std::to_string(expected) +
+                    " u32 values (levels x layers)");
   }
   for (std::size_t i = 0; i < plan->size(); ++i) {
     const std::uint32_t count = (*plan)[i], low = i < layers ? 1 : (*plan)[i - layers];
@@ -60,16 +63,21 @@ Result<void> read_adapters(const Metadata& metadata, std::vector<LevelData>* lev
   if (percents->empty()) return {};
   const auto* ranks = gguf::find<Counts>(metadata, key::kAdapterRank);
   const auto* scales = gguf::find<std::vector<float>>(metadata, key::kAdapterScale);
-  if (ranks == nullptr || scales == nullptr || ranks->size() != percents->size() || scales->size() != percents->size()) {
-    return bad_data(quoted(key::kAdapterRank) + "and '" + key::kAdapterScale + "' do not hold one value per adapter level");
+  if (ranks == nullptr || scales == nullptr || ranks->size() != percents->size() ||
+      scales->size() != percents->size()) {
+    return bad_data(quoted(key::kAdapterRank) + "and '" + key::kAdapterScale +
+                    "' do not hold one value per adapter level");
   }
   for (std::size_t i = 0; i < percents->size(); ++i) {
-    const auto found = std::find_if(levels->begin(), levels->end(), [&](auto& level) { return level.percent == (*percents)[i]; });
+    const auto found =
+        std::find_if(levels->begin(), levels->end(), [&](auto& level) { return level.percent == (*percents)[i]; });
     if (found == levels->end() || found->adapter_rank != 0) {
-      return bad_data(quoted(key::kAdapterLevels) + "lists " + std::to_string((*percents)[i]) + ", which is no level or is there twice");
+      return bad_data(quoted(key::kAdapterLevels) + "lists " + std::to_string((*percents)[i]) +
+                      ", which is no level or is there twice");
     }
     if ((*ranks)[i] == 0 || (*ranks)[i] > format::kMaxAdapterRank || !std::isfinite((*scales)[i])) {
-      return bad_data(quoted(key::kAdapterRank) + "or the scale of level " + std::to_string((*percents)[i]) + " is out of range");
+      return bad_data(quoted(key::kAdapterRank) + "or the scale of level " + std::to_string((*percents)[i]) +
+                      " is out of range");
     }
     found->adapter_rank = (*ranks)[i];
     found->adapter_scale = (*scales)[i];
@@ -81,8 +89,11 @@ Result<void> read_adapters(const Metadata& metadata, std::vector<LevelData>* lev
 
 Result<void> read_levels(const Metadata& metadata, const ModelShape& shape, std::vector<LevelData>* levels) {
   if (auto done = read_percentages(metadata, levels); !done) return done;
-  if (auto done = read_plan(metadata, key::kPlanKvGroups, shape.blocks, shape.kv_heads, &LevelData::kv_groups, levels); !done) return done;
-  if (auto done = read_plan(metadata, key::kPlanNeurons, shape.blocks, shape.ffn, &LevelData::neurons, levels); !done) return done;
+  if (auto done = read_plan(metadata, key::kPlanKvGroups, shape.blocks, shape.kv_heads, &LevelData::kv_groups, levels);
+      !done)
+    return done;
+  if (auto done = read_plan(metadata, key::kPlanNeurons, shape.blocks, shape.ffn, &LevelData::neurons, levels); !done)
+    return done;
   return read_adapters(metadata, levels);
 }
 

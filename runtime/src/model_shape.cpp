@@ -53,7 +53,8 @@ Result<void> read_shape(const Metadata& metadata, ModelShape* shape) {
   keys.u32(key::kValueLength, shape->head_dim, shape->head_dim);
   shape->rms_epsilon = keys.positive_f32(key::kRmsEpsilon, 1.0f);
   shape->rope_base = keys.positive_f32(key::kRopeFreqBase, 1e12f);
-  if (metadata.contains(key::kSlidingWindow)) shape->sliding_window = keys.u32(key::kSlidingWindow, 0, format::kMaxContext);
+  if (metadata.contains(key::kSlidingWindow))
+    shape->sliding_window = keys.u32(key::kSlidingWindow, 0, format::kMaxContext);
   check_heads(*shape, keys);
   if (!keys.first_problem().empty()) return bad_data(keys.first_problem());
   return {};

@@ -42,7 +42,8 @@ LayerAdapter bind_adapter(TensorBinder& binder, const ModelShape& shape, const L
   const std::string prefix = "adapter." + std::to_string(level.percent) + ".blk." + std::to_string(layer) + ".";
   LayerAdapter adapter;
   for (std::size_t target = 0; target < kTargets; ++target) {
-    adapter[target] = binder.adapter(prefix + names::kAdapterTargets[target], in[target], level.adapter_rank, out[target]);
+    adapter[target] =
+        binder.adapter(prefix + names::kAdapterTargets[target], in[target], level.adapter_rank, out[target]);
   }
   return adapter;
 }
@@ -52,10 +53,11 @@ std::string find_unlisted_panels(const GgufHeader& header) {
   const auto& listed = *gguf::find<std::vector<std::string>>(header.metadata, format::key::kTiledTensors);
   for (const TensorInfo& tensor : header.tensors) {
     if (!Matrix{nullptr, tensor.type}.quantised()) continue;
-    const bool found = std::any_of(listed.begin(), listed.end(), [&](auto& suffix) { return tensor.name.ends_with(suffix); });
+    const bool found =
+        std::any_of(listed.begin(), listed.end(), [&](auto& suffix) { return tensor.name.ends_with(suffix); });
     if (!found) {
-      return "key '" + std::string(format::key::kTiledTensors) + "' does not list tensor '" + tensor.name + "', whose type " +
-             type_name(tensor.type) + " is stored in panels";
+      return "key '" + std::string(format::key::kTiledTensors) + "' does not list tensor '" + tensor.name +
+             "', whose type " + type_name(tensor.type) + " is stored in panels";
     }
   }
   return "";
@@ -87,9 +89,11 @@ Result<void> bind_tensors(Model* model) {
   const ModelShape& shape = model->shape;
   TensorBinder binder(model->header.tensors);
   model->embedding = binder.rows(names::kTokenEmbedding, shape.hidden, shape.vocab);
-  model->output = binder.has(names::kOutput) ? binder.rows(names::kOutput, shape.hidden, shape.vocab) : model->embedding;
+  model->output =
+      binder.has(names::kOutput) ? binder.rows(names::kOutput, shape.hidden, shape.vocab) : model->embedding;
   model->output_norm = binder.vector(names::kOutputNorm, shape.hidden);
-  for (std::uint32_t layer = 0; layer < shape.blocks; ++layer) model->layers.push_back(bind_layer(binder, shape, layer));
+  for (std::uint32_t layer = 0; layer < shape.blocks; ++layer)
+    model->layers.push_back(bind_layer(binder, shape, layer));
   for (LevelData& level : model->levels) {
     for (std::uint32_t layer = 0; level.adapter_rank != 0 && layer < shape.blocks; ++layer) {
       level.adapters.push_back(bind_adapter(binder, shape, level, layer));

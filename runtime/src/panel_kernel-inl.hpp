@@ -2,9 +2,9 @@
 //
 // Every output is one float32 sum over its blocks in ascending order,
 //   sum = fma(float(integer sum of the block), weight scale * activation scale, sum),
-// with exact integer sums; no lane meets another. So an output's bits depend neither on the batch nor on the threads, nor, where
-// multiply-add is fused, on the instruction set. Few tokens read the file's panels as they stream by; many share panels
-// that were unpacked once.
+// with exact integer sums; no lane meets another. So an output's bits depend neither on the batch nor on the threads,
+// nor, where multiply-add is fused, on the instruction set. Few tokens read the file's panels as they stream by; many
+// share panels that were unpacked once.
 
 constexpr std::size_t kPanelSide = format::kPanelOutputs;
 constexpr std::size_t kSideBySide = kStreamedPanels;
@@ -26,7 +26,9 @@ struct Inputs {
     std::memcpy(&bytes, values + token * value_stride + block * kPanelSide + group * 4, sizeof(bytes));
     return hn::Set(DI(), bytes);
   }
-  HWY_INLINE const BlockFactors& of(std::size_t token, std::size_t block) const { return factors[token * factor_stride + block]; }
+  HWY_INLINE const BlockFactors& of(std::size_t token, std::size_t block) const {
+    return factors[token * factor_stride + block];
+  }
 };
 
 // In a register from here on, where the compiler would load it as late as it is used.
@@ -37,10 +39,11 @@ HWY_INLINE VF loaded_now(VF value) {
   return value;
 }
 
-// Adds one block to Vectors x Tokens sums; `vector` is the first of the panel's vectors. One token waits for the memory alone: its weights are read
-// in the order in which they lie, the scales first, which is what prefetchers follow.
+// Adds one block to Vectors x Tokens sums; `vector` is the first of the panel's vectors. One token waits for the memory
+// alone: its weights are read in the order in which they lie, the scales first, which is what prefetchers follow.
 template <int Vectors, int Tokens, typename Weights>
-HWY_INLINE void add_block(const Weights weights, std::size_t vector, const Inputs& x, std::size_t block, VF (*sums)[Tokens]) {
+HWY_INLINE void add_block(const Weights weights, std::size_t vector, const Inputs& x, std::size_t block,
+                          VF (*sums)[Tokens]) {
   using Dot = typename Weights::Dot;
   constexpr bool kScalesFirst = Tokens == 1;
   VF scales[Vectors];
@@ -71,7 +74,8 @@ HWY_INLINE void add_block(const Weights weights, std::size_t vector, const Input
 }
 
 // y of one panel and one token from its 32 sums; rows beyond `end` are dropped.
-HWY_INLINE void store_outputs(const Matmul& job, std::size_t token, std::uint32_t output, std::uint32_t end, const float* sums) {
+HWY_INLINE void store_outputs(const Matmul& job, std::size_t token, std::uint32_t output, std::uint32_t end,
+                              const float* sums) {
   const std::uint32_t count = std::min<std::uint32_t>(kPanelSide, end - output);
   float* y = job.y + token * job.y_stride + output;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -86,7 +90,8 @@ HWY_INLINE const std::uint8_t* panel_at(const Matrix& m, std::size_t block, std:
 }
 
 HWY_INLINE Inputs inputs_from(const Matmul& job, std::size_t token) {
-  return {job.quantised->row(token), job.quantised->row_factors(token), job.quantised->value_stride, job.quantised->block_stride};
+  return {job.quantised->row(token), job.quantised->row_factors(token), job.quantised->value_stride,
+          job.quantised->block_stride};
 }
 
 // As many vectors at once as registers hold with their sums.
@@ -97,15 +102,16 @@ constexpr int vectors_at_once(int tokens) {
   return vectors;
 }
 
-// What is fetched while a panel is multiplied: its like in the next block of a tiled matrix, or what follows the panel. Left alone, the
-// hardware fetches no further than a page and stops where a tiled matrix's stretch ends. Decoding from memory is up to a quarter faster with it, from
-// the last-level cache a tenth slower.
+// What is fetched while a panel is multiplied: its like in the next block of a tiled matrix, or what follows the panel.
+// Left alone, the hardware fetches no further than a page and stops where a tiled matrix's stretch ends. Decoding from
+// memory is up to a quarter faster with it, from the last-level cache a tenth slower.
 constexpr std::size_t kFetchAhead = 2048;
 
-// Few tokens, weights straight from the file. `panels` panels, `apart` panels from one to the next, pass block by block: those side by side in
-// the order of a tiled matrix's bytes, those far apart as so many streams.
+// Few tokens, weights straight from the file. `panels` panels, `apart` panels from one to the next, pass block by
+// block: those side by side in the order of a tiled matrix's bytes, those far apart as so many streams.
 template <int Tokens, typename File>
-HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::uint32_t end, std::size_t panels, std::size_t apart) {
+HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::uint32_t end, std::size_t panels,
+                                std::size_t apart) {
   constexpr int kStep = vectors_at_once(Tokens);
   const Matrix& m = *job.weights;
   const Inputs x = inputs_from(job, 0);
@@ -133,14 +139,16 @@ HWY_NOINLINE void stream_panels(const Matmul& job, std::uint32_t output, std::ui
   }
 }
 
-// A matrix of whole rows is read in so many streams, each of panels whose bytes follow each other (kernels_matmul.cpp says why).
+// A matrix of whole rows is read in so many streams, each of panels whose bytes follow each other (kernels_matmul.cpp
+// says why).
 constexpr std::size_t kPanelStreams = 2;
 
 template <int Tokens, typename File>
 void stream_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
   if (!job.weights->tiled) {
     const std::uint32_t apart = (end - begin) / kPanelSide / kPanelStreams;
-    for (std::uint32_t p = 0; p < apart; ++p, begin += kPanelSide) stream_panels<Tokens, File>(job, begin, end, kPanelStreams, apart);
+    for (std::uint32_t p = 0; p < apart; ++p, begin += kPanelSide)
+      stream_panels<Tokens, File>(job, begin, end, kPanelStreams, apart);
     begin += apart * (kPanelStreams - 1) * kPanelSide;
   }
   for (std::uint32_t output = begin; output < end;) {
@@ -151,8 +159,8 @@ void stream_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
   }
 }
 
-// Many tokens. A stretch of blocks of one panel, unpacked, stays in the first-level cache while a strip of tokens passes; the
-// strip's sums wait in memory between stretches.
+// Many tokens. A stretch of blocks of one panel, unpacked, stays in the first-level cache while a strip of tokens
+// passes; the strip's sums wait in memory between stretches.
 constexpr std::size_t kStretchBlocks = 8;
 constexpr std::size_t kStripTokens = 128;
 
@@ -164,7 +172,8 @@ struct Strip {
 
 // Blocks first.. of the stretch, for Tokens tokens of the strip.
 template <int Tokens, typename File>
-HWY_INLINE void add_stretch(Strip<File>& strip, std::size_t token, const Inputs& x, std::size_t first, std::size_t blocks) {
+HWY_INLINE void add_stretch(Strip<File>& strip, std::size_t token, const Inputs& x, std::size_t first,
+                            std::size_t blocks) {
   constexpr int kStep = vectors_at_once(Tokens);
   for (std::size_t vector = 0; vector < kVectors; vector += kStep) {
     VF sums[kStep][Tokens];
@@ -181,11 +190,12 @@ HWY_INLINE void add_stretch(Strip<File>& strip, std::size_t token, const Inputs&
 }
 
 template <typename File>
-HWY_NOINLINE void add_stretch_to_strip(const Matmul& job, Strip<File>& strip, std::size_t token, std::size_t tokens, std::size_t first,
-                                       std::size_t blocks) {
+HWY_NOINLINE void add_stretch_to_strip(const Matmul& job, Strip<File>& strip, std::size_t token, std::size_t tokens,
+                                       std::size_t first, std::size_t blocks) {
   constexpr int kTokens = kRegisters == 32 ? 6 : 4;
   std::size_t t = 0;
-  for (; t + kTokens <= tokens; t += kTokens) add_stretch<kTokens>(strip, t, inputs_from(job, token + t), first, blocks);
+  for (; t + kTokens <= tokens; t += kTokens)
+    add_stretch<kTokens>(strip, t, inputs_from(job, token + t), first, blocks);
   for (; t + 2 <= tokens; t += 2) add_stretch<2>(strip, t, inputs_from(job, token + t), first, blocks);
   for (; t < tokens; ++t) add_stretch<1>(strip, t, inputs_from(job, token + t), first, blocks);
 }
@@ -207,17 +217,26 @@ HWY_NOINLINE void multiply_strip(const Matmul& job, std::uint32_t output, std::u
 template <typename File>
 void multiply_panels(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
   switch (job.tokens) {
-    case 0: return;
-    case 1: return stream_tokens<1, File>(job, begin, end);
-    case 2: return stream_tokens<2, File>(job, begin, end);
-    case 3: return stream_tokens<3, File>(job, begin, end);
-    case 4: return stream_tokens<4, File>(job, begin, end);
-    case 5: return stream_tokens<5, File>(job, begin, end);
-    case 6: return stream_tokens<6, File>(job, begin, end);
-    default: break;
+    case 0:
+      return;
+    case 1:
+      return stream_tokens<1, File>(job, begin, end);
+    case 2:
+      return stream_tokens<2, File>(job, begin, end);
+    case 3:
+      return stream_tokens<3, File>(job, begin, end);
+    case 4:
+      return stream_tokens<4, File>(job, begin, end);
+    case 5:
+      return stream_tokens<5, File>(job, begin, end);
+    case 6:
+      return stream_tokens<6, File>(job, begin, end);
+    default:
+      break;
   }
   for (std::uint32_t output = begin; output < end; output += kPanelSide) {
-    for (std::size_t token = 0; token < job.tokens; token += kStripTokens) multiply_strip<File>(job, output, end, token);
+    for (std::size_t token = 0; token < job.tokens; token += kStripTokens)
+      multiply_strip<File>(job, output, end, token);
   }
 }
 

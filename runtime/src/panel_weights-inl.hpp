@@ -1,9 +1,9 @@
-// Where the panel kernels take their weights from: the file's Q8_0 and Q4_0 panels (format.h, LAYOUT), or panels that prepare()
-// unpacked so that many tokens share the work. Included once per target behind byte_dot-inl.hpp.
+// Where the panel kernels take their weights from: the file's Q8_0 and Q4_0 panels (format.h, LAYOUT), or panels that
+// prepare() unpacked so that many tokens share the work. Included once per target behind byte_dot-inl.hpp.
 //
-// Dot multiplies them. load(vector, group, w) gives the weight bytes of one vector of outputs and of the two input groups group_of(group, 0) and
-// group_of(group, 1), as Dot takes them: `group` of 0 to 3 in turn are the panel's bytes in ascending order. scales(vector) gives that vector's
-// scales. `vector` counts vectors of outputs within the panel.
+// Dot multiplies them. load(vector, group, w) gives the weight bytes of one vector of outputs and of the two input
+// groups group_of(group, 0) and group_of(group, 1), as Dot takes them: `group` of 0 to 3 in turn are the panel's bytes
+// in ascending order. scales(vector) gives that vector's scales. `vector` counts vectors of outputs within the panel.
 
 using DF = hn::CappedTag<float, 16>;
 using VF = hn::Vec<DF>;
@@ -26,15 +26,19 @@ HWY_INLINE VF load_scales(const std::uint8_t* panel, std::size_t vector) {
 
 // The file has q + 128.
 HWY_INLINE VI from_stored(VI bytes) {
-  if constexpr (ByteDot::kOffset == 128) return bytes;
-  else return hn::Xor(bytes, hn::Set(DI(), static_cast<std::int32_t>(0x80808080u)));
+  if constexpr (ByteDot::kOffset == 128)
+    return bytes;
+  else
+    return hn::Xor(bytes, hn::Set(DI(), static_cast<std::int32_t>(0x80808080u)));
 }
 
 struct Q8Panel {
   using Dot = ByteDot;
   const std::uint8_t* data;
 
-  static HWY_INLINE std::int32_t start(const BlockFactors& factors) { return Dot::kOffset == 0 ? 0 : factors.minus_128_sum; }
+  static HWY_INLINE std::int32_t start(const BlockFactors& factors) {
+    return Dot::kOffset == 0 ? 0 : factors.minus_128_sum;
+  }
   HWY_INLINE VF scales(std::size_t vector) const { return load_scales(data, vector); }
   HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2]) const {
     const std::uint8_t* p = data + format::kPanelScaleBytes + vector * 4 * lanes();

@@ -11,7 +11,8 @@
 #if HWY_TARGET == HWY_AVX3
 #define ELRT_EXTENSION_ATTRIBUTE HWY_TARGET_STR ",avx512vnni"
 #elif HWY_TARGET == HWY_NEON && HWY_ARCH_ARM_A64 && (HWY_COMPILER_GCC_ACTUAL || HWY_COMPILER_CLANG >= 1600)
-// Inlining needs all that Highway's own functions are compiled for (+crypto) and the architecture of the compiler's intrinsic.
+// Inlining needs all that Highway's own functions are compiled for (+crypto) and the architecture of the compiler's
+// intrinsic.
 #define ELRT_EXTENSION_ATTRIBUTE "arch=armv8.2-a+crypto+dotprod"
 #endif
 
@@ -77,19 +78,24 @@ void FloatRounds(std::uint64_t rounds) {
   volatile float source = 0.5f;  // unknown to the compiler, and so are equal values: nothing is computed once for all
   const auto unknown = [&]() HWY_ATTR { return hn::Set(d, source); };
   const auto x = unknown();
-  auto s0 = unknown(), s1 = unknown(), s2 = unknown(), s3 = unknown(), s4 = unknown(), s5 = unknown(), s6 = unknown(), s7 = unknown(),
-       s8 = unknown(), s9 = unknown();
+  auto s0 = unknown(), s1 = unknown(), s2 = unknown(), s3 = unknown(), s4 = unknown(), s5 = unknown(), s6 = unknown(),
+       s7 = unknown(), s8 = unknown(), s9 = unknown();
   for (std::uint64_t i = 0; i < rounds; ++i) {
-    s0 = hn::MulAdd(s0, x, x), s1 = hn::MulAdd(s1, x, x), s2 = hn::MulAdd(s2, x, x), s3 = hn::MulAdd(s3, x, x), s4 = hn::MulAdd(s4, x, x);
-    s5 = hn::MulAdd(s5, x, x), s6 = hn::MulAdd(s6, x, x), s7 = hn::MulAdd(s7, x, x), s8 = hn::MulAdd(s8, x, x), s9 = hn::MulAdd(s9, x, x);
+    s0 = hn::MulAdd(s0, x, x), s1 = hn::MulAdd(s1, x, x), s2 = hn::MulAdd(s2, x, x), s3 = hn::MulAdd(s3, x, x),
+    s4 = hn::MulAdd(s4, x, x);
+    s5 = hn::MulAdd(s5, x, x), s6 = hn::MulAdd(s6, x, x), s7 = hn::MulAdd(s7, x, x), s8 = hn::MulAdd(s8, x, x),
+    s9 = hn::MulAdd(s9, x, x);
   }
-  const auto low = hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), s4), high = hn::Add(hn::Add(hn::Add(s5, s6), hn::Add(s7, s8)), s9);
+  const auto low = hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), s4),
+             high = hn::Add(hn::Add(hn::Add(s5, s6), hn::Add(s7, s8)), s9);
   source = hn::GetLane(hn::SumOfLanes(d, hn::Add(low, high)));
 }
 
 #ifdef ELRT_EXTENSION_ATTRIBUTE
 std::uint64_t ByteOpsPerRound() { return plain::ops_per_round(); }
-void ByteRounds(std::uint64_t rounds) { kernels::use_byte_dot_extension() ? extended::rounds_of_bytes(rounds) : plain::rounds_of_bytes(rounds); }
+void ByteRounds(std::uint64_t rounds) {
+  kernels::use_byte_dot_extension() ? extended::rounds_of_bytes(rounds) : plain::rounds_of_bytes(rounds);
+}
 #else
 std::uint64_t ByteOpsPerRound() { return plain::ops_per_round(); }
 void ByteRounds(std::uint64_t rounds) { plain::rounds_of_bytes(rounds); }
@@ -106,7 +112,9 @@ HWY_EXPORT(FloatRounds);
 HWY_EXPORT(ByteOpsPerRound);
 HWY_EXPORT(ByteRounds);
 
-std::uint64_t sum_words(const std::uint64_t* words, std::size_t count) { return HWY_DYNAMIC_DISPATCH(SumWords)(words, count); }
+std::uint64_t sum_words(const std::uint64_t* words, std::size_t count) {
+  return HWY_DYNAMIC_DISPATCH(SumWords)(words, count);
+}
 std::uint64_t float_ops_per_round() { return HWY_DYNAMIC_DISPATCH(FloatOpsPerRound)(); }
 void float_rounds(std::uint64_t rounds) { HWY_DYNAMIC_DISPATCH(FloatRounds)(rounds); }
 std::uint64_t byte_ops_per_round() { return HWY_DYNAMIC_DISPATCH(ByteOpsPerRound)(); }

@@ -1,8 +1,8 @@
 // Activations in eight bits, made once per input of a group of matrix products and shared by them.
 //
-// Each row is cut into blocks of 32 values along the reduced dimension: x = scale * q, scale = max|x| / 127, q rounded to the
-// nearest integer, ties to even. A row's bits depend on that row alone, never on the batch. A block that holds a NaN or an
-// infinity has the scale NaN: what follows is NaN, not a plausible number.
+// Each row is cut into blocks of 32 values along the reduced dimension: x = scale * q, scale = max|x| / 127, q rounded
+// to the nearest integer, ties to even. A row's bits depend on that row alone, never on the batch. A block that holds a
+// NaN or an infinity has the scale NaN: what follows is NaN, not a plausible number.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,8 @@ struct BlockFactors {
 };
 
 struct QuantisedRows {
-  std::vector<std::int8_t> values;     // [rows][value_stride], zero from the width to the next multiple of 32
-  std::vector<BlockFactors> factors;   // [rows][block_stride]
+  std::vector<std::int8_t> values;    // [rows][value_stride], zero from the width to the next multiple of 32
+  std::vector<BlockFactors> factors;  // [rows][block_stride]
   std::size_t value_stride = 0, block_stride = 0;
 
   // Room for `rows` rows of up to `width` values.

@@ -25,7 +25,9 @@ Result<Sampler> Sampler::create(const SamplerOptions& options) {
 double Sampler::uniform() { return next_uniform(state_); }
 
 void Sampler::keep_top_k() {
-  const auto better = [](const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; };
+  const auto better = [](const Candidate& a, const Candidate& b) {
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+  };
   if (options_.top_k != 0 && options_.top_k < candidates_.size()) {
     std::nth_element(candidates_.begin(), candidates_.begin() + options_.top_k, candidates_.end(), better);
     candidates_.resize(options_.top_k);
@@ -53,10 +55,12 @@ Result<std::int32_t> Sampler::sample(std::span<const float> logits) {
   candidates_.clear();
   std::size_t best = 0;
   for (std::size_t id = 0; id < logits.size(); ++id) {
-    if (std::isnan(logits[id])) return bad_data("the model computed NaN logits; its weights are damaged (see inspect --verify)");
+    if (std::isnan(logits[id]))
+      return bad_data("the model computed NaN logits; its weights are damaged (see inspect --verify)");
     if (logits[id] > logits[best]) best = id;
   }
-  if (logits.empty() || !std::isfinite(logits[best])) return bad_data("the model computed no finite logit; its weights are damaged");
+  if (logits.empty() || !std::isfinite(logits[best]))
+    return bad_data("the model computed no finite logit; its weights are damaged");
   if (options_.temperature == 0) return static_cast<std::int32_t>(best);
   for (std::size_t id = 0; id < logits.size(); ++id) candidates_.push_back({logits[id], static_cast<std::int32_t>(id)});
   keep_top_k();

@@ -20,8 +20,8 @@ std::uint32_t kept_tokens(std::uint32_t tokens, std::uint32_t prompt_level) {
 // What the model itself takes for a prompt of `kept` tokens, without a TLM.
 Latency model_latency(const LatencyTable& table, const Request& request, std::uint32_t level, std::uint32_t kept) {
   const std::uint64_t context = std::uint64_t{kept} + request.output_tokens / 2;
-  return {table.ttft_ms(level, kept),
-          table.tpot_ms(level, static_cast<std::uint32_t>(std::min<std::uint64_t>(context, std::numeric_limits<std::uint32_t>::max())))};
+  return {table.ttft_ms(level, kept), table.tpot_ms(level, static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                                               context, std::numeric_limits<std::uint32_t>::max())))};
 }
 
 Latency model_latency(const LatencyTable& table, const Request& request, Decision decision) {
@@ -46,8 +46,9 @@ Result<void> check_options(const SchedulerOptions& options) {
 Result<void> check_side(const char* name, double value, Slo::Unit unit) {
   const bool ratio = unit == Slo::Unit::kRatio;
   if (value > 0 && std::isfinite(value) && (!ratio || value <= 1)) return {};
-  return invalid_argument(std::string("the objective's ") + name + " is " + std::to_string(value) + (ratio ? "" : " ms") +
-                          ", expected above 0" + (ratio ? " and at most 1, the full model's latency" : ""));
+  return invalid_argument(std::string("the objective's ") + name + " is " + std::to_string(value) +
+                          (ratio ? "" : " ms") + ", expected above 0" +
+                          (ratio ? " and at most 1, the full model's latency" : ""));
 }
 
 Result<void> check_request(const Request& request) {
@@ -91,11 +92,14 @@ Latency Scheduler::by_table(const Request& request, Decision decision) const {
   return latency;
 }
 
-Latency Scheduler::predict(const Request& request, Decision decision) const { return paced(by_table(request, decision)); }
+Latency Scheduler::predict(const Request& request, Decision decision) const {
+  return paced(by_table(request, decision));
+}
 
 Latency Scheduler::tlm_latency(const Request& request, Decision decision) const {
   Latency latency;
-  if (options_.decision_head || decision.prompt_level < 100) latency.ttft_ms += table_.decision_ms(request.prompt_tokens);
+  if (options_.decision_head || decision.prompt_level < 100)
+    latency.ttft_ms += table_.decision_ms(request.prompt_tokens);
   if (decision.prompt_level < 100) latency.ttft_ms += table_.score_ms(request.prompt_tokens);
   return latency;
 }
@@ -107,18 +111,23 @@ bool Scheduler::keeps(const Request& request, Latency latency) const {
 }
 
 bool Scheduler::fits(const Request& request, Decision decision) const {
-  return request.context_tokens == 0 || kept_tokens(request.prompt_tokens, decision.prompt_level) <= request.context_tokens;
+  return request.context_tokens == 0 ||
+         kept_tokens(request.prompt_tokens, decision.prompt_level) <= request.context_tokens;
 }
 
 bool Scheduler::feasible(const Request& request, Decision decision) const {
-  return std::find(decisions_.begin(), decisions_.end(), decision) != decisions_.end() && fits(request, decision) && keeps(request, predict(request, decision));
+  return std::find(decisions_.begin(), decisions_.end(), decision) != decisions_.end() && fits(request, decision) &&
+         keeps(request, predict(request, decision));
 }
 
 bool Scheduler::possible(const Request& request) const {
   const Latency most = limits(request);
-  const auto keeps_to = [&](Decision decision, Latency latency) { return fits(request, decision) && use_of(latency, most) <= 1; };
+  const auto keeps_to = [&](Decision decision, Latency latency) {
+    return fits(request, decision) && use_of(latency, most) <= 1;
+  };
   return keeps_to(kFullDecision, full_latency(request)) ||
-         std::any_of(decisions_.begin(), decisions_.end(), [&](Decision d) { return keeps_to(d, by_table(request, d)); });
+         std::any_of(decisions_.begin(), decisions_.end(),
+                     [&](Decision d) { return keeps_to(d, by_table(request, d)); });
 }
 
 Result<std::optional<Choice>> Scheduler::full_decision(const Request& request) const {
@@ -148,14 +157,16 @@ Choice Scheduler::settle(const Request& request, Choice choice, std::uint32_t ke
     return choice;
   }
   choice.source = Choice::Source::kFastest;
-  choice.decision.model_level = std::min_element(levels.begin(), levels.end(), [&](const LevelLatency& a, const LevelLatency& b) {
-                                  return use_of(predicted(a.level), choice.limits) < use_of(predicted(b.level), choice.limits);
-                                })->level;
+  choice.decision.model_level =
+      std::min_element(levels.begin(), levels.end(), [&](const LevelLatency& a, const LevelLatency& b) {
+        return use_of(predicted(a.level), choice.limits) < use_of(predicted(b.level), choice.limits);
+      })->level;
   choice.predicted = predicted(choice.decision.model_level);
   return choice;
 }
 
-Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision> proposed, std::span<const ExpectedAccuracy> of_prompt) {
+Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision> proposed,
+                                 std::span<const ExpectedAccuracy> of_prompt) {
   return guarded("decide", [&]() -> Result<Choice> {
     if (auto done = check_request(request); !done) return done.take_failure();
     Choice choice;
@@ -165,14 +176,17 @@ Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision>
       choice.source = Choice::Source::kProposed;
     } else {
       std::vector<Decision> offered;
-      std::copy_if(decisions_.begin(), decisions_.end(), std::back_inserter(offered), [&](Decision d) { return feasible(request, d); });
+      std::copy_if(decisions_.begin(), decisions_.end(), std::back_inserter(offered),
+                   [&](Decision d) { return feasible(request, d); });
       choice.source = offered.empty() ? Choice::Source::kFastest : Choice::Source::kFallback;
       if (offered.empty()) {
         choice.decision = fastest(request);
       } else if (options_.fallback == Fallback::kBest) {
-        choice.decision = best_of(offered, of_prompt.empty() ? std::span<const ExpectedAccuracy>(options_.accuracy) : of_prompt);
+        choice.decision =
+            best_of(offered, of_prompt.empty() ? std::span<const ExpectedAccuracy>(options_.accuracy) : of_prompt);
       } else {
-        choice.decision = offered[static_cast<std::size_t>(next_uniform(random_state_) * static_cast<double>(offered.size()))];
+        choice.decision =
+            offered[static_cast<std::size_t>(next_uniform(random_state_) * static_cast<double>(offered.size()))];
       }
     }
     choice.predicted = predict(request, choice.decision);
@@ -182,22 +196,25 @@ Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision>
 
 Decision Scheduler::best_of(const std::vector<Decision>& feasible, std::span<const ExpectedAccuracy> accuracy) {
   const auto expected = [&](Decision decision) {
-    const auto found = std::find_if(accuracy.begin(), accuracy.end(), [&](const ExpectedAccuracy& e) { return e.decision == decision; });
+    const auto found = std::find_if(accuracy.begin(), accuracy.end(),
+                                    [&](const ExpectedAccuracy& e) { return e.decision == decision; });
     return found == accuracy.end() ? -std::numeric_limits<double>::infinity() : found->accuracy;
   };
   const auto rank = [&](Decision d) { return std::tuple(expected(d), d.prompt_level, d.model_level); };
   return *std::max_element(feasible.begin(), feasible.end(), [&](Decision a, Decision b) { return rank(a) < rank(b); });
 }
 
-// The decision that fits the context and uses least of the objective on the side where it uses most; of equals the shortest TTFT, then
-// TPOT, then the larger decision, which costs nothing more.
+// The decision that fits the context and uses least of the objective on the side where it uses most; of equals the
+// shortest TTFT, then TPOT, then the larger decision, which costs nothing more.
 Decision Scheduler::fastest(const Request& request) const {
   const Latency most = limits(request);
   const auto rank = [&](Decision d) {
     const Latency latency = predict(request, d);
-    return std::tuple(!fits(request, d), use_of(latency, most), latency.ttft_ms, latency.tpot_ms, -static_cast<double>(d.prompt_level), -static_cast<double>(d.model_level));
+    return std::tuple(!fits(request, d), use_of(latency, most), latency.ttft_ms, latency.tpot_ms,
+                      -static_cast<double>(d.prompt_level), -static_cast<double>(d.model_level));
   };
-  return *std::min_element(decisions_.begin(), decisions_.end(), [&](Decision a, Decision b) { return rank(a) < rank(b); });
+  return *std::min_element(decisions_.begin(), decisions_.end(),
+                           [&](Decision a, Decision b) { return rank(a) < rank(b); });
 }
 
 bool slo_met(const Latency& limits, const Latency& measured, std::size_t generated_tokens) {

@@ -20,7 +20,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 // What the TLM proposes must be among the decisions; the whole prompt always is.
 SchedulerOptions scheduler_options(const ServiceOptions& options, const TlmShape* tlm) {
@@ -45,7 +47,8 @@ std::vector<ExpectedAccuracy> expectations(const TlmProposal& proposal, const Tl
   std::vector<ExpectedAccuracy> all;
   for (std::size_t m = 0; m < shape.model_levels.size(); ++m) {
     for (std::size_t p = 0; p < shape.prompt_levels.size(); ++p) {
-      all.push_back({{shape.model_levels[m], shape.prompt_levels[p]}, static_cast<double>(proposal.model_logits[m]) + proposal.prompt_logits[p]});
+      all.push_back({{shape.model_levels[m], shape.prompt_levels[p]},
+                     static_cast<double>(proposal.model_logits[m]) + proposal.prompt_logits[p]});
     }
   }
   return all;
@@ -111,7 +114,8 @@ SloRatios Service::Impl::ratios(const Request& request) const {
   return {limits.ttft_ms / full.ttft_ms, limits.tpot_ms / full.tpot_ms};
 }
 
-Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request& request, Prompt& prompt, Answer& answer) {
+Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request& request, Prompt& prompt,
+                                     Answer& answer) {
   if (!tlm) return scheduler.decide(request);
   auto full = scheduler.full_decision(request);
   if (!full) return full.take_failure();
@@ -120,7 +124,8 @@ Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request&
   auto pieces = tlm->wordpiece().encode(asked.prompt);
   if (!pieces) return pieces.take_failure();
   prompt.pieces = std::move(pieces).value();
-  prompt.question = asked.question_bytes > 0 ? TextSpan{asked.prompt.size() - asked.question_bytes, asked.prompt.size()} : find_question(asked.prompt, prompt.pieces.words);
+  prompt.question = asked.question_bytes > 0 ? TextSpan{asked.prompt.size() - asked.question_bytes, asked.prompt.size()}
+                                             : find_question(asked.prompt, prompt.pieces.words);
   tlm->wordpiece().mark_question(prompt.pieces, prompt.question);
   prompt.ratios = ratios(request);
   auto proposal = tlm->decide(prompt.pieces, prompt.ratios);
@@ -130,8 +135,8 @@ Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request&
   return scheduler.decide(request, proposal->decision, expectations(proposal.value(), tlm->shape()));
 }
 
-// The predicted time is that of the level's share of the tokens. Words of many tokens may be the ones that are kept: then fewer
-// of them, in a few rounds, until they are no more than that, or only what must stay is left.
+// The predicted time is that of the level's share of the tokens. Words of many tokens may be the ones that are kept:
+// then fewer of them, in a few rounds, until they are no more than that, or only what must stay is left.
 Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t level, Prompt& prompt, Answer& answer) {
   constexpr int kRounds = 4;
   auto scores = tlm->score_words(prompt.pieces, prompt.ratios);
@@ -151,7 +156,8 @@ Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t 
     answer.prompt = std::move(made->text);
     if (prompt.tokens.size() <= room || round == kRounds || made->words_kept <= 1) return {};
     const std::size_t before = made->words_kept;
-    made = compress_prompt_to(asked.prompt, words, ranks, std::clamp<std::size_t>(before * room / prompt.tokens.size(), 1, before - 1), rules);
+    made = compress_prompt_to(asked.prompt, words, ranks,
+                              std::clamp<std::size_t>(before * room / prompt.tokens.size(), 1, before - 1), rules);
     if (made && made->words_kept == before) return {};
   }
   return made.take_failure();
@@ -161,26 +167,31 @@ Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t 
 Result<void> Service::Impl::prepare(const ServiceRequest& asked, Prompt& prompt, Answer& answer) {
   if (asked.prompt.empty()) return invalid_argument("the prompt is empty; give at least one character");
   if (tlm && !utf8::is_valid(asked.prompt)) return bad_data("the prompt is not UTF-8, so that it has no words to keep");
-  if (asked.generate.keep_context) return invalid_argument("a request under an objective starts a text of its own; it cannot keep the context");
+  if (asked.generate.keep_context)
+    return invalid_argument("a request under an objective starts a text of its own; it cannot keep the context");
   if (asked.question_bytes > asked.prompt.size()) {
-    return invalid_argument("the question has " + std::to_string(asked.question_bytes) + " bytes, the whole prompt only " + std::to_string(asked.prompt.size()));
+    return invalid_argument("the question has " + std::to_string(asked.question_bytes) +
+                            " bytes, the whole prompt only " + std::to_string(asked.prompt.size()));
   }
-  if (asked.generate.max_tokens == 0) return invalid_argument("no tokens are to be generated; an objective needs at least one");
+  if (asked.generate.max_tokens == 0)
+    return invalid_argument("no tokens are to be generated; an objective needs at least one");
   auto tokens = prompt_tokens(*tokenizer, asked.prompt);
   if (!tokens) return tokens.take_failure();
   prompt.tokens = std::move(tokens).value();
   const auto count = static_cast<std::uint32_t>(prompt.tokens.size());
   const std::uint32_t context = session.context_tokens(), room = context - std::min(context, count);
   if (const std::size_t least = kept_words(count, scheduler.decisions().front().prompt_level); least > context) {
-    return invalid_argument("the prompt has " + std::to_string(count) + " tokens, " + std::to_string(least) + " where it is shortened most; the context holds " +
-                            std::to_string(context) + "; shorten it");
+    return invalid_argument("the prompt has " + std::to_string(count) + " tokens, " + std::to_string(least) +
+                            " where it is shortened most; the context holds " + std::to_string(context) +
+                            "; shorten it");
   }
   const Request request = prompt.request = {count, std::min(asked.generate.max_tokens, room + 1), asked.slo, context};
   auto choice = decide(asked, request, prompt, answer);
   if (!choice) return choice.take_failure();
   answer.choice = std::move(choice).value();
   answer.prompt = asked.prompt;
-  answer.prompt_words = answer.prompt_words_kept = answer.tlm_asked ? prompt.pieces.words.size() : bert_words(asked.prompt).size();
+  answer.prompt_words = answer.prompt_words_kept =
+      answer.tlm_asked ? prompt.pieces.words.size() : bert_words(asked.prompt).size();
   if (answer.choice.decision.prompt_level < 100) {
     const auto start = Clock::now();
     if (auto done = compress(asked, answer.choice.decision.prompt_level, prompt, answer); !done) return done;
@@ -204,10 +215,17 @@ Result<Service> Service::create(const Artifact& artifact, LatencyTable table, co
     if (auto done = table.check(artifact, session->threads(), session->kv_type()); !done) return done.take_failure();
     auto tlm = open_tlm(artifact, options);
     if (!tlm) return tlm.take_failure();
-    auto scheduler = Scheduler::create(std::move(table), scheduler_options(options, tlm.value() ? artifact.tlm() : nullptr));
+    auto scheduler =
+        Scheduler::create(std::move(table), scheduler_options(options, tlm.value() ? artifact.tlm() : nullptr));
     if (!scheduler) return scheduler.take_failure();
-    auto impl = std::make_unique<Impl>(Impl{std::move(tokenizer).value(), std::move(session).value(), std::move(scheduler).value(),
-                                            std::move(tlm).value(), options.warm_up, options.follow_pace, {}, {}});
+    auto impl = std::make_unique<Impl>(Impl{std::move(tokenizer).value(),
+                                            std::move(session).value(),
+                                            std::move(scheduler).value(),
+                                            std::move(tlm).value(),
+                                            options.warm_up,
+                                            options.follow_pace,
+                                            {},
+                                            {}});
     if (auto done = impl->warm_tlm(); !done) return done.take_failure();
     return Service(std::move(impl));
   });
@@ -232,7 +250,8 @@ Result<Answer> Service::answer(const ServiceRequest& request, const TextCallback
     answer.generation.ttft_ms += before_ms;
     const Latency measured{answer.generation.ttft_ms, answer.generation.tpot_ms};
     const Latency& predicted = answer.choice.predicted;
-    service.pace.observe({predicted.ttft_ms / answer.pace.ttft_ms, predicted.tpot_ms / answer.pace.tpot_ms}, {measured.ttft_ms, answer.generation.tokens.size() > 1 ? measured.tpot_ms : 0});
+    service.pace.observe({predicted.ttft_ms / answer.pace.ttft_ms, predicted.tpot_ms / answer.pace.tpot_ms},
+                         {measured.ttft_ms, answer.generation.tokens.size() > 1 ? measured.tpot_ms : 0});
     answer.possible = service.scheduler.possible(prompt.request);  // here, as nobody waits for it
     answer.slo_met = slo_met(answer.choice.limits, measured, answer.generation.tokens.size());
     return answer;

@@ -19,25 +19,29 @@ constexpr std::uint32_t kMaxBatch = 4096;
 Result<std::size_t> level_index(const Artifact& artifact, std::uint32_t percent) {
   if (auto found = artifact.level(percent); !found) return found.take_failure();
   const auto& levels = artifact.levels();
-  return static_cast<std::size_t>(std::find_if(levels.begin(), levels.end(), [&](auto& l) { return l.level == percent; }) - levels.begin());
+  return static_cast<std::size_t>(
+      std::find_if(levels.begin(), levels.end(), [&](auto& l) { return l.level == percent; }) - levels.begin());
 }
 
 Result<void> check_options(const Artifact& artifact, const SessionOptions& options) {
   const std::uint32_t limit = artifact.shape().context;
   if (options.context_tokens > limit) {
-    return invalid_argument("a context of " + std::to_string(options.context_tokens) + " tokens was asked for, the model has " + std::to_string(limit));
+    return invalid_argument("a context of " + std::to_string(options.context_tokens) +
+                            " tokens was asked for, the model has " + std::to_string(limit));
   }
   if (options.threads > kMaxThreads) {
-    return invalid_argument(std::to_string(options.threads) + " threads were asked for, expected at most " + std::to_string(kMaxThreads));
+    return invalid_argument(std::to_string(options.threads) + " threads were asked for, expected at most " +
+                            std::to_string(kMaxThreads));
   }
   if (options.batch_tokens > kMaxBatch) {
-    return invalid_argument("a batch of " + std::to_string(options.batch_tokens) + " tokens was asked for, expected at most " + std::to_string(kMaxBatch));
+    return invalid_argument("a batch of " + std::to_string(options.batch_tokens) +
+                            " tokens was asked for, expected at most " + std::to_string(kMaxBatch));
   }
   return {};
 }
 
-// A wide model's weights come from memory for every batch and are laid out anew: more tokens share that. A narrow one's activations would
-// no longer fit the second-level cache.
+// A wide model's weights come from memory for every batch and are laid out anew: more tokens share that. A narrow one's
+// activations would no longer fit the second-level cache.
 std::uint32_t resolve_batch(std::uint32_t asked, const ModelShape& shape) {
   constexpr std::uint32_t kWide = 1024;
   if (asked != 0) return asked;
@@ -53,18 +57,23 @@ struct Session::Impl {
   ThreadPool pool;
   KvCache cache;
   Forward pass;
-  std::vector<TokenId> tokens;   // the text
-  std::size_t cached = 0;        // of them, in the cache
-  bool mixed = false;            // the cache was begun at a larger level
-  std::size_t drafted = 0;       // guesses behind the text, in the cache too
+  std::vector<TokenId> tokens;  // the text
+  std::size_t cached = 0;       // of them, in the cache
+  bool mixed = false;           // the cache was begun at a larger level
+  std::size_t drafted = 0;      // guesses behind the text, in the cache too
   std::vector<float> logits, draft_logits;
 
   bool use_adapter;
 
   Impl(std::shared_ptr<const Model> m, std::size_t level, std::uint32_t context_tokens, const SessionOptions& options)
-      : model(std::move(m)), view(*model, level, options.use_adapter), context(context_tokens),
-        batch(std::min(resolve_batch(options.batch_tokens, model->shape), context_tokens)), pool(resolve_threads(options.threads)), cache(model->shape, options.kv_type),
-        pass(*model, pool), use_adapter(options.use_adapter) {}
+      : model(std::move(m)),
+        view(*model, level, options.use_adapter),
+        context(context_tokens),
+        batch(std::min(resolve_batch(options.batch_tokens, model->shape), context_tokens)),
+        pool(resolve_threads(options.threads)),
+        cache(model->shape, options.kv_type),
+        pass(*model, pool),
+        use_adapter(options.use_adapter) {}
 
   Result<void> check(std::span<const TokenId> added, std::span<const std::uint32_t> rows) const;
   Result<LevelView> view_of(std::uint32_t level) const;
@@ -73,16 +82,19 @@ struct Session::Impl {
 
 Result<void> Session::Impl::check(std::span<const TokenId> added, std::span<const std::uint32_t> rows) const {
   if (added.size() > context - tokens.size()) {
-    return invalid_argument("the text has " + std::to_string(tokens.size() + added.size()) + " tokens, the context holds " + std::to_string(context));
+    return invalid_argument("the text has " + std::to_string(tokens.size() + added.size()) +
+                            " tokens, the context holds " + std::to_string(context));
   }
   for (const TokenId token : added) {
     if (token < 0 || static_cast<std::uint32_t>(token) >= model->shape.vocab) {
-      return invalid_argument("token " + std::to_string(token) + " is not in the vocabulary of " + std::to_string(model->shape.vocab));
+      return invalid_argument("token " + std::to_string(token) + " is not in the vocabulary of " +
+                              std::to_string(model->shape.vocab));
     }
   }
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i] >= added.size() || (i > 0 && rows[i] <= rows[i - 1])) {
-      return invalid_argument("logits are asked for row " + std::to_string(rows[i]) + ", expected ascending rows below " + std::to_string(added.size()));
+      return invalid_argument("logits are asked for row " + std::to_string(rows[i]) +
+                              ", expected ascending rows below " + std::to_string(added.size()));
     }
   }
   return {};
@@ -96,7 +108,8 @@ Result<LevelView> Session::Impl::view_of(std::uint32_t level) const {
 }
 
 // `rows` are those of this batch, counted from the token `first_row_token` of the text.
-void Session::Impl::read_batch(std::size_t count, std::size_t first_row_token, std::span<const std::uint32_t> rows, float* out) {
+void Session::Impl::read_batch(std::size_t count, std::size_t first_row_token, std::span<const std::uint32_t> rows,
+                               float* out) {
   std::vector<std::uint32_t> local(rows.begin(), rows.end());
   for (std::uint32_t& row : local) row = static_cast<std::uint32_t>(row + first_row_token - cached);
   pass.run(view, cache, std::span(tokens).subspan(cached, count), cached, local.empty() ? 0 : count - local.front());
@@ -158,8 +171,8 @@ Result<void> Session::set_level(std::uint32_t level, CachePolicy policy) {
   auto view = s.view_of(level);
   if (!view) return view.take_failure();
   if (policy == CachePolicy::kReuse && level > s.view.percent() && s.cached > 0) {
-    return invalid_argument("the cache of level " + std::to_string(s.view.percent()) + " cannot serve the larger level " +
-                            std::to_string(level) + "; recompute instead");
+    return invalid_argument("the cache of level " + std::to_string(s.view.percent()) +
+                            " cannot serve the larger level " + std::to_string(level) + "; recompute instead");
   }
   const bool changes = level != s.view.percent();
   if (policy == CachePolicy::kRecompute && (changes || s.mixed)) {
@@ -175,11 +188,12 @@ Result<void> Session::set_level(std::uint32_t level, CachePolicy policy) {
 Result<void> Session::can_draft(std::uint32_t level) const {
   if (auto view = impl_->view_of(level); !view) return view.take_failure();
   if (level < impl_->view.percent()) return {};
-  return invalid_argument("level " + std::to_string(level) + " cannot draft for level " + std::to_string(impl_->view.percent()) + "; expected a smaller one");
+  return invalid_argument("level " + std::to_string(level) + " cannot draft for level " +
+                          std::to_string(impl_->view.percent()) + "; expected a smaller one");
 }
 
-// The kept groups are a prefix, so the smaller level finds the larger one's keys and values where it looks for its own. Its guesses'
-// own lie behind them, until the larger level reads the same positions.
+// The kept groups are a prefix, so the smaller level finds the larger one's keys and values where it looks for its own.
+// Its guesses' own lie behind them, until the larger level reads the same positions.
 Result<std::span<const float>> Session::draft(TokenId token, std::uint32_t level) {
   using Logits = std::span<const float>;
   Impl& s = *impl_;
@@ -189,7 +203,8 @@ Result<std::span<const float>> Session::draft(TokenId token, std::uint32_t level
       if (auto done = forward({}, {}); !done) return done.take_failure();
     }
     const std::size_t position = s.cached + s.drafted;
-    if (position >= s.context) return invalid_argument("the context of " + std::to_string(s.context) + " tokens is full");
+    if (position >= s.context)
+      return invalid_argument("the context of " + std::to_string(s.context) + " tokens is full");
     if (auto done = s.check({&token, 1}, {}); !done) return done.take_failure();
     s.draft_logits.resize(s.model->shape.vocab);
     s.cache.reserve(s.view, position + 1);

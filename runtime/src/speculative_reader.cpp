@@ -9,12 +9,19 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
 
 }  // namespace
 
 SpeculativeReader::SpeculativeReader(Session& session, const Sampler& sampler, const SpeculationOptions& options)
-    : session_(session), sampler_(sampler), guesser_(sampler), options_(options), planner_(options), read_(session.tokens().size()) {
+    : session_(session),
+      sampler_(sampler),
+      guesser_(sampler),
+      options_(options),
+      planner_(options),
+      read_(session.tokens().size()) {
   if (options_.draft_level >= session.level()) options_.draft_level = 0;
   planner_ = DraftPlanner(options_);
 }
@@ -22,9 +29,12 @@ SpeculativeReader::SpeculativeReader(Session& session, const Sampler& sampler, c
 Result<void> SpeculativeReader::check(const Session& session, const SpeculationOptions& options) {
   if (options.draft_level == 0) return {};
   if (options.draft_tokens == 0 || options.draft_tokens > kMaxDraftTokens) {
-    return invalid_argument(std::to_string(options.draft_tokens) + " draft tokens were asked for, expected 1 to " + std::to_string(kMaxDraftTokens));
+    return invalid_argument(std::to_string(options.draft_tokens) + " draft tokens were asked for, expected 1 to " +
+                            std::to_string(kMaxDraftTokens));
   }
-  if (options.draft_level > 100) return invalid_argument("a draft level of " + std::to_string(options.draft_level) + " was asked for; levels are percentages");
+  if (options.draft_level > 100)
+    return invalid_argument("a draft level of " + std::to_string(options.draft_level) +
+                            " was asked for; levels are percentages");
   const bool smaller = options.draft_level < session.level();
   return smaller ? session.can_draft(options.draft_level) : Result<void>{};
 }
@@ -46,7 +56,8 @@ void SpeculativeReader::finish() { close_pass(); }
 
 // Drops the guesses that were not asked for.
 void SpeculativeReader::close_pass() {
-  if (batch_.size() > 1) planner_.record_guesses(static_cast<std::uint32_t>(batch_.size() - 1), static_cast<std::uint32_t>(used_ - 1));
+  if (batch_.size() > 1)
+    planner_.record_guesses(static_cast<std::uint32_t>(batch_.size() - 1), static_cast<std::uint32_t>(used_ - 1));
   session_.truncate(read_);
   batch_.clear();
 }

@@ -1,5 +1,5 @@
-// The logits behind each next token of a text, one by one as plain decoding asks for them; where a smaller level guessed right they are there
-// already. See elrt/speculation.hpp.
+// The logits behind each next token of a text, one by one as plain decoding asks for them; where a smaller level
+// guessed right they are there already. See elrt/speculation.hpp.
 #pragma once
 
 #include <chrono>
@@ -21,7 +21,8 @@ class SpeculativeReader {
 
   static Result<void> check(const Session& session, const SpeculationOptions& options);
 
-  // Reads `token` and returns the logits behind it, [vocab], until the next call. The caller will ask for `further` tokens more at most.
+  // Reads `token` and returns the logits behind it, [vocab], until the next call. The caller will ask for `further`
+  // tokens more at most.
   Result<std::span<const float>> read(TokenId token, std::size_t further);
   // Tokens of the text that were asked for: the session may hold guesses behind them.
   std::size_t tokens_read() const { return read_; }

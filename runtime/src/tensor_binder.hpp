@@ -59,7 +59,7 @@ class TensorBinder {
     if (quantised(name)) return tile_panels(name, inputs, outputs);
     const TensorInfo* tensor = find(name, {format::kTileInputs, outputs, tile_count});
     if (tensor == nullptr) return {};
-    return {tensor->data, tensor->type, outputs, inputs, std::size_t{format::kTileInputs} * outputs,
+    return {tensor->data,        tensor->type, outputs, inputs, std::size_t{format::kTileInputs} * outputs,
             format::kTileInputs, true};
   }
 
@@ -68,7 +68,8 @@ class TensorBinder {
     const bool a = has(name + format::tensor::kLoraA), b = has(name + format::tensor::kLoraB);
     if (!a && !b) return {};
     if (a != b) return fail("adapter '" + name + "' has only one of lora_a and lora_b"), AdapterPair{};
-    const AdapterPair pair{plain_rows(name + format::tensor::kLoraA, inputs, rank), columns(name + format::tensor::kLoraB, rank, outputs)};
+    const AdapterPair pair{plain_rows(name + format::tensor::kLoraA, inputs, rank),
+                           columns(name + format::tensor::kLoraB, rank, outputs)};
     for (const TensorType type : {pair.a.type, pair.b.type}) {
       if (type != TensorType::kF16) fail("adapter '" + name + "' is not F16");
     }
@@ -82,7 +83,9 @@ class TensorBinder {
     return out + "]";
   }
 
-  static std::uint64_t count_of(std::uint32_t size, std::uint32_t total) { return (std::uint64_t{total} + size - 1) / size; }
+  static std::uint64_t count_of(std::uint32_t size, std::uint32_t total) {
+    return (std::uint64_t{total} + size - 1) / size;
+  }
 
   bool quantised(const std::string& name) const {
     const auto found = by_name_.find(name);

@@ -61,7 +61,8 @@ void ThreadPool::run(std::size_t items, Call call, const void* context) {
   epoch_.store(static_cast<std::uint32_t>(epoch), std::memory_order_release);
   epoch_.notify_all();
   take_items(0);
-  for (std::uint32_t done; (done = done_.load(std::memory_order_acquire)) != items_;) wait_while_equal(done_, done, spins_);
+  for (std::uint32_t done; (done = done_.load(std::memory_order_acquire)) != items_;)
+    wait_while_equal(done_, done, spins_);
 }
 
 void ThreadPool::take_items(std::size_t thread) {
@@ -84,7 +85,8 @@ void ThreadPool::count_first() {
 }
 
 void ThreadPool::wait_for_first() {
-  for (std::uint32_t left; (left = first_left_.load(std::memory_order_acquire)) != 0;) wait_while_equal(first_left_, left, spins_);
+  for (std::uint32_t left; (left = first_left_.load(std::memory_order_acquire)) != 0;)
+    wait_while_equal(first_left_, left, spins_);
 }
 
 void ThreadPool::serve(std::size_t thread) {

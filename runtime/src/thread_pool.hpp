@@ -1,4 +1,5 @@
-// Threads that share one loop at a time. Own threads rather than OpenMP: no global state, and sanitizers understand them.
+// Threads that share one loop at a time. Own threads rather than OpenMP: no global state, and sanitizers understand
+// them.
 #pragma once
 
 #include <atomic>
@@ -31,13 +32,16 @@ class ThreadPool {
       for (std::size_t item = 0; item < items; ++item) body(item, std::size_t{0});
       return;
     }
-    run(items, [](const void* context, std::size_t item, std::size_t thread) {
-      (*static_cast<const Body*>(context))(item, thread);
-    }, &body);
+    run(
+        items,
+        [](const void* context, std::size_t item, std::size_t thread) {
+          (*static_cast<const Body*>(context))(item, thread);
+        },
+        &body);
   }
 
-  // The same, but items from `first` on wait until those below it are done. They are handed out in ascending order, so whoever waits, waits
-  // for threads at work.
+  // The same, but items from `first` on wait until those below it are done. They are handed out in ascending order, so
+  // whoever waits, waits for threads at work.
   template <typename Body>
   void for_each(std::size_t first, std::size_t items, const Body& body) {
     first_left_.store(static_cast<std::uint32_t>(first), std::memory_order_relaxed);
@@ -59,15 +63,16 @@ class ThreadPool {
 
   std::vector<std::thread> workers_;
   int spins_;
-  // The loop. A worker reads it only between a claim and the count of what it did, when the loop cannot have ended: a worker
-  // that the system runs late finds nothing to claim and holds nobody up.
+  // The loop. A worker reads it only between a claim and the count of what it did, when the loop cannot have ended: a
+  // worker that the system runs late finds nothing to claim and holds nobody up.
   Call call_ = nullptr;
   const void* context_ = nullptr;
   std::uint32_t items_ = 0;
   std::atomic<bool> stop_{false};
-  alignas(64) std::atomic<std::uint32_t> epoch_{0};      // of the loop, what idle workers wait on
-  alignas(64) std::atomic<std::uint64_t> unclaimed_{0};  // epoch << 32 | items that nobody has claimed: a claim from an earlier loop fails
-  alignas(64) std::atomic<std::uint32_t> done_{0};       // items, counted when a thread finds no more
+  alignas(64) std::atomic<std::uint32_t> epoch_{0};  // of the loop, what idle workers wait on
+  alignas(64) std::atomic<std::uint64_t> unclaimed_{
+      0};  // epoch << 32 | items that nobody has claimed: a claim from an earlier loop fails
+  alignas(64) std::atomic<std::uint32_t> done_{0};        // items, counted when a thread finds no more
   alignas(64) std::atomic<std::uint32_t> first_left_{0};  // items that others wait for
 };
 

@@ -24,7 +24,8 @@ std::size_t level_index(const std::vector<std::uint32_t>& levels, double ratio) 
 
 Result<void> check_ratio(const char* name, double ratio) {
   if (ratio > 0) return {};
-  return invalid_argument("the " + std::string(name) + " ratio of an SLO is " + std::to_string(ratio) + ", expected above 0");
+  return invalid_argument("the " + std::string(name) + " ratio of an SLO is " + std::to_string(ratio) +
+                          ", expected above 0");
 }
 
 bool all_finite(std::span<const float> values) {
@@ -53,8 +54,8 @@ struct Tlm::Impl {
   std::shared_ptr<const WordPiece> wordpiece;
   ThreadPool pool;
   TlmForward pass;
-  TlmRow row;                     // that `shared` belongs to; empty: none
-  Activations shared, states;     // after the bottom layers; of the head that runs
+  TlmRow row;                  // that `shared` belongs to; empty: none
+  Activations shared, states;  // after the bottom layers; of the head that runs
 
   Impl(std::shared_ptr<const Model> m, std::shared_ptr<const WordPiece> vocabulary, std::uint32_t threads)
       : owner(std::move(m)), model(*owner->tlm), wordpiece(std::move(vocabulary)), pool(threads), pass(model, pool) {}
@@ -70,10 +71,13 @@ Result<void> Tlm::Impl::check(const WordPieces& prompt, SloRatios slo) const {
   if (auto done = check_ratio("TTFT", slo.ttft); !done) return done;
   if (auto done = check_ratio("TPOT", slo.tpot); !done) return done;
   for (const WordPieceToken& token : prompt.tokens) {
-    if (token.id < 0 || static_cast<std::uint32_t>(token.id) >= model.shape.vocab || token.word >= prompt.words.size() || token.segment >= kTlmSegments) {
-      return invalid_argument("piece " + std::to_string(token.id) + " of word " + std::to_string(token.word) + " in segment " + std::to_string(token.segment) +
-                              " is not of this vocabulary of " + std::to_string(model.shape.vocab) + ", this prompt of " + std::to_string(prompt.words.size()) +
-                              " words or the " + std::to_string(kTlmSegments) + " segments");
+    if (token.id < 0 || static_cast<std::uint32_t>(token.id) >= model.shape.vocab ||
+        token.word >= prompt.words.size() || token.segment >= kTlmSegments) {
+      return invalid_argument("piece " + std::to_string(token.id) + " of word " + std::to_string(token.word) +
+                              " in segment " + std::to_string(token.segment) + " is not of this vocabulary of " +
+                              std::to_string(model.shape.vocab) + ", this prompt of " +
+                              std::to_string(prompt.words.size()) + " words or the " + std::to_string(kTlmSegments) +
+                              " segments");
     }
   }
   return {};
@@ -88,7 +92,8 @@ TlmRow Tlm::Impl::make_row(std::span<const WordPieceToken> pieces, SloRatios slo
     made.ids.push_back(id);
     made.segments.push_back(segment);
   };
-  for (const std::size_t id : {static_cast<std::size_t>(wordpiece->cls_id()), ttft, tpot}) add(static_cast<std::int32_t>(id), 0);
+  for (const std::size_t id : {static_cast<std::size_t>(wordpiece->cls_id()), ttft, tpot})
+    add(static_cast<std::int32_t>(id), 0);
   for (const WordPieceToken& piece : pieces) add(piece.id, piece.segment);
   add(wordpiece->sep_id(), 0);
   return made;
@@ -111,7 +116,8 @@ Result<std::vector<float>> Tlm::Impl::keep_probabilities(std::span<const WordPie
   pass.classify(model.score, states, row.ids.size(), logits.data());
   if (!all_finite(logits)) return not_finite();
   for (std::size_t i = 0; i < pieces.size(); ++i) {
-    const float* token = logits.data() + (i + kTlmSpecialTokens - 1) * kScoreClasses;  // all but [SEP] stand before the pieces
+    const float* token =
+        logits.data() + (i + kTlmSpecialTokens - 1) * kScoreClasses;  // all but [SEP] stand before the pieces
     keep.push_back(1.0f / (1.0f + std::exp(token[kDiscard] - token[kRetain])));
   }
   return keep;
@@ -125,7 +131,8 @@ Tlm::~Tlm() = default;
 Result<Tlm> Tlm::create(const Artifact& artifact, std::uint32_t threads) {
   return guarded("open the tiny language model", [&]() -> Result<Tlm> {
     if (threads > kMaxThreads) {
-      return invalid_argument(std::to_string(threads) + " threads were asked for, expected at most " + std::to_string(kMaxThreads));
+      return invalid_argument(std::to_string(threads) + " threads were asked for, expected at most " +
+                              std::to_string(kMaxThreads));
     }
     auto wordpiece = artifact.wordpiece();
     if (!wordpiece) return wordpiece.take_failure();
@@ -151,7 +158,8 @@ Result<TlmProposal> Tlm::decide(const WordPieces& prompt, SloRatios slo) {
     m.pass.classify(m.model.model_level, m.states, 1, made.model_logits.data());
     m.pass.classify(m.model.prompt_level, m.states, 1, made.prompt_logits.data());
     if (!all_finite(made.model_logits) || !all_finite(made.prompt_logits)) return not_finite();
-    made.decision = {most_probable(s.model_levels, made.model_logits), most_probable(s.prompt_levels, made.prompt_logits)};
+    made.decision = {most_probable(s.model_levels, made.model_logits),
+                     most_probable(s.prompt_levels, made.prompt_logits)};
     return made;
   });
 }

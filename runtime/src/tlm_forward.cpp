@@ -9,9 +9,11 @@ namespace elrt {
 namespace {
 
 // y = W x + bias for tokens begin..begin+count, or added to y.
-void affine(const TlmDense& dense, Activations& x, Activations& y, std::size_t begin, std::size_t count, bool accumulate = false) {
+void affine(const TlmDense& dense, Activations& x, Activations& y, std::size_t begin, std::size_t count,
+            bool accumulate = false) {
   const Columns& w = dense.weights;
-  kernels::multiply_columns({w.data, w.type, w.outputs, w.inputs, x.row(begin), x.stride, y.row(begin), y.stride, static_cast<std::uint32_t>(count), accumulate, dense.bias});
+  kernels::multiply_columns({w.data, w.type, w.outputs, w.inputs, x.row(begin), x.stride, y.row(begin), y.stride,
+                             static_cast<std::uint32_t>(count), accumulate, dense.bias});
 }
 
 // Queries whose scores are computed together: their rows stay in the first-level cache.
@@ -26,9 +28,13 @@ std::size_t value_room(std::size_t dim) { return (dim + kSide - 1) / kSide * val
 }  // namespace
 
 TlmForward::TlmForward(const TlmModel& model, ThreadPool& pool)
-    : model_(model), pool_(pool), scores_(pool.threads()), position_(pool.threads(), std::vector<float>(model.shape.hidden)),
+    : model_(model),
+      pool_(pool),
+      scores_(pool.threads()),
+      position_(pool.threads(), std::vector<float>(model.shape.hidden)),
       segments_(std::size_t{kTlmSegments} * model.shape.hidden) {
-  for (std::size_t i = 0; i < kTlmSegments; ++i) kernels::load_row(model.segments, i, segments_.data() + i * model.shape.hidden);
+  for (std::size_t i = 0; i < kTlmSegments; ++i)
+    kernels::load_row(model.segments, i, segments_.data() + i * model.shape.hidden);
 }
 
 void TlmForward::reserve(std::size_t tokens) {
@@ -58,8 +64,10 @@ void TlmForward::for_blocks(std::size_t tokens, const Body& body) {
   });
 }
 
-void TlmForward::normalise(const TlmNorm& norm, float epsilon, Activations& x, std::size_t begin, std::size_t count, std::size_t width) const {
-  if (model_.shape.layer_norm) return kernels::layer_norm(x.row(begin), x.stride, count, norm.weight, norm.bias, epsilon, width);
+void TlmForward::normalise(const TlmNorm& norm, float epsilon, Activations& x, std::size_t begin, std::size_t count,
+                           std::size_t width) const {
+  if (model_.shape.layer_norm)
+    return kernels::layer_norm(x.row(begin), x.stride, count, norm.weight, norm.bias, epsilon, width);
   for (std::size_t t = begin; t < begin + count; ++t) kernels::scale_shift(x.row(t), norm.weight, norm.bias, width);
 }
 
@@ -99,7 +107,9 @@ void TlmForward::run(const std::vector<TlmLayer>& layers, Activations& x, std::s
 }
 
 void TlmForward::run_layer(const TlmLayer& layer, Activations& x, std::size_t tokens, std::size_t outputs) {
-  for_blocks(tokens, [&](std::size_t begin, std::size_t count, std::size_t) { project(layer, x, begin, count, outputs, tokens); });
+  for_blocks(tokens, [&](std::size_t begin, std::size_t count, std::size_t) {
+    project(layer, x, begin, count, outputs, tokens);
+  });
   for_blocks(outputs, [&](std::size_t begin, std::size_t count, std::size_t thread) {
     attend(begin, count, tokens, thread);
     finish(layer, x, begin, count);
@@ -114,7 +124,8 @@ TlmForward::Sources TlmForward::sources(Activations& x) {
 }
 
 // Queries, keys and values of a block. Keys and values move to where attention reads them.
-void TlmForward::project(const TlmLayer& layer, Activations& x, std::size_t begin, std::size_t count, std::size_t outputs, std::size_t tokens) {
+void TlmForward::project(const TlmLayer& layer, Activations& x, std::size_t begin, std::size_t count,
+                         std::size_t outputs, std::size_t tokens) {
   const TlmShape& s = model_.shape;
   const Sources from = sources(x);
   if (s.bottleneck) {
@@ -137,11 +148,13 @@ void TlmForward::store_key_and_value(std::size_t token, std::size_t tokens) {
     float* key = keys_.data() + (head * kernels::padded(tokens) + token / kSide * kSide) * dim + token % kSide;
     for (std::size_t i = 0; i < dim; ++i) key[i * kSide] = k_.row(token)[head * dim + i];
     float* value = values_.data() + head * tokens * value_room(dim) + token * value_columns(dim);
-    for (std::size_t i = 0; i < dim; i += kSide) std::copy_n(v_.row(token) + head * dim + i, std::min(kSide, dim - i), value + i * tokens);
+    for (std::size_t i = 0; i < dim; i += kSide)
+      std::copy_n(v_.row(token) + head * dim + i, std::min(kSide, dim - i), value + i * tokens);
   }
 }
 
-// Per head, scores = Q K^T, their softmax, and the mean of the values: products in columns both. Dividing by the weights' sum is left to the mean.
+// Per head, scores = Q K^T, their softmax, and the mean of the values: products in columns both. Dividing by the
+// weights' sum is left to the mean.
 void TlmForward::attend(std::size_t begin, std::size_t count, std::size_t tokens, std::size_t thread) {
   const std::size_t heads = model_.shape.heads, dim = model_.shape.inner / heads, stride = kernels::padded(tokens);
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));
@@ -165,7 +178,8 @@ void TlmForward::attend(std::size_t begin, std::size_t count, std::size_t tokens
       mix.y = attended_.row(first) + head * dim;
       kernels::multiply_columns(score);
       float norms[kQueries];
-      for (std::size_t t = 0; t < score.tokens; ++t) norms[t] = kernels::softmax_weights(scores + t * stride, scale, tokens);
+      for (std::size_t t = 0; t < score.tokens; ++t)
+        norms[t] = kernels::softmax_weights(scores + t * stride, scale, tokens);
       kernels::multiply_columns(mix);
       for (std::size_t t = 0; t < score.tokens; ++t) {
         for (std::size_t i = 0; i < dim; ++i) mix.y[t * mix.y_stride + i] *= norms[t];
@@ -200,7 +214,8 @@ void TlmForward::finish(const TlmLayer& layer, Activations& x, std::size_t begin
 void TlmForward::classify(const TlmDense& classifier, Activations& x, std::size_t tokens, float* out) {
   const Columns& w = classifier.weights;
   for_blocks(tokens, [&](std::size_t begin, std::size_t count, std::size_t) {
-    kernels::multiply_columns({w.data, w.type, w.outputs, w.inputs, x.row(begin), x.stride, out + begin * w.outputs, w.outputs, static_cast<std::uint32_t>(count), false, classifier.bias});
+    kernels::multiply_columns({w.data, w.type, w.outputs, w.inputs, x.row(begin), x.stride, out + begin * w.outputs,
+                               w.outputs, static_cast<std::uint32_t>(count), false, classifier.bias});
   });
 }
 

@@ -36,17 +36,22 @@ void read_dimensions(KeyReader& keys, TlmShape& s) {
 
 void check_consistent(const gguf::Metadata& metadata, KeyReader& keys, TlmShape& s) {
   if (s.inner % s.heads != 0) {
-    keys.problem(key::kTlmHeadCount, "is " + std::to_string(s.heads) + ", expected a divisor of the inner size of " + std::to_string(s.inner));
+    keys.problem(key::kTlmHeadCount, "is " + std::to_string(s.heads) + ", expected a divisor of the inner size of " +
+                                         std::to_string(s.inner));
   }
   if (!s.bottleneck && s.inner != s.hidden) {
-    keys.problem(key::kTlmInnerSize, "is " + std::to_string(s.inner) + ", expected " + std::to_string(s.hidden) + ", as there is no bottleneck");
+    keys.problem(key::kTlmInnerSize, "is " + std::to_string(s.inner) + ", expected " + std::to_string(s.hidden) +
+                                         ", as there is no bottleneck");
   }
   if (s.bottleneck && !s.shared_key_query && !s.bottleneck_attention && s.inner != s.hidden) {
-    keys.problem(key::kTlmSharedKeyQuery, "is false, so that queries would be " + std::to_string(s.hidden) + " wide, expected " + std::to_string(s.inner));
+    keys.problem(key::kTlmSharedKeyQuery, "is false, so that queries would be " + std::to_string(s.hidden) +
+                                              " wide, expected " + std::to_string(s.inner));
   }
-  if (s.embedding > s.hidden) keys.problem(key::kTlmEmbeddingSize, "is " + std::to_string(s.embedding) + ", wider than the hidden states");
+  if (s.embedding > s.hidden)
+    keys.problem(key::kTlmEmbeddingSize, "is " + std::to_string(s.embedding) + ", wider than the hidden states");
   const auto* vocabulary = gguf::find<std::vector<std::string>>(metadata, key::kTlmVocabulary);
-  if (vocabulary == nullptr || vocabulary->empty()) return keys.problem(key::kTlmVocabulary, "is missing, empty or not [string]");
+  if (vocabulary == nullptr || vocabulary->empty())
+    return keys.problem(key::kTlmVocabulary, "is missing, empty or not [string]");
   s.vocab = static_cast<std::uint32_t>(vocabulary->size());
 }
 
@@ -55,7 +60,8 @@ void read_accuracy(const gguf::Metadata& metadata, KeyReader& keys, TlmShape& s)
   const auto* values = gguf::find<std::vector<float>>(metadata, key::kTlmAccuracy);
   const std::size_t expected = s.model_levels.size() * s.prompt_levels.size();
   if (values == nullptr || values->size() != expected) {
-    return keys.problem(key::kTlmAccuracy, "does not hold one f32 for each of " + std::to_string(expected) + " decisions");
+    return keys.problem(key::kTlmAccuracy,
+                        "does not hold one f32 for each of " + std::to_string(expected) + " decisions");
   }
   s.accuracy = *values;
 }
@@ -82,8 +88,9 @@ TlmLayer bind_layer(TensorBinder& binder, const TlmShape& s, const std::string& 
   layer.v = bind_affine(binder, prefix + names::kTlmV, s.value_inputs(), s.inner);
   layer.attn_output = bind_dense(binder, prefix + names::kTlmAttnOutput, s.inner, s.inner);
   for (std::uint32_t i = 0; i < s.feed_forwards; ++i) {
-    layer.feed_forwards.push_back({bind_affine(binder, prefix + names::kTlmFfnUp + std::to_string(i), s.inner, s.ffn),
-                                   bind_dense(binder, prefix + names::kTlmFfnDown + std::to_string(i), s.ffn, s.inner)});
+    layer.feed_forwards.push_back(
+        {bind_affine(binder, prefix + names::kTlmFfnUp + std::to_string(i), s.inner, s.ffn),
+         bind_dense(binder, prefix + names::kTlmFfnDown + std::to_string(i), s.ffn, s.inner)});
   }
   return layer;
 }
@@ -119,13 +126,16 @@ void bind_tlm(TensorBinder& binder, TlmModel* tlm) {
   tlm->segments = binder.plain_rows(names::kTlmType + std::string(names::kWeight), s.hidden, kTlmSegments);
   if (s.transforms_words()) tlm->embedding = bind_affine(binder, names::kTlmEmbedding, s.word_inputs(), s.hidden);
   const std::string norm = names::kTlmEmbedding;
-  tlm->embedding.norm = {binder.vector(norm + names::kNormWeight, s.hidden), binder.vector(norm + names::kNormBias, s.hidden)};
+  tlm->embedding.norm = {binder.vector(norm + names::kNormWeight, s.hidden),
+                         binder.vector(norm + names::kNormBias, s.hidden)};
   tlm->bottom = bind_layers(binder, s, names::kTlmParts[0], s.bottom_layers);
   tlm->score_layers = bind_layers(binder, s, names::kTlmParts[1], s.score_layers);
   tlm->decision_layers = bind_layers(binder, s, names::kTlmParts[2], s.decision_layers);
   tlm->score = bind_affine(binder, names::kTlmScore, s.hidden, 2);
-  tlm->model_level = bind_affine(binder, names::kTlmModelLevel, s.hidden, static_cast<std::uint32_t>(s.model_levels.size()));
-  tlm->prompt_level = bind_affine(binder, names::kTlmPromptLevel, s.hidden, static_cast<std::uint32_t>(s.prompt_levels.size()));
+  tlm->model_level =
+      bind_affine(binder, names::kTlmModelLevel, s.hidden, static_cast<std::uint32_t>(s.model_levels.size()));
+  tlm->prompt_level =
+      bind_affine(binder, names::kTlmPromptLevel, s.hidden, static_cast<std::uint32_t>(s.prompt_levels.size()));
 }
 
 }  // namespace elrt

@@ -38,7 +38,7 @@ struct TlmRow {
 struct TlmModel {
   TlmShape shape;
   Matrix tokens, slos, positions, segments;  // a row each
-  TlmDense embedding;              // no weights: words are as wide as the states already
+  TlmDense embedding;                        // no weights: words are as wide as the states already
   std::vector<TlmLayer> bottom, score_layers, decision_layers;
   TlmDense score, model_level, prompt_level;
 };

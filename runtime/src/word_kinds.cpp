@@ -14,7 +14,8 @@ bool is_ascii_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_ascii_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
 bool is_bullet(std::string_view word) {
-  constexpr std::string_view kBullets[] = {"-", "*", "+", "\xC2\xB7", "\xE2\x80\x93", "\xE2\x80\x94", "\xE2\x80\xA2", "\xE2\x80\xA3"};
+  constexpr std::string_view kBullets[] = {
+      "-", "*", "+", "\xC2\xB7", "\xE2\x80\x93", "\xE2\x80\x94", "\xE2\x80\xA2", "\xE2\x80\xA3"};
   return std::find(std::begin(kBullets), std::end(kBullets), word) != std::end(kBullets);
 }
 
@@ -41,7 +42,8 @@ bool is_option_marker(std::string_view word, bool line_start) {
   if (word.size() < 2 || word.size() > 3) return false;
   const char last = word.back();
   word.remove_suffix(1);
-  const bool label = (word.size() == 1 && is_ascii_letter(word[0])) || std::all_of(word.begin(), word.end(), is_ascii_digit);
+  const bool label =
+      (word.size() == 1 && is_ascii_letter(word[0])) || std::all_of(word.begin(), word.end(), is_ascii_digit);
   if (!label) return false;
   if (opened) return last == ')' && (line_start || word.size() == 1);
   return line_start && (last == ')' || last == '.' || last == ':');

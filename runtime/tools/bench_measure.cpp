@@ -66,8 +66,10 @@ StartUp measure_start(const std::string& file, const elrt::SessionOptions& optio
     };
     const auto artifact = take(elrt::Artifact::open(file));
     lap(open);
-    if (auto made = artifact.tokenizer()) lap(tokenizer);
-    else tokenizer.push_back(0);
+    if (auto made = artifact.tokenizer())
+      lap(tokenizer);
+    else
+      tokenizer.push_back(0);
     auto opened = take(elrt::Session::create(artifact, options));
     lap(session);
     take(opened.forward(random_tokens(1, opened.vocab())));
@@ -108,13 +110,16 @@ double block_operations(const elrt::Artifact& artifact, const elrt::LevelInfo& l
   return 2 * weights;
 }
 
-double head_operations(const elrt::Artifact& artifact) { return 2.0 * artifact.shape().vocab * artifact.shape().hidden; }
+double head_operations(const elrt::Artifact& artifact) {
+  return 2.0 * artifact.shape().vocab * artifact.shape().hidden;
+}
 
-AdapterCost measure_adapter_cost(elrt::Session& with, elrt::Session& without, std::span<const elrt::TokenId> tokens, std::uint32_t prompt_tokens,
-                                 std::uint32_t repeats) {
+AdapterCost measure_adapter_cost(elrt::Session& with, elrt::Session& without, std::span<const elrt::TokenId> tokens,
+                                 std::uint32_t prompt_tokens, std::uint32_t repeats) {
   measure_speeds(without, tokens, prompt_tokens);  // memory of its own is touched outside the measured runs
   std::array<std::vector<double>, 2> prefill, decode;
-  auto read_in_turns = [&, turn = 0u](std::span<const elrt::TokenId> some, std::array<std::vector<double>, 2>& times) mutable {
+  auto read_in_turns = [&, turn = 0u](std::span<const elrt::TokenId> some,
+                                      std::array<std::vector<double>, 2>& times) mutable {
     ++turn;
     for (const unsigned adapted : {turn % 2, 1 - turn % 2}) {
       const auto start = Clock::now();
@@ -131,7 +136,8 @@ AdapterCost measure_adapter_cost(elrt::Session& with, elrt::Session& without, st
   return {median(prefill[1]) / median(prefill[0]) - 1, median(decode[1]) / median(decode[0]) - 1};
 }
 
-Drafting measure_drafting(elrt::Session& session, const elrt::Tokenizer& tokenizer, std::uint32_t draft_level, const DraftingSetting& setting) {
+Drafting measure_drafting(elrt::Session& session, const elrt::Tokenizer& tokenizer, std::uint32_t draft_level,
+                          const DraftingSetting& setting) {
   elrt::GenerateOptions plain;
   plain.max_tokens = setting.gen_tokens;
   plain.ignore_end = true;
@@ -144,7 +150,8 @@ Drafting measure_drafting(elrt::Session& session, const elrt::Tokenizer& tokeniz
   for (std::uint32_t i = 0; i < setting.repeats; ++i) {
     const auto expected = take(elrt::generate(session, tokenizer, setting.prompt, plain));
     const auto made = take(elrt::generate(session, tokenizer, setting.prompt, drafting));
-    if (made.tokens != expected.tokens) throw CommandError(elrt::internal_error("drafting changed the text; please report this"));
+    if (made.tokens != expected.tokens)
+      throw CommandError(elrt::internal_error("drafting changed the text; please report this"));
     plain_rates.push_back(decode_rate(expected));
     rates.push_back(decode_rate(made));
     result.report.drafted += made.speculation.drafted;

@@ -24,9 +24,11 @@ Speeds measure_speeds(elrt::Session& session, std::span<const elrt::TokenId> tok
 // One level change, as the mean of many: the clock is coarser than a change.
 double measure_switch_us(elrt::Session& session, std::uint32_t level, std::uint32_t other);
 
-// From the file's name to its first token, medians in milliseconds; its pages are in the system's cache, but mapped anew each time.
+// From the file's name to its first token, medians in milliseconds; its pages are in the system's cache, but mapped
+// anew each time.
 struct StartUp {
-  double open_ms = 0, tokenizer_ms = 0, session_ms = 0, first_token_ms = 0;  // 0 for the tokenizer where the file has none
+  double open_ms = 0, tokenizer_ms = 0, session_ms = 0,
+         first_token_ms = 0;  // 0 for the tokenizer where the file has none
   double total_ms = 0;
 };
 StartUp measure_start(const std::string& file, const elrt::SessionOptions& options, std::uint32_t repeats);
@@ -43,25 +45,26 @@ double block_operations(const elrt::Artifact& artifact, const elrt::LevelInfo& l
 // ... and of one row of logits.
 double head_operations(const elrt::Artifact& artifact);
 
-// What a level's adapter adds to a token's time, as a share of the time without it (0.05: a twentieth more): ratios of medians over prompts, and over tokens,
-// read in turns: a machine's speed changes within seconds.
+// What a level's adapter adds to a token's time, as a share of the time without it (0.05: a twentieth more): ratios of
+// medians over prompts, and over tokens, read in turns: a machine's speed changes within seconds.
 struct AdapterCost {
   double prefill = 0, decode = 0;
 };
 // Both sessions stand at the level; `without` was opened with `use_adapter = false`.
-AdapterCost measure_adapter_cost(elrt::Session& with, elrt::Session& without, std::span<const elrt::TokenId> tokens, std::uint32_t prompt_tokens,
-                                 std::uint32_t repeats);
+AdapterCost measure_adapter_cost(elrt::Session& with, elrt::Session& without, std::span<const elrt::TokenId> tokens,
+                                 std::uint32_t prompt_tokens, std::uint32_t repeats);
 
 // Greedy generation with and without a draft level, in turns.
 struct Drafting {
   std::uint32_t level = 0, draft_level = 0;
-  elrt::SpeculationReport report;  // of all runs
+  elrt::SpeculationReport report;                   // of all runs
   double plain_tokens_per_s = 0, tokens_per_s = 0;  // medians
 };
 struct DraftingSetting {
   std::vector<elrt::TokenId> prompt;
   std::uint32_t gen_tokens = 64, draft_tokens = 6, repeats = 5;
 };
-Drafting measure_drafting(elrt::Session& session, const elrt::Tokenizer& tokenizer, std::uint32_t draft_level, const DraftingSetting& setting);
+Drafting measure_drafting(elrt::Session& session, const elrt::Tokenizer& tokenizer, std::uint32_t draft_level,
+                          const DraftingSetting& setting);
 
 }  // namespace elastic_run

@@ -16,8 +16,8 @@ struct LevelBench {
   std::vector<double> prefill = {}, decode = {};  // tokens per second
 };
 
-// The level's fields. Shares are of the machine's limits: decoding's of the memory bandwidth, prefill's of the peak arithmetic in the
-// type that is multiplied (bytes for quantised weights, else floats).
+// The level's fields. Shares are of the machine's limits: decoding's of the memory bandwidth, prefill's of the peak
+// arithmetic in the type that is multiplied (bytes for quantised weights, else floats).
 nlohmann::json to_json(const LevelBench& bench, const elrt::MachineLimits& limits, std::uint32_t prompt_tokens);
 nlohmann::json to_json(const StartUp& start, const std::string& file);
 nlohmann::json to_json(const AdapterCost& cost, const LevelBench& bench);

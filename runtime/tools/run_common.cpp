@@ -7,7 +7,9 @@ namespace elastic_run {
 
 void add_run_options(CLI::App& command, RunOptions& options) {
   command.add_option("file", options.file, "the artifact, model.gguf")->required();
-  command.add_option("--threads", options.threads, "threads; 0: one per core")->check(CLI::Range(0u, 1024u))->capture_default_str();
+  command.add_option("--threads", options.threads, "threads; 0: one per core")
+      ->check(CLI::Range(0u, 1024u))
+      ->capture_default_str();
   command.add_flag("--json", options.json, "print one JSON object to stdout");
 }
 
@@ -23,13 +25,15 @@ void add_kv_type_option(CLI::App& command, elrt::KvType& type) {
     if (!parsed) throw CLI::ValidationError("--kv-type", parsed.failure().message);
     type = parsed.value();
   };
-  command.add_option_function<std::string>("--kv-type", read, "the cache of keys and values: f32, f16 or q8_0")->default_str(elrt::kv_type_name(type));
+  command.add_option_function<std::string>("--kv-type", read, "the cache of keys and values: f32, f16 or q8_0")
+      ->default_str(elrt::kv_type_name(type));
 }
 
 void warn_about_threads(std::uint32_t threads) {
   const unsigned cores = std::thread::hardware_concurrency();
   if (cores != 0 && threads > cores) {
-    std::cerr << "elastic-run: " << threads << " threads on " << cores << " cores; expect less speed than with --threads " << cores << "\n";
+    std::cerr << "elastic-run: " << threads << " threads on " << cores
+              << " cores; expect less speed than with --threads " << cores << "\n";
   }
 }
 

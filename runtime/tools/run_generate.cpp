@@ -50,7 +50,8 @@ void print_summary(const elrt::Generation& result, const elrt::Session& session)
 
 void run_at_level(const GenerateCommand& command) {
   OpenModel model = open_model(command);
-  const auto made = take(elrt::generate(model.session, *model.tokenizer, command.prompt, command.generate, stream_to_stdout(command)));
+  const auto made = take(
+      elrt::generate(model.session, *model.tokenizer, command.prompt, command.generate, stream_to_stdout(command)));
   if (command.json) return print_json(to_json(made, count_words(command.prompt), model.session));
   print_summary(made, model.session);
 }
@@ -59,7 +60,8 @@ void run_under(const elrt::Slo& slo, const GenerateCommand& command) {
   const auto artifact = take(elrt::Artifact::open(command.file));
   auto service = open_service(command.objective, artifact, session_options(command), command.generate.sampler.seed);
   const std::string& question = command.objective.question;
-  const std::string prompt = question.empty() || command.prompt.empty() ? command.prompt + question : command.prompt + "\n" + question;
+  const std::string prompt =
+      question.empty() || command.prompt.empty() ? command.prompt + question : command.prompt + "\n" + question;
   elrt::ServiceRequest request{prompt, slo, command.generate};
   request.question_bytes = question.size();
   request.keep_numbers = command.objective.keep_numbers;
@@ -87,26 +89,44 @@ void register_generate(CLI::App& app) {
   add_slo_options(*sub, command->objective, level);
   sub->add_option("--prompt", command->prompt, "the text to continue")->required();
   auto& generate = command->generate;
-  sub->add_option("--max-tokens", generate.max_tokens, "tokens to generate at most")->check(CLI::Range(1u, 1u << 24))->capture_default_str();
-  sub->add_option("--temperature", generate.sampler.temperature, "0: always the most probable token")->capture_default_str();
-  sub->add_option("--top-k", generate.sampler.top_k, "sample among the k most probable tokens; 0: all")->capture_default_str();
-  sub->add_option("--top-p", generate.sampler.top_p, "... among the fewest that reach this probability")->capture_default_str();
-  sub->add_option("--min-p", generate.sampler.min_p, "... among those with this share of the highest probability")->capture_default_str();
+  sub->add_option("--max-tokens", generate.max_tokens, "tokens to generate at most")
+      ->check(CLI::Range(1u, 1u << 24))
+      ->capture_default_str();
+  sub->add_option("--temperature", generate.sampler.temperature, "0: always the most probable token")
+      ->capture_default_str();
+  sub->add_option("--top-k", generate.sampler.top_k, "sample among the k most probable tokens; 0: all")
+      ->capture_default_str();
+  sub->add_option("--top-p", generate.sampler.top_p, "... among the fewest that reach this probability")
+      ->capture_default_str();
+  sub->add_option("--min-p", generate.sampler.min_p, "... among those with this share of the highest probability")
+      ->capture_default_str();
   sub->add_option("--seed", generate.sampler.seed, "equal seeds give equal texts")->capture_default_str();
-  sub->add_option("--stop", generate.stop, "end before this text; may be repeated")->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  sub->add_option("--draft-level", generate.speculation.draft_level, "a smaller level that guesses ahead where that is faster, text unchanged; 0: none")->capture_default_str();
-  sub->add_option("--draft-tokens", generate.speculation.draft_tokens, "guesses in a row at most")->check(CLI::Range(1u, elrt::kMaxDraftTokens))->capture_default_str();
+  sub->add_option("--stop", generate.stop, "end before this text; may be repeated")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  sub->add_option("--draft-level", generate.speculation.draft_level,
+                  "a smaller level that guesses ahead where that is faster, text unchanged; 0: none")
+      ->capture_default_str();
+  sub->add_option("--draft-tokens", generate.speculation.draft_tokens, "guesses in a row at most")
+      ->check(CLI::Range(1u, elrt::kMaxDraftTokens))
+      ->capture_default_str();
   sub->add_flag("--ignore-eos", generate.ignore_end, "go on behind the model's end of text");
-  sub->footer("With --ttft and --tpot (or --ttft-ms and --tpot-ms) level and prompt level are chosen: the full model and the whole prompt\n"
-              "where they meet the objective, else what the artifact's tiny language model proposes for this prompt, if it is feasible by\n"
-              "this device's latency table, which elastic-run calibrate FILE makes once, else --fallback. At a prompt level below 100\n"
-              "the prompt's best words are kept. If nothing can meet the objective the fastest is used and the answer says so.\n"
-              "Examples:\n"
-              "  elastic-run generate model.gguf --prompt \"Once upon a time\" --level 50 --max-tokens 64\n"
-              "  elastic-run generate model.gguf --prompt \"Once upon a time\" --kv-type q8_0 --draft-level 30\n"
-              "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft 0.4 --tpot 0.7\n"
-              "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft-ms 80 --tpot-ms 12 --margin 0.05 --json\n"
-              "  elastic-run generate model.gguf --prompt \"$(cat notes.txt)\" --question \"Who brings the cake?\" --ttft 0.4 --tpot 0.7");
+  sub->footer(
+      "With --ttft and --tpot (or --ttft-ms and --tpot-ms) level and prompt level are chosen: the full model and the "
+      "whole prompt\n"
+      "where they meet the objective, else what the artifact's tiny language model proposes for this prompt, if it is "
+      "feasible by\n"
+      "this device's latency table, which elastic-run calibrate FILE makes once, else --fallback. At a prompt level "
+      "below 100\n"
+      "the prompt's best words are kept. If nothing can meet the objective the fastest is used and the answer says "
+      "so.\n"
+      "Examples:\n"
+      "  elastic-run generate model.gguf --prompt \"Once upon a time\" --level 50 --max-tokens 64\n"
+      "  elastic-run generate model.gguf --prompt \"Once upon a time\" --kv-type q8_0 --draft-level 30\n"
+      "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft 0.4 --tpot 0.7\n"
+      "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft-ms 80 --tpot-ms 12 --margin 0.05 --json\n"
+      "  elastic-run generate model.gguf --prompt \"$(cat notes.txt)\" --question \"Who brings the cake?\" --ttft 0.4 "
+      "--tpot 0.7");
   sub->callback([command] { run(*command); });
 }
 

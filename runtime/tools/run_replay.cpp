@@ -36,7 +36,8 @@ Request parse_request(const json& line) {
   request.prompt = line.at("context").get<std::string>() + "\n" + question;
   request.question_bytes = question.size();
   request.slo = {elrt::Slo::Unit::kRatio, line.at("slo").at(0), line.at("slo").at(1)};
-  if (line.contains("options") && line.contains("answer")) request.expected = line["options"].at(line["answer"].get<std::size_t>());
+  if (line.contains("options") && line.contains("answer"))
+    request.expected = line["options"].at(line["answer"].get<std::size_t>());
   return request;
 }
 
@@ -53,8 +54,9 @@ std::vector<Request> read_requests(const ReplayCommand& command) {
       requests.push_back(parse_request(json::parse(line)));
       requests.back().line = number;
     } catch (const json::exception& error) {
-      throw CommandError(elrt::bad_data(command.requests + ":" + std::to_string(number) +
-                                        ": expected an object with context, question and slo [ttft, tpot]: " + error.what()));
+      throw CommandError(
+          elrt::bad_data(command.requests + ":" + std::to_string(number) +
+                         ": expected an object with context, question and slo [ttft, tpot]: " + error.what()));
     }
   }
   if (requests.empty()) throw CommandError(elrt::bad_data("'" + command.requests + "' holds no request"));
@@ -71,7 +73,8 @@ double quantile(std::vector<double> values, double share) {
 
 struct Tally {
   std::size_t requests = 0, possible = 0, feasible = 0, met = 0, asked = 0, checked = 0, right = 0;
-  std::vector<double> ttft_ms, tpot_ms, predicted_ttft_ms, predicted_tpot_ms, ttft_ratio, tpot_ratio, tlm_ms, tlm_share, pace_ttft, pace_tpot;
+  std::vector<double> ttft_ms, tpot_ms, predicted_ttft_ms, predicted_tpot_ms, ttft_ratio, tpot_ratio, tlm_ms, tlm_share,
+      pace_ttft, pace_tpot;
 
   void add(const Request& request, const elrt::Answer& answer) {
     const elrt::Generation& made = answer.generation;
@@ -80,42 +83,54 @@ struct Tally {
     feasible += answer.choice.feasible() ? 1 : 0;
     if (answer.possible) ++possible, met += answer.slo_met ? 1 : 0;
     pace_ttft.push_back(answer.pace.ttft_ms), pace_tpot.push_back(answer.pace.tpot_ms);
-    ttft_ms.push_back(made.ttft_ms), predicted_ttft_ms.push_back(predicted.ttft_ms), ttft_ratio.push_back(made.ttft_ms / predicted.ttft_ms);
+    ttft_ms.push_back(made.ttft_ms), predicted_ttft_ms.push_back(predicted.ttft_ms),
+        ttft_ratio.push_back(made.ttft_ms / predicted.ttft_ms);
     if (made.tokens.size() > 1) {
-      tpot_ms.push_back(made.tpot_ms), predicted_tpot_ms.push_back(predicted.tpot_ms), tpot_ratio.push_back(made.tpot_ms / predicted.tpot_ms);
+      tpot_ms.push_back(made.tpot_ms), predicted_tpot_ms.push_back(predicted.tpot_ms),
+          tpot_ratio.push_back(made.tpot_ms / predicted.tpot_ms);
     }
     if (answer.tlm_asked) ++asked, tlm_ms.push_back(answer.tlm_ms), tlm_share.push_back(answer.tlm_ms / made.ttft_ms);
     if (!request.expected) return;
     const auto first = made.text.find_first_not_of(" \n"), last = made.text.find_last_not_of(" \n");
-    ++checked, right += first != std::string::npos && made.text.substr(first, last - first + 1) == *request.expected ? 1 : 0;
+    ++checked,
+        right += first != std::string::npos && made.text.substr(first, last - first + 1) == *request.expected ? 1 : 0;
   }
 
   json to_json() const {
-    json object = {{"requests", requests}, {"possible", possible}, {"met_of_possible", met}, {"feasible", feasible}, {"tlm_asked", asked}, {"checked", checked}, {"right", right}};
+    json object = {{"requests", requests}, {"possible", possible}, {"met_of_possible", met}, {"feasible", feasible},
+                   {"tlm_asked", asked},   {"checked", checked},   {"right", right}};
     const auto add_figures = [&](const char* name, const std::vector<double>& values) {
-      object[name] = {{"median", quantile(values, 0.5)}, {"p95", quantile(values, 0.95)}, {"p99", quantile(values, 0.99)}};
+      object[name] = {
+          {"median", quantile(values, 0.5)}, {"p95", quantile(values, 0.95)}, {"p99", quantile(values, 0.99)}};
     };
-    add_figures("ttft_ms", ttft_ms), add_figures("predicted_ttft_ms", predicted_ttft_ms), add_figures("ttft_measured_over_predicted", ttft_ratio);
-    add_figures("tpot_ms", tpot_ms), add_figures("predicted_tpot_ms", predicted_tpot_ms), add_figures("tpot_measured_over_predicted", tpot_ratio);
+    add_figures("ttft_ms", ttft_ms), add_figures("predicted_ttft_ms", predicted_ttft_ms),
+        add_figures("ttft_measured_over_predicted", ttft_ratio);
+    add_figures("tpot_ms", tpot_ms), add_figures("predicted_tpot_ms", predicted_tpot_ms),
+        add_figures("tpot_measured_over_predicted", tpot_ratio);
     add_figures("pace_ttft", pace_ttft), add_figures("pace_tpot", pace_tpot);
     add_figures("tlm_ms", tlm_ms), add_figures("tlm_share_of_ttft", tlm_share);
     return object;
   }
 };
 
-double percent(std::size_t part, std::size_t whole) { return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole); }
+double percent(std::size_t part, std::size_t whole) {
+  return whole == 0 ? 0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole);
+}
 
 void print_row(const std::string& kind, const Tally& tally) {
-  std::printf("| %s | %zu | %zu | %.1f %% | %.2f / %.2f (%.2f) | %.3f / %.3f (%.2f) | %.2f (%.1f %%) | ", kind.c_str(), tally.requests, tally.possible,
-              percent(tally.met, tally.possible), quantile(tally.predicted_ttft_ms, 0.5), quantile(tally.ttft_ms, 0.5), quantile(tally.ttft_ratio, 0.95),
-              quantile(tally.predicted_tpot_ms, 0.5), quantile(tally.tpot_ms, 0.5), quantile(tally.tpot_ratio, 0.95), quantile(tally.tlm_ms, 0.5),
-              100 * quantile(tally.tlm_share, 0.5));
+  std::printf("| %s | %zu | %zu | %.1f %% | %.2f / %.2f (%.2f) | %.3f / %.3f (%.2f) | %.2f (%.1f %%) | ", kind.c_str(),
+              tally.requests, tally.possible, percent(tally.met, tally.possible),
+              quantile(tally.predicted_ttft_ms, 0.5), quantile(tally.ttft_ms, 0.5), quantile(tally.ttft_ratio, 0.95),
+              quantile(tally.predicted_tpot_ms, 0.5), quantile(tally.tpot_ms, 0.5), quantile(tally.tpot_ratio, 0.95),
+              quantile(tally.tlm_ms, 0.5), 100 * quantile(tally.tlm_share, 0.5));
   tally.checked == 0 ? std::printf("- |\n") : std::printf("%.1f %% |\n", percent(tally.right, tally.checked));
 }
 
 void print_table(const std::map<std::string, Tally>& kinds, const Tally& all) {
-  std::printf("| requests of | served | possible | met of possible | TTFT ms, predicted / measured (p95 ratio) | TPOT ms, the same | TLM ms (share of TTFT) | right |\n"
-              "|---|---|---|---|---|---|---|---|\n");
+  std::printf(
+      "| requests of | served | possible | met of possible | TTFT ms, predicted / measured (p95 ratio) | TPOT ms, the "
+      "same | TLM ms (share of TTFT) | right |\n"
+      "|---|---|---|---|---|---|---|---|\n");
   if (kinds.size() > 1) {
     for (const auto& [kind, tally] : kinds) print_row(kind, tally);
   }
@@ -139,7 +154,8 @@ void run(const ReplayCommand& command) {
     asked.question_bytes = request.question_bytes;
     const elrt::Result<elrt::Answer> served = service.answer(asked);
     if (!served) {
-      throw CommandError({served.failure().status, command.requests + ":" + std::to_string(request.line) + ": " + served.failure().message});
+      throw CommandError({served.failure().status,
+                          command.requests + ":" + std::to_string(request.line) + ": " + served.failure().message});
     }
     const elrt::Answer& answer = served.value();
     kinds[request.kind].add(request, answer), all.add(request, answer);
@@ -155,23 +171,36 @@ void run(const ReplayCommand& command) {
 
 void register_replay(CLI::App& app) {
   auto command = std::make_shared<ReplayCommand>();
-  CLI::App* sub = app.add_subcommand("replay", "serve many requests under their objectives and count those that were met");
+  CLI::App* sub =
+      app.add_subcommand("replay", "serve many requests under their objectives and count those that were met");
   add_run_options(*sub, *command);
   add_kv_type_option(*sub, command->kv_type);
-  sub->add_option("--requests", command->requests, "JSON lines with context, question and slo [ttft, tpot] (shares of the full model's times); family groups\n"
-                                                   "the result, options and answer (its index) let answers be checked: elastify tasks writes such files")
+  sub->add_option(
+         "--requests", command->requests,
+         "JSON lines with context, question and slo [ttft, tpot] (shares of the full model's times); family groups\n"
+         "the result, options and answer (its index) let answers be checked: elastify tasks writes such files")
       ->required();
-  sub->add_option("--count", command->count, "requests to serve, from the start again where the file has fewer; 0: each once")->capture_default_str();
-  sub->add_option("--max-tokens", command->max_tokens, "tokens to generate at most")->check(CLI::Range(1u, 1u << 24))->capture_default_str();
-  sub->add_option("--seed", command->seed, "of the order of requests and of the random fallback")->capture_default_str();
+  sub->add_option("--count", command->count,
+                  "requests to serve, from the start again where the file has fewer; 0: each once")
+      ->capture_default_str();
+  sub->add_option("--max-tokens", command->max_tokens, "tokens to generate at most")
+      ->check(CLI::Range(1u, 1u << 24))
+      ->capture_default_str();
+  sub->add_option("--seed", command->seed, "of the order of requests and of the random fallback")
+      ->capture_default_str();
   add_service_options(*sub, command->objective);
-  sub->add_flag("--fixed-pace", command->objective.fixed_pace, "decide by the table alone, whatever the last requests took beside it");
-  sub->footer("Needs the table of elastic-run calibrate FILE. Possible is what some decision can meet by that table, the tiny language model's time counted. Predictions follow the pace: the table's times are multiplied by what 99 % of the last\n"
-              "128 requests took beside it at most, so that a busy device gets lighter decisions. Predictions and measurements are medians; the ratio in brackets is measured over\n"
-              "predicted at the 95th percentile.\n"
-              "Examples:\n"
-              "  elastic-run replay runs/demo/model.gguf --requests runs/demo/tasks/test.jsonl --count 1000\n"
-              "  elastic-run replay model.gguf --requests trace.jsonl --margin 0.05 --no-tlm --json");
+  sub->add_flag("--fixed-pace", command->objective.fixed_pace,
+                "decide by the table alone, whatever the last requests took beside it");
+  sub->footer(
+      "Needs the table of elastic-run calibrate FILE. Possible is what some decision can meet by that table, the tiny "
+      "language model's time counted. Predictions follow the pace: the table's times are multiplied by what 99 % of "
+      "the last\n"
+      "128 requests took beside it at most, so that a busy device gets lighter decisions. Predictions and measurements "
+      "are medians; the ratio in brackets is measured over\n"
+      "predicted at the 95th percentile.\n"
+      "Examples:\n"
+      "  elastic-run replay runs/demo/model.gguf --requests runs/demo/tasks/test.jsonl --count 1000\n"
+      "  elastic-run replay model.gguf --requests trace.jsonl --margin 0.05 --no-tlm --json");
   sub->callback([command] { run(*command); });
 }
 

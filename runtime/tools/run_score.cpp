@@ -35,13 +35,17 @@ void run(const ScoreCommand& command) {
   elrt::TokenLossCallback on_token;
   if (command.per_token) on_token = [&](std::size_t, double nll) { losses.push_back(nll); };
   const auto score = take(command.first_level == 0 ? elrt::score(session, tokens, command.context, on_token)
-                                                   : elrt::score_after_switch(session, tokens, command.context, command.first_level, command.policy));
+                                                   : elrt::score_after_switch(session, tokens, command.context,
+                                                                              command.first_level, command.policy));
   if (!command.json) {
     std::cout << "level " << session.level() << ": " << score.nll << " nats per token over " << score.tokens
               << " tokens, perplexity " << score.perplexity << "\n";
     return;
   }
-  nlohmann::json result = {{"nll", score.nll}, {"tokens", score.tokens}, {"perplexity", score.perplexity}, {"level", session.level()},
+  nlohmann::json result = {{"nll", score.nll},
+                           {"tokens", score.tokens},
+                           {"perplexity", score.perplexity},
+                           {"level", session.level()},
                            {"kv_type", elrt::kv_type_name(session.kv_type())},
                            {"context", command.context == 0 ? session.context_tokens() : command.context}};
   if (command.per_token) result["token_nll"] = std::move(losses);
@@ -57,16 +61,21 @@ void register_score(CLI::App& app) {
   sub->add_option("--text-file", command->text_file, "the text, UTF-8")->required();
   sub->add_option("--context", command->context, "tokens per window; 0: the model's context")->capture_default_str();
   sub->add_flag("--per-token", command->per_token, "with --json: token_nll, the loss of every predicted token");
-  auto* first = sub->add_option("--first-level", command->first_level, "read half of each window at this level, then change to --level and predict the rest");
-  sub->add_option("--kv-policy", command->policy, "what the change does to the cache: recompute or reuse (going down only)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, elrt::CachePolicy>{{"recompute", elrt::CachePolicy::kRecompute}, {"reuse", elrt::CachePolicy::kReuse}}))
+  auto* first = sub->add_option("--first-level", command->first_level,
+                                "read half of each window at this level, then change to --level and predict the rest");
+  sub->add_option("--kv-policy", command->policy,
+                  "what the change does to the cache: recompute or reuse (going down only)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, elrt::CachePolicy>{
+          {"recompute", elrt::CachePolicy::kRecompute}, {"reuse", elrt::CachePolicy::kReuse}}))
       ->default_str("recompute")
       ->needs(first);
   first->excludes("--per-token");
-  sub->footer("Windows of --context tokens; each starts with the last token of the one before it.\n"
-              "Examples:\n"
-              "  elastic-run score model.gguf --level 50 --text-file story.txt --context 256 --json\n"
-              "  elastic-run score model.gguf --level 50 --text-file story.txt --kv-type q8_0 --first-level 100 --kv-policy reuse");
+  sub->footer(
+      "Windows of --context tokens; each starts with the last token of the one before it.\n"
+      "Examples:\n"
+      "  elastic-run score model.gguf --level 50 --text-file story.txt --context 256 --json\n"
+      "  elastic-run score model.gguf --level 50 --text-file story.txt --kv-type q8_0 --first-level 100 --kv-policy "
+      "reuse");
   sub->callback([command] { run(*command); });
 }
 

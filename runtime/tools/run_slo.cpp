@@ -9,15 +9,18 @@ std::optional<elrt::Slo> SloOptions::slo() const {
   if (milliseconds->count() > 0) return elrt::Slo{elrt::Slo::Unit::kMilliseconds, ttft_ms, tpot_ms};
   for (const CLI::Option* detail : details) {
     if (detail->count() > 0) {
-      throw CommandError(elrt::invalid_argument(detail->get_name() + " belongs to an objective; give --ttft and --tpot, or --ttft-ms and --tpot-ms"));
+      throw CommandError(elrt::invalid_argument(
+          detail->get_name() + " belongs to an objective; give --ttft and --tpot, or --ttft-ms and --tpot-ms"));
     }
   }
   return std::nullopt;
 }
 
 void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level) {
-  options.ratio = command.add_option("--ttft", options.ttft, "objective: time to the first token, as a share of the full model's");
-  auto* tpot = command.add_option("--tpot", options.tpot, "objective: time per further token, as a share of the full model's");
+  options.ratio =
+      command.add_option("--ttft", options.ttft, "objective: time to the first token, as a share of the full model's");
+  auto* tpot =
+      command.add_option("--tpot", options.tpot, "objective: time per further token, as a share of the full model's");
   options.milliseconds = command.add_option("--ttft-ms", options.ttft_ms, "the same in milliseconds");
   auto* tpot_ms = command.add_option("--tpot-ms", options.tpot_ms, "the same in milliseconds");
   options.ratio->needs(tpot)->excludes(options.milliseconds)->excludes(tpot_ms)->excludes(level);
@@ -25,24 +28,34 @@ void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level)
   options.milliseconds->needs(tpot_ms)->excludes(level);
   tpot_ms->needs(options.milliseconds)->excludes(level);
   add_service_options(command, options);
-  options.details.push_back(command.add_option("--question", options.question, "stands behind the prompt, on a line of its own, and is never shortened; without it the\n"
-                                                                               "prompt's last line is the question"));
-  options.details.push_back(command.add_flag("--keep-numbers", options.keep_numbers, "words with digits stay where the prompt is shortened"));
+  options.details.push_back(
+      command.add_option("--question", options.question,
+                         "stands behind the prompt, on a line of its own, and is never shortened; without it the\n"
+                         "prompt's last line is the question"));
+  options.details.push_back(
+      command.add_flag("--keep-numbers", options.keep_numbers, "words with digits stay where the prompt is shortened"));
 }
 
 void add_service_options(CLI::App& command, SloOptions& options) {
   options.details = {
       command.add_option("--latency", options.table, "the table of elastic-run calibrate; default: FILE.latency.json"),
-      command.add_option("--fallback", options.fallback, "which feasible decision: best (by the accuracy the artifact expects, or the largest) or random (by --seed)")
+      command
+          .add_option("--fallback", options.fallback,
+                      "which feasible decision: best (by the accuracy the artifact expects, or the largest) or random "
+                      "(by --seed)")
           ->check(CLI::IsMember({"best", "random"}))
           ->capture_default_str(),
-      command.add_option("--margin", options.margin, "predictions grow by this share before they are held against the objective, 0 to 1")
+      command
+          .add_option("--margin", options.margin,
+                      "predictions grow by this share before they are held against the objective, 0 to 1")
           ->capture_default_str(),
       command.add_flag("--no-tlm", options.no_tlm, "do not ask the tiny language model: only the level is chosen")};
 }
 
-elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact, const elrt::SessionOptions& session, std::uint64_t seed) {
-  const auto path = options.table.empty() ? elrt::LatencyTable::default_path(artifact.path()) : std::filesystem::path(options.table);
+elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact,
+                           const elrt::SessionOptions& session, std::uint64_t seed) {
+  const auto path =
+      options.table.empty() ? elrt::LatencyTable::default_path(artifact.path()) : std::filesystem::path(options.table);
   elrt::ServiceOptions chosen;
   chosen.session = session;
   chosen.fallback = options.fallback == "random" ? elrt::Fallback::kRandom : elrt::Fallback::kBest;
@@ -53,7 +66,9 @@ elrt::Service open_service(const SloOptions& options, const elrt::Artifact& arti
   chosen.warm_up = true;
   auto service = take(elrt::Service::create(artifact, take(elrt::LatencyTable::read(path)), chosen));
   if (!service.has_tlm() && !options.no_tlm) {
-    std::fprintf(stderr, "elastic-run: the artifact has no tiny language model; levels are chosen without reading the prompt, which is used whole\n");
+    std::fprintf(stderr,
+                 "elastic-run: the artifact has no tiny language model; levels are chosen without reading the prompt, "
+                 "which is used whole\n");
   }
   return service;
 }
@@ -62,10 +77,14 @@ namespace {
 
 const char* source_name(elrt::Choice::Source source) {
   switch (source) {
-    case elrt::Choice::Source::kProposed: return "proposed";
-    case elrt::Choice::Source::kFallback: return "fallback";
-    case elrt::Choice::Source::kFastest: return "fastest";
-    case elrt::Choice::Source::kFull: return "full";
+    case elrt::Choice::Source::kProposed:
+      return "proposed";
+    case elrt::Choice::Source::kFallback:
+      return "fallback";
+    case elrt::Choice::Source::kFastest:
+      return "fastest";
+    case elrt::Choice::Source::kFull:
+      return "full";
   }
   return "unknown";
 }
@@ -95,11 +114,14 @@ void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::S
 
 void print_slo(const elrt::Answer& answer) {
   const elrt::Choice& choice = answer.choice;
-  std::fprintf(stderr, "decision: level %u, prompt level %u (%s), %zu of %zu prompt words kept, %.4g ms spent on the tiny language model\n",
-               choice.decision.model_level, choice.decision.prompt_level, source_name(choice.source), answer.prompt_words_kept, answer.prompt_words,
-               answer.tlm_ms);
-  std::fprintf(stderr, "objective %.4g ms, then %.4g ms each: %s; predicted %.4g ms, then %.4g ms each%s\n", choice.limits.ttft_ms,
-               choice.limits.tpot_ms, answer.slo_met ? "met" : "missed", choice.predicted.ttft_ms, choice.predicted.tpot_ms,
+  std::fprintf(stderr,
+               "decision: level %u, prompt level %u (%s), %zu of %zu prompt words kept, %.4g ms spent on the tiny "
+               "language model\n",
+               choice.decision.model_level, choice.decision.prompt_level, source_name(choice.source),
+               answer.prompt_words_kept, answer.prompt_words, answer.tlm_ms);
+  std::fprintf(stderr, "objective %.4g ms, then %.4g ms each: %s; predicted %.4g ms, then %.4g ms each%s\n",
+               choice.limits.ttft_ms, choice.limits.tpot_ms, answer.slo_met ? "met" : "missed",
+               choice.predicted.ttft_ms, choice.predicted.tpot_ms,
                choice.feasible() ? "" : "; no decision can meet it, this is the fastest");
 }
 

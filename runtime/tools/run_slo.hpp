@@ -13,11 +13,11 @@ namespace elastic_run {
 
 struct SloOptions {
   double ttft = 0, tpot = 0, ttft_ms = 0, tpot_ms = 0;
-  std::string table;               // empty: beside the artifact
-  std::string fallback = "best";   // or "random"
+  std::string table;              // empty: beside the artifact
+  std::string fallback = "best";  // or "random"
   double margin = 0;
   bool fixed_pace = false;
-  std::string question;            // behind the prompt, never shortened
+  std::string question;  // behind the prompt, never shortened
   bool keep_numbers = false, no_tlm = false;
   CLI::Option *ratio = nullptr, *milliseconds = nullptr;
   std::vector<CLI::Option*> details;  // those that mean nothing without an objective
@@ -26,14 +26,16 @@ struct SloOptions {
   std::optional<elrt::Slo> slo() const;
 };
 
-// --ttft with --tpot, or --ttft-ms with --tpot-ms, either instead of `level`; --latency, --fallback and --margin with them.
+// --ttft with --tpot, or --ttft-ms with --tpot-ms, either instead of `level`; --latency, --fallback and --margin with
+// them.
 void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level);
 
 // --latency, --fallback, --margin and --no-tlm alone.
 void add_service_options(CLI::App& command, SloOptions& options);
 
 // A service of `artifact`; `seed` is the random fallback's. Says on stderr where there is no TLM to ask.
-elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact, const elrt::SessionOptions& session, std::uint64_t seed);
+elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact,
+                           const elrt::SessionOptions& session, std::uint64_t seed);
 
 // Adds the fields of a request that was served under `slo` to generate's.
 void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::Slo& slo, const elrt::Answer& answer);

@@ -14,9 +14,12 @@ TEST_CASE("every shipped configuration loads and carries its command", "[cli][un
     const json document = read_json(entry.path());
     REQUIRE(document.contains("about"));
     REQUIRE_THAT(document.at("about").get<std::string>(), Catch::Matchers::Contains(entry.path().filename().string()));
-    if (document.contains("model_type")) REQUIRE_NOTHROW(model_config_from_hf(document, entry.path().string()));
-    else if (document.contains("model")) REQUIRE_NOTHROW(load_pretrain_config(entry.path(), {}));
-    else REQUIRE_NOTHROW(load_pipeline_config(entry.path(), {"checkpoint=x"}));
+    if (document.contains("model_type"))
+      REQUIRE_NOTHROW(model_config_from_hf(document, entry.path().string()));
+    else if (document.contains("model"))
+      REQUIRE_NOTHROW(load_pretrain_config(entry.path(), {}));
+    else
+      REQUIRE_NOTHROW(load_pipeline_config(entry.path(), {"checkpoint=x"}));
     ++seen;
   }
   REQUIRE(seen >= 3);

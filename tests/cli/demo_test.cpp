@@ -21,18 +21,25 @@ Outcome must_run(const std::string& program, const std::string& arguments) {
 }
 
 std::string label_settings(const std::string& tasks) {
-  std::string text = " --set label.model_levels='[20,100]' --set label.prompt_levels='[20,100]' --set label.train_items=4 --set label.validation_items=2 --set label.test_items=2 --set tlm.word_items=2";
-  for (const char* split : {"train", "validation", "test"}) text += std::string(" --set label.") + split + "='[\"" + tasks + "/" + split + ".jsonl\"]'";
-  for (const char* phase : {"masked", "joint", "score", "decision"}) text += std::string(" --set tlm.") + phase + ".steps=10";
+  std::string text =
+      " --set label.model_levels='[20,100]' --set label.prompt_levels='[20,100]' --set label.train_items=4 --set "
+      "label.validation_items=2 --set label.test_items=2 --set tlm.word_items=2";
+  for (const char* split : {"train", "validation", "test"})
+    text += std::string(" --set label.") + split + "='[\"" + tasks + "/" + split + ".jsonl\"]'";
+  for (const char* phase : {"masked", "joint", "score", "decision"})
+    text += std::string(" --set tlm.") + phase + ".steps=10";
   return text;
 }
 
 // Every stage of configs/demo.json, with few tokens and three levels.
 std::string small_build(const std::string& run, const std::string& tasks) {
-  return "build configs/demo.json --run-dir " + run + " --set data.recovery='[\"" + tasks + "/recovery.jsonl\"]' --set data.calibration='[\"" + tasks +
-         "/train.jsonl\"]' --set data.held_out='[\"" + tasks +
-         "/validation.jsonl\"]' --set reorder.levels='[20,50,100]' --set profile.tokens=4096 --set profile.check_units=0 --set anchors.tokens=2048"
-         " --set finetune.levels='[20,50]' --set finetune.steps=4 --set finetune.batch_rows=4 --set finetune.held_out_tokens=2048 --set finetune.eval_every=2 --set finetune.timed_steps=0" +
+  return "build configs/demo.json --run-dir " + run + " --set data.recovery='[\"" + tasks +
+         "/recovery.jsonl\"]' --set data.calibration='[\"" + tasks + "/train.jsonl\"]' --set data.held_out='[\"" +
+         tasks +
+         "/validation.jsonl\"]' --set reorder.levels='[20,50,100]' --set profile.tokens=4096 --set "
+         "profile.check_units=0 --set anchors.tokens=2048"
+         " --set finetune.levels='[20,50]' --set finetune.steps=4 --set finetune.batch_rows=4 --set "
+         "finetune.held_out_tokens=2048 --set finetune.eval_every=2 --set finetune.timed_steps=0" +
          label_settings(tasks);
 }
 
@@ -45,7 +52,9 @@ TEST_CASE("the shipped model goes through the whole pipeline and writes answers"
   must_run("elastify", small_build(run, tasks));
   CHECK(json::parse(must_run("elastify", "inspect " + run + "/model.gguf --verify --json").out).at("verified") == true);
 
-  const json result = json::parse(must_run("elastify", "eval " + run + "/model.gguf --tasks " + tasks + "/test.jsonl --levels 20,100 --show 1 --json").out);
+  const json result = json::parse(must_run("elastify", "eval " + run + "/model.gguf --tasks " + tasks +
+                                                           "/test.jsonl --levels 20,100 --show 1 --json")
+                                      .out);
   CHECK(result.at("items") == 240);
   CHECK(result.at("examples").size() == 6);
   const json& full = result.at("levels").at(1);

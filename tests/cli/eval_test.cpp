@@ -15,15 +15,20 @@ using nlohmann::json;
 namespace {
 
 const std::string kTasks =
-    R"({"context": "ab c", "question": "a?", "options": ["b", "c"], "answer": 1, "family": "x"})" "\n"
-    R"({"context": "c", "question": "b?", "options": ["ab", "c", "a"], "answer": 0, "family": "x"})" "\n"
-    R"({"question": "c?", "options": ["ab", "c"], "answer": 0})" "\n";
+    R"({"context": "ab c", "question": "a?", "options": ["b", "c"], "answer": 1, "family": "x"})"
+    "\n"
+    R"({"context": "c", "question": "b?", "options": ["ab", "c", "a"], "answer": 0, "family": "x"})"
+    "\n"
+    R"({"question": "c?", "options": ["ab", "c"], "answer": 0})"
+    "\n";
 
 struct Setup {
   TempDir dir;
   TemporaryFile model{elastify_test::tiny_artifact_with_tokenizer().build()};
   Setup() { write_bytes(dir / "t.jsonl", kTasks); }
-  Outcome eval(const std::string& arguments) const { return run_command("elastify", "eval " + model.path().string() + " " + arguments); }
+  Outcome eval(const std::string& arguments) const {
+    return run_command("elastify", "eval " + model.path().string() + " " + arguments);
+  }
   std::string tasks() const { return "--tasks " + (dir / "t.jsonl").string() + " "; }
   void fails(const std::string& arguments, int status, std::initializer_list<const char*> words) const {
     const Outcome outcome = eval(arguments);
@@ -38,7 +43,8 @@ struct Setup {
 
 TEST_CASE("eval prints the contract's fields", "[cli]") {
   const Setup setup;
-  const Outcome outcome = setup.eval(setup.tasks() + "--levels 20,100 --few-shot 1 --limit 2 --generate --threads 2 --json");
+  const Outcome outcome =
+      setup.eval(setup.tasks() + "--levels 20,100 --few-shot 1 --limit 2 --generate --threads 2 --json");
   INFO(outcome.err);
   // The family "tasks" has one item, so none to show it with.
   CHECK(outcome.status == 2);
@@ -56,16 +62,20 @@ TEST_CASE("eval prints the contract's fields", "[cli]") {
   CHECK(family.at("chance").get<double>() == Approx((1.0 / 2 + 1.0 / 3) / 2));
   CHECK(family.at("ci95").size() == 2);
   for (const char* field : {"accuracy", "loss", "exact_match"}) CHECK(family.at(field).is_number());
-  for (const char* field : {"accuracy", "loss", "exact_match", "ci95", "n", "chance"}) CHECK(family.at("without_adapter").contains(field));
+  for (const char* field : {"accuracy", "loss", "exact_match", "ci95", "n", "chance"})
+    CHECK(family.at("without_adapter").contains(field));
 }
 
 TEST_CASE("eval prints a table, warnings apart from it", "[cli]") {
   const Setup setup;
-  write_bytes(setup.dir / "long.jsonl", R"({"context": ")" + std::string(300, 'c') + R"(", "question": "a?", "options": ["b", "c"], "answer": 1})");
-  const Outcome outcome = setup.eval("--tasks " + (setup.dir / "long.jsonl").string() + " " + setup.tasks() + "--levels 100");
+  write_bytes(setup.dir / "long.jsonl", R"({"context": ")" + std::string(300, 'c') +
+                                            R"(", "question": "a?", "options": ["b", "c"], "answer": 1})");
+  const Outcome outcome =
+      setup.eval("--tasks " + (setup.dir / "long.jsonl").string() + " " + setup.tasks() + "--levels 100");
   INFO(outcome.err);
   REQUIRE(outcome.status == 0);
-  for (const char* word : {"4 tasks", "level 100", "family", "mean of families"}) CHECK_THAT(outcome.out, Catch::Matchers::Contains(word));
+  for (const char* word : {"4 tasks", "level 100", "family", "mean of families"})
+    CHECK_THAT(outcome.out, Catch::Matchers::Contains(word));
   CHECK_THAT(outcome.err, Catch::Matchers::Contains("1 of 4 prompts exceed the context of 64 tokens"));
   CHECK(outcome.out.find("exceed") == std::string::npos);
 }

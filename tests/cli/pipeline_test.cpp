@@ -19,22 +19,27 @@ using nlohmann::json;
 const std::string kSmoke = ELASTIFY_SOURCE_DIR "/configs/smoke.json";
 
 json model_shape() {
-  return {{"model_type", "llama"}, {"vocab_size", 260}, {"hidden_size", 32}, {"intermediate_size", 44}, {"num_hidden_layers", 4},
-          {"num_attention_heads", 8}, {"num_key_value_heads", 4}, {"max_position_embeddings", 64}, {"rms_norm_eps", 1e-5},
-          {"hidden_act", "silu"}, {"tie_word_embeddings", true}, {"torch_dtype", "float32"}};
+  return {{"model_type", "llama"},       {"vocab_size", 260},
+          {"hidden_size", 32},           {"intermediate_size", 44},
+          {"num_hidden_layers", 4},      {"num_attention_heads", 8},
+          {"num_key_value_heads", 4},    {"max_position_embeddings", 64},
+          {"rms_norm_eps", 1e-5},        {"hidden_act", "silu"},
+          {"tie_word_embeddings", true}, {"torch_dtype", "float32"}};
 }
 
 // A random checkpoint in `dir`/model.
 std::string make_checkpoint(const TempDir& dir) {
   write_bytes(dir / "shape.json", model_shape().dump());
-  const Outcome made = run_command("elastify", "random " + (dir / "shape.json").string() + " --out " + (dir / "model").string());
+  const Outcome made =
+      run_command("elastify", "random " + (dir / "shape.json").string() + " --out " + (dir / "model").string());
   INFO(made.err);
   REQUIRE(made.status == 0);
   return (dir / "model").string();
 }
 
 std::string build_arguments(const TempDir& dir, const std::string& run, const std::string& more = "") {
-  return "build " + kSmoke + " --run-dir " + (dir / run).string() + " --set checkpoint=" + (dir / "model").string() + " --json " + more;
+  return "build " + kSmoke + " --run-dir " + (dir / run).string() + " --set checkpoint=" + (dir / "model").string() +
+         " --json " + more;
 }
 
 void expect_failure(const Outcome& outcome, int status, std::initializer_list<const char*> words) {
@@ -119,7 +124,8 @@ TEST_CASE("killed anywhere, the same command goes on to the same bits", "[cli][s
   int kills = 0;
   // Each attempt lives a little longer than the one before, so that kills fall into every stage.
   for (double seconds = 0.15 * whole_seconds; seconds < 600; seconds = seconds * 1.15 + 0.02) {
-    const Outcome attempt = run_command("elastify", build_arguments(dir, "killed"), "timeout -s KILL " + std::to_string(seconds));
+    const Outcome attempt =
+        run_command("elastify", build_arguments(dir, "killed"), "timeout -s KILL " + std::to_string(seconds));
     if (attempt.status == 0) break;
     INFO(attempt.err);
     REQUIRE(attempt.status == 137);
@@ -138,7 +144,8 @@ TEST_CASE("every level generates and scores text", "[cli]") {
     INFO(generated.err);
     REQUIRE(generated.status == 0);
     REQUIRE(json::parse(generated.out).at("level") == level);
-    const Outcome scored = run_command("elastic-run", "score " + at_level + "--text-file " + (built().dir / "text.txt").string() + " --context 64");
+    const Outcome scored = run_command(
+        "elastic-run", "score " + at_level + "--text-file " + (built().dir / "text.txt").string() + " --context 64");
     REQUIRE(scored.status == 0);
     const json score = json::parse(scored.out);
     REQUIRE(score.at("tokens") == 305);  // BOS and 305 bytes
@@ -149,15 +156,21 @@ TEST_CASE("every level generates and scores text", "[cli]") {
 TEST_CASE("wrong configurations exit with 2 and say what to change", "[cli]") {
   const TempDir dir;
   make_checkpoint(dir);
-  const auto build = [&](const std::string& more) { return run_command("elastify", build_arguments(dir, "run", more)); };
-  expect_failure(build("--set finetune.stepz=1 --set profile.method=guess"), 2, {"2 problems", "finetune.stepz: unknown key", "profile.method"});
+  const auto build = [&](const std::string& more) {
+    return run_command("elastify", build_arguments(dir, "run", more));
+  };
+  expect_failure(build("--set finetune.stepz=1 --set profile.method=guess"), 2,
+                 {"2 problems", "finetune.stepz: unknown key", "profile.method"});
   expect_failure(build("--set reorder.levels=[50,20,100]"), 2, {"reorder.levels"});
   expect_failure(build("--set device=tpu"), 2, {"device 'tpu'"});
   expect_failure(build("--frobnicate"), 2, {"frobnicate"});
-  expect_failure(run_command("elastify", "build missing.json --run-dir " + (dir / "run").string()), 2, {"missing.json"});
-  expect_failure(run_command("elastify", "build " + kSmoke + " --run-dir " + (dir / "run").string()), 2, {"checkpoint is missing"});
+  expect_failure(run_command("elastify", "build missing.json --run-dir " + (dir / "run").string()), 2,
+                 {"missing.json"});
+  expect_failure(run_command("elastify", "build " + kSmoke + " --run-dir " + (dir / "run").string()), 2,
+                 {"checkpoint is missing"});
   expect_failure(run_command("elastify", ""), 2, {"subcommand"});
-  const std::string reorder = "reorder " + kSmoke + " --run-dir " + (dir / "fresh").string() + " --set checkpoint=" + (dir / "model").string();
+  const std::string reorder =
+      "reorder " + kSmoke + " --run-dir " + (dir / "fresh").string() + " --set checkpoint=" + (dir / "model").string();
   expect_failure(run_command("elastify", reorder), 2, {"profile has not run", "elastify profile"});
 }
 
@@ -165,17 +178,23 @@ TEST_CASE("bad checkpoints and text exit with 3 and leave earlier results alone"
   const TempDir dir;
   make_checkpoint(dir);
   REQUIRE(run_command("elastify", build_arguments(dir, "run")).status == 0);
-  const std::string artifact = read_bytes(dir / "run/model.gguf"), weights = read_bytes(dir / "model/model.safetensors");
+  const std::string artifact = read_bytes(dir / "run/model.gguf"),
+                    weights = read_bytes(dir / "model/model.safetensors");
   write_bytes(dir / "model/model.safetensors", weights.substr(0, weights.size() - 5));
-  expect_failure(run_command("elastify", build_arguments(dir, "run")), 3, {"model.safetensors", "truncated or damaged"});
+  expect_failure(run_command("elastify", build_arguments(dir, "run")), 3,
+                 {"model.safetensors", "truncated or damaged"});
   std::string poisoned = weights;
   for (std::size_t i = poisoned.size() - 400; i < poisoned.size(); ++i) poisoned[i] = '\xff';  // NaN in the last tensor
   write_bytes(dir / "model/model.safetensors", poisoned);
   expect_failure(run_command("elastify", build_arguments(dir, "run")), 3, {"NaN"});
   write_bytes(dir / "model/model.safetensors", weights);
   write_bytes(dir / "bad.jsonl", "{\"text\": \"a\"}\n{\n");
-  expect_failure(run_command("elastify", build_arguments(dir, "run", "--set data.recovery='[\"" + (dir / "bad.jsonl").string() + "\"]'")), 3, {"bad.jsonl line 2"});
-  expect_failure(run_command("elastify", build_arguments(dir, "run", "--set checkpoint=/nonexistent")), 3, {"does not exist"});
+  expect_failure(
+      run_command("elastify",
+                  build_arguments(dir, "run", "--set data.recovery='[\"" + (dir / "bad.jsonl").string() + "\"]'")),
+      3, {"bad.jsonl line 2"});
+  expect_failure(run_command("elastify", build_arguments(dir, "run", "--set checkpoint=/nonexistent")), 3,
+                 {"does not exist"});
   REQUIRE(read_bytes(dir / "run/model.gguf") == artifact);
 }
 
@@ -185,7 +204,8 @@ TEST_CASE("a full disk is an error and leaves the earlier artifact whole", "[cli
   REQUIRE(run_command("elastify", build_arguments(dir, "run")).status == 0);
   const std::string artifact = read_bytes(dir / "run/model.gguf");
   // A limit on file sizes stands in for a full disk: the artifact's write fails half way.
-  const Outcome limited = run_command("elastify", build_arguments(dir, "run", "--set pack.dtype=f16"), "trap '' XFSZ; ulimit -f 64;");
+  const Outcome limited =
+      run_command("elastify", build_arguments(dir, "run", "--set pack.dtype=f16"), "trap '' XFSZ; ulimit -f 64;");
   expect_failure(limited, 1, {"cannot write", "model.gguf.partial"});
   REQUIRE(read_bytes(dir / "run/model.gguf") == artifact);
   REQUIRE_FALSE(std::filesystem::exists(dir / "run/model.gguf.partial"));

@@ -18,8 +18,8 @@ struct Outcome {
 // Through the shell, so that tests can set limits: `prefix` comes before the program, e.g. "ulimit -f 100;".
 inline Outcome run_command(const std::string& program, const std::string& arguments, const std::string& prefix = "") {
   const TempDir dir;
-  const std::string command = prefix + " " + ELASTIFY_BIN_DIR "/" + program + " " + arguments + " >" + (dir / "out").string() + " 2>" +
-                              (dir / "err").string() + " </dev/null";
+  const std::string command = prefix + " " + ELASTIFY_BIN_DIR "/" + program + " " + arguments + " >" +
+                              (dir / "out").string() + " 2>" + (dir / "err").string() + " </dev/null";
   const int raw = std::system(command.c_str());
   Outcome outcome;
   outcome.status = WIFEXITED(raw) ? WEXITSTATUS(raw) : 128 + WTERMSIG(raw);

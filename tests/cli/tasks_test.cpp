@@ -15,12 +15,14 @@ const std::string kBank = std::string(" --bank ") + ELASTIFY_SOURCE_DIR + "/test
 
 TEST_CASE("tasks writes three files and prints one table", "[cli]") {
   const TempDir dir;
-  const auto outcome = run_command("elastify", "tasks --out " + (dir / "suite").string() + kBank + " --train 5 --validation 3 --test 4 --json");
+  const auto outcome = run_command(
+      "elastify", "tasks --out " + (dir / "suite").string() + kBank + " --train 5 --validation 3 --test 4 --json");
   INFO(outcome.err);
   REQUIRE(outcome.status == 0);
   const auto result = nlohmann::json::parse(outcome.out);
   CHECK(result.at("families").size() == 6);
-  for (const char* name : {"train.jsonl", "validation.jsonl", "test.jsonl"}) CHECK(!elastify_test::read_bytes(dir.path() / "suite" / name).empty());
+  for (const char* name : {"train.jsonl", "validation.jsonl", "test.jsonl"})
+    CHECK(!elastify_test::read_bytes(dir.path() / "suite" / name).empty());
 }
 
 TEST_CASE("tasks needs a folder or a bank without problems", "[cli]") {

@@ -23,7 +23,11 @@ std::string tasks_text(int first, int count) {
     json task = json::object();
     task["id"] = std::to_string(i);
     task["family"] = i % 2 ? "odd" : "even";
-    task["context"] = std::string("It is day ").append(std::to_string(i)).append(". ").append(names[static_cast<std::size_t>(i % 4)]).append(" has it.");
+    task["context"] = std::string("It is day ")
+                          .append(std::to_string(i))
+                          .append(". ")
+                          .append(names[static_cast<std::size_t>(i % 4)])
+                          .append(" has it.");
     task["question"] = "Who has it?";
     task["options"] = names;
     task["answer"] = i % 4;
@@ -35,9 +39,12 @@ std::string tasks_text(int first, int count) {
 struct Setup {
   TempDir dir;
   Setup() {
-    const json shape = {{"model_type", "llama"}, {"vocab_size", 260}, {"hidden_size", 32}, {"intermediate_size", 44}, {"num_hidden_layers", 4},
-                        {"num_attention_heads", 8}, {"num_key_value_heads", 4}, {"max_position_embeddings", 96}, {"rms_norm_eps", 1e-5},
-                        {"hidden_act", "silu"}, {"tie_word_embeddings", true}, {"torch_dtype", "float32"}};
+    const json shape = {{"model_type", "llama"},       {"vocab_size", 260},
+                        {"hidden_size", 32},           {"intermediate_size", 44},
+                        {"num_hidden_layers", 4},      {"num_attention_heads", 8},
+                        {"num_key_value_heads", 4},    {"max_position_embeddings", 96},
+                        {"rms_norm_eps", 1e-5},        {"hidden_act", "silu"},
+                        {"tie_word_embeddings", true}, {"torch_dtype", "float32"}};
     write_bytes(dir / "shape.json", shape.dump());
     REQUIRE(run_command("elastify", "random " + path("shape.json") + " --out " + path("model")).status == 0);
     write_bytes(dir / "train.jsonl", tasks_text(0, 24));
@@ -45,34 +52,45 @@ struct Setup {
     write_bytes(dir / "test.jsonl", tasks_text(200, 8));
   }
   std::string path(const std::string& name) const { return (dir / name).string(); }
-  std::string set(const std::string& key, const std::string& value) const { return " --set " + key + "='" + value + "'"; }
+  std::string set(const std::string& key, const std::string& value) const {
+    return " --set " + key + "='" + value + "'";
+  }
   std::string arguments(const std::string& command, const std::string& more = "") const {
-    std::string text = command + " " + kSmoke + " --run-dir " + path("run") + " --json" + set("checkpoint", path("model"));
-    for (const char* split : {"train", "validation", "test"}) text += set(std::string("label.") + split, "[\"" + path(std::string(split) + ".jsonl") + "\"]");
-    text += set("label.prompt_levels", "[50,100]") + set("label.train_items", "6") + set("label.chunk_tasks", "3") + set("tlm.word_items", "4");
-    text += set("tlm.size.vocab_size", "96") + set("tlm.size.max_positions", "64") + set("tlm.decisions.eval_every", "5");
-    for (const char* phase : {"masked", "joint", "score", "decision"}) text += set("tlm." + std::string(phase) + ".steps", "10");
+    std::string text =
+        command + " " + kSmoke + " --run-dir " + path("run") + " --json" + set("checkpoint", path("model"));
+    for (const char* split : {"train", "validation", "test"})
+      text += set(std::string("label.") + split, "[\"" + path(std::string(split) + ".jsonl") + "\"]");
+    text += set("label.prompt_levels", "[50,100]") + set("label.train_items", "6") + set("label.chunk_tasks", "3") +
+            set("tlm.word_items", "4");
+    text +=
+        set("tlm.size.vocab_size", "96") + set("tlm.size.max_positions", "64") + set("tlm.decisions.eval_every", "5");
+    for (const char* phase : {"masked", "joint", "score", "decision"})
+      text += set("tlm." + std::string(phase) + ".steps", "10");
     return text + " " + more;
   }
 };
 
 }  // namespace
 
-TEST_CASE("a build with labelled tasks ends with a tiny language model in the artifact, and repeats bit by bit", "[cli]") {
+TEST_CASE("a build with labelled tasks ends with a tiny language model in the artifact, and repeats bit by bit",
+          "[cli]") {
   const Setup setup;
   const Outcome built = run_command("elastify", setup.arguments("build"));
   INFO(built.err);
   REQUIRE(built.status == 0);
-  for (const char* output : {"score/model.safetensors", "labels.h5", "tlm/model.safetensors", "tlm/vocab.txt", "tlm/accuracy.json", "latency.json", "comparison.json"}) {
+  for (const char* output : {"score/model.safetensors", "labels.h5", "tlm/model.safetensors", "tlm/vocab.txt",
+                             "tlm/accuracy.json", "latency.json", "comparison.json"}) {
     CHECK(std::filesystem::exists(setup.dir / "run" / output));
   }
-  const json inspected = json::parse(run_command("elastify", "inspect " + setup.path("run/model.gguf") + " --verify --json").out);
+  const json inspected =
+      json::parse(run_command("elastify", "inspect " + setup.path("run/model.gguf") + " --verify --json").out);
   CHECK(inspected.at("tlm").at("model_levels") == json({20, 50, 80, 100}));
   const json comparison = json::parse(read_bytes(setup.dir / "run/comparison.json"));
   CHECK(comparison.at("decisions").at("tasks") == 8);
   CHECK(comparison.at("compression").at("gold relevance").size() == 2);
 
-  const std::string labels = read_bytes(setup.dir / "run/labels.h5"), artifact = read_bytes(setup.dir / "run/model.gguf");
+  const std::string labels = read_bytes(setup.dir / "run/labels.h5"),
+                    artifact = read_bytes(setup.dir / "run/model.gguf");
   const json again = json::parse(run_command("elastify", setup.arguments("build")).out);
   for (const auto& stage : again.at("stages")) CHECK(stage.at("up_to_date") == true);
   std::filesystem::remove_all(setup.dir / "run");
@@ -86,7 +104,11 @@ TEST_CASE("a trained score-head is taken over with its bottom, and only trained 
   REQUIRE(run_command("elastify", setup.arguments("build")).status == 0);
   std::filesystem::copy(setup.dir / "run/score", setup.dir / "trained");
   const std::string before = read_bytes(setup.dir / "trained/model.safetensors");
-  const auto train = [&](const std::string& more) { return run_command("elastify", setup.arguments("train-score", setup.set("tlm.body", setup.path("trained")) + setup.set("tlm.score.learning_rate", "1e-9") + more)); };
+  const auto train = [&](const std::string& more) {
+    return run_command("elastify",
+                       setup.arguments("train-score", setup.set("tlm.body", setup.path("trained")) +
+                                                          setup.set("tlm.score.learning_rate", "1e-9") + more));
+  };
   const Outcome outcome = train("");
   INFO(outcome.err);
   REQUIRE(outcome.status == 0);

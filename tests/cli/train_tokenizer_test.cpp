@@ -35,11 +35,15 @@ void expect_failure(const Outcome& outcome, int status, std::initializer_list<co
 TEST_CASE("train-tokenizer reads every kind of text and leaves the folder's other files", "[cli]") {
   const Run run;
   write_bytes(run.dir / "a.txt", kStory);
-  write_bytes(run.dir / "b.jsonl", R"({"text": "A dog ran home."})" "\n" R"({"prompt": "Who ran?\n", "response": "the dog"})" "\n");
+  write_bytes(run.dir / "b.jsonl", R"({"text": "A dog ran home."})"
+                                   "\n"
+                                   R"({"prompt": "Who ran?\n", "response": "the dog"})"
+                                   "\n");
   write_bytes(run.dir / "c.json", R"([{"instruction": "Count.", "input": "", "output": "one two three"}])");
   std::filesystem::create_directory(run.dir / "out");
   write_bytes(run.dir / "out" / "config.json", "{}");
-  const Outcome outcome = run.train(run.path("a.txt") + " " + run.path("b.jsonl") + " " + run.path("c.json"), "--vocab-size 330 --json");
+  const Outcome outcome =
+      run.train(run.path("a.txt") + " " + run.path("b.jsonl") + " " + run.path("c.json"), "--vocab-size 330 --json");
   INFO(outcome.err);
   REQUIRE(outcome.status == 0);
   const json result = json::parse(outcome.out);
@@ -53,7 +57,9 @@ TEST_CASE("train-tokenizer reads every kind of text and leaves the folder's othe
   CHECK_THAT(outcome.err, Catch::Matchers::Contains("330 tokens from 4 texts"));
 
   const std::string before = read_bytes(run.dir / "out" / "tokenizer.json");
-  REQUIRE(run.train(run.path("a.txt") + " " + run.path("b.jsonl") + " " + run.path("c.json"), "--vocab-size 330").status == 0);
+  REQUIRE(
+      run.train(run.path("a.txt") + " " + run.path("b.jsonl") + " " + run.path("c.json"), "--vocab-size 330").status ==
+      0);
   CHECK(read_bytes(run.dir / "out" / "tokenizer.json") == before);
 }
 

@@ -26,24 +26,39 @@ void put_string(Bytes& out, const std::string& text) {
   out.insert(out.end(), text.begin(), text.end());
 }
 
-template <typename T> constexpr std::uint32_t kTypeId = 99;
-template <> constexpr std::uint32_t kTypeId<std::uint8_t> = 0;
-template <> constexpr std::uint32_t kTypeId<std::int8_t> = 1;
-template <> constexpr std::uint32_t kTypeId<std::uint16_t> = 2;
-template <> constexpr std::uint32_t kTypeId<std::int16_t> = 3;
-template <> constexpr std::uint32_t kTypeId<std::uint32_t> = 4;
-template <> constexpr std::uint32_t kTypeId<std::int32_t> = 5;
-template <> constexpr std::uint32_t kTypeId<float> = 6;
-template <> constexpr std::uint32_t kTypeId<bool> = 7;
-template <> constexpr std::uint32_t kTypeId<std::string> = 8;
-template <> constexpr std::uint32_t kTypeId<std::uint64_t> = 10;
-template <> constexpr std::uint32_t kTypeId<std::int64_t> = 11;
-template <> constexpr std::uint32_t kTypeId<double> = 12;
+template <typename T>
+constexpr std::uint32_t kTypeId = 99;
+template <>
+constexpr std::uint32_t kTypeId<std::uint8_t> = 0;
+template <>
+constexpr std::uint32_t kTypeId<std::int8_t> = 1;
+template <>
+constexpr std::uint32_t kTypeId<std::uint16_t> = 2;
+template <>
+constexpr std::uint32_t kTypeId<std::int16_t> = 3;
+template <>
+constexpr std::uint32_t kTypeId<std::uint32_t> = 4;
+template <>
+constexpr std::uint32_t kTypeId<std::int32_t> = 5;
+template <>
+constexpr std::uint32_t kTypeId<float> = 6;
+template <>
+constexpr std::uint32_t kTypeId<bool> = 7;
+template <>
+constexpr std::uint32_t kTypeId<std::string> = 8;
+template <>
+constexpr std::uint32_t kTypeId<std::uint64_t> = 10;
+template <>
+constexpr std::uint32_t kTypeId<std::int64_t> = 11;
+template <>
+constexpr std::uint32_t kTypeId<double> = 12;
 
 template <typename T>
 void put_element(Bytes& out, const T& value) {
-  if constexpr (std::is_same_v<T, std::string>) put_string(out, value);
-  else put<T>(out, value);
+  if constexpr (std::is_same_v<T, std::string>)
+    put_string(out, value);
+  else
+    put<T>(out, value);
 }
 
 struct ValueWriter {
@@ -111,9 +126,10 @@ std::uint16_t half_from_float(float value) {
   if (value == 0) return std::signbit(value) ? 0x8000 : 0;
   int exponent = 0;
   const double fraction = std::frexp(std::fabs(value), &exponent);  // in [0.5, 1)
-  const int shift = exponent < -13 ? -24 : exponent - 11;            // unit of the last place
+  const int shift = exponent < -13 ? -24 : exponent - 11;           // unit of the last place
   const double units = std::nearbyint(std::ldexp(fraction, exponent - shift));
-  const auto magnitude = static_cast<std::uint32_t>(units) + (shift == -24 ? 0u : static_cast<std::uint32_t>(shift + 24) << 10);
+  const auto magnitude =
+      static_cast<std::uint32_t>(units) + (shift == -24 ? 0u : static_cast<std::uint32_t>(shift + 24) << 10);
   return static_cast<std::uint16_t>((std::signbit(value) ? 0x8000u : 0u) | (magnitude > 0x7C00u ? 0x7C00u : magnitude));
 }
 
@@ -138,7 +154,8 @@ std::vector<unsigned char> f16_bytes(const std::vector<float>& values) {
 
 std::vector<float> in_columns(const std::vector<float>& values, std::uint64_t inputs, std::uint64_t outputs) {
   std::vector<float> placed((outputs + 31) / 32 * inputs * 32);
-  for (std::uint64_t i = 0; i < inputs * outputs; ++i) placed[(i / inputs / 32 * inputs + i % inputs) * 32 + i / inputs % 32] = values[i];
+  for (std::uint64_t i = 0; i < inputs * outputs; ++i)
+    placed[(i / inputs / 32 * inputs + i % inputs) * 32 + i / inputs % 32] = values[i];
   return placed;
 }
 

@@ -14,8 +14,8 @@ namespace elastify_test {
 
 struct GgufTensor {
   std::string name;
-  std::uint32_t type = 0;                // 0 F32, 1 F16
-  std::vector<std::uint64_t> dims;       // contiguous first
+  std::uint32_t type = 0;           // 0 F32, 1 F16
+  std::vector<std::uint64_t> dims;  // contiguous first
   std::vector<unsigned char> bytes;
   std::optional<std::uint64_t> offset{};  // overrides the honest one
 };
@@ -27,7 +27,7 @@ struct GgufBuilder {
   std::vector<GgufTensor> tensors;
 
   std::vector<unsigned char> build() const;
-  std::size_t header_bytes() const;  // of build(), before the padding
+  std::size_t header_bytes() const;             // of build(), before the padding
   GgufTensor& tensor(const std::string& name);  // aborts if missing
 };
 

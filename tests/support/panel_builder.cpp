@@ -7,8 +7,8 @@
 
 namespace elastify_test {
 
-PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs, const std::vector<int>& q,
-                        const std::vector<std::uint16_t>& scales) {
+PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
+                        const std::vector<int>& q, const std::vector<std::uint16_t>& scales) {
   const std::uint32_t across = (inputs + 31) / 32, down = (outputs + 31) / 32;
   const std::size_t panel_bytes = type == kQ8 ? 1088 : 576;
   PanelMatrix m;
@@ -32,7 +32,8 @@ PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, s
         p[64 + (within / 4 * 32 + o % 32) * 4 + within % 4] = static_cast<unsigned char>(value + 128);
       } else {
         unsigned char& byte = p[64 + (within % 16 / 4 * 32 + o % 32) * 4 + within % 4];
-        byte = static_cast<unsigned char>(within < 16 ? (byte & 0xF0) | (value + 8) : (byte & 0x0F) | ((value + 8) << 4));
+        byte =
+            static_cast<unsigned char>(within < 16 ? (byte & 0xF0) | (value + 8) : (byte & 0x0F) | ((value + 8) << 4));
       }
       m.values[std::size_t{o} * inputs + i] = float_from_half_bits(scale) * static_cast<float>(value);
     }
@@ -40,14 +41,16 @@ PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, s
   return m;
 }
 
-PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs, const std::vector<float>& values) {
+PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
+                            const std::vector<float>& values) {
   const std::uint32_t across = (inputs + 31) / 32;
   const int low = type == kQ8 ? -127 : -8, high = type == kQ8 ? 127 : 7;
   std::vector<int> q(values.size());
   std::vector<std::uint16_t> scales(std::size_t{outputs} * across);
   for (std::uint32_t o = 0; o < outputs; ++o) {
     for (std::uint32_t block = 0; block < across; ++block) {
-      const std::size_t first = std::size_t{o} * inputs + block * 32, last = std::size_t{o} * inputs + std::min(inputs, block * 32 + 32);
+      const std::size_t first = std::size_t{o} * inputs + block * 32,
+                        last = std::size_t{o} * inputs + std::min(inputs, block * 32 + 32);
       float largest = 0;
       for (std::size_t i = first; i < last; ++i) largest = std::max(largest, std::fabs(values[i]));
       const std::uint16_t scale = half_from_float(largest / static_cast<float>(high));

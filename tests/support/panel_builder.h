@@ -1,4 +1,5 @@
-// Quantised matrices for tests, written from the format's description: shares nothing with the runtime or the toolchain.
+// Quantised matrices for tests, written from the format's description: shares nothing with the runtime or the
+// toolchain.
 #pragma once
 
 #include <cstdint>
@@ -9,16 +10,17 @@ namespace elastify_test {
 inline constexpr std::uint32_t kQ4 = 2, kQ8 = 8;  // GGUF's type ids
 
 struct PanelMatrix {
-  std::vector<std::uint64_t> dims;    // contiguous first
+  std::vector<std::uint64_t> dims;  // contiguous first
   std::vector<unsigned char> bytes;
-  std::vector<float> values;          // [outputs][inputs], what the bytes stand for
+  std::vector<float> values;  // [outputs][inputs], what the bytes stand for
 };
 
 // [outputs][inputs] integers and, for each output and block of 32 inputs, a float16 scale's bits, as panels of `type`.
-PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs, const std::vector<int>& q,
-                        const std::vector<std::uint16_t>& scales);
+PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
+                        const std::vector<int>& q, const std::vector<std::uint16_t>& scales);
 
 // Nearest values with the simplest scale: largest magnitude over 127 or 7.
-PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs, const std::vector<float>& values);
+PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
+                            const std::vector<float>& values);
 
 }  // namespace elastify_test

@@ -51,12 +51,12 @@ struct ModelShape {
 struct LevelInfo {
   std::uint32_t level = 0;  // percent
   std::span<const std::uint32_t> kv_groups, neurons;
-  float block_ratio = 0, total_ratio = 0;           // NaN where the file does not say
-  float loss_before = 0, loss_after = 0;            // nats per token, NaN where not measured
-  std::uint32_t adapter_rank = 0;                   // 0: no adapter
+  float block_ratio = 0, total_ratio = 0;  // NaN where the file does not say
+  float loss_before = 0, loss_after = 0;   // nats per token, NaN where not measured
+  std::uint32_t adapter_rank = 0;          // 0: no adapter
   float adapter_scale = 0;
   std::uint64_t adapter_bytes = 0;
-  std::uint64_t bytes_per_token = 0;                // weight bytes that decoding one token reads
+  std::uint64_t bytes_per_token = 0;  // weight bytes that decoding one token reads
 };
 
 // Move-only handle. Sessions share the mapping, so they stay valid after the artifact is gone; spans and pointers
@@ -80,8 +80,8 @@ class Artifact {
   const std::vector<TensorInfo>& tensors() const;
   const TensorInfo* find_tensor(std::string_view name) const;  // nullptr if missing
   const ModelShape& shape() const;
-  const std::vector<LevelInfo>& levels() const;                // ascending, the last is 100
-  Result<LevelInfo> level(std::uint32_t percent) const;        // fails naming the levels that exist
+  const std::vector<LevelInfo>& levels() const;          // ascending, the last is 100
+  Result<LevelInfo> level(std::uint32_t percent) const;  // fails naming the levels that exist
 
   // Built from the metadata at the first call, then shared.
   Result<std::shared_ptr<const Tokenizer>> tokenizer() const;

@@ -22,14 +22,15 @@ struct CalibrateOptions {
 // The work done so far, 0..1, in units that take about equal time. Returning false stops. Must not throw.
 using CalibrateProgress = std::function<bool(double done)>;
 
-// Runs every level once so that its weights are in memory, then measures in turns (every level at one length, then the next
-// length, then again), so that what else the machine does meets all levels alike. A measurement reads n random tokens
-// and chooses the next one (TTFT at n), then steps back and decodes the last few of them one by one (TPOT at n, their mean).
-// Medians over the repeats are then made monotone by isotonic regression: in the length, and in the level among levels
-// with an adapter and among those without one. (A full level without an adapter can truly be faster than a nearly
-// full one with it, which no clean-up may hide.)
-// Where the artifact has a TLM, its decision and its compression are measured at every length too, in the same turns.
-// kInvalidArgument for options out of range, kInternal where `progress` stopped it.
-Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions& options = {}, const CalibrateProgress& progress = {});
+// Runs every level once so that its weights are in memory, then measures in turns (every level at one length, then the
+// next length, then again), so that what else the machine does meets all levels alike. A measurement reads n random
+// tokens and chooses the next one (TTFT at n), then steps back and decodes the last few of them one by one (TPOT at n,
+// their mean). Medians over the repeats are then made monotone by isotonic regression: in the length, and in the level
+// among levels with an adapter and among those without one. (A full level without an adapter can truly be faster than a
+// nearly full one with it, which no clean-up may hide.) Where the artifact has a TLM, its decision and its compression
+// are measured at every length too, in the same turns. kInvalidArgument for options out of range, kInternal where
+// `progress` stopped it.
+Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions& options = {},
+                               const CalibrateProgress& progress = {});
 
 }  // namespace elrt

@@ -1,10 +1,10 @@
 /* The C API of elrt. Stable: functions and fields are only added.
  *
- * Ownership. elrt_engine_open, elrt_session_create, elrt_scheduler_open, elrt_service_open and elrt_tokenize give objects that
- * the caller releases with the matching elrt_engine_close, elrt_session_destroy, elrt_scheduler_close, elrt_service_close and
- * elrt_tokens_free; releasing NULL does nothing. A session or service keeps what
- * it needs of its engine alive, so the two may be released in any order. Text that functions give out belongs to the
- * library unless said otherwise; text and arrays that they take are read before they return.
+ * Ownership. elrt_engine_open, elrt_session_create, elrt_scheduler_open, elrt_service_open and elrt_tokenize give
+ * objects that the caller releases with the matching elrt_engine_close, elrt_session_destroy, elrt_scheduler_close,
+ * elrt_service_close and elrt_tokens_free; releasing NULL does nothing. A session or service keeps what it needs of its
+ * engine alive, so the two may be released in any order. Text that functions give out belongs to the library unless
+ * said otherwise; text and arrays that they take are read before they return.
  *
  * Errors. Functions return a status; for anything but ELRT_OK, elrt_last_error() says what failed, in one line, until
  * the same thread's next failing call. Output arguments are then unchanged.
@@ -25,21 +25,21 @@ extern "C" {
 
 typedef enum elrt_status {
   ELRT_OK = 0,
-  ELRT_INTERNAL = 1,          /* a bug, out of memory, a failed system call */
-  ELRT_INVALID_ARGUMENT = 2,  /* the caller asked for something impossible */
-  ELRT_BAD_DATA = 3           /* the artifact or text is damaged or foreign */
+  ELRT_INTERNAL = 1,         /* a bug, out of memory, a failed system call */
+  ELRT_INVALID_ARGUMENT = 2, /* the caller asked for something impossible */
+  ELRT_BAD_DATA = 3          /* the artifact or text is damaged or foreign */
 } elrt_status;
 
-typedef struct elrt_engine elrt_engine;    /* a mapped artifact with its tokenizer */
-typedef struct elrt_session elrt_session;  /* a text being read and written at one level */
+typedef struct elrt_engine elrt_engine;   /* a mapped artifact with its tokenizer */
+typedef struct elrt_session elrt_session; /* a text being read and written at one level */
 
 typedef struct elrt_scheduler elrt_scheduler; /* this device's latency table, from which decisions follow */
 
 typedef struct elrt_service elrt_service; /* answers requests under objectives: decision, compression, generation */
 
 typedef enum elrt_cache_policy {
-  ELRT_CACHE_RECOMPUTE = 0,  /* the text is read again at the new level: exact */
-  ELRT_CACHE_REUSE = 1       /* going down only: kept groups' keys and values stay */
+  ELRT_CACHE_RECOMPUTE = 0, /* the text is read again at the new level: exact */
+  ELRT_CACHE_REUSE = 1      /* going down only: kept groups' keys and values stay */
 } elrt_cache_policy;
 
 /* How keys and values are cached: 4 bytes a value, 2, or 1 and a scale of 2 for each 32. */
@@ -47,21 +47,21 @@ typedef enum elrt_kv_type { ELRT_KV_F32 = 0, ELRT_KV_F16 = 1, ELRT_KV_Q8_0 = 2 }
 
 /* Zero in a field means its default. */
 typedef struct elrt_session_options {
-  uint32_t level;           /* percent; default 100 */
-  uint32_t threads;         /* default: one per core */
-  uint32_t context_tokens;  /* default: the model's */
-  elrt_kv_type kv_type;     /* default: ELRT_KV_F32 */
+  uint32_t level;          /* percent; default 100 */
+  uint32_t threads;        /* default: one per core */
+  uint32_t context_tokens; /* default: the model's */
+  elrt_kv_type kv_type;    /* default: ELRT_KV_F32 */
 } elrt_session_options;
 
 /* Zero in a field means its default: greedy, no filter. */
 typedef struct elrt_generate_options {
-  uint32_t max_tokens;   /* default 128 */
-  float temperature;     /* 0: greedy */
-  uint32_t top_k;        /* 0: all */
-  float top_p;           /* 0: as 1, all */
+  uint32_t max_tokens; /* default 128 */
+  float temperature;   /* 0: greedy */
+  uint32_t top_k;      /* 0: all */
+  float top_p;         /* 0: as 1, all */
   float min_p;
   uint64_t seed;
-  const char* const* stop;  /* stop_count NUL-terminated strings */
+  const char* const* stop; /* stop_count NUL-terminated strings */
   size_t stop_count;
   uint32_t draft_level;  /* a smaller level guesses ahead where that is faster; the text stays the same. 0: none */
   uint32_t draft_tokens; /* guesses in a row at most, up to 32; default 6 */
@@ -70,26 +70,27 @@ typedef struct elrt_generate_options {
 typedef struct elrt_generate_result {
   uint32_t prompt_tokens;
   uint32_t generated_tokens;
-  double ttft_ms; /* time to the first token */
-  double tpot_ms; /* mean time of each further token */
+  double ttft_ms;                           /* time to the first token */
+  double tpot_ms;                           /* mean time of each further token */
   uint32_t drafted_tokens, accepted_tokens; /* guesses of the draft level, and those that were right */
 } elrt_generate_result;
 
 typedef enum elrt_slo_unit {
-  ELRT_SLO_RATIO = 0,       /* of the full model's latency: above 0, at most 1 */
+  ELRT_SLO_RATIO = 0, /* of the full model's latency: above 0, at most 1 */
   ELRT_SLO_MILLISECONDS = 1
 } elrt_slo_unit;
 
 typedef enum elrt_fallback {
-  ELRT_FALLBACK_BEST = 0,   /* the feasible decision that is expected to be right most often; where nothing is known, the longest prompt, then the largest level */
-  ELRT_FALLBACK_RANDOM = 1  /* any feasible decision */
+  ELRT_FALLBACK_BEST = 0,  /* the feasible decision that is expected to be right most often; where nothing is known, the
+                              longest prompt, then the largest level */
+  ELRT_FALLBACK_RANDOM = 1 /* any feasible decision */
 } elrt_fallback;
 
 /* Zero in a field means its default. */
 typedef struct elrt_scheduler_options {
   elrt_fallback fallback;
-  uint64_t seed;  /* of ELRT_FALLBACK_RANDOM */
-  double margin;  /* predictions grow by this share before they are held against an objective: 0..1 */
+  uint64_t seed; /* of ELRT_FALLBACK_RANDOM */
+  double margin; /* predictions grow by this share before they are held against an objective: 0..1 */
 } elrt_scheduler_options;
 
 /* A request and its service-level objective. */
@@ -114,18 +115,18 @@ typedef struct elrt_service_options {
   uint32_t threads;        /* default: one per core; the table's */
   uint32_t context_tokens; /* default: the model's */
   elrt_fallback fallback;
-  uint64_t seed;           /* of ELRT_FALLBACK_RANDOM */
-  double margin;           /* as in elrt_scheduler_options */
-  int no_tlm;              /* nonzero: only the level is chosen, whatever the artifact has */
-  int fixed_pace;          /* nonzero: by the table alone; else predictions follow how the device keeps up with it */
+  uint64_t seed;  /* of ELRT_FALLBACK_RANDOM */
+  double margin;  /* as in elrt_scheduler_options */
+  int no_tlm;     /* nonzero: only the level is chosen, whatever the artifact has */
+  int fixed_pace; /* nonzero: by the table alone; else predictions follow how the device keeps up with it */
 } elrt_service_options;
 
 /* A service-level objective and what compression must spare. */
 typedef struct elrt_objective {
   elrt_slo_unit unit;
   double ttft, tpot;
-  size_t question_bytes;  /* at the prompt's end, never shortened; 0: the prompt's last line */
-  int keep_numbers;       /* nonzero: words with digits stay */
+  size_t question_bytes; /* at the prompt's end, never shortened; 0: the prompt's last line */
+  int keep_numbers;      /* nonzero: words with digits stay */
 } elrt_objective;
 
 typedef enum elrt_decision_source {
@@ -138,9 +139,9 @@ typedef enum elrt_decision_source {
 typedef struct elrt_answer_result {
   elrt_choice choice;
   elrt_decision_source source;
-  elrt_generate_result generation;  /* measured; ttft_ms holds the decision and the compression */
+  elrt_generate_result generation; /* measured; ttft_ms holds the decision and the compression */
   size_t prompt_words, prompt_words_kept;
-  double tlm_ms;                    /* of ttft_ms, spent on decision and compression */
+  double tlm_ms; /* of ttft_ms, spent on decision and compression */
   int slo_met;
 } elrt_answer_result;
 
@@ -162,8 +163,8 @@ uint32_t elrt_engine_vocab_size(const elrt_engine* engine);
 /* With the beginning-of-text token where the model uses one. */
 elrt_status elrt_tokenize(const elrt_engine* engine, const char* text, size_t bytes, int32_t** tokens, size_t* count);
 void elrt_tokens_free(int32_t* tokens);
-/* Writes at most `capacity` bytes (`buffer` may be NULL if 0) and always sets *bytes to the text's full length; the text
- * is not NUL-terminated. */
+/* Writes at most `capacity` bytes (`buffer` may be NULL if 0) and always sets *bytes to the text's full length; the
+ * text is not NUL-terminated. */
 elrt_status elrt_detokenize(const elrt_engine* engine, const int32_t* tokens, size_t count, char* buffer,
                             size_t capacity, size_t* bytes);
 
@@ -173,8 +174,8 @@ void elrt_session_destroy(elrt_session* session);
 elrt_status elrt_session_set_level(elrt_session* session, uint32_t level, elrt_cache_policy policy);
 uint32_t elrt_session_level(const elrt_session* session);
 void elrt_session_reset(elrt_session* session);
-/* Gives memory that the session's level does not use back to the system: pages of the artifact (read again when they are wanted)
- * and cache. Returns the bytes of the artifact's. */
+/* Gives memory that the session's level does not use back to the system: pages of the artifact (read again when they
+ * are wanted) and cache. Returns the bytes of the artifact's. */
 uint64_t elrt_session_reclaim(elrt_session* session);
 /* What one more token adds to the cache at the session's level. */
 uint64_t elrt_session_cache_bytes_per_token(const elrt_session* session);
@@ -187,8 +188,8 @@ elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prom
 /* Mean loss in nats per token over `predictions` tokens; see elastic-run score. */
 elrt_status elrt_score(elrt_session* session, const char* text, size_t bytes, double* nll, uint64_t* predictions);
 
-/* Measures this device and writes the table to `table_path`; NULL: beside the artifact, NAME.latency.json. Takes seconds to
- * minutes. `threads` 0: one per core. `on_progress` may be NULL. */
+/* Measures this device and writes the table to `table_path`; NULL: beside the artifact, NAME.latency.json. Takes
+ * seconds to minutes. `threads` 0: one per core. `on_progress` may be NULL. */
 elrt_status elrt_calibrate(const elrt_engine* engine, uint32_t threads, const char* table_path,
                            elrt_progress_callback on_progress, void* user_data);
 
@@ -199,7 +200,8 @@ elrt_status elrt_scheduler_open(const elrt_engine* engine, const elrt_session* s
 void elrt_scheduler_close(elrt_scheduler* scheduler);
 elrt_status elrt_decide(elrt_scheduler* scheduler, const elrt_request* request, elrt_choice* choice);
 
-/* `table_path` as above; `options` may be NULL. The table must have been measured on this device with the options' threads. */
+/* `table_path` as above; `options` may be NULL. The table must have been measured on this device with the options'
+ * threads. */
 elrt_status elrt_service_open(const elrt_engine* engine, const char* table_path, const elrt_service_options* options,
                               elrt_service** service);
 void elrt_service_close(elrt_service* service);

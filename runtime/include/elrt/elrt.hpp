@@ -1,6 +1,6 @@
-// The C++ API of elrt: open an Artifact, create a Session, generate or score; calibrate a device, then let a Service answer requests
-// under objectives.
-// Types are move-only handles; failures are values (result.hpp); nothing throws across this API.
+// The C++ API of elrt: open an Artifact, create a Session, generate or score; calibrate a device, then let a Service
+// answer requests under objectives. Types are move-only handles; failures are values (result.hpp); nothing throws
+// across this API.
 #pragma once
 
 #include "elrt/artifact.hpp"

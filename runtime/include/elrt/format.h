@@ -1,18 +1,20 @@
 // The elastic artifact: what elastify adds to GGUF v3. This comment is the contract between writer and readers.
 //
-// CONTAINER. GGUF version 3, little endian: header, typed key-values, tensor infos, then tensor data. Every tensor's data
-// starts at a multiple of kAlignment (64) bytes, counted both from the file's start and from the data section's start.
-// GGUF lists a tensor's dimensions contiguous one first: ne0 is the fastest.
+// CONTAINER. GGUF version 3, little endian: header, typed key-values, tensor infos, then tensor data. Every tensor's
+// data starts at a multiple of kAlignment (64) bytes, counted both from the file's start and from the data section's
+// start. GGUF lists a tensor's dimensions contiguous one first: ne0 is the fastest.
 //
 // KEYS. `general.architecture` = "elastic-llama", `general.alignment` u32 = 64. Shape of the full model, u32:
 // `elastic-llama.block_count`, `.context_length`, `.embedding_length`, `.feed_forward_length`, `.vocab_size`,
-// `.attention.head_count`, `.attention.head_count_kv`, `.attention.key_length`, `.attention.value_length` (equal, even),
+// `.attention.head_count`, `.attention.head_count_kv`, `.attention.key_length`, `.attention.value_length` (equal,
+// even),
 // `.attention.sliding_window` (0 or missing: none; else position i attends to j with i - window < j <= i); f32:
 // `.attention.layer_norm_rms_epsilon`, `.rope.freq_base`. The standard `tokenizer.*` keys hold the tokenizer. Then:
 //   elastic.format_version    u32       kFormatVersion
 //   elastic.rope_pairing      string    "halves": dimension i turns with i + head_dim/2 (Hugging Face), not with i + 1
 //   elastic.tile_inputs       u32       32, inputs per tile
-//   elastic.tiled_tensors     [string]  suffixes of the tensors whose bytes are permuted (see LAYOUT): attn_output.weight
+//   elastic.tiled_tensors     [string]  suffixes of the tensors whose bytes are permuted (see LAYOUT):
+//   attn_output.weight
 //                                       and ffn_down.weight, then those of the other tensors that are quantised
 //   elastic.levels            [u32]     ascending percentages, the last is 100
 //   elastic.plan.kv_groups    [u32]     levels x layers, level-major: KV groups kept, 1..head_count_kv
@@ -20,26 +22,29 @@
 //                                       both never shrink as the level grows; level 100 keeps everything
 //   elastic.anchors           [u32]     layers kept whole where a level permits; may be missing
 //   elastic.block_ratio, elastic.total_ratio   [f32] per level: share of block weights, of all weights
-//   elastic.loss.before, elastic.loss.after    [f32] per level, nats per token around recovery; NaN: not measured; optional
-//   elastic.adapter.levels    [u32]     levels that have an adapter; may be missing or empty
+//   elastic.loss.before, elastic.loss.after    [f32] per level, nats per token around recovery; NaN: not measured;
+//   optional elastic.adapter.levels    [u32]     levels that have an adapter; may be missing or empty
 //   elastic.adapter.rank      [u32], elastic.adapter.scale [f32]   per adapter level
 //   elastic.checksum.algorithm string   "xxh3-64"
 //   elastic.checksum.values   [u64]     per tensor, in tensor-info order, over the tensor's bytes without padding
-//   elastic.quantisation_error [f32]    per tensor, in tensor-info order: RMS of what quantising changed over the RMS of the
+//   elastic.quantisation_error [f32]    per tensor, in tensor-info order: RMS of what quantising changed over the RMS
+//   of the
 //                                       weights; NaN: not quantised; optional
 //   elastic.source.*          string    where the weights came from
 //
-// TINY LANGUAGE MODEL, optional: a MobileBERT encoder with two heads (elrt/tlm.hpp). It is there where elastic.tlm.hidden_size is.
-// Keys behind `elastic.tlm.`:
+// TINY LANGUAGE MODEL, optional: a MobileBERT encoder with two heads (elrt/tlm.hpp). It is there where
+// elastic.tlm.hidden_size is. Keys behind `elastic.tlm.`:
 //   embedding_size, hidden_size, inner_size, feed_forward_size, head_count, feed_forward_count, positions   u32
 //   bottom_layers, score_layers, decision_layers   u32, all at least 1
-//   bottleneck, shared_key_query, bottleneck_attention, trigram_input, layer_norm   bool, as in MobileBERT's configuration;
+//   bottleneck, shared_key_query, bottleneck_attention, trigram_input, layer_norm   bool, as in MobileBERT's
+//   configuration;
 //                             without a bottleneck inner_size = hidden_size
 //   layer_norm_epsilon        f32       the embeddings' norm and that behind the last feed-forward network have 1e-5
 //   model_levels, prompt_levels         [u32] what the decision-head's classes stand for; percent, ascending
 //   ttft_levels, tpot_levels  [u32]     what the SLO tokens stand for; percent, ascending
 //   vocabulary                [string]  WordPiece tokens by id; the SLO tokens' ids follow, TTFT first
-//   accuracy                  [f32]     model_levels x prompt_levels, model-level-major: share of right answers to expect of a
+//   accuracy                  [f32]     model_levels x prompt_levels, model-level-major: share of right answers to
+//   expect of a
 //                                       decision; NaN: unknown; optional
 //
 // TENSORS (ne0, ne1, ...). Matrices are F32, F16, Q8_0 or Q4_0, each as it likes; norms, biases and rope_freqs are F32.
@@ -51,36 +56,41 @@
 //   [hidden, kv*head_dim] · attn_output tiled (inputs heads*head_dim) · ffn_gate, ffn_up [hidden, ffn] · ffn_down tiled
 //   (inputs ffn) · optional attn_q.bias, attn_k.bias, attn_v.bias, attn_output.bias · optional attn_q_norm, attn_k_norm
 //   [head_dim]: each head's query and key are RMS-normalised before RoPE. Names end in `.weight` unless said otherwise.
-//   adapter.LL.blk.N.TARGET.lora_a [in, rank], .lora_b [rank, out] in columns, F16, both or neither; LL is the level in decimal
+//   adapter.LL.blk.N.TARGET.lora_a [in, rank], .lora_b [rank, out] in columns, F16, both or neither; LL is the level in
+//   decimal
 //   (`adapter.20`, `adapter.100`), in and out are that level's widths: y = W x + scale * B (A x).
-//   tlm.: token_embd, slo_embd [embedding, vocabulary], [embedding, SLO tokens] · position_embd [hidden, positions] · type_embd
-//   [hidden, 2 segments] · embd [embedding, 3 of them with trigrams; hidden], missing where neither widths nor
-//   trigrams ask for it · embd_norm · score [hidden, 2: discard, retain] · model_level, prompt_level [hidden, levels] · per layer
-//   of PART bottom, score and decision `tlm.PART.N.`: with a bottleneck in [hidden, inner] and out [inner, hidden], with
-//   shared_key_query attn_in [hidden, inner] · attn_q, attn_k, attn_output [inner, inner] · attn_v [inner, or hidden unless
-//   bottleneck_attention; inner] · M = 0.. ffn_up.M [inner, feed_forward], ffn_down.M [feed_forward, inner]. Matrices are named
-//   `.weight` and F16 or F32: the four ending in token_embd, slo_embd, position_embd and type_embd rows, all others columns (see
-//   LAYOUT) with a `.bias`, F32; in, out, attn_in, attn_output and ffn_down.M have a norm, `_norm.weight` and `_norm.bias` behind
-//   their names, F32.
+//   tlm.: token_embd, slo_embd [embedding, vocabulary], [embedding, SLO tokens] · position_embd [hidden, positions] ·
+//   type_embd [hidden, 2 segments] · embd [embedding, 3 of them with trigrams; hidden], missing where neither widths
+//   nor trigrams ask for it · embd_norm · score [hidden, 2: discard, retain] · model_level, prompt_level [hidden,
+//   levels] · per layer of PART bottom, score and decision `tlm.PART.N.`: with a bottleneck in [hidden, inner] and out
+//   [inner, hidden], with shared_key_query attn_in [hidden, inner] · attn_q, attn_k, attn_output [inner, inner] ·
+//   attn_v [inner, or hidden unless bottleneck_attention; inner] · M = 0.. ffn_up.M [inner, feed_forward], ffn_down.M
+//   [feed_forward, inner]. Matrices are named
+//   `.weight` and F16 or F32: the four ending in token_embd, slo_embd, position_embd and type_embd rows, all others
+//   columns (see LAYOUT) with a `.bias`, F32; in, out, attn_in, attn_output and ffn_down.M have a norm, `_norm.weight`
+//   and `_norm.bias` behind their names, F32.
 //
 // LAYOUT. A level is a contiguous prefix of each tensor. q, k, v, gate and up hold their units as rows: KV group g owns
-// key/value rows g*head_dim.. and query heads g*n_rep..(g+1)*n_rep-1. attn_output and ffn_down, whose units are inputs, are
-// tiled: ne = [32, hidden, ceil(inputs/32)]; output o, input i lies in tile i/32, row o, column i%32; the tail of the last
-// tile is zero. A level that ends inside a tile treats the activations beyond its last input as zero.
+// key/value rows g*head_dim.. and query heads g*n_rep..(g+1)*n_rep-1. attn_output and ffn_down, whose units are inputs,
+// are tiled: ne = [32, hidden, ceil(inputs/32)]; output o, input i lies in tile i/32, row o, column i%32; the tail of
+// the last tile is zero. A level that ends inside a tile treats the activations beyond its last input as zero.
 //
-// Quantised matrices, both kinds, are sequences of panels of 32 outputs x 32 inputs, so that a kernel holds a vector of outputs
-// in registers and never sums across lanes. An output's 32 weights in a panel are one quantisation block: weight = scale * q
-// with a float16 scale. Panels have the bytes that GGUF counts for 1024 weights of their type, at multiples of 64:
+// Quantised matrices, both kinds, are sequences of panels of 32 outputs x 32 inputs, so that a kernel holds a vector of
+// outputs in registers and never sums across lanes. An output's 32 weights in a panel are one quantisation block:
+// weight = scale * q with a float16 scale. Panels have the bytes that GGUF counts for 1024 weights of their type, at
+// multiples of 64:
 //   0..63      32 scales, output 0 first
 //   64..1087   Q8_0: for g = 0..7, for each output: four bytes q + 128 of inputs 4g..4g+3, q in -127..127
-//   64..575    Q4_0: for g = 0..3, for each output: four bytes, whose low halves are q + 8 of inputs 4g..4g+3 and whose high
+//   64..575    Q4_0: for g = 0..3, for each output: four bytes, whose low halves are q + 8 of inputs 4g..4g+3 and whose
+//   high
 //              halves are q + 8 of inputs 16+4g..16+4g+3, q in -8..7
-// Rows are ne = [32, 32, ceil(inputs/32), ceil(outputs/32)], tiles ne = [32, 32, ceil(outputs/32), ceil(inputs/32)]: the panels
-// of 32 outputs (of 32 inputs) follow each other, and a level is still a prefix, in whole panels. Weights beyond the last input
-// or output are zero. A level that ends inside a panel drops the outputs, zeroes the activations beyond its end.
+// Rows are ne = [32, 32, ceil(inputs/32), ceil(outputs/32)], tiles ne = [32, 32, ceil(outputs/32), ceil(inputs/32)]:
+// the panels of 32 outputs (of 32 inputs) follow each other, and a level is still a prefix, in whole panels. Weights
+// beyond the last input or output are zero. A level that ends inside a panel drops the outputs, zeroes the activations
+// beyond its end.
 //
-// Columns, of adapters' second matrices and of the tiny language model: ne = [32, inputs, ceil(outputs/32)]; output o, input i lies in
-// panel o/32, row i, column o%32; columns beyond the last output are zero.
+// Columns, of adapters' second matrices and of the tiny language model: ne = [32, inputs, ceil(outputs/32)]; output o,
+// input i lies in panel o/32, row i, column o%32; columns beyond the last output are zero.
 //
 // LIMITS. Readers refuse what exceeds the constants below; a file is hostile until it is proven consistent.
 //
@@ -238,7 +248,7 @@ inline constexpr std::uint64_t kMaxStringBytes = 16u << 20;
 inline constexpr std::uint64_t kMaxArrayLength = 1u << 24;
 inline constexpr std::uint32_t kMaxDims = 4;
 inline constexpr std::uint32_t kMaxBlocks = 1024;
-inline constexpr std::uint32_t kMaxWidth = 1u << 20;    // hidden, ffn, heads * head_dim
+inline constexpr std::uint32_t kMaxWidth = 1u << 20;  // hidden, ffn, heads * head_dim
 inline constexpr std::uint32_t kMaxVocab = 1u << 24;
 inline constexpr std::uint32_t kMaxContext = 1u << 24;
 inline constexpr std::uint32_t kMaxLevels = 100;

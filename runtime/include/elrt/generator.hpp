@@ -22,8 +22,9 @@ struct GenerateOptions {
   SamplerOptions sampler;
   std::vector<std::string> stop;  // the text ends before the first of them; not part of the result
   bool ignore_end = false;        // go on behind the model's own end of text
-  bool keep_context = false;      // the prompt continues what the session has read (and, should it fail, leaves that as it was), instead of starting anew
-  SpeculationOptions speculation; // changes speed, never the text
+  bool keep_context = false;  // the prompt continues what the session has read (and, should it fail, leaves that as it
+                              // was), instead of starting anew
+  SpeculationOptions speculation;  // changes speed, never the text
 };
 
 enum class FinishReason { kEndOfText, kStopString, kMaxTokens, kContextFull, kCancelled };
@@ -34,8 +35,8 @@ struct Generation {
   std::vector<TokenId> tokens;  // sampled, without the end-of-text token
   FinishReason finish = FinishReason::kMaxTokens;
   std::uint32_t prompt_tokens = 0;
-  double ttft_ms = 0;           // from the call to the first sampled token
-  double tpot_ms = 0;           // mean over the tokens behind the first; 0 if there are none
+  double ttft_ms = 0;  // from the call to the first sampled token
+  double tpot_ms = 0;  // mean over the tokens behind the first; 0 if there are none
   SpeculationReport speculation;
 };
 

@@ -26,9 +26,9 @@ inline constexpr std::size_t kMaxLatencyLengths = 64;
 
 // Medians in milliseconds, one for each of LatencyData::tokens, never falling with the length.
 struct LevelLatency {
-  std::uint32_t level = 0;       // percent
-  std::vector<double> ttft_ms;   // reading a prompt of so many tokens and choosing the first token
-  std::vector<double> tpot_ms;   // one further token when the text holds so many
+  std::uint32_t level = 0;      // percent
+  std::vector<double> ttft_ms;  // reading a prompt of so many tokens and choosing the first token
+  std::vector<double> tpot_ms;  // one further token when the text holds so many
 };
 
 // What the TLM costs for a prompt of so many (language model) tokens. Empty: nothing.
@@ -38,10 +38,10 @@ struct TlmLatency {
 };
 
 struct LatencyData {
-  std::uint64_t artifact = 0;       // Artifact::identity
-  std::string device;               // device_description()
+  std::uint64_t artifact = 0;  // Artifact::identity
+  std::string device;          // device_description()
   std::uint32_t threads = 0;
-  std::uint32_t repeats = 0;        // measurements behind each median
+  std::uint32_t repeats = 0;  // measurements behind each median
   KvType kv_type = KvType::kF32;
   std::vector<std::uint32_t> tokens;
   std::vector<LevelLatency> levels;
@@ -52,8 +52,8 @@ struct LatencyData {
 std::string device_description();
 
 // Checked, immutable. Between two measured lengths predictions are linear. Outside they are upper bounds: below the
-// shortest, its own time; beyond the longest (length L), grown by (n/L)^2 for a prompt and n/L for a token, which bounds
-// any cost of the form a + b n + c n^2 and a + b n with non-negative terms.
+// shortest, its own time; beyond the longest (length L), grown by (n/L)^2 for a prompt and n/L for a token, which
+// bounds any cost of the form a + b n + c n^2 and a + b n with non-negative terms.
 class LatencyTable {
  public:
   // Fails with kBadData, naming the first thing that is wrong.
@@ -65,8 +65,9 @@ class LatencyTable {
   // Where an artifact's table lies unless said otherwise.
   static std::filesystem::path default_path(const std::filesystem::path& artifact);
 
-  // Whether the table holds for this artifact on this device with so many threads and this type of cache. kBadData for another artifact or
-  // device, for other levels and where the artifact's TLM was not measured, kInvalidArgument for another number of threads or cache.
+  // Whether the table holds for this artifact on this device with so many threads and this type of cache. kBadData for
+  // another artifact or device, for other levels and where the artifact's TLM was not measured, kInvalidArgument for
+  // another number of threads or cache.
   Result<void> check(const Artifact& artifact, std::uint32_t threads, KvType kv_type) const;
 
   const LatencyData& data() const { return data_; }

@@ -12,7 +12,8 @@ struct MachineLimits {
   std::uint32_t threads = 0;
   double memory_bytes_per_s = 0;  // reading 256 MiB, far more than the caches hold
   double float_ops_per_s = 0;     // float32 fused multiply-adds in registers
-  // Products of bytes summed in 32 bits, in registers: what quantised weights are multiplied with (on AVX2: vpmaddubsw, vpmaddwd, vpaddd).
+  // Products of bytes summed in 32 bits, in registers: what quantised weights are multiplied with (on AVX2: vpmaddubsw,
+  // vpmaddwd, vpaddd).
   double byte_ops_per_s = 0;
 };
 

@@ -29,20 +29,41 @@ inline Failure internal_error(std::string message) { return {Status::kInternal, 
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                // NOLINT(google-explicit-constructor)
-  Result(Failure failure) : failure_(std::move(failure)) {}    // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}              // NOLINT(google-explicit-constructor)
+  Result(Failure failure) : failure_(std::move(failure)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return value_.has_value(); }
   explicit operator bool() const { return ok(); }
 
-  T& value() & { assert(ok()); return *value_; }
-  const T& value() const& { assert(ok()); return *value_; }
-  T&& value() && { assert(ok()); return std::move(*value_); }
-  T* operator->() { assert(ok()); return &*value_; }
-  const T* operator->() const { assert(ok()); return &*value_; }
+  T& value() & {
+    assert(ok());
+    return *value_;
+  }
+  const T& value() const& {
+    assert(ok());
+    return *value_;
+  }
+  T&& value() && {
+    assert(ok());
+    return std::move(*value_);
+  }
+  T* operator->() {
+    assert(ok());
+    return &*value_;
+  }
+  const T* operator->() const {
+    assert(ok());
+    return &*value_;
+  }
 
-  const Failure& failure() const { assert(!ok()); return failure_; }
-  Failure take_failure() { assert(!ok()); return std::move(failure_); }
+  const Failure& failure() const {
+    assert(!ok());
+    return failure_;
+  }
+  Failure take_failure() {
+    assert(!ok());
+    return std::move(failure_);
+  }
 
  private:
   std::optional<T> value_;
@@ -57,8 +78,14 @@ class [[nodiscard]] Result<void> {
 
   bool ok() const { return ok_; }
   explicit operator bool() const { return ok_; }
-  const Failure& failure() const { assert(!ok_); return failure_; }
-  Failure take_failure() { assert(!ok_); return std::move(failure_); }
+  const Failure& failure() const {
+    assert(!ok_);
+    return failure_;
+  }
+  Failure take_failure() {
+    assert(!ok_);
+    return std::move(failure_);
+  }
 
  private:
   Failure failure_;

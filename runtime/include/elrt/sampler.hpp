@@ -11,10 +11,10 @@ namespace elrt {
 
 // Filters apply in the order of the fields; each keeps at least the most probable token.
 struct SamplerOptions {
-  float temperature = 0;   // 0: greedy, the smallest id wins a tie; all else is ignored
-  std::uint32_t top_k = 0; // keep the k most probable; 0: all
-  float top_p = 1;         // keep the fewest whose probabilities reach p
-  float min_p = 0;         // keep those with at least this share of the highest probability
+  float temperature = 0;    // 0: greedy, the smallest id wins a tie; all else is ignored
+  std::uint32_t top_k = 0;  // keep the k most probable; 0: all
+  float top_p = 1;          // keep the fewest whose probabilities reach p
+  float min_p = 0;          // keep those with at least this share of the highest probability
   std::uint64_t seed = 0;
 };
 

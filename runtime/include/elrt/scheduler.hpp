@@ -49,18 +49,20 @@ struct ExpectedAccuracy {
 };
 
 enum class Fallback {
-  kBest,    // the feasible decision with the highest expected accuracy, of this prompt where the decision-head was asked; of equals, and where nothing is known: the largest
-            // prompt level, then the largest model level (without a compressor: the largest feasible level)
+  kBest,  // the feasible decision with the highest expected accuracy, of this prompt where the decision-head was asked;
+          // of equals, and where nothing is known: the largest prompt level, then the largest model level (without a
+          // compressor: the largest feasible level)
   kRandom,  // any feasible decision, each as likely
 };
 
 struct SchedulerOptions {
-  // What decisions may do to the prompt: {100} without a compressor, kPromptLevels with one. Ascending, the last is 100.
+  // What decisions may do to the prompt: {100} without a compressor, kPromptLevels with one. Ascending, the last is
+  // 100.
   std::vector<std::uint32_t> prompt_levels{100};
   bool decision_head = false;  // a TLM proposes decisions: its time is part of every TTFT
   Fallback fallback = Fallback::kBest;
-  std::uint64_t seed = 0;      // of kRandom
-  double margin = 0;           // predictions grow by this share before they are held against the objective; 0..1
+  std::uint64_t seed = 0;  // of kRandom
+  double margin = 0;       // predictions grow by this share before they are held against the objective; 0..1
   std::vector<ExpectedAccuracy> accuracy;
 };
 
@@ -85,8 +87,8 @@ struct Choice {
 //   TTFT = table.ttft(m, k) + decision_ms(n) if there is a decision-head or p < 100 + score_ms(n) if p < 100
 //   TPOT = table.tpot(m, k + output/2): the mean over a text that grows from k to k + output.
 // (Words are scored on the layers that both heads share, the larger part of decision_ms: it is counted whole.)
-// both multiplied by the pace (1 unless it is set). It is feasible if neither, grown by the margin, exceeds the objective, which is
-// always the table's, and if k tokens fit the context.
+// both multiplied by the pace (1 unless it is set). It is feasible if neither, grown by the margin, exceeds the
+// objective, which is always the table's, and if k tokens fit the context.
 class Scheduler {
  public:
   // kInvalidArgument for options out of range.
@@ -94,16 +96,18 @@ class Scheduler {
 
   // `proposed`, by the decision-head, is taken if it is feasible. kInvalidArgument for an empty prompt and for an
   // objective that is not finite and above zero, or a ratio above 1.
-  // `of_prompt`, if any, takes the place of SchedulerOptions::accuracy for this request: what the decision-head expects of it,
-  // on any scale.
-  Result<Choice> decide(const Request& request, std::optional<Decision> proposed = std::nullopt, std::span<const ExpectedAccuracy> of_prompt = {});
+  // `of_prompt`, if any, takes the place of SchedulerOptions::accuracy for this request: what the decision-head expects
+  // of it, on any scale.
+  Result<Choice> decide(const Request& request, std::optional<Decision> proposed = std::nullopt,
+                        std::span<const ExpectedAccuracy> of_prompt = {});
 
-  // The full decision where it is feasible without a TLM: to be asked for before the TLM, whose time would be added. Failures as
-  // decide()'s.
+  // The full decision where it is feasible without a TLM: to be asked for before the TLM, whose time would be added.
+  // Failures as decide()'s.
   Result<std::optional<Choice>> full_decision(const Request& request) const;
 
-  // `choice` once the prompt is compressed and turns out to hold `kept_tokens`: predicted anew, and where it then misses
-  // the objective (what must stay may be more than the prompt level says) with the largest smaller level that keeps it.
+  // `choice` once the prompt is compressed and turns out to hold `kept_tokens`: predicted anew, and where it then
+  // misses the objective (what must stay may be more than the prompt level says) with the largest smaller level that
+  // keeps it.
   Choice settle(const Request& request, Choice choice, std::uint32_t kept_tokens) const;
 
   // By what the table's times are multiplied from now on: how much slower (above 1) or faster the device is at present.

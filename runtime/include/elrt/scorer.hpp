@@ -13,9 +13,9 @@
 namespace elrt {
 
 struct Score {
-  double nll = 0;             // mean over the predictions, nats per token
-  std::uint64_t tokens = 0;   // predictions: one less than the text's tokens
-  double perplexity = 0;      // exp(nll)
+  double nll = 0;            // mean over the predictions, nats per token
+  std::uint64_t tokens = 0;  // predictions: one less than the text's tokens
+  double perplexity = 0;     // exp(nll)
 };
 
 // Called behind each prediction with the token's index in the text and its loss in nats; may be empty.
@@ -28,15 +28,16 @@ Result<Score> score(Session& session, std::span<const TokenId> tokens, std::uint
                     const TokenLossCallback& on_token = {});
 
 // The losses of tokens[from..] in nats, each predicted from all tokens before it: an answer behind its prompt. What the
-// session has read of `tokens` already is not read again, so that answers to one prompt cost their own tokens, whatever the
-// order of the calls; the losses are the same either way, bit for bit. Holds (tokens.size() - from) x vocab logits.
+// session has read of `tokens` already is not read again, so that answers to one prompt cost their own tokens, whatever
+// the order of the calls; the losses are the same either way, bit for bit. Holds (tokens.size() - from) x vocab logits.
 // kInvalidArgument unless 1 <= from < tokens.size(), for too many tokens and for an unknown one; kBadData if the model
 // computes NaN.
 Result<std::vector<double>> score_tail(Session& session, std::span<const TokenId> tokens, std::size_t from);
 
-// What a level change in the middle of a text costs. Of each window the first half is read at level `first_level`, then the session changes to
-// its own level with `policy`, and the second half is predicted. Windows as in score(); `tokens` counts the predictions. Fails like score()
-// and set_level(); the session is then at its own level.
-Result<Score> score_after_switch(Session& session, std::span<const TokenId> tokens, std::uint32_t context, std::uint32_t first_level, CachePolicy policy);
+// What a level change in the middle of a text costs. Of each window the first half is read at level `first_level`, then
+// the session changes to its own level with `policy`, and the second half is predicted. Windows as in score(); `tokens`
+// counts the predictions. Fails like score() and set_level(); the session is then at its own level.
+Result<Score> score_after_switch(Session& session, std::span<const TokenId> tokens, std::uint32_t context,
+                                 std::uint32_t first_level, CachePolicy policy);
 
 }  // namespace elrt

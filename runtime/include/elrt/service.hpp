@@ -1,7 +1,7 @@
 // Requests under objectives, from a prompt to its answer:
 //   the full model on the whole prompt, where that keeps the objective without asking the TLM; else
-//   the TLM proposes a decision -> it is taken where it is feasible by this device's latency table, TLM time included, or
-//   replaced (scheduler.hpp) -> the prompt is compressed (compression.hpp) -> prefill -> decode.
+//   the TLM proposes a decision -> it is taken where it is feasible by this device's latency table, TLM time included,
+//   or replaced (scheduler.hpp) -> the prompt is compressed (compression.hpp) -> prefill -> decode.
 // Without a TLM in the artifact only the model level is decided, and prompts are read whole.
 #pragma once
 
@@ -24,33 +24,36 @@ struct ServiceOptions {
   Fallback fallback = Fallback::kBest;
   std::uint64_t seed = 0;  // of kRandom
   double margin = 0;       // SchedulerOptions::margin
-  // True follows the device: decisions are made by the table times what 99 % of the last 128 requests took beside it at most (pace.hpp), so that
-  // a busy or throttled device gets lighter decisions. False: by the table alone, equal decisions for equal requests.
+  // True follows the device: decisions are made by the table times what 99 % of the last 128 requests took beside it at
+  // most (pace.hpp), so that a busy or throttled device gets lighter decisions. False: by the table alone, equal
+  // decisions for equal requests.
   bool follow_pace = true;
-  bool use_tlm = true;     // false: only model levels are decided, whatever the artifact has
-  // Tables are of a service that runs. True brings the TLM's weights and buffers to memory at the start, and reads a level's first prompt
-  // once before it is measured: for a program that serves a single request.
+  bool use_tlm = true;  // false: only model levels are decided, whatever the artifact has
+  // Tables are of a service that runs. True brings the TLM's weights and buffers to memory at the start, and reads a
+  // level's first prompt once before it is measured: for a program that serves a single request.
   bool warm_up = false;
 };
 
 struct ServiceRequest {
   std::string_view prompt;
   Slo slo;
-  GenerateOptions generate;        // a request starts a text of its own: keep_context is refused
-  std::size_t question_bytes = 0;  // at the prompt's end, which no compression touches; 0: find_question() of the prompt
-  bool keep_numbers = false;       // compression keeps words with digits
+  GenerateOptions generate;  // a request starts a text of its own: keep_context is refused
+  std::size_t question_bytes =
+      0;                      // at the prompt's end, which no compression touches; 0: find_question() of the prompt
+  bool keep_numbers = false;  // compression keeps words with digits
 };
 
 struct Answer {
-  Generation generation;   // ttft_ms from the call to the first token, all decisions included
-  Choice choice;           // as it was carried out; predictions are for the prompt that was read
+  Generation generation;  // ttft_ms from the call to the first token, all decisions included
+  Choice choice;          // as it was carried out; predictions are for the prompt that was read
   bool slo_met = false;
-  bool possible = false;   // some decision keeps the objective by the table alone (Scheduler::possible), whatever the device does at present
-  Latency pace{1, 1};      // by what the table's times were multiplied for this request
+  bool possible = false;  // some decision keeps the objective by the table alone (Scheduler::possible), whatever the
+                          // device does at present
+  Latency pace{1, 1};     // by what the table's times were multiplied for this request
   bool tlm_asked = false;
-  double tlm_ms = 0;       // spent on the decision and on compression, part of ttft_ms
+  double tlm_ms = 0;                                    // spent on the decision and on compression, part of ttft_ms
   std::size_t prompt_words = 0, prompt_words_kept = 0;  // runs without white space
-  std::string prompt;      // what the model read
+  std::string prompt;                                   // what the model read
 };
 
 // Move-only; one thread at a time.
@@ -66,8 +69,8 @@ class Service {
   bool has_tlm() const;
   const Session& session() const;
 
-  // kInvalidArgument for an empty prompt, one that does not fit the context even after compression, no tokens to generate, and an
-  // objective that decide() refuses; kBadData, where there is a TLM, for a prompt that is not UTF-8.
+  // kInvalidArgument for an empty prompt, one that does not fit the context even after compression, no tokens to
+  // generate, and an objective that decide() refuses; kBadData, where there is a TLM, for a prompt that is not UTF-8.
   Result<Answer> answer(const ServiceRequest& request, const TextCallback& on_text = {});
 
  private:

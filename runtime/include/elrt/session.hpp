@@ -15,12 +15,13 @@ namespace elrt {
 using TokenId = std::int32_t;
 
 struct SessionOptions {
-  std::uint32_t level = 100;           // percent, one of the artifact's
-  std::uint32_t threads = 0;           // 0: as many as the machine has cores
-  std::uint32_t context_tokens = 0;    // 0: the model's; more than the model's is refused
-  std::uint32_t batch_tokens = 0;      // tokens per pass while reading a prompt, changes speed and scratch, no result; 0: by the model's width
-  bool use_adapter = true;             // false: levels run as they were cut, to measure what recovery brings
-  KvType kv_type = KvType::kF32;       // of the cache
+  std::uint32_t level = 100;         // percent, one of the artifact's
+  std::uint32_t threads = 0;         // 0: as many as the machine has cores
+  std::uint32_t context_tokens = 0;  // 0: the model's; more than the model's is refused
+  std::uint32_t batch_tokens =
+      0;  // tokens per pass while reading a prompt, changes speed and scratch, no result; 0: by the model's width
+  bool use_adapter = true;        // false: levels run as they were cut, to measure what recovery brings
+  KvType kv_type = KvType::kF32;  // of the cache
 };
 
 // What happens to the tokens read so far when the level changes.
@@ -47,19 +48,21 @@ class Session {
   // Swaps the view; weights stay where they are. Fails for an unknown level and for kReuse going up.
   Result<void> set_level(std::uint32_t level, CachePolicy policy = CachePolicy::kRecompute);
 
-  // Guesses ahead: reads one more token at `level`, smaller than the session's, behind what the session has read and what was
-  // drafted since, whose keys and values it shares; the logits behind it, [vocab], until the next call. Drafted tokens are no
-  // part of the text: every call but this one forgets them. Fails with kInvalidArgument where can_draft() does, for a full context
-  // and for an unknown token.
+  // Guesses ahead: reads one more token at `level`, smaller than the session's, behind what the session has read and
+  // what was drafted since, whose keys and values it shares; the logits behind it, [vocab], until the next call.
+  // Drafted tokens are no part of the text: every call but this one forgets them. Fails with kInvalidArgument where
+  // can_draft() does, for a full context and for an unknown token.
   Result<std::span<const float>> draft(TokenId token, std::uint32_t level);
   // Fails for an unknown level, and for one that is not below the session's.
   Result<void> can_draft(std::uint32_t level) const;
 
-  // Gives back to the system what the session's level does not use: the file's pages (they are read again when a larger level or
-  // another session wants them) and the cache of groups that it has not. Returns the bytes of weights. Costs milliseconds.
+  // Gives back to the system what the session's level does not use: the file's pages (they are read again when a larger
+  // level or another session wants them) and the cache of groups that it has not. Returns the bytes of weights. Costs
+  // milliseconds.
   std::uint64_t reclaim();
 
-  // Goes back: keeps the first `count` of the tokens read so far (all, if they are fewer) and what was computed for them.
+  // Goes back: keeps the first `count` of the tokens read so far (all, if they are fewer) and what was computed for
+  // them.
   void truncate(std::size_t count);
   void reset();  // forgets all tokens, keeps the level
 
@@ -70,8 +73,8 @@ class Session {
   std::uint32_t vocab() const;
   std::uint32_t threads() const;
   KvType kv_type() const;
-  // What one more token adds to the cache at this level: 2 x the kept groups of all layers x a head's row. Beyond the weights, a
-  // session needs this per token, batch_tokens rows of activations, and the logits asked for.
+  // What one more token adds to the cache at this level: 2 x the kept groups of all layers x a head's row. Beyond the
+  // weights, a session needs this per token, batch_tokens rows of activations, and the logits asked for.
   std::uint64_t cache_bytes_per_token() const;
 
  private:

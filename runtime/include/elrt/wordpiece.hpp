@@ -32,8 +32,8 @@ struct TextSpan {
 
 struct WordPieceToken {
   std::int32_t id = 0;
-  TextSpan bytes;        // of its first to its last character; the tokens of one Hangul syllable share its bytes
-  std::size_t word = 0;  // index into WordPieces::words
+  TextSpan bytes;            // of its first to its last character; the tokens of one Hangul syllable share its bytes
+  std::size_t word = 0;      // index into WordPieces::words
   std::uint8_t segment = 0;  // of the encoder's input, see mark_question()
   bool operator==(const WordPieceToken&) const = default;
 };
@@ -64,9 +64,10 @@ class WordPiece {
   // kInvalidArgument for a text above kMaxTextBytes; any bytes are a text. O(bytes).
   Result<WordPieces> encode(std::string_view text) const;
 
-  // Segment 1 for the question and for what the question names: every piece as rule 5 cuts them out that stands in `question` as
-  // well, but not [UNK] and not what stands in more than three other places, as "the" does; segment 0 for all others. A small encoder has to find what a question asks for, and equal
-  // words are most of it (exact-match marks: Boualili et al. 2020, "MarkedBERT"). O(tokens log tokens).
+  // Segment 1 for the question and for what the question names: every piece as rule 5 cuts them out that stands in
+  // `question` as well, but not [UNK] and not what stands in more than three other places, as "the" does; segment 0 for
+  // all others. A small encoder has to find what a question asks for, and equal words are most of it (exact-match
+  // marks: Boualili et al. 2020, "MarkedBERT"). O(tokens log tokens).
   void mark_question(WordPieces& pieces, TextSpan question) const;
 
   std::int32_t vocab_size() const;

@@ -153,7 +153,9 @@ void WordPiece::mark_question(WordPieces& pieces, TextSpan question) const {
   std::map<std::vector<std::int32_t>, std::size_t> named;  // what the question holds, and its places elsewhere
   for (std::size_t begin = 0, end = 0; begin < tokens.size(); begin = end) {
     Whole& whole = wholes.emplace_back(Whole{{tokens[begin].id}, begin, false});
-    for (end = begin + 1; end < tokens.size() && tokens[end].word == tokens[begin].word && token(tokens[end].id).starts_with(kContinuation); ++end) {
+    for (end = begin + 1; end < tokens.size() && tokens[end].word == tokens[begin].word &&
+                          token(tokens[end].id).starts_with(kContinuation);
+         ++end) {
       whole.ids.push_back(tokens[end].id);
     }
     whole.asked = tokens[begin].bytes.begin < question.end && tokens[end - 1].bytes.end > question.begin;

@@ -50,15 +50,21 @@ TEST_CASE("a configuration overrides defaults and writes itself back", "[base][u
   REQUIRE(outer.mode == "slow");
   REQUIRE(outer.steps == 3);
   REQUIRE(outer.inner.share == 0.5);
-  REQUIRE(config_to_json(outer) == json::parse(R"({"mode": "slow", "steps": 3, "on": false, "inner": {"share": 0.5, "levels": [1, 2]}})"));
+  REQUIRE(config_to_json(outer) ==
+          json::parse(R"({"mode": "slow", "steps": 3, "on": false, "inner": {"share": 0.5, "levels": [1, 2]}})"));
 }
 
 TEST_CASE("all problems of a configuration are reported together", "[base][unit]") {
-  expect_error(ErrorCode::kUsage, {"5 problems", "mode: expected one of fast, slow", "steps: expected a whole number in [1, 10], found 11",
-                                   "on: expected true or false", "inner.share", "inner.typo: unknown key; known here: levels, share"},
-               [] { read_config<Outer>(json::parse(R"({"mode": "x", "steps": 11, "on": 1, "inner": {"share": 2, "typo": 0}})"), "f"); });
+  expect_error(ErrorCode::kUsage,
+               {"5 problems", "mode: expected one of fast, slow", "steps: expected a whole number in [1, 10], found 11",
+                "on: expected true or false", "inner.share", "inner.typo: unknown key; known here: levels, share"},
+               [] {
+                 read_config<Outer>(
+                     json::parse(R"({"mode": "x", "steps": 11, "on": 1, "inner": {"share": 2, "typo": 0}})"), "f");
+               });
   expect_error(ErrorCode::kUsage, {"expected an object"}, [] { read_config<Outer>(json::parse("[]"), "f"); });
-  expect_error(ErrorCode::kUsage, {"steps"}, [] { read_config<Outer>(json::parse(R"({"steps": 18446744073709551615})"), "f"); });
+  expect_error(ErrorCode::kUsage, {"steps"},
+               [] { read_config<Outer>(json::parse(R"({"steps": 18446744073709551615})"), "f"); });
 }
 
 TEST_CASE("overrides reach into sections", "[base][unit]") {
@@ -91,7 +97,8 @@ TEST_CASE("a write that the disk refuses is an error and leaves the old file alo
   ::getrlimit(RLIMIT_FSIZE, &before);
   const rlimit small{4096, before.rlim_max};
   ::setrlimit(RLIMIT_FSIZE, &small);
-  expect_error(ErrorCode::kInternal, {"cannot write", "a.partial"}, [&] { write_file(dir / "a", std::string(100000, 'x')); });
+  expect_error(ErrorCode::kInternal, {"cannot write", "a.partial"},
+               [&] { write_file(dir / "a", std::string(100000, 'x')); });
   ::setrlimit(RLIMIT_FSIZE, &before);
   REQUIRE(read_file(dir / "a") == "old");
   REQUIRE_FALSE(fs::exists(dir / "a.partial"));

@@ -61,7 +61,8 @@ TEST_CASE("a shuffled context is another one of the same family, whatever the or
   auto reversed = items;
   std::reverse(reversed.begin(), reversed.end());
   const auto again = with_contexts(reversed, ContextMode::kShuffled, 3);
-  for (std::size_t i = 0; i < items.size(); ++i) CHECK(again[items.size() - 1 - i].task.context == shuffled[i].task.context);
+  for (std::size_t i = 0; i < items.size(); ++i)
+    CHECK(again[items.size() - 1 - i].task.context == shuffled[i].task.context);
   bool differs = false;
   const auto other = with_contexts(items, ContextMode::kShuffled, 4);
   for (std::size_t i = 0; i < items.size(); ++i) differs |= other[i].task.context != shuffled[i].task.context;
@@ -94,13 +95,17 @@ TEST_CASE("half of the words go, the others stay in order and on their lines", "
 
 TEST_CASE("without a context only the question is left", "[eval][unit]") {
   for (const auto& bare : with_contexts(two_families(), ContextMode::kNone, 1)) CHECK(bare.task.context.empty());
-  for (const auto& half : with_contexts(two_families(), ContextMode::kHalf, 1)) CHECK(words(half.task.context).size() <= 1);
+  for (const auto& half : with_contexts(two_families(), ContextMode::kHalf, 1))
+    CHECK(words(half.task.context).size() <= 1);
 }
 
 TEST_CASE("controls without a context to change are refused", "[eval][unit]") {
-  const std::vector<EvalItem> bare{item("x", "A", ""), item("y", "A", "")}, same{item("x", "A", "c"), item("y", "A", "c")};
-  expect_error(ErrorCode::kUsage, {"--context half", "no item has a context"}, [&] { with_contexts(bare, ContextMode::kHalf, 1); });
-  expect_error(ErrorCode::kUsage, {"shuffled", "A", "same context"}, [&] { with_contexts(same, ContextMode::kShuffled, 1); });
+  const std::vector<EvalItem> bare{item("x", "A", ""), item("y", "A", "")},
+      same{item("x", "A", "c"), item("y", "A", "c")};
+  expect_error(ErrorCode::kUsage, {"--context half", "no item has a context"},
+               [&] { with_contexts(bare, ContextMode::kHalf, 1); });
+  expect_error(ErrorCode::kUsage, {"shuffled", "A", "same context"},
+               [&] { with_contexts(same, ContextMode::kShuffled, 1); });
   expect_error(ErrorCode::kUsage, {"'some'", "shuffled"}, [] { elastify::context_mode("some"); });
   CHECK(elastify::context_mode("half") == ContextMode::kHalf);
 }

@@ -23,5 +23,6 @@ TEST_CASE("fields are read as spreadsheets write them", "[eval][unit]") {
 
 TEST_CASE("broken quotes are named with their line", "[eval][unit]") {
   expect_error(ErrorCode::kBadData, {"f line 2", "has no end"}, [] { read_delimited("a\n\"b\nc\n", ',', "f"); });
-  expect_error(ErrorCode::kBadData, {"f line 1", "follows the closing quote"}, [] { read_delimited("\"a\"b,c\n", ',', "f"); });
+  expect_error(ErrorCode::kBadData, {"f line 1", "follows the closing quote"},
+               [] { read_delimited("\"a\"b,c\n", ',', "f"); });
 }

@@ -49,7 +49,9 @@ TEST_CASE("examples of a schema are whole sentences", "[eval][unit]") {
 
 TEST_CASE("neither a question nor its context stands among its examples", "[eval][unit]") {
   std::vector<EvalItem> items;
-  for (int i = 0; i < 12; ++i) items.push_back(item("i" + std::to_string(i), "context" + std::to_string(i / 3) + ".", "what " + std::to_string(i % 4) + "?"));
+  for (int i = 0; i < 12; ++i)
+    items.push_back(
+        item("i" + std::to_string(i), "context" + std::to_string(i / 3) + ".", "what " + std::to_string(i % 4) + "?"));
   const FewShot shots(items, 3, 1);
   std::set<std::string> texts;
   for (const auto& asked : items) {
@@ -66,5 +68,6 @@ TEST_CASE("neither a question nor its context stands among its examples", "[eval
 TEST_CASE("more examples than there are is an error", "[eval][unit]") {
   std::vector<EvalItem> items{item("a", "", "1?"), item("b", "", "2?"), item("c", "", "3?")};
   items[2].task.family = "other";
-  expect_error(ErrorCode::kUsage, {"--few-shot 2", "tasks", "only 1"}, [&] { FewShot(items, 2, 1).examples_for(items[0]); });
+  expect_error(ErrorCode::kUsage, {"--few-shot 2", "tasks", "only 1"},
+               [&] { FewShot(items, 2, 1).examples_for(items[0]); });
 }

@@ -12,7 +12,8 @@ using elastify_test::shared_dir;
 namespace {
 
 // Items by family. Every file also meets what add_item checks.
-void expect(const std::string& relative, const std::map<std::string, std::size_t>& families, std::size_t left_out, std::size_t options) {
+void expect(const std::string& relative, const std::map<std::string, std::size_t>& families, std::size_t left_out,
+            std::size_t options) {
   if (!have_shared("data/" + relative)) return;
   INFO(relative);
   const auto file = elastify::read_task_file(shared_dir() / "data" / relative);

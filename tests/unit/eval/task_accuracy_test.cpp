@@ -72,21 +72,26 @@ struct Expected {
 };
 
 // The same figures for one family, text by text.
-Expected brute_force(const elrt::Artifact& artifact, const std::vector<TaskItem>& items, const std::string& family, std::uint32_t level, bool use_adapter) {
+Expected brute_force(const elrt::Artifact& artifact, const std::vector<TaskItem>& items, const std::string& family,
+                     std::uint32_t level, bool use_adapter) {
   const auto tokenizer = artifact.tokenizer().value();
   Expected expected;
   double count = 0;
   for (const auto& item : items) {
     if (item.family != family) continue;
     const std::string prompt = elastify::task_prompt(item);
-    const std::size_t from = elrt::prompt_tokens(*tokenizer, prompt)->size();  // no token of this tokenizer crosses the border
+    const std::size_t from =
+        elrt::prompt_tokens(*tokenizer, prompt)->size();  // no token of this tokenizer crosses the border
     std::size_t best = 0;
     double lowest = INFINITY;
     for (std::size_t i = 0; i < item.options.size(); ++i) {
       elrt::Session session = open_session(artifact, level, use_adapter);
-      const auto ids = elrt::prompt_tokens(*tokenizer, prompt + elastify::option_behind_prompt(item.options[i])).value();
+      const auto ids =
+          elrt::prompt_tokens(*tokenizer, prompt + elastify::option_behind_prompt(item.options[i])).value();
       double sum = 0, tokens = 0;
-      REQUIRE(elrt::score(session, ids, 0, [&](std::size_t index, double loss) { if (index >= from) sum += loss, ++tokens; }));
+      REQUIRE(elrt::score(session, ids, 0, [&](std::size_t index, double loss) {
+        if (index >= from) sum += loss, ++tokens;
+      }));
       if (sum / tokens < lowest) lowest = sum / tokens, best = i;
       if (i == item.answer) expected.loss += sum, expected.tokens += tokens;
     }
@@ -138,7 +143,8 @@ TEST_CASE("every level's figures equal those of fresh sessions, text by text", "
   }
   CHECK(result.at("levels")[0].at("adapter") == true);
   const std::string table = elastify::format_task_accuracy(result);
-  for (const char* word : {"level 20", "three", "95 %", "exact match", "mean of families"}) CHECK_THAT(table, Catch::Matchers::Contains(word));
+  for (const char* word : {"level 20", "three", "95 %", "exact match", "mean of families"})
+    CHECK_THAT(table, Catch::Matchers::Contains(word));
 }
 
 TEST_CASE("examples show what every level writes for the first items of each family", "[eval][unit]") {
@@ -181,12 +187,14 @@ TEST_CASE("results depend neither on threads nor on the items' order", "[eval][u
   setup.request.threads = 64;
   CHECK(elastify::measure_task_accuracy(setup.request) == one);
   std::string lines;
-  for (auto item = setup.items.rbegin(); item != setup.items.rend(); ++item) lines += elastify::format_task(*item) + "\n";
+  for (auto item = setup.items.rbegin(); item != setup.items.rend(); ++item)
+    lines += elastify::format_task(*item) + "\n";
   write_bytes(setup.dir / "t.jsonl", lines);
   const json reversed = elastify::measure_task_accuracy(setup.request);
   for (std::size_t i = 0; i < 3; ++i) {
     for (const char* family : {"three", "rest"}) {
-      const json &a = reversed.at("levels")[i].at("families").at(family), &b = one.at("levels")[i].at("families").at(family);
+      const json &a = reversed.at("levels")[i].at("families").at(family),
+                 &b = one.at("levels")[i].at("families").at(family);
       CHECK(a.at("accuracy") == b.at("accuracy"));
       CHECK(a.at("exact_match") == b.at("exact_match"));
       CHECK(a.at("loss").get<double>() == Approx(b.at("loss").get<double>()).epsilon(1e-12));
@@ -197,7 +205,14 @@ TEST_CASE("results depend neither on threads nor on the items' order", "[eval][u
 TEST_CASE("the limit is per family, and controls change what is read", "[eval][unit]") {
   Setup setup;
   setup.request.levels = {100};
-  const auto loss = [&] { return elastify::measure_task_accuracy(setup.request).at("levels")[0].at("families").at("rest").at("loss").get<double>(); };
+  const auto loss = [&] {
+    return elastify::measure_task_accuracy(setup.request)
+        .at("levels")[0]
+        .at("families")
+        .at("rest")
+        .at("loss")
+        .get<double>();
+  };
   setup.request.limit = 5;
   const json result = elastify::measure_task_accuracy(setup.request);
   CHECK(result.at("items") == 10);
@@ -220,7 +235,8 @@ TEST_CASE("prompts beyond the context are shortened and counted, options beyond 
   auto lines = [](const std::string& context, const std::string& option) {
     return json{{"context", context}, {"question", "b"}, {"options", {"a", option}}, {"answer", 0}}.dump() + "\n";
   };
-  write_bytes(setup.dir / "t.jsonl", lines("c", "b") + lines(std::string(500, 'c'), "b") + lines("c", std::string(90, 'b')));
+  write_bytes(setup.dir / "t.jsonl",
+              lines("c", "b") + lines(std::string(500, 'c'), "b") + lines("c", std::string(90, 'b')));
   setup.request.generate = true;
   const json result = elastify::measure_task_accuracy(setup.request);
   CHECK(result.at("items") == 2);
@@ -249,7 +265,8 @@ TEST_CASE("what cannot be measured is refused", "[eval][unit]") {
   refuse(ErrorCode::kBadData, {"tokenizer"});
 
   auto damaged = elastify_test::tiny_artifact_with_tokenizer();
-  damaged.tensor("output_norm.weight").bytes = elastify_test::f32_bytes(std::vector<float>(40, std::numeric_limits<float>::quiet_NaN()));
+  damaged.tensor("output_norm.weight").bytes =
+      elastify_test::f32_bytes(std::vector<float>(40, std::numeric_limits<float>::quiet_NaN()));
   const TemporaryFile file(damaged.build());
   setup.request.artifact = file.path();
   for (const std::int64_t threads : {1, 4}) {

@@ -29,7 +29,9 @@ const std::string kChoice = R"({"query": "q", "choices": ["a", "b"], "gold": 1})
 }  // namespace
 
 TEST_CASE("each layout is told from its extension and fields", "[eval][unit]") {
-  const auto own = read("t.jsonl", "\xef\xbb\xbf{\"question\": \"q\", \"options\": [\"a\", \"b\"], \"answer\": 1, \"family\": \"f\", \"context\": \"c\"}\n");
+  const auto own = read("t.jsonl",
+                        "\xef\xbb\xbf{\"question\": \"q\", \"options\": [\"a\", \"b\"], \"answer\": 1, \"family\": "
+                        "\"f\", \"context\": \"c\"}\n");
   CHECK(own.items.at(0).task.family == "f");
   CHECK(option_text(own.items[0], 1).prompt == "c\nq\nA:");
   CHECK(option_text(own.items[0], 1).text == " b");
@@ -41,11 +43,13 @@ TEST_CASE("each layout is told from its extension and fields", "[eval][unit]") {
   CHECK(choices.items[0].task.context.empty());
   CHECK(option_text(choices.items[0], 0).prompt == "q\nA:");
 
-  const auto passage = read("boolq.jsonl", R"({"query": "Passage: p\nQuestion: x\nQuestion: y?", "choices": ["no", "yes"], "gold": 0})");
+  const auto passage =
+      read("boolq.jsonl", R"({"query": "Passage: p\nQuestion: x\nQuestion: y?", "choices": ["no", "yes"], "gold": 0})");
   CHECK(passage.items.at(0).task.context == "Passage: p\nQuestion: x");
   CHECK(passage.items[0].task.question == "Question: y?");
 
-  const auto schema = read("w.jsonl", R"({"context_options": ["so Ann", "so Bea"], "continuation": "won.", "gold": 1})");
+  const auto schema =
+      read("w.jsonl", R"({"context_options": ["so Ann", "so Bea"], "continuation": "won.", "gold": 1})");
   CHECK(option_text(schema.items.at(0), 1).prompt == "so Bea");
   CHECK(option_text(schema.items[0], 1).text == " won.");
   CHECK(schema.items[0].task.answer == 1);
@@ -59,7 +63,8 @@ TEST_CASE("each layout is told from its extension and fields", "[eval][unit]") {
 }
 
 TEST_CASE("a trace's gold is an index, an option, a letter, or a number from one", "[eval][unit]") {
-  const auto trace = read("t.json", R"([["q0", ["a", "b"], 1, [0.8, 0.9], 3, "S"], ["q1", ["a", "B", "c"], "B", [1, 1], 4, "S"],
+  const auto trace =
+      read("t.json", R"([["q0", ["a", "b"], 1, [0.8, 0.9], 3, "S"], ["q1", ["a", "B", "c"], "B", [1, 1], 4, "S"],
                                        ["q2", ["x", "y", "z"], "C", [0.2, 0.5], 5, "R"], ["q3", ["x", "y"], "1", [1, 1], 6, "R"]])");
   REQUIRE(trace.items.size() == 4);
   CHECK(trace.items[0].task.answer == 1);
@@ -87,8 +92,10 @@ TEST_CASE("questions of public sets that cannot be scored are left out and count
   const auto file = read("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", "b", "a"], "gold": 1})" + "\n" +
                                         R"({"query": "B", "choices": ["a", "b"], "gold": 1})" + "\n");
   CHECK(file.items.size() == 1);
-  CHECK(file.left_out == std::map<std::string, std::size_t>{{"options of equal text", 1}, {"a question that is one of its own options", 1}});
-  refuse("f.jsonl", R"({"query": "q", "choices": ["a", "a"], "gold": 1})", {"no tasks that can be scored", "1 with options of equal text"});
+  CHECK(file.left_out == std::map<std::string, std::size_t>{{"options of equal text", 1},
+                                                            {"a question that is one of its own options", 1}});
+  refuse("f.jsonl", R"({"query": "q", "choices": ["a", "a"], "gold": 1})",
+         {"no tasks that can be scored", "1 with options of equal text"});
 }
 
 TEST_CASE("malformed tasks are named with file and line", "[eval][unit]") {
@@ -99,12 +106,18 @@ TEST_CASE("malformed tasks are named with file and line", "[eval][unit]") {
   refuse("f.jsonl", "[1]", {"f.jsonl line 1", "expected an object"});
   refuse("f.jsonl", kChoice + "\n{\n", {"f.jsonl line 2", "not valid JSON"});
   refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", "b"]})", {"f.jsonl line 2", "gold is missing"});
-  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", "b"], "gold": 2})", {"f.jsonl line 2", "0 to 1", "found 2"});
-  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", "b"], "gold": -1})", {"f.jsonl line 2", "gold", "found -1"});
-  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a"], "gold": 0})", {"line 2", "two options, found 1"});
-  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", " "], "gold": 0})", {"line 2", "option 1 is empty"});
-  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", 3], "gold": 0})", {"line 2", "choices", "number"});
-  refuse("f.jsonl", kChoice + "\n" + R"({"query": 7, "choices": ["a", "b"], "gold": 0})", {"line 2", "query", "number"});
+  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", "b"], "gold": 2})",
+         {"f.jsonl line 2", "0 to 1", "found 2"});
+  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", "b"], "gold": -1})",
+         {"f.jsonl line 2", "gold", "found -1"});
+  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a"], "gold": 0})",
+         {"line 2", "two options, found 1"});
+  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", " "], "gold": 0})",
+         {"line 2", "option 1 is empty"});
+  refuse("f.jsonl", kChoice + "\n" + R"({"query": "q", "choices": ["a", 3], "gold": 0})",
+         {"line 2", "choices", "number"});
+  refuse("f.jsonl", kChoice + "\n" + R"({"query": 7, "choices": ["a", "b"], "gold": 0})",
+         {"line 2", "query", "number"});
   refuse("f.jsonl", kChoice + "\n{\"query\": \"\xff\"}", {"f.jsonl line 2", "not UTF-8", "0xff"});
   refuse("f.jsonl", R"({"question": "q", "options": ["a", "a "], "answer": 0})", {"f.jsonl line 1", "equal text"});
   refuse("f.jsonl", R"({"question": "q", "options": ["a", "b"]})", {"f.jsonl line 1", "answer is missing"});

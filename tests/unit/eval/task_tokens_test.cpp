@@ -105,6 +105,7 @@ TEST_CASE("an option without tokens of its own is refused by name", "[eval][unit
   auto spec = tiny_tokenizer();
   spec.normalizer = {{elrt::NormalizerStep::Kind::kReplace, " a", ""}};
   const elrt::Tokenizer tokenizer = make(spec);
-  elastify_test::expect_error(elastify::ErrorCode::kBadData, {"item", "option 1", "adds no token"},
-                              [&] { tokenize_task(tokenizer, "", item("", "b", {"c", "a"}), 64); });
+  elastify_test::expect_error(elastify::ErrorCode::kBadData, {"item", "option 1", "adds no token"}, [&] {
+    tokenize_task(tokenizer, "", item("", "b", {"c", "a"}), 64);
+  });
 }

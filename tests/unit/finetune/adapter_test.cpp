@@ -41,7 +41,8 @@ TEST_CASE("a sliced sub-model equals the full one with its other units masked, g
   for (const auto& parameter : large.parameters()) parameter.requires_grad_();
   Adapter small = slice_adapter(large, weights.config, level.widths);
   for (auto& block : small.blocks) {
-    for (auto& pair : block) pair = {pair.a.detach().clone().requires_grad_(), pair.b.detach().clone().requires_grad_()};
+    for (auto& pair : block)
+      pair = {pair.a.detach().clone().requires_grad_(), pair.b.detach().clone().requires_grad_()};
   }
   ForwardOptions masked = with(large);
   masked.tap = [&](std::int64_t layer, UnitKind kind, torch::Tensor x) {

@@ -16,7 +16,9 @@ struct Setup {
   ModelWeights weights = tiny_model();
   TokenRows train = pattern_rows(16, 12), held_out = pattern_rows(4, 12, 2);
   std::vector<LevelPlan> levels = {half_level(weights.config, 30), half_level(weights.config, 60)};
-  FinetuneInput input(const fs::path& directory) const { return {weights, levels, train, held_out, directory, 7, "inputs", {}}; }
+  FinetuneInput input(const fs::path& directory) const {
+    return {weights, levels, train, held_out, directory, 7, "inputs", {}};
+  }
 };
 
 // Lines of metrics.jsonl without what depends on the clock.
@@ -28,7 +30,8 @@ std::vector<nlohmann::json> untimed_metrics(const fs::path& directory) {
 
 nlohmann::json untimed_result(const fs::path& directory) {
   auto result = read_json(directory / "result.json");
-  for (const char* field : {"seconds", "step_seconds", "teacher_seconds", "step_ratio", "peak_rss_bytes"}) result.erase(field);
+  for (const char* field : {"seconds", "step_seconds", "teacher_seconds", "step_ratio", "peak_rss_bytes"})
+    result.erase(field);
   return result;
 }
 
@@ -69,14 +72,16 @@ TEST_CASE("recovery on a rounded base starts from its losses and repairs what ro
     const ModelWeights rounded = round_weights(setup.weights, dtype);
     CHECK(torch::equal(rounded.embedding, setup.weights.embedding));
     CHECK_FALSE(torch::equal(rounded.blocks[1].down, setup.weights.blocks[1].down));
-    CHECK(torch::allclose(rounded.blocks[1].down, setup.weights.blocks[1].down, 0, std::string(dtype) == "q4_0" ? 0.2 : 0.01));
+    CHECK(torch::allclose(rounded.blocks[1].down, setup.weights.blocks[1].down, 0,
+                          std::string(dtype) == "q4_0" ? 0.2 : 0.01));
     const FinetuneSummary summary = finetune(setup.input(folder.path()), config);
     const LevelResult& level = summary.levels.at(0);
     const Decoder sliced(slice_weights(rounded, setup.levels[1].widths));
     CHECK(summary.loss_full == Approx(mean_loss(Decoder(rounded), nullptr, setup.held_out, 2)).epsilon(1e-6));
     CHECK(level.loss_before == Approx(mean_loss(sliced, nullptr, setup.held_out, 2)).epsilon(1e-6));
     CHECK(level.kept);
-    const Adapter shipped = load_adapter(level_directory(folder.path(), 60), setup.weights.config, torch::kCPU, torch::kFloat32);
+    const Adapter shipped =
+        load_adapter(level_directory(folder.path(), 60), setup.weights.config, torch::kCPU, torch::kFloat32);
     CHECK(mean_loss(sliced, &shipped, setup.held_out, 2) == Approx(level.loss_after).epsilon(1e-6));
   }
 }
@@ -197,7 +202,8 @@ TEST_CASE("settings that do not fit together are reported together", "[finetune]
     FAIL("accepted");
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::kUsage);
-    for (const char* word : {"accumulation", "head", "45"}) CHECK(std::string(error.what()).find(word) != std::string::npos);
+    for (const char* word : {"accumulation", "head", "45"})
+      CHECK(std::string(error.what()).find(word) != std::string::npos);
   }
 }
 

@@ -21,7 +21,8 @@ inline elastify::LevelPlan half_level(const elastify::ModelConfig& config, std::
   elastify::LevelPlan plan;
   plan.level = level;
   const auto layers = static_cast<std::size_t>(config.num_layers);
-  plan.widths = {std::vector<std::int64_t>(layers, 1), std::vector<std::int64_t>(layers, config.intermediate_size * level / 100)};
+  plan.widths = {std::vector<std::int64_t>(layers, 1),
+                 std::vector<std::int64_t>(layers, config.intermediate_size * level / 100)};
   plan.block_ratio = plan.total_ratio = static_cast<double>(level) / 100;
   return plan;
 }

@@ -77,13 +77,15 @@ TEST_CASE("AdamW on one buffer takes the published steps", "[finetune][unit]") {
     mean = 0.8 * mean + 0.2 * gradients;
     square = 0.95 * square + 0.05 * gradients.square();
     expected = expected * (1 - rate * 0.1);
-    expected = expected - rate * (mean / (1 - std::pow(0.8, step))) / ((square / (1 - std::pow(0.95, step))).sqrt() + 1e-8);
+    expected =
+        expected - rate * (mean / (1 - std::pow(0.8, step))) / ((square / (1 - std::pow(0.95, step))).sqrt() + 1e-8);
     CHECK(torch::allclose(values, expected, 1e-9, 1e-9));
   }
   CHECK(optimizer.steps() == 5);
 }
 
-TEST_CASE("a step read in several passes, one by one or side by side, equals the same step read in one", "[finetune][unit]") {
+TEST_CASE("a step read in several passes, one by one or side by side, equals the same step read in one",
+          "[finetune][unit]") {
   const Decoder decoder(tiny_model({}, 1, torch::kFloat64));
   TokenRows rows = pattern_rows(8, 12);
   rows.targets.narrow(0, 0, 3).narrow(1, 0, 9).fill_(kIgnore);  // passes with unequal numbers of targets
@@ -97,7 +99,8 @@ TEST_CASE("a step read in several passes, one by one or side by side, equals the
     config.workers = workers;
     Stepper stepper(decoder, start, config, &teacher, 1);
     stepper.step(rows, torch::arange(8, torch::kInt64), 1, 1e-2);
-    const auto outcome = stepper.step(rows, torch::arange(8, torch::kInt64), 2, 1e-2);  // sees what the first one changed
+    const auto outcome =
+        stepper.step(rows, torch::arange(8, torch::kInt64), 2, 1e-2);  // sees what the first one changed
     return std::make_pair(outcome.loss, stepper.flat().values.clone());
   };
   const auto once = stepped(1, 1), split = stepped(4, 1), beside = stepped(4, 2);

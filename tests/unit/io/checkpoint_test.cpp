@@ -20,9 +20,18 @@ using elastify_test::TempDir;
 using nlohmann::json;
 
 json small_config() {
-  return {{"model_type", "llama"}, {"vocab_size", 11}, {"hidden_size", 8}, {"intermediate_size", 12}, {"num_hidden_layers", 2},
-          {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"max_position_embeddings", 16}, {"rms_norm_eps", 1e-5},
-          {"hidden_act", "silu"}, {"tie_word_embeddings", false}, {"torch_dtype", "float32"}};
+  return {{"model_type", "llama"},
+          {"vocab_size", 11},
+          {"hidden_size", 8},
+          {"intermediate_size", 12},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"max_position_embeddings", 16},
+          {"rms_norm_eps", 1e-5},
+          {"hidden_act", "silu"},
+          {"tie_word_embeddings", false},
+          {"torch_dtype", "float32"}};
 }
 
 using Tensors = std::map<std::string, torch::Tensor>;
@@ -67,7 +76,8 @@ TEST_CASE("wrong tensors are refused by name", "[io][unit]") {
   expect_refused({"model.layers.1.self_attn.q_proj.weight", "missing"}, [&](json&, Tensors& t) { t.erase(q); });
   expect_refused({"wrong shape", "[8, 8]", "[8, 7]"}, [&](json&, Tensors& t) { t[q] = torch::zeros({8, 7}); });
   expect_refused({"dtype I64"}, [&](json&, Tensors& t) { t[q] = torch::zeros({8, 8}, torch::kInt64); });
-  expect_refused({"experts", "not part of"}, [&](json&, Tensors& t) { t["model.layers.0.mlp.experts.weight"] = torch::zeros({1}); });
+  expect_refused({"experts", "not part of"},
+                 [&](json&, Tensors& t) { t["model.layers.0.mlp.experts.weight"] = torch::zeros({1}); });
   expect_refused({"lm_head.weight", "missing"}, [&](json&, Tensors& t) { t.erase("lm_head.weight"); });
 }
 
@@ -87,7 +97,9 @@ TEST_CASE("unknown architectures and features are refused, never ignored", "[io]
   expect_refused({"hidden_act 'gelu'"}, [](json& c, Tensors&) { c["hidden_act"] = "gelu"; });
   expect_refused({"mlp_bias"}, [](json& c, Tensors&) { c["mlp_bias"] = true; });
   expect_refused({"quantised"}, [](json& c, Tensors&) { c["quantization_config"] = json::object(); });
-  expect_refused({"rope_scaling type 'yarn'"}, [](json& c, Tensors&) { c["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 2.0}}; });
+  expect_refused({"rope_scaling type 'yarn'"}, [](json& c, Tensors&) {
+    c["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 2.0}};
+  });
   expect_refused({"use_sliding_window"}, [](json& c, Tensors&) {
     c["model_type"] = "qwen2";
     c["use_sliding_window"] = true;
@@ -112,7 +124,8 @@ TEST_CASE("NaN and infinite weights are found when a tensor is read", "[io][unit
     write_json(dir / "config.json", config);
     write_safetensors(dir / "model.safetensors", tensors);
     const Checkpoint checkpoint = Checkpoint::open(dir.path());
-    expect_error(ErrorCode::kBadData, {"model.layers.1.mlp.down_proj.weight", "NaN"}, [&] { load_weights(checkpoint, torch::kCPU, torch::kFloat32); });
+    expect_error(ErrorCode::kBadData, {"model.layers.1.mlp.down_proj.weight", "NaN"},
+                 [&] { load_weights(checkpoint, torch::kCPU, torch::kFloat32); });
   }
 }
 
@@ -124,15 +137,22 @@ TEST_CASE("damaged shard indexes are refused", "[io][unit]") {
     Checkpoint::open(dir.path());
   };
   expect_error(ErrorCode::kBadData, {"weight_map"}, [&] { with_index({{"metadata", 1}}); });
-  expect_error(ErrorCode::kBadData, {"same folder"}, [&] { with_index({{"weight_map", {{"a", "../elsewhere.safetensors"}}}}); });
-  expect_error(ErrorCode::kBadData, {"cannot open"}, [&] { with_index({{"weight_map", {{"a", "model-1.safetensors"}}}}); });
+  expect_error(ErrorCode::kBadData, {"same folder"}, [&] {
+    with_index({{"weight_map", {{"a", "../elsewhere.safetensors"}}}});
+  });
+  expect_error(ErrorCode::kBadData, {"cannot open"}, [&] {
+    with_index({{"weight_map", {{"a", "model-1.safetensors"}}}});
+  });
   write_safetensors(dir / "model-1.safetensors", {{"b", torch::ones({1})}});
-  expect_error(ErrorCode::kBadData, {"tensor a is in none"}, [&] { with_index({{"weight_map", {{"a", "model-1.safetensors"}}}}); });
+  expect_error(ErrorCode::kBadData, {"tensor a is in none"}, [&] {
+    with_index({{"weight_map", {{"a", "model-1.safetensors"}}}});
+  });
 }
 
 TEST_CASE("llama2.c files of the wrong size or version are refused", "[io][unit]") {
   const TempDir dir;
-  const std::string whole = elastify_test::read_bytes(fs::path(ELASTIFY_SOURCE_DIR) / "tests/golden/models/llama2c_v0_tied/model.bin");
+  const std::string whole =
+      elastify_test::read_bytes(fs::path(ELASTIFY_SOURCE_DIR) / "tests/golden/models/llama2c_v0_tied/model.bin");
   const auto open_bytes = [&](const std::string& bytes) {
     elastify_test::write_bytes(dir / "model.bin", bytes);
     Checkpoint::open(dir / "model.bin");
@@ -144,7 +164,8 @@ TEST_CASE("llama2.c files of the wrong size or version are refused", "[io][unit]
   std::string negative = whole;
   negative[3] = '\x80';
   expect_error(ErrorCode::kBadData, {"hidden_size"}, [&] { open_bytes(negative); });
-  std::string quantised = elastify_test::read_bytes(fs::path(ELASTIFY_SOURCE_DIR) / "tests/golden/models/llama2c_v1_tied/model.bin");
+  std::string quantised =
+      elastify_test::read_bytes(fs::path(ELASTIFY_SOURCE_DIR) / "tests/golden/models/llama2c_v1_tied/model.bin");
   quantised[4] = 2;
   expect_error(ErrorCode::kBadData, {"version 2"}, [&] { open_bytes(quantised); });
 }

@@ -30,7 +30,8 @@ elrt::Tokenizer byte_tokenizer() {
     spec.types.push_back(elrt::TokenType::kControl);
   }
   spec.byte_fallback = true;
-  spec.decoder = {{elrt::DecoderStep::Kind::kByteFallback, "", "", 0, 0}, {elrt::DecoderStep::Kind::kFuse, "", "", 0, 0}};
+  spec.decoder = {{elrt::DecoderStep::Kind::kByteFallback, "", "", 0, 0},
+                  {elrt::DecoderStep::Kind::kFuse, "", "", 0, 0}};
   spec.bos_id = 256;
   spec.eos_id = 257;
   spec.add_bos = true;
@@ -65,7 +66,8 @@ TEST_CASE("plain text splits at separators", "[io][unit]") {
 }
 
 TEST_CASE("a task's prompt is read, its right option learned", "[io][unit]") {
-  const auto tasks = read_text("t.jsonl", R"({"context": "Maya has it.", "question": "Who has it?", "options": ["Leo", "Maya"], "answer": 1})");
+  const auto tasks = read_text(
+      "t.jsonl", R"({"context": "Maya has it.", "question": "Who has it?", "options": ["Leo", "Maya"], "answer": 1})");
   REQUIRE(tasks.size() == 1);
   CHECK(tasks[0].prompt == "Maya has it.\nWho has it?\nA:");
   CHECK(tasks[0].text == " Maya");
@@ -75,9 +77,12 @@ TEST_CASE("a task's prompt is read, its right option learned", "[io][unit]") {
 }
 
 TEST_CASE("tasks in a row over one context are turns of one document", "[io][unit]") {
-  const std::string maya = R"({"context": "Maya has it.", "question": "Who has it?", "options": ["Leo", "Maya"], "answer": 1})";
-  const std::string what = R"({"context": "Maya has it.", "question": "Has she?", "options": ["yes", "no"], "answer": 0})";
-  const std::string other = R"({"context": "Leo has it.", "question": "Who?", "options": ["Leo", "Maya"], "answer": 0})";
+  const std::string maya =
+      R"({"context": "Maya has it.", "question": "Who has it?", "options": ["Leo", "Maya"], "answer": 1})";
+  const std::string what =
+      R"({"context": "Maya has it.", "question": "Has she?", "options": ["yes", "no"], "answer": 0})";
+  const std::string other =
+      R"({"context": "Leo has it.", "question": "Who?", "options": ["Leo", "Maya"], "answer": 0})";
   const auto tasks = read_text("t.jsonl", maya + "\n" + what + "\n" + other + "\n" + maya + "\n");
   REQUIRE(tasks.size() == 3);
   REQUIRE(tasks[0].more.size() == 1);
@@ -85,7 +90,10 @@ TEST_CASE("tasks in a row over one context are turns of one document", "[io][uni
   const auto documents = tokenize_documents({{"A:", "x", true, {{"\nB:", "y"}}}}, byte_tokenizer());
   CHECK(documents[0].ids == std::vector<std::int64_t>{256, 'A', ':', 'x', 257, '\n', 'B', ':', 'y', 257});
   CHECK(documents[0].counts == std::vector<std::uint8_t>{0, 0, 0, 1, 1, 0, 0, 0, 1, 1});
-  CHECK(read_text("q.jsonl", R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 0})" "\n" R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 0})").size() == 2);
+  CHECK(read_text("q.jsonl", R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 0})"
+                             "\n"
+                             R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 0})")
+            .size() == 2);
 }
 
 TEST_CASE("instruction records keep prompt and answer apart", "[io][unit]") {
@@ -95,14 +103,18 @@ TEST_CASE("instruction records keep prompt and answer apart", "[io][unit]") {
   REQUIRE(lines[1].prompt == "Q");
   REQUIRE(lines[1].ends);
   const auto alpaca = read_text("a.json", R"([{"instruction": "Add.", "input": "1 2", "output": "3"}])");
-  REQUIRE_THAT(alpaca[0].prompt, Catch::Matchers::Contains("### Instruction:\nAdd.\n\n### Input:\n1 2\n\n### Response:\n"));
+  REQUIRE_THAT(alpaca[0].prompt,
+               Catch::Matchers::Contains("### Instruction:\nAdd.\n\n### Input:\n1 2\n\n### Response:\n"));
   REQUIRE(alpaca[0].text == "3");
 }
 
 TEST_CASE("malformed text names file and line", "[io][unit]") {
-  expect_error(ErrorCode::kBadData, {"a.jsonl line 2", "not valid JSON"}, [] { read_text("a.jsonl", "{\"text\":\"x\"}\n{\"text\":\n"); });
-  expect_error(ErrorCode::kBadData, {"line 1", "text must be a string"}, [] { read_text("a.jsonl", "{\"text\": 3}\n"); });
-  expect_error(ErrorCode::kBadData, {"item 0", "expected text"}, [] { read_text("a.json", "[{\"question\": \"?\"}]"); });
+  expect_error(ErrorCode::kBadData, {"a.jsonl line 2", "not valid JSON"},
+               [] { read_text("a.jsonl", "{\"text\":\"x\"}\n{\"text\":\n"); });
+  expect_error(ErrorCode::kBadData, {"line 1", "text must be a string"},
+               [] { read_text("a.jsonl", "{\"text\": 3}\n"); });
+  expect_error(ErrorCode::kBadData, {"item 0", "expected text"},
+               [] { read_text("a.json", "[{\"question\": \"?\"}]"); });
   expect_error(ErrorCode::kBadData, {"array"}, [] { read_text("a.json", "{}"); });
   expect_error(ErrorCode::kBadData, {"not UTF-8", "byte 2", "0xff"}, [] { read_text("a.txt", "ab\xff"); });
   expect_error(ErrorCode::kBadData, {"holds no text"}, [] { read_text("a.txt", " \n"); });
@@ -115,7 +127,8 @@ TEST_CASE("the loss counts the answer and its end, not the prompt", "[io][unit]"
   REQUIRE(documents[0].ids == expected);
   REQUIRE(documents[0].counts == std::vector<std::uint8_t>{0, 0, 0, 0, 0, 0, 1, 1, 1});
   const TokenRows rows = pack_rows(documents, 8, 0, 0);
-  const auto targets = torch::tensor({kIgnore, kIgnore, kIgnore, kIgnore, kIgnore, std::int64_t{'h'}, std::int64_t{'i'}, std::int64_t{257}});
+  const auto targets = torch::tensor(
+      {kIgnore, kIgnore, kIgnore, kIgnore, kIgnore, std::int64_t{'h'}, std::int64_t{'i'}, std::int64_t{257}});
   REQUIRE(torch::equal(rows.targets[0], targets));
   REQUIRE(rows.target_count() == 3);
 }
@@ -134,16 +147,23 @@ TEST_CASE("packing predicts every token after a document's first exactly once", 
     for (std::int64_t t = 1; t < 7; ++t) REQUIRE(counted.count(1000 * d + t) == 1);
   }
   REQUIRE(pack_rows(numbered_documents(50, 7), 4, 20, 3).rows() == 5);
-  REQUIRE(torch::equal(pack_rows(numbered_documents(50, 7), 4, 20, 3).inputs, pack_rows(numbered_documents(50, 7), 4, 20, 3).inputs));
+  REQUIRE(torch::equal(pack_rows(numbered_documents(50, 7), 4, 20, 3).inputs,
+                       pack_rows(numbered_documents(50, 7), 4, 20, 3).inputs));
   expect_error(ErrorCode::kBadData, {"empty"}, [] { pack_rows({}, 4, 0, 0); });
 }
 
 TEST_CASE("separate rows hold one document each", "[io][unit]") {
-  std::vector<TokenDocument> documents = {elastify::plain_document({1, 2, 3}), {{4, 5, 6, 7, 8, 9}, {0, 0, 0, 0, 1, 1}}, elastify::plain_document({10, 11})};
+  std::vector<TokenDocument> documents = {elastify::plain_document({1, 2, 3}),
+                                          {{4, 5, 6, 7, 8, 9}, {0, 0, 0, 0, 1, 1}},
+                                          elastify::plain_document({10, 11})};
   const TokenRows rows = separate_rows(documents, 4, 0, 0);
   const auto expected = torch::tensor({{1, 2, 0, 0}, {4, 5, 6, 7}, {8, 0, 0, 0}, {10, 0, 0, 0}}, torch::kInt64);
   const std::int64_t no = kIgnore;
-  const auto targets = torch::tensor({{std::int64_t{2}, std::int64_t{3}, no, no}, {no, no, no, std::int64_t{8}}, {std::int64_t{9}, no, no, no}, {std::int64_t{11}, no, no, no}}, torch::kInt64);
+  const auto targets = torch::tensor({{std::int64_t{2}, std::int64_t{3}, no, no},
+                                      {no, no, no, std::int64_t{8}},
+                                      {std::int64_t{9}, no, no, no},
+                                      {std::int64_t{11}, no, no, no}},
+                                     torch::kInt64);
   CHECK(torch::equal(rows.inputs, expected));
   CHECK(torch::equal(rows.targets, targets));
   CHECK(separate_rows(documents, 4, 3, 0).rows() == 2);
@@ -174,7 +194,9 @@ TEST_CASE("saved documents come back, and damaged files are refused", "[io][unit
   REQUIRE(loaded.size() == 3);
   REQUIRE(loaded[1].ids == documents[1].ids);
   REQUIRE(loaded[1].counts == documents[1].counts);
-  write_safetensors(dir / "bad.safetensors", {{"ids", torch::ones({3}, torch::kInt64)}, {"lengths", torch::tensor({5}, torch::kInt64)}, {"counts", torch::ones({3}, torch::kInt64)}});
+  write_safetensors(dir / "bad.safetensors", {{"ids", torch::ones({3}, torch::kInt64)},
+                                              {"lengths", torch::tensor({5}, torch::kInt64)},
+                                              {"counts", torch::ones({3}, torch::kInt64)}});
   expect_error(ErrorCode::kBadData, {"length of document 0"}, [&] { load_documents(dir / "bad.safetensors"); });
   write_safetensors(dir / "bad.safetensors", {{"ids", torch::ones({3})}});
   expect_error(ErrorCode::kBadData, {"I64 tensor"}, [&] { load_documents(dir / "bad.safetensors"); });

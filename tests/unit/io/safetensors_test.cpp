@@ -37,7 +37,8 @@ TEST_CASE("tensors survive a round trip bit for bit", "[io][unit]") {
   const TempDir dir;
   const auto half = torch::arange(6, torch::kFloat32).view({2, 3}).to(torch::kFloat16);
   const auto brain = torch::randn({5}).to(torch::kBFloat16);
-  write_safetensors(dir / "a.safetensors", {{"half", half}, {"brain", brain}, {"strided", half.t()}}, {{"format", "pt"}});
+  write_safetensors(dir / "a.safetensors", {{"half", half}, {"brain", brain}, {"strided", half.t()}},
+                    {{"format", "pt"}});
   const auto stored = open_safetensors(dir / "a.safetensors");
   REQUIRE(torch::equal(stored.at("half").view(), half));
   REQUIRE(torch::equal(stored.at("brain").view(), brain));
@@ -46,7 +47,8 @@ TEST_CASE("tensors survive a round trip bit for bit", "[io][unit]") {
 
 TEST_CASE("tensors of several widths are written so that all are aligned", "[io][unit]") {
   const TempDir dir;
-  const torch::Tensor odd = torch::tensor({1.f, 2.f, 3.f}), half = torch::ones({3}).to(torch::kFloat16), whole = torch::tensor(std::vector<std::int64_t>{7});
+  const torch::Tensor odd = torch::tensor({1.f, 2.f, 3.f}), half = torch::ones({3}).to(torch::kFloat16),
+                      whole = torch::tensor(std::vector<std::int64_t>{7});
   write_safetensors(dir / "a.safetensors", {{"a half", half}, {"odd", odd}, {"whole", whole}});
   const auto stored = open_safetensors(dir / "a.safetensors");
   CHECK(torch::equal(stored.at("a half").view(), half));
@@ -63,14 +65,23 @@ TEST_CASE("damaged safetensors headers are refused with the reason", "[io][unit]
   expect_refused(file_bytes("{\"a\":", 0), {"not a JSON object"});
   expect_refused(file_bytes(aligned(good), 7), {"tensor a", "outside"});
   expect_refused(file_bytes(aligned(good), 9), {"1 bytes after the last tensor"});
-  expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})"), 8), {"needs 12 bytes", "give 8"});
+  expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})"), 8),
+                 {"needs 12 bytes", "give 8"});
   expect_refused(file_bytes(aligned(R"({"a":{"dtype":"Q4","shape":[2],"data_offsets":[0,8]}})"), 8), {"dtype Q4"});
   expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})"), 8), {"impossible"});
-  expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})"), 8), {"impossible"});
+  expect_refused(
+      file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})"), 8),
+      {"impossible"});
   expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})"), 8), {"outside"});
   expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[2]}})"), 8), {"expected dtype, shape"});
-  expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})"), 12), {"overlaps"});
-  expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})"), 12), {"belong to no tensor"});
+  expect_refused(
+      file_bytes(
+          aligned(
+              R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})"),
+          12),
+      {"overlaps"});
+  expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})"), 12),
+                 {"belong to no tensor"});
 }
 
 TEST_CASE("misaligned data is refused", "[io][unit]") {

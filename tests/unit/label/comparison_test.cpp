@@ -20,27 +20,33 @@ DualHead untrained() {
 // Right answers of the policies that ask no decision-head, by plain loops.
 class BruteForce {
  public:
-  BruteForce(const OutcomeTable& table, const DecisionSpace& space, SloRatios slo) : table_(table), space_(space), slo_(slo) {}
+  BruteForce(const OutcomeTable& table, const DecisionSpace& space, SloRatios slo)
+      : table_(table), space_(space), slo_(slo) {}
 
   double single() const {
     return mean_over_test([&](std::int64_t task) {
       const std::int64_t family = family_of(task);
       const auto hits = [&](DecisionIndex d) { return count(family, d, true); };
-      const auto chosen = pick(space_.by_cost(validation_of(family).front()), [](DecisionIndex) { return true; }, hits);
+      const auto chosen = pick(
+          space_.by_cost(validation_of(family).front()), [](DecisionIndex) { return true; }, hits);
       return allowed(task, *chosen) ? chosen : best_of_family(task, [](DecisionIndex) { return true; });
     });
   }
   double model_only() const {
-    return mean_over_test([&](std::int64_t task) { return best_of_family(task, [](DecisionIndex d) { return d.prompt == 3; }); });
+    return mean_over_test(
+        [&](std::int64_t task) { return best_of_family(task, [](DecisionIndex d) { return d.prompt == 3; }); });
   }
   double prompt_only() const {
-    return mean_over_test([&](std::int64_t task) { return best_of_family(task, [](DecisionIndex d) { return d.model == 2; }); });
+    return mean_over_test(
+        [&](std::int64_t task) { return best_of_family(task, [](DecisionIndex d) { return d.model == 2; }); });
   }
 
  private:
   std::int64_t family_of(std::int64_t task) const { return table_.family[task].item<std::int64_t>(); }
   bool right(std::int64_t task, DecisionIndex d) const { return table_.right()[task][d.model][d.prompt].item<bool>(); }
-  bool allowed(std::int64_t task, DecisionIndex d) const { return space_.feasible(task, slo_)[d.model][d.prompt].item<bool>(); }
+  bool allowed(std::int64_t task, DecisionIndex d) const {
+    return space_.feasible(task, slo_)[d.model][d.prompt].item<bool>();
+  }
 
   std::vector<std::int64_t> validation_of(std::int64_t family) const {
     std::vector<std::int64_t> found;
@@ -54,12 +60,14 @@ class BruteForce {
   // Of a family's validation tasks, those that a decision answers, within the SLO where that is wanted.
   double count(std::int64_t family, DecisionIndex d, bool within) const {
     double found = 0;
-    for (const std::int64_t task : validation_of(family)) found += right(task, d) && (!within || allowed(task, d)) ? 1 : 0;
+    for (const std::int64_t task : validation_of(family))
+      found += right(task, d) && (!within || allowed(task, d)) ? 1 : 0;
     return found;
   }
 
   template <typename Offered, typename Value>
-  static std::optional<DecisionIndex> pick(const std::vector<DecisionIndex>& lightest_first, const Offered& offered, const Value& value) {
+  static std::optional<DecisionIndex> pick(const std::vector<DecisionIndex>& lightest_first, const Offered& offered,
+                                           const Value& value) {
     std::optional<DecisionIndex> best;
     for (const DecisionIndex d : lightest_first) {
       if (offered(d) && (!best || value(d) > value(*best))) best = d;
@@ -69,8 +77,9 @@ class BruteForce {
 
   template <typename Offered>
   std::optional<DecisionIndex> best_of_family(std::int64_t task, const Offered& offered) const {
-    return pick(space_.by_cost(task), [&](DecisionIndex d) { return offered(d) && allowed(task, d); },
-                [&](DecisionIndex d) { return count(family_of(task), d, false); });
+    return pick(
+        space_.by_cost(task), [&](DecisionIndex d) { return offered(d) && allowed(task, d); },
+        [&](DecisionIndex d) { return count(family_of(task), d, false); });
   }
 
   template <typename Choose>
@@ -92,7 +101,8 @@ class BruteForce {
 
 }  // namespace
 
-TEST_CASE("no policy beats hindsight, none answers beyond the SLO, and random is the mean of what is feasible", "[label][unit]") {
+TEST_CASE("no policy beats hindsight, none answers beyond the SLO, and random is the mean of what is feasible",
+          "[label][unit]") {
   const OutcomeTable table = random_outcomes(60, 3);
   const std::vector<TlmRow> rows(60, TlmRow{{2, 0, 0, 7, 3}, {-1, -1, -1, 0, -1}});
   const elrt::LatencyTable latency = random_latency(2);

@@ -25,7 +25,8 @@ struct Toy {
   std::vector<TlmRow> rows;
 };
 
-// Word 30 says that the small model is right with the whole prompt only, word 31 that the middle one is with few words only.
+// Word 30 says that the small model is right with the whole prompt only, word 31 that the middle one is with few words
+// only.
 Toy make_toy(std::int64_t tasks, bool shuffled) {
   Toy toy{random_outcomes(tasks, 5), {}};
   toy.table.prompt_tokens = toy.table.prompt_words.clone();
@@ -91,13 +92,15 @@ TEST_CASE("a decision-head that can know the right decision takes it, by either 
   }
 }
 
-TEST_CASE("a decision-head that cannot know the right decision is no better than the best single one", "[label][unit][slow]") {
+TEST_CASE("a decision-head that cannot know the right decision is no better than the best single one",
+          "[label][unit][slow]") {
   const auto mean = train_and_compare("right", true);
   CHECK(accuracy(mean, "tlm") == Approx(accuracy(mean, "single")).margin(0.12));
   CHECK(accuracy(mean, "tlm") < accuracy(mean, "oracle") - 0.2);
 }
 
-TEST_CASE("a decision-head that learns nothing decides by the mean outcomes of all tasks that it may see", "[label][unit]") {
+TEST_CASE("a decision-head that learns nothing decides by the mean outcomes of all tasks that it may see",
+          "[label][unit]") {
   const Toy toy = make_toy(40, false);
   const elrt::LatencyTable latency = plain_latency();
   DualHead model = make_model();
@@ -112,7 +115,8 @@ TEST_CASE("a decision-head that learns nothing decides by the mean outcomes of a
   CHECK(done.best_step == 0);
   const torch::Tensor seen = torch::cat({toy.table.rows(TaskSplit::kTrain), toy.table.rows(TaskSplit::kValidation)});
   REQUIRE(seen.numel() > toy.table.rows(TaskSplit::kTrain).numel());
-  const torch::Tensor mean = config.prior_sharpness * toy.table.right().index_select(0, seen).to(torch::kFloat32).mean(0);
+  const torch::Tensor mean =
+      config.prior_sharpness * toy.table.right().index_select(0, seen).to(torch::kFloat32).mean(0);
   CHECK(torch::allclose(model.model_level.bias, mean.mean(1), 0, 1e-5));
   CHECK(torch::allclose(model.prompt_level.bias, mean.mean(0) - mean.mean(), 0, 1e-5));
   CHECK(model.model_level.weight.abs().max().item<float>() == 0);
@@ -128,7 +132,8 @@ TEST_CASE("of heads that validation cannot tell apart the earliest is kept", "[l
 }
 
 TEST_CASE("what is not feasible has no share of the decision-head's loss", "[label][unit]") {
-  torch::Tensor model = torch::tensor({{0.5, 9.0, -1.0}, {1.0, 2.0, 3.0}}, torch::kFloat64), prompt = torch::tensor({{0.2, -0.3}, {0.0, 1.0}}, torch::kFloat64);
+  torch::Tensor model = torch::tensor({{0.5, 9.0, -1.0}, {1.0, 2.0, 3.0}}, torch::kFloat64),
+                prompt = torch::tensor({{0.2, -0.3}, {0.0, 1.0}}, torch::kFloat64);
   model.requires_grad_(), prompt.requires_grad_();
   const auto cells = [](std::vector<double> row) {  // of the first row; the second is all zeros
     row.resize(12);
@@ -136,7 +141,8 @@ TEST_CASE("what is not feasible has no share of the decision-head's loss", "[lab
   };
   const torch::Tensor feasible = cells({1, 1, 0, 0, 1, 0}).to(torch::kBool);
   const torch::Tensor utility = cells({0.9, 0, 0, 1, 0.5, 0});  // the 1 is out of reach
-  const torch::Tensor loss = utility_loss({model, prompt}, utility, torch::full({2, 3, 2}, 0.1, torch::kFloat64), feasible);
+  const torch::Tensor loss =
+      utility_loss({model, prompt}, utility, torch::full({2, 3, 2}, 0.1, torch::kFloat64), feasible);
   const double a = std::exp(0.5 + 0.2), b = std::exp(0.5 - 0.3), c = std::exp(-1.0 + 0.2);
   CHECK(loss.item<double>() == Approx(-std::log((0.9 * a + 0.5 * c) / (a + b + c))).epsilon(1e-12));
   loss.backward();

@@ -12,19 +12,22 @@ namespace {
 struct Times {
   double ttft, tpot, full_ttft, full_tpot;
 };
-Times times_of(const OutcomeTable& t, const elrt::LatencyTable& latency, std::int64_t task, std::int64_t m, std::int64_t p) {
+Times times_of(const OutcomeTable& t, const elrt::LatencyTable& latency, std::int64_t task, std::int64_t m,
+               std::int64_t p) {
   const auto n = static_cast<std::uint32_t>(t.prompt_tokens[task][3].item<std::int64_t>());
   const auto output = static_cast<std::uint32_t>(t.output_tokens[task].item<std::int64_t>());
   const auto level = static_cast<std::uint32_t>(t.model_levels[static_cast<std::size_t>(m)]);
   const auto share = static_cast<std::uint32_t>(t.prompt_levels[static_cast<std::size_t>(p)]);
-  const auto kept = std::max(static_cast<std::uint32_t>(std::ceil(n * share / 100.0)), static_cast<std::uint32_t>(t.prompt_tokens[task][p].item<std::int64_t>()));
-  return {latency.ttft_ms(level, kept) + latency.decision_ms(n) + (share < 100 ? latency.score_ms(n) : 0), latency.tpot_ms(level, kept + output / 2),
-          latency.ttft_ms(100, n), latency.tpot_ms(100, n + output / 2)};
+  const auto kept = std::max(static_cast<std::uint32_t>(std::ceil(n * share / 100.0)),
+                             static_cast<std::uint32_t>(t.prompt_tokens[task][p].item<std::int64_t>()));
+  return {latency.ttft_ms(level, kept) + latency.decision_ms(n) + (share < 100 ? latency.score_ms(n) : 0),
+          latency.tpot_ms(level, kept + output / 2), latency.ttft_ms(100, n), latency.tpot_ms(100, n + output / 2)};
 }
 
 }  // namespace
 
-TEST_CASE("a label is the lightest feasible right decision, or the default: against brute force on the whole lattice", "[label][unit]") {
+TEST_CASE("a label is the lightest feasible right decision, or the default: against brute force on the whole lattice",
+          "[label][unit]") {
   const OutcomeTable table = random_outcomes(30, 1);
   const torch::Tensor prior = family_accuracy(table, table.rows(TaskSplit::kTrain));
   int right = 0, defaults = 0, none = 0;
@@ -42,7 +45,8 @@ TEST_CASE("a label is the lightest feasible right decision, or the default: agai
             if (!unasked && (t.ttft > slo[0] * t.full_ttft || t.tpot > slo[1] * t.full_tpot)) continue;
             const double cost = t.ttft + (table.output_tokens[task].item<double>() - 1) * t.tpot;
             feasible.push_back({cost, static_cast<double>(m), static_cast<double>(p)});
-            if (table.chosen[task][m][p].item<std::int64_t>() == table.answer[task].item<std::int64_t>()) correct.push_back(feasible.back());
+            if (table.chosen[task][m][p].item<std::int64_t>() == table.answer[task].item<std::int64_t>())
+              correct.push_back(feasible.back());
           }
         }
         const auto label = decision_label(space, task, slo, prior);
@@ -55,12 +59,14 @@ TEST_CASE("a label is the lightest feasible right decision, or the default: agai
         CHECK(label->right == !correct.empty());
         if (!correct.empty()) {
           const auto lightest = *std::min_element(correct.begin(), correct.end());
-          CHECK(label->decision == DecisionIndex{static_cast<std::int64_t>(lightest[1]), static_cast<std::int64_t>(lightest[2])});
+          CHECK(label->decision ==
+                DecisionIndex{static_cast<std::int64_t>(lightest[1]), static_cast<std::int64_t>(lightest[2])});
           ++right;
         } else {
           const torch::Tensor mine = prior[table.family[task].item<std::int64_t>()];
           double best = -1;
-          for (const auto& [cost, m, p] : feasible) best = std::max(best, mine[static_cast<std::int64_t>(m)][static_cast<std::int64_t>(p)].item<double>());
+          for (const auto& [cost, m, p] : feasible)
+            best = std::max(best, mine[static_cast<std::int64_t>(m)][static_cast<std::int64_t>(p)].item<double>());
           CHECK(mine[label->decision.model][label->decision.prompt].item<double>() == best);
           ++defaults;
         }

@@ -5,10 +5,10 @@
 
 #include <fmt/format.h>
 
-#include <elrt/generator.hpp>
-#include <elrt/scorer.hpp>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <elrt/generator.hpp>
+#include <elrt/scorer.hpp>
 
 #include <limits>
 #include <thread>
@@ -76,13 +76,15 @@ TEST_CASE("every task is asked under every decision, as fresh sessions would ans
           options.level = m == 0 ? 50 : 100;
           elrt::Session session = std::move(elrt::Session::create(artifact, options)).value();
           const auto ids = elrt::prompt_tokens(*tokenizer, prompt + " " + task.options[o]).value();
-          const auto from = static_cast<std::size_t>(std::mismatch(before.begin(), before.end(), ids.begin(), ids.end()).first - before.begin());
+          const auto from = static_cast<std::size_t>(
+              std::mismatch(before.begin(), before.end(), ids.begin(), ids.end()).first - before.begin());
           const auto losses = elrt::score_tail(session, ids, from).value();
           double mean = 0;
           for (const double loss : losses) mean += loss / static_cast<double>(losses.size());
           CHECK(table.losses[i][m][p][static_cast<std::int64_t>(o)].item<double>() == Approx(mean).epsilon(1e-12));
           if (mean < lowest) lowest = mean, best = o;
-          if (o == task.answer) CHECK(table.prompt_tokens[i][p].item<std::int64_t>() == static_cast<std::int64_t>(from));
+          if (o == task.answer)
+            CHECK(table.prompt_tokens[i][p].item<std::int64_t>() == static_cast<std::int64_t>(from));
         }
         CHECK(table.chosen[i][m][p].item<std::int64_t>() == static_cast<std::int64_t>(best));
       }

@@ -6,9 +6,11 @@ using namespace elastify_test;
 namespace {
 
 bool same(const OutcomeTable& a, const OutcomeTable& b) {
-  return a.model_levels == b.model_levels && a.prompt_levels == b.prompt_levels && a.families == b.families && torch::equal(a.task, b.task) &&
-         torch::equal(a.split, b.split) && torch::equal(a.family, b.family) && torch::equal(a.answer, b.answer) && torch::equal(a.output_tokens, b.output_tokens) &&
-         torch::equal(a.prompt_tokens, b.prompt_tokens) && torch::equal(a.prompt_words, b.prompt_words) && torch::equal(a.chosen, b.chosen) && torch::equal(a.losses, b.losses);
+  return a.model_levels == b.model_levels && a.prompt_levels == b.prompt_levels && a.families == b.families &&
+         torch::equal(a.task, b.task) && torch::equal(a.split, b.split) && torch::equal(a.family, b.family) &&
+         torch::equal(a.answer, b.answer) && torch::equal(a.output_tokens, b.output_tokens) &&
+         torch::equal(a.prompt_tokens, b.prompt_tokens) && torch::equal(a.prompt_words, b.prompt_words) &&
+         torch::equal(a.chosen, b.chosen) && torch::equal(a.losses, b.losses);
 }
 
 }  // namespace
@@ -34,7 +36,9 @@ TEST_CASE("parts joined are the whole, also where one has fewer options", "[labe
 
 TEST_CASE("damaged label files are refused", "[label][unit]") {
   const TempDir dir;
-  const auto refused = [&](std::initializer_list<const char*> words) { expect_error(ErrorCode::kBadData, words, [&] { load_outcomes(dir / "a.h5"); }); };
+  const auto refused = [&](std::initializer_list<const char*> words) {
+    expect_error(ErrorCode::kBadData, words, [&] { load_outcomes(dir / "a.h5"); });
+  };
   OutcomeTable table = random_outcomes(7, 2);
   save_outcomes(dir / "a.h5", table);
   const std::string whole = read_bytes(dir / "a.h5");

@@ -25,7 +25,8 @@ inline elastify::OutcomeTable random_outcomes(std::int64_t tasks, std::uint64_t 
   // Compressed prompts are longer than their level says, as far as what must stay is long.
   t.prompt_tokens = (t.prompt_words * torch::randint(1, 4, {tasks, 1}, torch::kInt64)).clamp_min(25);
   const torch::Tensor right = torch::rand({tasks, 3, 4}) < 0.4;
-  t.chosen = torch::where(right, t.answer.view({-1, 1, 1}).expand({tasks, 3, 4}), ((t.answer + 1) % 3).view({-1, 1, 1}).expand({tasks, 3, 4}));
+  t.chosen = torch::where(right, t.answer.view({-1, 1, 1}).expand({tasks, 3, 4}),
+                          ((t.answer + 1) % 3).view({-1, 1, 1}).expand({tasks, 3, 4}));
   t.losses = torch::rand({tasks, 3, 4, 3}, torch::kFloat64) + 1;
   t.losses.scatter_(3, t.chosen.unsqueeze(3), 0.5);
   return t;

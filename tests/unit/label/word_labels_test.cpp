@@ -12,7 +12,8 @@ namespace {
 // The answer costs 1 nat a token, and 2 more for every decisive text that is missing.
 class ScriptedModel : public TaskModel {
  public:
-  ScriptedModel(const elrt::Tokenizer& tokenizer, std::vector<std::string> decisive) : tokenizer_(tokenizer), decisive_(std::move(decisive)) {}
+  ScriptedModel(const elrt::Tokenizer& tokenizer, std::vector<std::string> decisive)
+      : tokenizer_(tokenizer), decisive_(std::move(decisive)) {}
   std::vector<double> losses(std::span<const std::int32_t> ids, std::size_t from) override {
     ++passes;
     const std::string text = tokenizer_.decode(ids);
@@ -36,7 +37,9 @@ TaskItem make_task() {
   return task;
 }
 
-elrt::WordPiece vocabulary() { return std::move(elrt::WordPiece::create(learn_word_pieces({task_prompt(make_task())}, 200))).value(); }
+elrt::WordPiece vocabulary() {
+  return std::move(elrt::WordPiece::create(learn_word_pieces({task_prompt(make_task())}, 200))).value();
+}
 
 std::string word_at(const WordedPrompt& prompt, std::size_t w) {
   return prompt.text.substr(prompt.pieces.words[w].begin, prompt.pieces.words[w].end - prompt.pieces.words[w].begin);
@@ -51,7 +54,7 @@ TEST_CASE("words go one by one, bullets stay with their line, and the question a
   for (std::size_t w = 0; w < free.size(); ++w) removed[w] = free[w] && word_at(prompt, w) != "cake.";
   CHECK(without_words(prompt, std::vector<bool>(free.size(), false)) == prompt.text);
   CHECK(without_words(prompt, removed).find("cake.") != std::string::npos);
-  CHECK(without_words(prompt, free) .find("Who brings it?\nA:") != std::string::npos);
+  CHECK(without_words(prompt, free).find("Who brings it?\nA:") != std::string::npos);
   CHECK(without_words(prompt, free).find("Maya") == std::string::npos);
 }
 

@@ -2,8 +2,8 @@
 #include <catch2/catch.hpp>
 
 #include "base/error.h"
-#include "model/fused.h"
 #include "model/decoder.h"
+#include "model/fused.h"
 
 namespace {
 
@@ -43,7 +43,8 @@ Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
   const std::int64_t repeat = q.size(1) / k.size(1), seq = q.size(2);
   const Tensor keys = k.repeat_interleave(repeat, 1), values = v.repeat_interleave(repeat, 1);
   const Tensor later = torch::ones({seq, seq}, torch::kBool).triu(1);
-  const Tensor scores = (torch::matmul(q, keys.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(3)))).masked_fill(later, -1e300);
+  const Tensor scores =
+      (torch::matmul(q, keys.transpose(-1, -2)) / std::sqrt(static_cast<double>(q.size(3)))).masked_fill(later, -1e300);
   return torch::matmul(torch::softmax(scores, -1), values);
 }
 
@@ -52,7 +53,8 @@ Tensor plain_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
 TEST_CASE("a fused norm is the norm, with its gradients", "[model][unit]") {
   torch::manual_seed(1);
   for (const std::int64_t width : {5, 7, 64, 100}) {
-    compare({torch::randn({3, 5, width}), torch::randn({width})}, [](const std::vector<Tensor>& t) { return elastify::rms_norm(t[0], t[1], 1e-5); });
+    compare({torch::randn({3, 5, width}), torch::randn({width})},
+            [](const std::vector<Tensor>& t) { return elastify::rms_norm(t[0], t[1], 1e-5); });
   }
 }
 
@@ -66,7 +68,8 @@ TEST_CASE("a fused gated unit is silu(gate) up, with its gradients", "[model][un
 }
 
 TEST_CASE("a fused gated unit closes for good where the gate is far below zero", "[model][unit]") {
-  const Tensor gates = torch::tensor({-1e30, -1e4, -300.0, -105.0, -89.0, -50.0, 0.0, 105.0, 1e4, -105.0, -400.0, 89.0, -88.0, -87.0, 300.0, -2e3, -1e3});
+  const Tensor gates = torch::tensor({-1e30, -1e4, -300.0, -105.0, -89.0, -50.0, 0.0, 105.0, 1e4, -105.0, -400.0, 89.0,
+                                      -88.0, -87.0, 300.0, -2e3, -1e3});
   const Tensor up = torch::full_like(gates, 3).set_requires_grad(true), leaf = gates.clone().set_requires_grad(true);
   const Tensor y = elastify::fused_swiglu(leaf, up);
   y.sum().backward();
@@ -74,7 +77,8 @@ TEST_CASE("a fused gated unit closes for good where the gate is far below zero",
   CHECK((y.detach().to(torch::kFloat64) - exact).abs().max().item<double>() <= kTolerance * 3e4);
   CHECK(torch::isfinite(leaf.grad()).all().item<bool>());
   CHECK(torch::isfinite(up.grad()).all().item<bool>());
-  CHECK(leaf.grad().index_select(0, torch::tensor({0, 1, 2, 3})).abs().max().item<double>() < 1e-7);  // exp(-88) times a gate of -1e30
+  CHECK(leaf.grad().index_select(0, torch::tensor({0, 1, 2, 3})).abs().max().item<double>() <
+        1e-7);  // exp(-88) times a gate of -1e30
 }
 
 TEST_CASE("splitting heads turns and transposes, and back in the gradient", "[model][unit]") {
@@ -87,22 +91,26 @@ TEST_CASE("splitting heads turns and transposes, and back in the gradient", "[mo
     return rotated(t[0].view({2, seq, 3, width}).transpose(1, 2), cos, sin);
   });
   compare({torch::randn({2, seq, 3 * width})}, [&](const std::vector<Tensor>& t) {
-    return elastify::may_fuse(t[0]) ? elastify::fused_split_heads(t[0], width, {}, {}) : t[0].view({2, seq, 3, width}).transpose(1, 2);
+    return elastify::may_fuse(t[0]) ? elastify::fused_split_heads(t[0], width, {}, {})
+                                    : t[0].view({2, seq, 3, width}).transpose(1, 2);
   });
 }
 
 TEST_CASE("fused attention is causal attention with shared groups, with its gradients", "[model][unit]") {
   torch::manual_seed(4);
   for (const std::int64_t seq : {1, 2, 17, 40, 128, 129, 300}) {
-    compare({2 * torch::randn({2, 6, seq, 8}), torch::randn({2, 3, seq, 8}), torch::randn({2, 3, seq, 8})}, [](const std::vector<Tensor>& t) {
-      return elastify::may_fuse(t[0]) ? elastify::fused_attention(t[0], t[1], t[2]) : plain_attention(t[0], t[1], t[2]);
-    });
+    compare({2 * torch::randn({2, 6, seq, 8}), torch::randn({2, 3, seq, 8}), torch::randn({2, 3, seq, 8})},
+            [](const std::vector<Tensor>& t) {
+              return elastify::may_fuse(t[0]) ? elastify::fused_attention(t[0], t[1], t[2])
+                                              : plain_attention(t[0], t[1], t[2]);
+            });
   }
 }
 
 namespace {
 
-// bfloat16 keeps 8 bits: every operand is off by up to 2^-9, sums of many terms by less. Relative to the tensor's largest value.
+// bfloat16 keeps 8 bits: every operand is off by up to 2^-9, sums of many terms by less. Relative to the tensor's
+// largest value.
 constexpr double kHalfTolerance = 1e-2;
 
 // As compare(), bfloat16 products against float64 ones.
@@ -129,21 +137,28 @@ void compare_products(const std::vector<Tensor>& inputs, F f) {
 
 TEST_CASE("bfloat16 products are the product to bfloat16's precision, with their gradients", "[model][unit]") {
   torch::manual_seed(5);
-  const auto product = [](const std::vector<Tensor>& t) { return elastify::linear_product(t[0], t[1], elastify::ProductType::kBfloat16); };
+  const auto product = [](const std::vector<Tensor>& t) {
+    return elastify::linear_product(t[0], t[1], elastify::ProductType::kBfloat16);
+  };
   compare_products({torch::randn({3, 5, 32}), torch::randn({24, 32})}, product);
   compare_products({torch::randn({7, 1}), torch::randn({1, 1})}, product);
   compare_products({torch::rand({256, 1024}), torch::rand({64, 1024})}, product);  // long sums of one sign
   const Tensor y = product({torch::randn({4, 8}), torch::randn({6, 8}).requires_grad_()});
   REQUIRE_NOTHROW(y.add(1).sum().backward());
-  CHECK(elastify::linear_product(torch::ones({2, 2}, torch::kFloat64), torch::ones({2, 2}, torch::kFloat64), elastify::ProductType::kBfloat16).scalar_type() == torch::kFloat64);
+  CHECK(elastify::linear_product(torch::ones({2, 2}, torch::kFloat64), torch::ones({2, 2}, torch::kFloat64),
+                                 elastify::ProductType::kBfloat16)
+            .scalar_type() == torch::kFloat64);
 }
 
 TEST_CASE("fused attention with bfloat16 products is causal attention, also over several pieces", "[model][unit]") {
   torch::manual_seed(6);
   for (const std::int64_t seq : {1, 40, 300}) {
-    compare_products({torch::randn({2, 4, seq, 8}), torch::randn({2, 2, seq, 8}), torch::randn({2, 2, seq, 8})}, [](const std::vector<Tensor>& t) {
-      return elastify::may_fuse(t[0]) ? elastify::fused_attention(t[0], t[1], t[2], elastify::ProductType::kBfloat16) : plain_attention(t[0], t[1], t[2]);
-    });
+    compare_products({torch::randn({2, 4, seq, 8}), torch::randn({2, 2, seq, 8}), torch::randn({2, 2, seq, 8})},
+                     [](const std::vector<Tensor>& t) {
+                       return elastify::may_fuse(t[0])
+                                  ? elastify::fused_attention(t[0], t[1], t[2], elastify::ProductType::kBfloat16)
+                                  : plain_attention(t[0], t[1], t[2]);
+                     });
   }
 }
 

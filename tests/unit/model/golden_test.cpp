@@ -1,4 +1,5 @@
-// Every architecture against logits of an implementation that shares no code with this one (tests/golden/models/README.md).
+// Every architecture against logits of an implementation that shares no code with this one
+// (tests/golden/models/README.md).
 #undef CHECK  // LibTorch's logging defines it too
 #include <catch2/catch.hpp>
 
@@ -18,12 +19,15 @@ struct Expected {
   torch::Tensor tokens, logits;
 };
 
-Expected read_expected(const fs::path& path, const std::string& logits = "logits", const std::string& tokens = "tokens") {
+Expected read_expected(const fs::path& path, const std::string& logits = "logits",
+                       const std::string& tokens = "tokens") {
   const auto stored = open_safetensors(path);
   return {stored.at(tokens).view(), stored.at(logits).view()};
 }
 
-fs::path checkpoint_path(const fs::path& folder) { return fs::exists(folder / "config.json") ? folder : folder / "model.bin"; }
+fs::path checkpoint_path(const fs::path& folder) {
+  return fs::exists(folder / "config.json") ? folder : folder / "model.bin";
+}
 
 double largest_difference(const fs::path& folder, torch::ScalarType dtype) {
   const Expected expected = read_expected(folder / "expected.safetensors");
@@ -66,7 +70,8 @@ TEST_CASE("removed units give the reference's logits, by tap and by slicing", "[
   const auto masked = read_json(folder / "masked.json");
   for (const auto& one : masked.at("cases")) {
     DYNAMIC_SECTION(one.at("name").get<std::string>()) {
-      const Expected expected = read_expected(folder / masked.at("file").get<std::string>(), one.at("tensor").get<std::string>());
+      const Expected expected =
+          read_expected(folder / masked.at("file").get<std::string>(), one.at("tensor").get<std::string>());
       const auto groups = one.at("kv_groups").get<std::vector<std::vector<std::int64_t>>>();
       const auto neurons = one.at("neurons").get<std::vector<std::vector<std::int64_t>>>();
       ForwardOptions options;
@@ -97,6 +102,7 @@ TEST_CASE("a key-value cache gives the logits of one whole pass", "[model][unit]
   ForwardOptions options;
   options.cache = &cache;
   std::vector<torch::Tensor> steps = {decoder.logits(expected.tokens.narrow(1, 0, 3), options)};
-  for (std::int64_t t = 3; t < expected.tokens.size(1); ++t) steps.push_back(decoder.logits(expected.tokens.narrow(1, t, 1), options));
+  for (std::int64_t t = 3; t < expected.tokens.size(1); ++t)
+    steps.push_back(decoder.logits(expected.tokens.narrow(1, t, 1), options));
   REQUIRE((torch::cat(steps, 1) - expected.logits).abs().max().item<double>() < 1e-8);
 }

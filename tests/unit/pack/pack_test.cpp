@@ -3,8 +3,8 @@
 #undef CHECK  // LibTorch's logging defines it too
 #include <catch2/catch.hpp>
 
-#include <elrt/artifact.hpp>
 #include <elrt/format.h>
+#include <elrt/artifact.hpp>
 #include <elrt/scorer.hpp>
 
 #include <algorithm>
@@ -27,12 +27,18 @@ using elastify_test::TempDir;
 
 ModelConfig random_config(const char* type) {
   const bool qwen3 = std::string(type) == "qwen3";
-  nlohmann::json document = {{"model_type", type}, {"vocab_size", 300}, {"hidden_size", 48}, {"intermediate_size", 76}, {"num_hidden_layers", 3},
-                             {"num_attention_heads", 6}, {"num_key_value_heads", 3}, {"head_dim", qwen3 ? 12 : 8}, {"max_position_embeddings", 160},
-                             {"rms_norm_eps", 1e-5}, {"hidden_act", "silu"}, {"tie_word_embeddings", qwen3}, {"torch_dtype", "float32"}};
+  nlohmann::json document = {{"model_type", type},       {"vocab_size", 300},          {"hidden_size", 48},
+                             {"intermediate_size", 76},  {"num_hidden_layers", 3},     {"num_attention_heads", 6},
+                             {"num_key_value_heads", 3}, {"head_dim", qwen3 ? 12 : 8}, {"max_position_embeddings", 160},
+                             {"rms_norm_eps", 1e-5},     {"hidden_act", "silu"},       {"tie_word_embeddings", qwen3},
+                             {"torch_dtype", "float32"}};
   if (std::string(type) == "mistral") document["sliding_window"] = 24;
   if (std::string(type) == "llama") {
-    document["rope_scaling"] = {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}, {"original_max_position_embeddings", 64}};
+    document["rope_scaling"] = {{"rope_type", "llama3"},
+                                {"factor", 8.0},
+                                {"low_freq_factor", 1.0},
+                                {"high_freq_factor", 4.0},
+                                {"original_max_position_embeddings", 64}};
     document["attention_bias"] = true;
   }
   return model_config_from_hf(document, type);
@@ -52,7 +58,8 @@ elrt::TokenizerSpec byte_spec() {
 ElasticPlan plan_for(const ModelConfig& config) {
   PlanConfig settings;
   settings.neuron_multiple = 8;
-  const SortedScores flat{torch::ones({config.num_layers, config.num_kv_heads}), torch::ones({config.num_layers, config.intermediate_size})};
+  const SortedScores flat{torch::ones({config.num_layers, config.num_kv_heads}),
+                          torch::ones({config.num_layers, config.intermediate_size})};
   return make_plan(config, {1}, flat, settings);
 }
 
@@ -79,17 +86,20 @@ struct Packed {
   QuantisationErrors errors;
 };
 
-std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings, const std::vector<std::int64_t>& adapted) {
+std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings,
+                                    const std::vector<std::int64_t>& adapted) {
   auto packed = std::make_unique<Packed>();
   write_random_checkpoint(random_config(type), 5, packed->dir / "hf");
   packed->checkpoint = std::make_unique<Checkpoint>(Checkpoint::open(packed->dir / "hf"));
   const ModelWeights weights = load_weights(*packed->checkpoint, torch::kCPU, torch::kFloat32);
   packed->plan = plan_for(weights.config);
   for (const auto level : adapted) {
-    packed->adapters[level] = lively_adapter(slice_weights(weights, packed->plan.at(level).widths), static_cast<std::uint64_t>(level));
+    packed->adapters[level] =
+        lively_adapter(slice_weights(weights, packed->plan.at(level).widths), static_cast<std::uint64_t>(level));
   }
   const elrt::TokenizerSpec spec = byte_spec();
-  PackInputs inputs{*packed->checkpoint, packed->plan, spec, packed->adapters, {{50, {3.5, 2.5}}}, "random", {{"checkpoint", "abc"}}};
+  PackInputs inputs{*packed->checkpoint,    packed->plan, spec, packed->adapters, {{50, {3.5, 2.5}}}, "random",
+                    {{"checkpoint", "abc"}}};
   packed->artifact = packed->dir / "model.gguf";
   packed->dtype = settings.dtype;
   packed->errors = write_artifact(packed->artifact, inputs, settings);
@@ -101,12 +111,17 @@ ModelWeights packed_weights(const Packed& packed) {
   ModelWeights weights = load_weights(*packed.checkpoint, torch::kCPU, torch::kFloat64);
   if (packed.dtype == "q8_0" || packed.dtype == "q4_0") {
     const auto type = packed.dtype == "q8_0" ? elrt::TensorType::kQ8_0 : elrt::TensorType::kQ4_0;
-    const auto round = [&](torch::Tensor& matrix) { matrix = dequantised(matrix.to(torch::kFloat32).contiguous(), type).to(torch::kFloat64); };
+    const auto round = [&](torch::Tensor& matrix) {
+      matrix = dequantised(matrix.to(torch::kFloat32).contiguous(), type).to(torch::kFloat64);
+    };
     round(weights.embedding);
-    if (weights.config.tied_embeddings) weights.head = weights.embedding;
-    else round(weights.head);
+    if (weights.config.tied_embeddings)
+      weights.head = weights.embedding;
+    else
+      round(weights.head);
     for (auto& block : weights.blocks) {
-      for (torch::Tensor* matrix : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down}) round(*matrix);
+      for (torch::Tensor* matrix : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down})
+        round(*matrix);
     }
   }
   return weights;
@@ -153,19 +168,35 @@ double runtime_difference(const Packed& packed, const elrt::Artifact& artifact, 
 
 // A plain Llama of two layers, two query heads of 16 to a group.
 ModelConfig two_layers(std::int64_t groups, std::int64_t neurons) {
-  return model_config_from_hf({{"model_type", "llama"}, {"vocab_size", 300}, {"hidden_size", 64}, {"intermediate_size", neurons}, {"num_hidden_layers", 2},
-                               {"num_attention_heads", 2 * groups}, {"num_key_value_heads", groups}, {"head_dim", 16}, {"max_position_embeddings", 64},
-                               {"rms_norm_eps", 1e-5}, {"hidden_act", "silu"}, {"tie_word_embeddings", false}, {"torch_dtype", "float32"}}, "test");
+  return model_config_from_hf({{"model_type", "llama"},
+                               {"vocab_size", 300},
+                               {"hidden_size", 64},
+                               {"intermediate_size", neurons},
+                               {"num_hidden_layers", 2},
+                               {"num_attention_heads", 2 * groups},
+                               {"num_key_value_heads", groups},
+                               {"head_dim", 16},
+                               {"max_position_embeddings", 64},
+                               {"rms_norm_eps", 1e-5},
+                               {"hidden_act", "silu"},
+                               {"tie_word_embeddings", false},
+                               {"torch_dtype", "float32"}},
+                              "test");
 }
 
 void write_sliced_weights(const ModelWeights& weights, const fs::path& path) {
-  std::map<std::string, torch::Tensor> tensors = {{kEmbeddingName, weights.embedding}, {kFinalNormName, weights.final_norm}, {kHeadName, weights.head}};
+  std::map<std::string, torch::Tensor> tensors = {
+      {kEmbeddingName, weights.embedding}, {kFinalNormName, weights.final_norm}, {kHeadName, weights.head}};
   for (std::size_t layer = 0; layer < weights.blocks.size(); ++layer) {
     const auto& block = weights.blocks[layer];
-    const auto add = [&](const char* part, const torch::Tensor& tensor) { tensors[block_tensor_name(static_cast<std::int64_t>(layer), part)] = tensor.contiguous(); };
+    const auto add = [&](const char* part, const torch::Tensor& tensor) {
+      tensors[block_tensor_name(static_cast<std::int64_t>(layer), part)] = tensor.contiguous();
+    };
     add("input_layernorm.weight", block.attn_norm), add("post_attention_layernorm.weight", block.ffn_norm);
-    add("self_attn.q_proj.weight", block.q), add("self_attn.k_proj.weight", block.k), add("self_attn.v_proj.weight", block.v);
-    add("self_attn.o_proj.weight", block.o), add("mlp.gate_proj.weight", block.gate), add("mlp.up_proj.weight", block.up), add("mlp.down_proj.weight", block.down);
+    add("self_attn.q_proj.weight", block.q), add("self_attn.k_proj.weight", block.k),
+        add("self_attn.v_proj.weight", block.v);
+    add("self_attn.o_proj.weight", block.o), add("mlp.gate_proj.weight", block.gate),
+        add("mlp.up_proj.weight", block.up), add("mlp.down_proj.weight", block.down);
   }
   write_safetensors(path, tensors);
 }
@@ -192,8 +223,8 @@ TEST_CASE("tiles hold 32 inputs of every output and a zero tail", "[pack][unit]"
   const auto matrix = torch::arange(3 * 40, torch::kFloat32).view({3, 40});
   const auto tiled = tile_inputs(matrix);
   REQUIRE(tiled.sizes().vec() == std::vector<std::int64_t>{2, 3, 32});
-  REQUIRE(tiled[0][2][5].item<float>() == 2 * 40 + 5);   // output 2, input 5
-  REQUIRE(tiled[1][1][7].item<float>() == 40 + 39);      // output 1, input 39
+  REQUIRE(tiled[0][2][5].item<float>() == 2 * 40 + 5);  // output 2, input 5
+  REQUIRE(tiled[1][1][7].item<float>() == 40 + 39);     // output 1, input 39
   REQUIRE(tiled[1].narrow(1, 8, 24).abs().max().item<float>() == 0);
 }
 
@@ -242,7 +273,8 @@ TEST_CASE("the runtime gives the toolchain's loss for every token at every level
       const auto artifact = elrt::Artifact::open(packed->artifact);
       REQUIRE(artifact.ok());
       // f32 weights: both sides read the same values; only the order of float32 sums differs.
-      for (const auto& level : packed->plan.levels) REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 1e-4);
+      for (const auto& level : packed->plan.levels)
+        REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 1e-4);
     }
   }
 }
@@ -254,7 +286,8 @@ TEST_CASE("float16 artifacts stay near the float32 losses", "[pack][unit]") {
   const auto artifact = elrt::Artifact::open(packed->artifact);
   REQUIRE(artifact.ok());
   // Weights are rounded to 11 bits (relative error 2^-11 = 5e-4 each); random models amplify it through three layers.
-  for (const auto& level : packed->plan.levels) REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 2e-2);
+  for (const auto& level : packed->plan.levels)
+    REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 2e-2);
 }
 
 TEST_CASE("quantised artifacts give the losses of the toolchain over the same quantised weights", "[pack][unit]") {
@@ -268,7 +301,8 @@ TEST_CASE("quantised artifacts give the losses of the toolchain over the same qu
         if (!artifact.ok()) FAIL(artifact.failure().message);
         REQUIRE(artifact->verify_checksums().ok());
         // The runtime rounds activations to 8 bits (a 254th of a block's largest at most), the toolchain does not.
-        for (const auto& level : packed->plan.levels) REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 5e-2);
+        for (const auto& level : packed->plan.levels)
+          REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 5e-2);
       }
     }
   }
@@ -307,9 +341,11 @@ TEST_CASE("a level of an artifact equals the level packed alone, bit for bit, at
   write_random_checkpoint(config, 5, dir / "all");
   write_random_checkpoint(small, 6, dir / "alone");
   const Checkpoint all = Checkpoint::open(dir / "all");
-  write_sliced_weights(slice_weights(load_weights(all, torch::kCPU, torch::kFloat32), widths), dir / "alone" / "model.safetensors");
+  write_sliced_weights(slice_weights(load_weights(all, torch::kCPU, torch::kFloat32), widths),
+                       dir / "alone" / "model.safetensors");
   const Checkpoint alone = Checkpoint::open(dir / "alone");
-  const ElasticPlan plan{"even", 32, {}, {{50, widths}, {100, full_widths(config)}}}, whole{"even", 32, {}, {{100, full_widths(small)}}};
+  const ElasticPlan plan{"even", 32, {}, {{50, widths}, {100, full_widths(config)}}},
+      whole{"even", 32, {}, {{100, full_widths(small)}}};
   const elrt::TokenizerSpec spec = byte_spec();
   for (const char* dtype : {"f32", "f16", "q8_0", "q4_0"}) {
     PackConfig settings;
@@ -331,11 +367,13 @@ TEST_CASE("what cannot be packed is refused", "[pack][unit]") {
   elrt::TokenizerSpec large = spec;
   large.tokens.resize(301, "x");
   PackInputs foreign{*packed->checkpoint, packed->plan, large, {}, {}, "x", {}};
-  expect_error(ErrorCode::kBadData, {"301 tokens", "vocabulary 300"}, [&] { write_artifact(packed->artifact, foreign, {}); });
+  expect_error(ErrorCode::kBadData, {"301 tokens", "vocabulary 300"},
+               [&] { write_artifact(packed->artifact, foreign, {}); });
 
   const ModelWeights weights = load_weights(*packed->checkpoint, torch::kCPU, torch::kFloat32);
   inputs.adapters[50] = lively_adapter(slice_weights(weights, packed->plan.at(80).widths), 1);
-  expect_error(ErrorCode::kBadData, {"adapter of level 50 does not fit"}, [&] { write_artifact(packed->artifact, inputs, {}); });
+  expect_error(ErrorCode::kBadData, {"adapter of level 50 does not fit"},
+               [&] { write_artifact(packed->artifact, inputs, {}); });
 
   REQUIRE(elastify_test::read_bytes(packed->artifact) == before);
 }

@@ -87,8 +87,10 @@ void round_matrices_inplace(DualHead& model) {
 }
 
 fs::path pack_with(const TempDir& dir, const PackedTlm* tlm) {
-  const nlohmann::json document = {{"model_type", "llama"}, {"vocab_size", 300}, {"hidden_size", 32}, {"intermediate_size", 64}, {"num_hidden_layers", 2},
-                                   {"num_attention_heads", 2}, {"num_key_value_heads", 2}, {"max_position_embeddings", 64}, {"hidden_act", "silu"}};
+  const nlohmann::json document = {
+      {"model_type", "llama"},  {"vocab_size", 300},        {"hidden_size", 32},        {"intermediate_size", 64},
+      {"num_hidden_layers", 2}, {"num_attention_heads", 2}, {"num_key_value_heads", 2}, {"max_position_embeddings", 64},
+      {"hidden_act", "silu"}};
   const ModelConfig config = model_config_from_hf(document, "test");
   write_random_checkpoint(config, 5, dir / "hf");
   const Checkpoint checkpoint = Checkpoint::open(dir / "hf");
@@ -111,7 +113,8 @@ std::string random_prompt(std::size_t words, std::uint64_t seed) {
   for (std::size_t i = 0; i < words; ++i) {
     text += i == 0 ? "" : " ";
     text += static_cast<char>('a' + torch::randint(26, {1}).item<int>());
-    for (int more = torch::randint(3, {1}).item<int>(); more > 0; --more) text += static_cast<char>('a' + torch::randint(9, {1}).item<int>());
+    for (int more = torch::randint(3, {1}).item<int>(); more > 0; --more)
+      text += static_cast<char>('a' + torch::randint(9, {1}).item<int>());
   }
   return text;
 }
@@ -121,13 +124,16 @@ struct Outputs {
   std::vector<float> words;
 };
 
-Outputs toolchain(const DualHead& model, const elrt::WordPiece& vocabulary, std::span<const elrt::WordPieceToken> pieces, std::size_t words, elrt::SloRatios slo) {
+Outputs toolchain(const DualHead& model, const elrt::WordPiece& vocabulary,
+                  std::span<const elrt::WordPieceToken> pieces, std::size_t words, elrt::SloRatios slo) {
   torch::NoGradGuard no_grad;
   const TlmRow row = make_row(vocabulary, pieces, model.slo.ids(slo.ttft, slo.tpot));
   const TlmBatch batch = make_batch({&row, 1}, 0, torch::kCPU);
   const torch::Tensor shared = shared_states(model, batch);
   const DecisionLogits decision = decision_logits(model, shared, batch.mask);
-  const torch::Tensor keep = word_keep_probability(score_logits(model, shared, batch.mask), batch.words, static_cast<std::int64_t>(words)).contiguous();
+  const torch::Tensor keep =
+      word_keep_probability(score_logits(model, shared, batch.mask), batch.words, static_cast<std::int64_t>(words))
+          .contiguous();
   return {decision.model_level[0], decision.prompt_level[0], {keep.data_ptr<float>(), keep.data_ptr<float>() + words}};
 }
 
@@ -138,7 +144,8 @@ double difference(const torch::Tensor& expected, const std::vector<float>& found
 double difference(const std::vector<float>& expected, const std::vector<float>& found) {
   REQUIRE(expected.size() == found.size());
   double most = 0;
-  for (std::size_t i = 0; i < expected.size(); ++i) most = std::max(most, std::abs(static_cast<double>(expected[i]) - found[i]));
+  for (std::size_t i = 0; i < expected.size(); ++i)
+    most = std::max(most, std::abs(static_cast<double>(expected[i]) - found[i]));
   return most;
 }
 
@@ -168,17 +175,21 @@ TEST_CASE("runtime and toolchain compute the same decisions and scores", "[pack]
           const auto scores = runtime->score_words(pieces.value(), slo);
           REQUIRE(proposal.ok());
           REQUIRE(scores.ok());
-          // Equal weights, float32 sums in other orders: logits of size 1 to 10 behind five layers agree to 1e-4; without norms they reach 45, and
-          // rounding grows with them.
+          // Equal weights, float32 sums in other orders: logits of size 1 to 10 behind five layers agree to 1e-4;
+          // without norms they reach 45, and rounding grows with them.
           const Outputs exact = toolchain(rounded.model, runtime->wordpiece(), pieces->tokens, words, slo);
-          const auto tolerance = [](const torch::Tensor& logits) { return 1e-5 * std::max(10.0, logits.abs().max().item<double>()); };
+          const auto tolerance = [](const torch::Tensor& logits) {
+            return 1e-5 * std::max(10.0, logits.abs().max().item<double>());
+          };
           CHECK(difference(exact.model_level, proposal->model_logits) < tolerance(exact.model_level));
           CHECK(difference(exact.prompt_level, proposal->prompt_logits) < tolerance(exact.prompt_level));
           CHECK(difference(exact.words, scores.value()) < 1e-4);
           // Against float32 weights: f16 rounds each by at most 2^-11 of its size.
           const Outputs full = toolchain(tlm.model, runtime->wordpiece(), pieces->tokens, words, slo);
           CHECK(difference(full.words, scores.value()) < 0.05);
-          CHECK(proposal->decision.model_level == tlm.model.settings.model_levels[static_cast<std::size_t>(exact.model_level.argmax().item<std::int64_t>())]);
+          CHECK(proposal->decision.model_level ==
+                tlm.model.settings
+                    .model_levels[static_cast<std::size_t>(exact.model_level.argmax().item<std::int64_t>())]);
         }
       }
     }
@@ -205,7 +216,8 @@ TEST_CASE("a prompt longer than a row is decided by its ends and scored in chunk
   const auto proposal = runtime->decide(pieces.value(), {0.5, 0.5});
   REQUIRE(proposal.ok());
   const torch::Tensor expected_logits = toolchain(tlm.model, runtime->wordpiece(), ends, 90, {0.5, 0.5}).model_level;
-  // Without norms states grow from layer to layer, and with them float32's rounding: 2^-24 of a state, some hundred times over.
+  // Without norms states grow from layer to layer, and with them float32's rounding: 2^-24 of a state, some hundred
+  // times over.
   CHECK(difference(expected_logits, proposal->model_logits) < 3e-5 * expected_logits.abs().max().item<double>());
 
   const auto chunks = elrt::plan_chunks(tokens, 60, 15);
@@ -213,7 +225,8 @@ TEST_CASE("a prompt longer than a row is decided by its ends and scored in chunk
   std::vector<std::vector<float>> token_scores;
   for (const elrt::TokenChunk& chunk : chunks.value()) {
     // Every token a word of its own: the toolchain's probability per token.
-    std::vector<elrt::WordPieceToken> alone(tokens.begin() + static_cast<long>(chunk.begin), tokens.begin() + static_cast<long>(chunk.end));
+    std::vector<elrt::WordPieceToken> alone(tokens.begin() + static_cast<long>(chunk.begin),
+                                            tokens.begin() + static_cast<long>(chunk.end));
     for (std::size_t i = 0; i < alone.size(); ++i) alone[i].word = i;
     token_scores.push_back(toolchain(tlm.model, runtime->wordpiece(), alone, alone.size(), {0.5, 0.5}).words);
   }
@@ -224,7 +237,8 @@ TEST_CASE("a prompt longer than a row is decided by its ends and scored in chunk
   CHECK(difference(expected.value(), found.value()) < 1e-4);
 }
 
-TEST_CASE("a trained model's folder is read with its vocabulary and accuracy, and refused where they do not fit", "[pack][tlm][unit]") {
+TEST_CASE("a trained model's folder is read with its vocabulary and accuracy, and refused where they do not fit",
+          "[pack][tlm][unit]") {
   const TempDir dir;
   const PackedTlm tlm = random_tlm(kVariants[0], 2);
   write_dual_head(tlm.model, dir.path());

@@ -24,7 +24,8 @@ std::vector<float> random_block(std::mt19937& engine, float scale) {
 
 double squared_error(const std::vector<float>& weights, const WeightBlock& block) {
   double sum = 0;
-  for (std::size_t i = 0; i < weights.size(); ++i) sum += std::pow(static_cast<double>(weights[i]) - static_cast<double>(block_scale(block)) * block.q[i], 2);
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    sum += std::pow(static_cast<double>(weights[i]) - static_cast<double>(block_scale(block)) * block.q[i], 2);
   return sum;
 }
 
@@ -100,17 +101,22 @@ TEST_CASE("panels hold the blocks where the format says", "[pack][unit]") {
       const QuantisedMatrix made = quantise_matrix(matrix, type, order, "x");
       const std::int64_t panel_bytes = type == TensorType::kQ8_0 ? 1088 : 576;
       REQUIRE(made.bytes.numel() == 2 * 4 * panel_bytes);
-      REQUIRE(panel_shape(45, 100, order) == (order == PanelOrder::kRows ? std::vector<std::int64_t>{2, 4, 32, 32} : std::vector<std::int64_t>{4, 2, 32, 32}));
-      REQUIRE(made.relative_rms_error == Approx((seen - matrix).norm().item<double>() / matrix.norm().item<double>()).epsilon(1e-4));
+      REQUIRE(panel_shape(45, 100, order) == (order == PanelOrder::kRows ? std::vector<std::int64_t>{2, 4, 32, 32}
+                                                                         : std::vector<std::int64_t>{4, 2, 32, 32}));
+      REQUIRE(made.relative_rms_error ==
+              Approx((seen - matrix).norm().item<double>() / matrix.norm().item<double>()).epsilon(1e-4));
       for (const auto& [o, i] : {std::pair{0, 0}, {31, 31}, {32, 5}, {44, 99}, {7, 50}, {13, 83}, {44, 64}}) {
         const std::int64_t panel = order == PanelOrder::kRows ? o / 32 * 4 + i / 32 : i / 32 * 2 + o / 32;
         const auto* p = made.bytes.data_ptr<std::uint8_t>() + panel * panel_bytes;
         const auto half = static_cast<std::uint16_t>(p[2 * (o % 32)] | p[2 * (o % 32) + 1] << 8);
         const int g = i % 32 / 4;
         int q = 0;
-        if (type == TensorType::kQ8_0) q = p[64 + g * 128 + o % 32 * 4 + i % 4] - 128;
-        else q = (g < 4 ? p[64 + g * 128 + o % 32 * 4 + i % 4] & 15 : p[64 + (g - 4) * 128 + o % 32 * 4 + i % 4] >> 4) - 8;
-        REQUIRE(static_cast<float>(c10::Half(half, c10::Half::from_bits())) * static_cast<float>(q) == seen[o][i].item<float>());
+        if (type == TensorType::kQ8_0)
+          q = p[64 + g * 128 + o % 32 * 4 + i % 4] - 128;
+        else
+          q = (g < 4 ? p[64 + g * 128 + o % 32 * 4 + i % 4] & 15 : p[64 + (g - 4) * 128 + o % 32 * 4 + i % 4] >> 4) - 8;
+        REQUIRE(static_cast<float>(c10::Half(half, c10::Half::from_bits())) * static_cast<float>(q) ==
+                seen[o][i].item<float>());
       }
       // Beyond the last output and input: zero.
       const auto* last = made.bytes.data_ptr<std::uint8_t>() + 7 * panel_bytes;

@@ -7,10 +7,10 @@
 #include "pretrain/curriculum.h"
 #include "pretrain/length_batches.h"
 #include "pretrain/recall_documents.h"
-#include "tasks/renaming.h"
-#include "tasks/word_noise.h"
 #include "support.h"
 #include "support/expect_error.h"
+#include "tasks/renaming.h"
+#include "tasks/word_noise.h"
 #include "tasks/words.h"
 
 namespace {
@@ -28,8 +28,10 @@ struct TaskSetup {
   Corpus corpus() const { return Corpus(config, &bank, tokenizer, 2048, 7); }
 };
 
-std::string text_of(const elrt::Tokenizer& tokenizer, const WeightedDocument& document, std::size_t begin, std::size_t end) {
-  std::vector<std::int32_t> ids(document.ids.begin() + static_cast<std::ptrdiff_t>(begin), document.ids.begin() + static_cast<std::ptrdiff_t>(end));
+std::string text_of(const elrt::Tokenizer& tokenizer, const WeightedDocument& document, std::size_t begin,
+                    std::size_t end) {
+  std::vector<std::int32_t> ids(document.ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                                document.ids.begin() + static_cast<std::ptrdiff_t>(end));
   return tokenizer.decode(ids);
 }
 
@@ -56,12 +58,14 @@ TEST_CASE("a task document is its context, then questions with answers that end"
     CHECK(document.ids.front() == setup.tokenizer.bos_id());
     CHECK(document.ids.back() == setup.tokenizer.eos_id());
     const AnswerSpan value = document.values.at(0);
-    CHECK((value.begin >= answer.begin && value.begin < value.end && value.end < answer.end));  // of bytes: never the end of text
+    CHECK((value.begin >= answer.begin && value.begin < value.end &&
+           value.end < answer.end));  // of bytes: never the end of text
     CHECK(answer.end == document.ids.size());
     const std::string prompt = text_of(setup.tokenizer, document, 0, answer.begin);
     CHECK(prompt.ends_with("\nA:"));
     CHECK(prompt.find('\n') < prompt.size() - 1);
-    for (std::size_t i = 1; i < document.ids.size(); ++i) CHECK(document.weights[i] == (i < answer.begin ? 0.25f : 1.0f));
+    for (std::size_t i = 1; i < document.ids.size(); ++i)
+      CHECK(document.weights[i] == (i < answer.begin ? 0.25f : 1.0f));
     ++checked;
   }
   CHECK(checked > 0);
@@ -76,7 +80,8 @@ TEST_CASE("the first question stands as evaluation asks it", "[pretrain][unit]")
   const TaskItem item = tasks.generate(Split::kValidation, family, derive_seed(7, "held out"), 0, one).items.front();
   const WeightedDocument document = corpus.held_out().front();
   CHECK(text_of(setup.tokenizer, document, 0, document.answers[0].begin) == task_prompt(item));
-  CHECK(text_of(setup.tokenizer, document, document.answers[0].begin, document.ids.size()) == option_behind_prompt(item.options[item.answer]));
+  CHECK(text_of(setup.tokenizer, document, document.answers[0].begin, document.ids.size()) ==
+        option_behind_prompt(item.options[item.answer]));
 }
 
 TEST_CASE("document N is a pure function of the seed and N", "[pretrain][unit]") {
@@ -107,7 +112,8 @@ TEST_CASE("renaming changes names alike everywhere and keeps the answer in the c
       CHECK(after.items[k].answer == before.items[k].answer);
       CHECK(after.items[k].context == after.text);
       // A value that stood in the context as it stands in the option still does, under its new name.
-      const std::string &old_answer = before.items[k].options[before.items[k].answer], &new_answer = after.items[k].options[after.items[k].answer];
+      const std::string &old_answer = before.items[k].options[before.items[k].answer],
+                        &new_answer = after.items[k].options[after.items[k].answer];
       if (before.text.find(old_answer) == std::string::npos) continue;
       CHECK(after.text.find(new_answer) != std::string::npos);
       ++answers;
@@ -142,7 +148,8 @@ TEST_CASE("an answer of two hops names first what links its two facts, under its
       const std::string link = value.substr(begin, value.find(':') - begin);
       CHECK(context.find(link) != context.rfind(link));  // it stands in both facts, and not in the question
       const std::size_t question = k == 0 ? context.size() : document.answers[k - 1].end;
-      const std::string asked = k == 0 ? text.substr(question) : text_of(setup.tokenizer, document, question, document.answers[k].begin);
+      const std::string asked =
+          k == 0 ? text.substr(question) : text_of(setup.tokenizer, document, question, document.answers[k].begin);
       CHECK(asked.find(link) == std::string::npos);
       ++links;
     }
@@ -171,7 +178,8 @@ TEST_CASE("noise takes words that no fact and no answer needs, about as many as 
       CHECK(after.items[k].context == after.text);
       CHECK(after.items[k].options == before.items[k].options);
       if (before.items[k].query) {
-        for (const auto& [slot, value] : before.items[k].query->given) CHECK(holds_words(after.items[k].question, value) == holds_words(before.items[k].question, value));
+        for (const auto& [slot, value] : before.items[k].query->given)
+          CHECK(holds_words(after.items[k].question, value) == holds_words(before.items[k].question, value));
       }
     }
     const auto count = [](const std::string& text, const std::string& word) {
@@ -179,10 +187,13 @@ TEST_CASE("noise takes words that no fact and no answer needs, about as many as 
       return static_cast<std::size_t>(std::count(words.begin(), words.end(), word));
     };
     const auto is_needed = [&](const std::string& word) {
-      return std::any_of(before.facts.begin(), before.facts.end(), [&](const TaskFact& fact) {
-               return std::any_of(fact.slots.begin(), fact.slots.end(), [&](const auto& slot) { return holds_words(slot.second, word); });
-             }) ||
-             std::any_of(before.items.begin(), before.items.end(), [&](const TaskItem& item) { return holds_words(item.options[item.answer], word); });
+      return std::any_of(before.facts.begin(), before.facts.end(),
+                         [&](const TaskFact& fact) {
+                           return std::any_of(fact.slots.begin(), fact.slots.end(),
+                                              [&](const auto& slot) { return holds_words(slot.second, word); });
+                         }) ||
+             std::any_of(before.items.begin(), before.items.end(),
+                         [&](const TaskItem& item) { return holds_words(item.options[item.answer], word); });
     };
     for (const std::string word : {"the", "is", "for", "to", "on"}) {
       if (is_needed(word)) continue;
@@ -206,12 +217,14 @@ TEST_CASE("what a recall document asks for stood in its lines, and nothing else 
     const auto lines_end = document.ids.begin() + static_cast<std::ptrdiff_t>(document.answers[0].begin);
     std::size_t counted = 0;
     for (const AnswerSpan& answer : document.answers) {
-      const auto begin = document.ids.begin() + static_cast<std::ptrdiff_t>(answer.begin), end = document.ids.begin() + static_cast<std::ptrdiff_t>(answer.end) - 1;
+      const auto begin = document.ids.begin() + static_cast<std::ptrdiff_t>(answer.begin),
+                 end = document.ids.begin() + static_cast<std::ptrdiff_t>(answer.end) - 1;
       CHECK(std::search(document.ids.begin(), lines_end, begin, end) != lines_end);
       counted += answer.end - answer.begin;
     }
     CHECK(static_cast<std::size_t>(std::count(document.weights.begin(), document.weights.end(), 1.0f)) == counted);
-    CHECK(static_cast<std::size_t>(std::count(document.weights.begin(), document.weights.end(), 0.0f)) == document.ids.size() - counted);
+    CHECK(static_cast<std::size_t>(std::count(document.weights.begin(), document.weights.end(), 0.0f)) ==
+          document.ids.size() - counted);
   }
   CHECK(corpus.training(0, 1).family != kRecallFamily);
 }
@@ -224,12 +237,16 @@ TEST_CASE("a recall document has the form that is asked for", "[pretrain][unit]"
     form.value_first = value_first;
     form.most_between = 0;
     const auto document = recall_document(setup.tokenizer, form, 3, 2048);
-    const std::size_t lines_end = document.answers.at(0).begin - 1;  // the first question is the token before its answer
-    std::map<std::int64_t, std::set<std::int64_t>> beside;           // token to those that stand where its value should
-    for (std::size_t i = 1; i + 2 < lines_end; i += 3) beside[document.ids[value_first ? i + 1 : i]].insert(document.ids[value_first ? i : i + 1]);
+    const std::size_t lines_end =
+        document.answers.at(0).begin - 1;                   // the first question is the token before its answer
+    std::map<std::int64_t, std::set<std::int64_t>> beside;  // token to those that stand where its value should
+    for (std::size_t i = 1; i + 2 < lines_end; i += 3)
+      beside[document.ids[value_first ? i + 1 : i]].insert(document.ids[value_first ? i : i + 1]);
     const std::size_t pairs = lines_end / 3;
-    CHECK(document.answers.size() == pairs * (value_first ? 1 : 2));  // what a round answered, a second one could repeat
-    for (const AnswerSpan& answer : document.answers) CHECK(beside.at(document.ids[answer.begin - 1]).contains(document.ids[answer.begin]));
+    CHECK(document.answers.size() ==
+          pairs * (value_first ? 1 : 2));  // what a round answered, a second one could repeat
+    for (const AnswerSpan& answer : document.answers)
+      CHECK(beside.at(document.ids[answer.begin - 1]).contains(document.ids[answer.begin]));
   }
   form.template_tokens = 4;
   form.prose = form.asked = form.invented = true;
@@ -250,13 +267,15 @@ TEST_CASE("a bare question is only what it is asked with, its answer only the va
     for (std::uint64_t i = 0; i < 50; ++i) {
       const auto document = setup.corpus().training(i, level);
       for (const AnswerSpan& answer : document.answers) {
-        const std::string before = text_of(setup.tokenizer, document, 0, answer.begin), behind = text_of(setup.tokenizer, document, answer.begin, answer.end);
+        const std::string before = text_of(setup.tokenizer, document, 0, answer.begin),
+                          behind = text_of(setup.tokenizer, document, answer.begin, answer.end);
         const std::size_t begin = before.rfind('\n', before.size() - 4);  // of the question's line; "\nA:" ends it
         const std::string question = before.substr(begin + 1, before.size() - begin - 4);
         words += static_cast<std::size_t>(std::count(question.begin(), question.end(), '?'));
         ++count;
         if (level > 0) continue;
-        const std::string prompt = text_of(setup.tokenizer, document, 0, document.answers[0].begin), context = prompt.substr(0, prompt.rfind('\n', prompt.size() - 4));
+        const std::string prompt = text_of(setup.tokenizer, document, 0, document.answers[0].begin),
+                          context = prompt.substr(0, prompt.rfind('\n', prompt.size() - 4));
         INFO(before << "|" << behind);
         CHECK(question.starts_with(" "));
         CHECK(holds_all_values(context, question));
@@ -318,7 +337,8 @@ TEST_CASE("a corpus without anything to read is refused", "[pretrain][unit]") {
   const TempDir dir;
   const elrt::Tokenizer tokenizer = load_byte_tokenizer(dir);
   PretrainDataConfig config;
-  expect_error(ErrorCode::kUsage, {"nothing to read", "data.task_bank", "data.text"}, [&] { Corpus(config, nullptr, tokenizer, 64, 1); });
+  expect_error(ErrorCode::kUsage, {"nothing to read", "data.task_bank", "data.text"},
+               [&] { Corpus(config, nullptr, tokenizer, 64, 1); });
   config.text = {fmt::format("?{}", (dir / "missing.txt").string())};
   expect_error(ErrorCode::kUsage, {"nothing to read"}, [&] { Corpus(config, nullptr, tokenizer, 64, 1); });
   config.text = {(dir / "missing.txt").string()};
@@ -356,7 +376,8 @@ TEST_CASE("a thinned context weighs as much as a whole one", "[pretrain][unit]")
     const WeightedDocument some = setup.corpus().training(i, 1);
     REQUIRE(all.ids == some.ids);
     for (std::size_t at = 1; at < all.ids.size(); ++at) {
-      const bool answer = std::any_of(all.answers.begin(), all.answers.end(), [&](const AnswerSpan& a) { return at >= a.begin && at < a.end; });
+      const bool answer = std::any_of(all.answers.begin(), all.answers.end(),
+                                      [&](const AnswerSpan& a) { return at >= a.begin && at < a.end; });
       if (answer) {
         CHECK(some.weights[at] == 1);
         continue;
@@ -392,9 +413,9 @@ TEST_CASE("the curriculum goes on where answers are right, and by the clock at t
   data.curriculum_share = 0.5;
   CHECK(next_level(data, 0.3, 0.1, 100, 75) == Approx(0.4));
   CHECK(next_level(data, 0.3, 0.1, 100, 74) == Approx(0.3));
-  CHECK(next_level(data, 0.3, 0.1, 0, 0) == Approx(0.3));    // a pool without tasks
+  CHECK(next_level(data, 0.3, 0.1, 0, 0) == Approx(0.3));  // a pool without tasks
   CHECK(next_level(data, 0.95, 0.1, 4, 4) == Approx(1));
-  CHECK(next_level(data, 0, 0.25, 100, 0) == Approx(0));     // the clock starts at half of the share
+  CHECK(next_level(data, 0, 0.25, 100, 0) == Approx(0));  // the clock starts at half of the share
   CHECK(next_level(data, 0, 0.375, 100, 0) == Approx(0.5));
   CHECK(next_level(data, 0, 0.9, 100, 0) == Approx(1));
   data.curriculum_right = 0;
@@ -415,7 +436,8 @@ TEST_CASE("difficulty ends without a cap", "[pretrain][unit]") {
   data.one_relation = 0.8;
   data.read_back = 1;
   data.two_hops = 0.5;
-  const Difficulty early = difficulty_at(0, data, random), half = difficulty_at(0.5, data, random), late = difficulty_at(1, data, random);
+  const Difficulty early = difficulty_at(0, data, random), half = difficulty_at(0.5, data, random),
+                   late = difficulty_at(1, data, random);
   CHECK((early.max_facts == 8 && half.max_facts == 12));
   CHECK((early.one_relation == 80 && half.one_relation == 40 && late.one_relation == 0));
   CHECK((early.read_back == 100 && late.read_back == 100));

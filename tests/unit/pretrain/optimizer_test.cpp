@@ -38,7 +38,8 @@ TEST_CASE("a restored optimizer goes on to the same bits", "[pretrain][unit]") {
   const torch::Tensor gradient = torch::randn({4, 3}), start = torch::randn({4, 3});
   for (const bool muon : {true, false}) {
     const auto make = [&](const torch::Tensor& value) {
-      return muon ? make_muon({value}, {gradient}, 0.9, 0.1, elastify::ProductType::kFloat32) : make_adamw(value, gradient, 0.9, 0.98, 0.1);
+      return muon ? make_muon({value}, {gradient}, 0.9, 0.1, elastify::ProductType::kFloat32)
+                  : make_adamw(value, gradient, 0.9, 0.98, 0.1);
     };
     const torch::Tensor whole = start.clone(), first = start.clone();
     const auto straight = make(whole), early = make(first);

@@ -20,7 +20,8 @@ double known_text_loss(const fs::path& checkpoint) {
   const Decoder decoder(load_weights(Checkpoint::open(checkpoint), torch::kCPU, torch::kFloat32));
   double sum = 0;
   for (const char last : {'a', 'a', 'b', 'c'}) {
-    const torch::Tensor ids = torch::tensor({{std::int64_t{256}, std::int64_t{'x'}, std::int64_t{last}}}, torch::kInt64);
+    const torch::Tensor ids =
+        torch::tensor({{std::int64_t{256}, std::int64_t{'x'}, std::int64_t{last}}}, torch::kInt64);
     sum += summed_loss(decoder.logits(ids.narrow(1, 0, 2)), ids.narrow(1, 1, 2)).item<double>();
   }
   return sum / 8;
@@ -95,13 +96,19 @@ TEST_CASE("a stopped run goes on to the same bits", "[pretrain][unit]") {
   const TaskBank bank = load_task_bank(config.data.task_bank);
   const elrt::Tokenizer tokenizer = load_byte_tokenizer(dir);
   const Corpus corpus(config.data, &bank, tokenizer, 512, 1);
-  const PretrainConfig saving = [&] { PretrainConfig c = config; c.checkpoint_seconds = 0; return c; }();
+  const PretrainConfig saving = [&] {
+    PretrainConfig c = config;
+    c.checkpoint_seconds = 0;
+    return c;
+  }();
   const ModelConfig shape = Checkpoint::open(dir / "whole").config();
   fs::create_directories(dir / "work");
   for (const std::int64_t stop : {5, 9, 0}) {
     FlatModel model = make_flat_model(shape, 1, torch::kCPU);
     plant_recall_heads(model, 1);
-    const auto after = [&](std::int64_t step) { if (step == stop) throw Stop(); };
+    const auto after = [&](std::int64_t step) {
+      if (step == stop) throw Stop();
+    };
     try {
       run_pretraining({saving, corpus, model, dir / "work", "key", after});
     } catch (const Stop&) {
@@ -112,7 +119,8 @@ TEST_CASE("a stopped run goes on to the same bits", "[pretrain][unit]") {
   CHECK((read_bytes(dir / "work/model.safetensors") == read_bytes(dir / "whole/model.safetensors")));
 }
 
-TEST_CASE("passes side by side give the bits of passes in turn, and of one large pass but for rounding", "[pretrain][unit]") {
+TEST_CASE("passes side by side give the bits of passes in turn, and of one large pass but for rounding",
+          "[pretrain][unit]") {
   const TempDir dir;
   PretrainConfig config = quick_config(dir);
   config.data.task_bank = ELASTIFY_SOURCE_DIR "/tests/golden/tasks";
@@ -138,9 +146,13 @@ TEST_CASE("a step's gradient is that of all its passes' tokens, each by its weig
   const auto four = pretrain(config, dir / "four");
   CHECK(four.at("train_loss").get<double>() == Approx(one.at("train_loss").get<double>()).epsilon(1e-4));
   // Muon and AdamW do not see a gradient's scale; the logged norm does.
-  const auto first_norm = [&](const char* name) { return json_line(read_bytes(dir / name / "metrics.jsonl"), "gradient_norm"); };
+  const auto first_norm = [&](const char* name) {
+    return json_line(read_bytes(dir / name / "metrics.jsonl"), "gradient_norm");
+  };
   CHECK(first_norm("four") == Approx(first_norm("one")).epsilon(1e-4));
-  const auto weights = [&](const char* name) { return load_weights(Checkpoint::open(dir / name), torch::kCPU, torch::kFloat32).embedding; };
+  const auto weights = [&](const char* name) {
+    return load_weights(Checkpoint::open(dir / name), torch::kCPU, torch::kFloat32).embedding;
+  };
   CHECK(torch::allclose(weights("one"), weights("four"), 1e-4, 1e-6));
 }
 
@@ -213,14 +225,16 @@ TEST_CASE("settings that do not fit together are refused at once", "[pretrain][u
   PretrainConfig config = quick_config(dir);
   config.model.num_kv_heads = 3;
   config.model.hidden_size = 18;
-  expect_error(ErrorCode::kUsage, {"2 problems", "num_kv_heads", "hidden_size"}, [&] { pretrain(config, dir / "out"); });
+  expect_error(ErrorCode::kUsage, {"2 problems", "num_kv_heads", "hidden_size"},
+               [&] { pretrain(config, dir / "out"); });
   config = quick_config(dir);
   config.tokenizer = (dir / "nowhere").string();
   expect_error(ErrorCode::kUsage, {"nowhere", "tokenizer.json"}, [&] { pretrain(config, dir / "out"); });
   config = quick_config(dir);
   config.tokenizer.clear();
   config.model.vocab_size = 4096;
-  expect_error(ErrorCode::kBadData, {"4096"}, [&] { pretrain(config, dir / "out"); });  // four short texts hold no 4096 tokens
+  expect_error(ErrorCode::kBadData, {"4096"},
+               [&] { pretrain(config, dir / "out"); });  // four short texts hold no 4096 tokens
 }
 
 TEST_CASE("the checkpoint is one that the other stages read", "[pretrain][unit]") {

@@ -31,7 +31,8 @@ inline elrt::Tokenizer load_byte_tokenizer(const TempDir& dir) {
   return elrt::Tokenizer::create(elastify::import_tokenizer(write_byte_tokenizer(dir))).value();
 }
 
-// Four texts "xa" "xa" "xb" "xc". After BOS, x is certain; then a, b, c have 1/2, 1/4, 1/4: 1.5 bits over two predictions.
+// Four texts "xa" "xa" "xb" "xc". After BOS, x is certain; then a, b, c have 1/2, 1/4, 1/4: 1.5 bits over two
+// predictions.
 inline constexpr double kEntropy = 1.5 * 0.69314718055994531 / 2;
 inline std::string write_known_text(const TempDir& dir) {
   write_bytes(dir / "known.jsonl", "{\"text\": \"xa\"}\n{\"text\": \"xa\"}\n{\"text\": \"xb\"}\n{\"text\": \"xc\"}\n");

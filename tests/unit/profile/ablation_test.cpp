@@ -15,7 +15,8 @@ namespace {
 
 double mean_loss(const ModelWeights& weights, const TokenRows& rows) {
   const torch::NoGradGuard no_grad;
-  return summed_loss(Decoder(weights).logits(rows.inputs), rows.targets).item<double>() / static_cast<double>(count_predictions(rows));
+  return summed_loss(Decoder(weights).logits(rows.inputs), rows.targets).item<double>() /
+         static_cast<double>(count_predictions(rows));
 }
 
 // The model with the unit's columns of o_proj or down_proj set to zero.
@@ -69,7 +70,9 @@ TEST_CASE("an ablation that is killed and resumed gives the same bits", "[profil
   const fs::path path = fs::temp_directory_path() / "elastify_ablation_resume.safetensors";
   fs::remove(path);
   struct Killed {};
-  ResumePoint point{path, "key", 0, [](std::int64_t steps) { if (steps == 2) throw Killed(); }};
+  ResumePoint point{path, "key", 0, [](std::int64_t steps) {
+                      if (steps == 2) throw Killed();
+                    }};
   CHECK_THROWS_AS(ablate_units(decoder, rows, units, point), Killed);
   int saves = 0;
   point.after_save = [&](std::int64_t) { ++saves; };
@@ -93,7 +96,7 @@ TEST_CASE("the check covers every layer and shrinks with its budget", "[profile]
   config.check_units = 16;
   CHECK(units_to_check(model, config).size() == 2 * 2 + 2 * 16);
   config.check_units = 1000;
-  CHECK(units_to_check(model, config) .size() == all_units(model).size());
+  CHECK(units_to_check(model, config).size() == all_units(model).size());
   config.check_units = 0;
   CHECK(units_to_check(model, config).empty());
   config.check_units = 48;

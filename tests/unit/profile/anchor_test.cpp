@@ -53,7 +53,8 @@ TEST_CASE("the increase of a layer equals the loss of the model without its bloc
   const AnchorsResult result = find_anchors(decoder, rows, with_count(1));
   const torch::NoGradGuard no_grad;
   const auto mean_loss = [&](const ModelWeights& model) {
-    return summed_loss(Decoder(model).logits(rows.inputs), rows.targets).item<double>() / static_cast<double>(result.tokens);
+    return summed_loss(Decoder(model).logits(rows.inputs), rows.targets).item<double>() /
+           static_cast<double>(result.tokens);
   };
   CHECK(result.base_loss == Approx(mean_loss(weights)).epsilon(1e-12));
   for (std::size_t layer = 0; layer < 3; ++layer) {
@@ -99,7 +100,9 @@ TEST_CASE("a search for anchors that is killed and resumed gives the same bits",
   fs::remove(path);
   struct Killed {};
   const std::int64_t killed_at = GENERATE(3, 8, 11);  // inside a batch and between two
-  ResumePoint point{path, "key", 0, [&](std::int64_t steps) { if (steps == killed_at) throw Killed(); }};
+  ResumePoint point{path, "key", 0, [&](std::int64_t steps) {
+                      if (steps == killed_at) throw Killed();
+                    }};
   CHECK_THROWS_AS(find_anchors(decoder, rows, with_count(1), point), Killed);
   std::int64_t saves = 0;
   point.after_save = [&](std::int64_t) { ++saves; };
@@ -126,9 +129,10 @@ TEST_CASE("anchors survive a file, and damaged files are refused", "[profile][un
   CHECK(loaded.tokens == 99);
   CHECK(loaded.power_law.exponent == result.power_law.exponent);
   CHECK_THROWS_AS(load_anchors(path, 4), Error);
-  for (const char* text : {"", "[]", "{\"base_loss\":1}", R"({"base_loss":1,"loss_increase":[1,2,null],"anchors":[],"tokens":1})",
-                           R"({"base_loss":1,"loss_increase":[1,2,3],"anchors":[3],"tokens":1})",
-                           R"({"base_loss":1,"loss_increase":[1,2,3],"anchors":[1,1],"tokens":1})"}) {
+  for (const char* text :
+       {"", "[]", "{\"base_loss\":1}", R"({"base_loss":1,"loss_increase":[1,2,null],"anchors":[],"tokens":1})",
+        R"({"base_loss":1,"loss_increase":[1,2,3],"anchors":[3],"tokens":1})",
+        R"({"base_loss":1,"loss_increase":[1,2,3],"anchors":[1,1],"tokens":1})"}) {
     write_file(path, text);
     try {
       load_anchors(path, 3);

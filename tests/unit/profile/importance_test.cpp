@@ -38,7 +38,8 @@ double difference(const Decoder& decoder, const TokenRows& rows, UnitRef unit, s
   const torch::NoGradGuard no_grad;
   const double step = 1e-5;
   const auto loss = [&](double factor) {
-    return summed_loss(decoder.logits(rows.inputs, masked(decoder.config(), unit, factor, position)), rows.targets).item<double>();
+    return summed_loss(decoder.logits(rows.inputs, masked(decoder.config(), unit, factor, position)), rows.targets)
+        .item<double>();
   };
   return (loss(1 + step) - loss(1 - step)) / (2 * step);
 }
@@ -50,7 +51,9 @@ ProfileConfig with_method(const std::string& method, std::int64_t batch_rows = 2
   return config;
 }
 
-bool same_bits(const UnitScores& a, const UnitScores& b) { return a.groups.equal(b.groups) && a.neurons.equal(b.neurons); }
+bool same_bits(const UnitScores& a, const UnitScores& b) {
+  return a.groups.equal(b.groups) && a.neurons.equal(b.neurons);
+}
 
 }  // namespace
 
@@ -65,11 +68,13 @@ TEST_CASE("sums of mask gradients equal central differences", "[profile][unit]")
   for (std::int64_t layer = 0; layer < shape.layers; ++layer) {
     for (std::int64_t group = 0; group < shape.kv_heads; ++group) {
       const double expected = difference(decoder, rows, {layer, UnitKind::kGroup, group});
-      CHECK(moments.first(UnitKind::kGroup)[layer][group].item<double>() == Approx(expected).epsilon(1e-6).margin(1e-7));
+      CHECK(moments.first(UnitKind::kGroup)[layer][group].item<double>() ==
+            Approx(expected).epsilon(1e-6).margin(1e-7));
     }
     for (std::int64_t neuron = 0; neuron < shape.neurons; neuron += 7) {
       const double expected = difference(decoder, rows, {layer, UnitKind::kNeuron, neuron});
-      CHECK(moments.first(UnitKind::kNeuron)[layer][neuron].item<double>() == Approx(expected).epsilon(1e-6).margin(1e-7));
+      CHECK(moments.first(UnitKind::kNeuron)[layer][neuron].item<double>() ==
+            Approx(expected).epsilon(1e-6).margin(1e-7));
     }
   }
 }
@@ -79,9 +84,11 @@ TEST_CASE("squares are taken token by token", "[profile][unit]") {
   const TokenRows rows = self_rows(decoder, 1, 7, 6);
   MaskMoments moments(decoder.config(), torch::kCPU);
   add_batch_inplace(moments, decoder, rows.inputs, rows.targets);
-  for (const UnitRef unit : {UnitRef{0, UnitKind::kGroup, 1}, UnitRef{1, UnitKind::kGroup, 0}, UnitRef{0, UnitKind::kNeuron, 5}}) {
+  for (const UnitRef unit :
+       {UnitRef{0, UnitKind::kGroup, 1}, UnitRef{1, UnitKind::kGroup, 0}, UnitRef{0, UnitKind::kNeuron, 5}}) {
     double squares = 0;
-    for (std::int64_t position = 0; position < rows.seq(); ++position) squares += std::pow(difference(decoder, rows, unit, position), 2);
+    for (std::int64_t position = 0; position < rows.seq(); ++position)
+      squares += std::pow(difference(decoder, rows, unit, position), 2);
     CHECK(moments.second(unit.kind)[unit.layer][unit.index].item<double>() == Approx(squares).epsilon(1e-5));
   }
 }
@@ -96,7 +103,9 @@ TEST_CASE("moments of two tokens equal the sums worked out by hand", "[profile][
   const torch::Tensor g = moments.unit_gradients(UnitKind::kGroup, activations, gradients);
   moments.add_first_inplace(1, UnitKind::kGroup, g);
   moments.add_second_inplace(1, UnitKind::kGroup, g, 1);
-  const auto in_layer_1 = [](double a, double b) { return torch::tensor({0., 0., a, b}, torch::kFloat64).view({2, 2}); };
+  const auto in_layer_1 = [](double a, double b) {
+    return torch::tensor({0., 0., a, b}, torch::kFloat64).view({2, 2});
+  };
   CHECK(moments.first(UnitKind::kGroup).equal(in_layer_1(4, 4)));
   CHECK(moments.second(UnitKind::kGroup).equal(in_layer_1(16, 26)));
   CHECK(moments.row_squares(UnitKind::kGroup).equal(in_layer_1(16, 16)));
@@ -171,7 +180,9 @@ TEST_CASE("a pass that is killed and resumed gives the same bits as one that is 
   const fs::path path = fs::temp_directory_path() / "elastify_profile_resume.safetensors";
   fs::remove(path);
   struct Killed {};
-  ResumePoint point{path, "key", 0, [](std::int64_t steps) { if (steps == 3) throw Killed(); }};
+  ResumePoint point{path, "key", 0, [](std::int64_t steps) {
+                      if (steps == 3) throw Killed();
+                    }};
   CHECK_THROWS_AS(profile_units(decoder, rows, config, 0, point), Killed);
   std::vector<std::int64_t> steps;
   point.after_save = [&](std::int64_t done) { steps.push_back(done); };
@@ -245,15 +256,18 @@ TEST_CASE("magnitude is the norm of all weights that leave with the unit", "[pro
   const auto rows_of = [](const torch::Tensor& t, std::int64_t first, std::int64_t count) {
     return t.narrow(0, first, count).square().sum().item<double>();
   };
-  const double group = rows_of(block.q, 8, 8) + rows_of(block.q_bias, 8, 8) + rows_of(block.k, 4, 4) + rows_of(block.k_bias, 4, 4) +
-                       rows_of(block.v, 4, 4) + rows_of(block.v_bias, 4, 4) + rows_of(block.o.t(), 8, 8);
+  const double group = rows_of(block.q, 8, 8) + rows_of(block.q_bias, 8, 8) + rows_of(block.k, 4, 4) +
+                       rows_of(block.k_bias, 4, 4) + rows_of(block.v, 4, 4) + rows_of(block.v_bias, 4, 4) +
+                       rows_of(block.o.t(), 8, 8);
   CHECK(scores.groups[1][1].item<double>() == Approx(std::sqrt(group)));
 }
 
 TEST_CASE("random scores depend on the seed alone", "[profile][unit]") {
   const Decoder a(tiny_model({}, 1)), b(tiny_model({}, 2));
-  CHECK(same_bits(profile_units(a, {}, with_method("random"), 5).scores, profile_units(b, {}, with_method("random"), 5).scores));
-  CHECK_FALSE(same_bits(profile_units(a, {}, with_method("random"), 5).scores, profile_units(a, {}, with_method("random"), 6).scores));
+  CHECK(same_bits(profile_units(a, {}, with_method("random"), 5).scores,
+                  profile_units(b, {}, with_method("random"), 5).scores));
+  CHECK_FALSE(same_bits(profile_units(a, {}, with_method("random"), 5).scores,
+                        profile_units(a, {}, with_method("random"), 6).scores));
 }
 
 TEST_CASE("a loss that is not finite and text without predictions are refused", "[profile][unit]") {

@@ -76,14 +76,16 @@ TEST_CASE("equal profiles give equal bytes, at any time", "[profile][unit]") {
 }
 
 TEST_CASE("layer sensitivities are sums and largest values", "[profile][unit]") {
-  const UnitScores scores = {torch::tensor({1., 3.}, torch::kFloat64).view({1, 2}), torch::tensor({2., -1., 4.}, torch::kFloat64).view({1, 3})};
+  const UnitScores scores = {torch::tensor({1., 3.}, torch::kFloat64).view({1, 2}),
+                             torch::tensor({2., -1., 4.}, torch::kFloat64).view({1, 3})};
   CHECK(layer_sensitivities(scores).equal(torch::tensor({4., 3., 5., 4.}, torch::kFloat64).view({1, 4})));
 }
 
 TEST_CASE("h5py reads values, shapes and units", "[profile][unit]") {
   std::string python;  // Debian's own, where another one comes first
   for (const char* candidate : {"python3", "/usr/bin/python3"}) {
-    if (python.empty() && std::system((std::string(candidate) + " -c 'import h5py' 2>/dev/null").c_str()) == 0) python = candidate;
+    if (python.empty() && std::system((std::string(candidate) + " -c 'import h5py' 2>/dev/null").c_str()) == 0)
+      python = candidate;
   }
   if (python.empty()) return skip_case("python3-h5py is missing");
   const fs::path path = scratch("py.h5");

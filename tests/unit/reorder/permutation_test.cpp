@@ -24,6 +24,7 @@ TEST_CASE("units move together along either dimension", "[reorder][unit]") {
 }
 
 TEST_CASE("scores sort from high to low and ties keep their order", "[reorder][unit]") {
-  REQUIRE(Permutation::by_falling_score(torch::tensor({1.0, 3.0, 1.0, 5.0})).order() == std::vector<std::int64_t>{3, 1, 0, 2});
+  REQUIRE(Permutation::by_falling_score(torch::tensor({1.0, 3.0, 1.0, 5.0})).order() ==
+          std::vector<std::int64_t>{3, 1, 0, 2});
   expect_error(ErrorCode::kBadData, {"NaN"}, [] { Permutation::by_falling_score(torch::tensor({1.0, std::nan("")})); });
 }

@@ -15,7 +15,8 @@ namespace {
 using namespace elastify;
 using elastify_test::expect_error;
 
-ModelConfig shape(std::int64_t layers, std::int64_t hidden, std::int64_t heads, std::int64_t kv_heads, std::int64_t neurons) {
+ModelConfig shape(std::int64_t layers, std::int64_t hidden, std::int64_t heads, std::int64_t kv_heads,
+                  std::int64_t neurons) {
   ModelConfig config;
   config.vocab_size = 512;
   config.hidden_size = hidden;
@@ -33,7 +34,8 @@ ModelConfig shape(std::int64_t layers, std::int64_t hidden, std::int64_t heads, 
 SortedScores falling_scores(const ModelConfig& c, std::uint64_t seed) {
   torch::manual_seed(seed);
   const auto sorted = [](const torch::Tensor& scores) { return std::get<0>(scores.sort(1, true)); };
-  return {sorted(torch::rand({c.num_layers, c.num_kv_heads}, torch::kFloat64)), sorted(torch::rand({c.num_layers, c.intermediate_size}, torch::kFloat64))};
+  return {sorted(torch::rand({c.num_layers, c.num_kv_heads}, torch::kFloat64)),
+          sorted(torch::rand({c.num_layers, c.intermediate_size}, torch::kFloat64))};
 }
 
 void require_nested(const ElasticPlan& plan) {
@@ -48,7 +50,8 @@ void require_nested(const ElasticPlan& plan) {
 }  // namespace
 
 TEST_CASE("ratios count weights as a person would", "[reorder][unit]") {
-  // hidden 64, 8 heads in 4 groups of 2, head 8: a group holds 16 q rows, 8 k, 8 v rows and 16 o columns, 48 * 64 weights.
+  // hidden 64, 8 heads in 4 groups of 2, head 8: a group holds 16 q rows, 8 k, 8 v rows and 16 o columns, 48 * 64
+  // weights.
   const ModelConfig config = shape(5, 64, 8, 4, 172);
   REQUIRE(config.weights_per_group() == 48 * 64);
   REQUIRE(config.weights_per_neuron() == 3 * 64);
@@ -78,7 +81,8 @@ TEST_CASE("neuron counts are multiples, or the whole width", "[reorder][unit]") 
 }
 
 TEST_CASE("plans of many shapes nest and hit their ratios", "[reorder][unit]") {
-  const std::vector<ModelConfig> shapes = {shape(2, 128, 8, 4, 384), shape(12, 96, 6, 6, 256), shape(9, 64, 8, 1, 100), shape(32, 64, 16, 2, 20)};
+  const std::vector<ModelConfig> shapes = {shape(2, 128, 8, 4, 384), shape(12, 96, 6, 6, 256), shape(9, 64, 8, 1, 100),
+                                           shape(32, 64, 16, 2, 20)};
   for (const auto& config : shapes) {
     for (const char* kind : {"even", "global"}) {
       for (std::uint64_t seed = 0; seed < 3; ++seed) {
@@ -91,7 +95,8 @@ TEST_CASE("plans of many shapes nest and hit their ratios", "[reorder][unit]") {
         const double step = static_cast<double>(std::max(config.weights_per_group(), 8 * config.weights_per_neuron())) /
                             static_cast<double>(config.num_layers * config.weights_per_block());
         for (const auto& level : plan.levels) {
-          const bool minimal = std::all_of(level.widths.kv_groups.begin(), level.widths.kv_groups.end(), [](auto count) { return count == 1; });
+          const bool minimal = std::all_of(level.widths.kv_groups.begin(), level.widths.kv_groups.end(),
+                                           [](auto count) { return count == 1; });
           if (!minimal) REQUIRE(std::abs(level.block_ratio - static_cast<double>(level.level) / 100) <= step);
         }
       }
@@ -144,7 +149,9 @@ TEST_CASE("anchors that are too heavy give way, or the tool refuses", "[reorder]
   REQUIRE(plan.at(80).widths.neurons[1] == 160);
   require_nested(plan);
   settings.infeasible = "refuse";
-  expect_error(ErrorCode::kUsage, {"level 20 is infeasible", "anchors.share"}, [&] { make_plan(config, {1, 4}, falling_scores(config, 2), settings); });
+  expect_error(ErrorCode::kUsage, {"level 20 is infeasible", "anchors.share"}, [&] {
+    make_plan(config, {1, 4}, falling_scores(config, 2), settings);
+  });
 }
 
 TEST_CASE("level lists must ascend to 100", "[reorder][unit]") {
@@ -152,7 +159,8 @@ TEST_CASE("level lists must ascend to 100", "[reorder][unit]") {
   const auto refuse = [&](std::vector<std::int64_t> levels) {
     PlanConfig settings;
     settings.levels = std::move(levels);
-    expect_error(ErrorCode::kUsage, {"reorder.levels"}, [&] { make_plan(config, {}, falling_scores(config, 1), settings); });
+    expect_error(ErrorCode::kUsage, {"reorder.levels"},
+                 [&] { make_plan(config, {}, falling_scores(config, 1), settings); });
   };
   refuse({});
   refuse({50});
@@ -178,7 +186,10 @@ TEST_CASE("plan.json round-trips, and damaged plans are refused", "[reorder][uni
   refuse({"not a plan"}, [](auto& d) { d.erase("levels"); });
   refuse({"neurons", "found"}, [](auto& d) { d["levels"][0]["neurons"][1] = 1000; });
   refuse({"kv_groups"}, [](auto& d) { d["levels"][0]["kv_groups"] = {1}; });
-  refuse({"do not nest in layer 1"}, [](auto& d) { d["levels"][1]["neurons"][1] = 160; d["levels"][2]["neurons"][1] = 32; });
+  refuse({"do not nest in layer 1"}, [](auto& d) {
+    d["levels"][1]["neurons"][1] = 160;
+    d["levels"][2]["neurons"][1] = 32;
+  });
   refuse({"last level must be 100"}, [](auto& d) { d["levels"].erase(8); });
   refuse({"anchor layer 7"}, [](auto& d) { d["anchors"] = {7}; });
 }

@@ -15,14 +15,16 @@ const fs::path kGoldens = fs::path(ELASTIFY_SOURCE_DIR) / "tests/golden/models";
 
 UnitOrder random_order(const ModelConfig& config) {
   torch::manual_seed(11);
-  return order_by_importance(torch::rand({config.num_layers, config.num_kv_heads}), torch::rand({config.num_layers, config.intermediate_size}));
+  return order_by_importance(torch::rand({config.num_layers, config.num_kv_heads}),
+                             torch::rand({config.num_layers, config.intermediate_size}));
 }
 
 }  // namespace
 
 TEST_CASE("reordering leaves the logits of every architecture unchanged", "[reorder][unit]") {
-  for (const char* name : {"llama2_mha_f32", "llama_gqa_tied_f16", "llama3_rope_bf16", "mistral_window_bf16", "qwen2_bias_tied_bf16",
-                           "qwen3_sharded_bf16", "llama_bias_f16", "llama2c_v0_untied/model.bin"}) {
+  for (const char* name :
+       {"llama2_mha_f32", "llama_gqa_tied_f16", "llama3_rope_bf16", "mistral_window_bf16", "qwen2_bias_tied_bf16",
+        "qwen3_sharded_bf16", "llama_bias_f16", "llama2c_v0_untied/model.bin"}) {
     DYNAMIC_SECTION(name) {
       const elastify_test::TempDir dir;
       const Checkpoint source = Checkpoint::open(kGoldens / name);
@@ -30,8 +32,10 @@ TEST_CASE("reordering leaves the logits of every architecture unchanged", "[reor
       const Checkpoint reordered = Checkpoint::open(dir.path());
       const torch::Tensor tokens = torch::randint(source.config().vocab_size, {2, 9}, torch::kInt64);
       REQUIRE(compare_logits(source, reordered, tokens) < 1e-10);
-      REQUIRE_FALSE(torch::equal(source.tensor("model.layers.0.mlp.up_proj.weight"), reordered.tensor("model.layers.0.mlp.up_proj.weight")));
-      REQUIRE(reordered.tensor("model.layers.0.mlp.up_proj.weight").scalar_type() == source.tensor("model.layers.0.mlp.up_proj.weight").scalar_type());
+      REQUIRE_FALSE(torch::equal(source.tensor("model.layers.0.mlp.up_proj.weight"),
+                                 reordered.tensor("model.layers.0.mlp.up_proj.weight")));
+      REQUIRE(reordered.tensor("model.layers.0.mlp.up_proj.weight").scalar_type() ==
+              source.tensor("model.layers.0.mlp.up_proj.weight").scalar_type());
     }
   }
 }
@@ -52,7 +56,8 @@ TEST_CASE("a prefix of the reordered model is the original with the other units 
     const auto& permutation = group ? order.groups[at] : order.neurons[at];
     const std::int64_t width = group ? c.group_width() : 1;
     torch::Tensor mask = torch::zeros({permutation.size(), width}, torch::kFloat64);
-    for (std::int64_t i = 0; i < (group ? widths.kv_groups : widths.neurons)[at]; ++i) mask[permutation.order()[static_cast<std::size_t>(i)]] = 1;
+    for (std::int64_t i = 0; i < (group ? widths.kv_groups : widths.neurons)[at]; ++i)
+      mask[permutation.order()[static_cast<std::size_t>(i)]] = 1;
     return activations * mask.view({-1});
   };
   const torch::Tensor tokens = torch::randint(c.vocab_size, {2, 9}, torch::kInt64);

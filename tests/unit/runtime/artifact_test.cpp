@@ -68,7 +68,8 @@ void damage_at_random(const GgufBuilder& builder) {
     const std::uint64_t edits = 1 + random(4);
     for (std::uint64_t i = 0; i < edits; ++i) {
       auto& byte = bytes[random(builder.header_bytes())];
-      byte = random(2) == 0 ? static_cast<unsigned char>(random(256)) : static_cast<unsigned char>(byte ^ (1u << random(8)));
+      byte = random(2) == 0 ? static_cast<unsigned char>(random(256))
+                            : static_cast<unsigned char>(byte ^ (1u << random(8)));
     }
     answered += exercise(bytes) ? 1 : 0;
   }
@@ -137,7 +138,8 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
       {"general.alignment", [](auto& f) { f.metadata["general.alignment"] = std::uint32_t{32}; }},
       {"general.alignment", [](auto& f) { f.metadata.erase("general.alignment"); }},
       {"general.architecture", [](auto& f) { f.metadata["general.architecture"] = std::string("llama"); }},
-      {"'elastic.format_version' is 2, expected 3; pack it again", [](auto& f) { f.metadata["elastic.format_version"] = std::uint32_t{2}; }},
+      {"'elastic.format_version' is 2, expected 3; pack it again",
+       [](auto& f) { f.metadata["elastic.format_version"] = std::uint32_t{2}; }},
       {"elastic.rope_pairing", [](auto& f) { f.metadata["elastic.rope_pairing"] = std::string("interleaved"); }},
       {"elastic.tile_inputs", [](auto& f) { f.metadata["elastic.tile_inputs"] = std::uint32_t{16}; }},
       {"elastic.tiled_tensors", [](auto& f) { f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{}; }},
@@ -147,59 +149,109 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
       {"vocab_size", [](auto& f) { f.metadata["elastic-llama.vocab_size"] = ~0u; }},
       {"head_count_kv", [](auto& f) { f.metadata["elastic-llama.attention.head_count_kv"] = std::uint32_t{0}; }},
       {"head_count", [](auto& f) { f.metadata["elastic-llama.attention.head_count_kv"] = std::uint32_t{3}; }},
-      {"key_length", [](auto& f) {
+      {"key_length",
+       [](auto& f) {
          f.metadata["elastic-llama.attention.key_length"] = std::uint32_t{7};
          f.metadata["elastic-llama.attention.value_length"] = std::uint32_t{7};
        }},
       {"value_length", [](auto& f) { f.metadata["elastic-llama.attention.value_length"] = std::uint32_t{4}; }},
-      {"head width", [](auto& f) {
+      {"head width",
+       [](auto& f) {
          f.metadata["elastic-llama.attention.head_count"] = std::uint32_t{1u << 20};
          f.metadata["elastic-llama.attention.head_count_kv"] = std::uint32_t{1u << 20};
        }},
       {"rms_epsilon", [](auto& f) { f.metadata["elastic-llama.attention.layer_norm_rms_epsilon"] = kNaN; }},
       {"freq_base", [](auto& f) { f.metadata["elastic-llama.rope.freq_base"] = -1.0f; }},
-      {"freq_base", [](auto& f) { f.metadata["elastic-llama.rope.freq_base"] = std::numeric_limits<float>::infinity(); }},
+      {"freq_base",
+       [](auto& f) { f.metadata["elastic-llama.rope.freq_base"] = std::numeric_limits<float>::infinity(); }},
       {"sliding_window", [](auto& f) { f.metadata["elastic-llama.attention.sliding_window"] = std::string("5"); }},
-      {"elastic.levels", [](auto& f) { f.metadata["elastic.levels"] = Counts{50, 20, 100}; }},
-      {"elastic.levels", [](auto& f) { f.metadata["elastic.levels"] = Counts{20, 50, 90}; }},
+      {"elastic.levels",
+       [](auto& f) {
+         f.metadata["elastic.levels"] = Counts{50, 20, 100};
+       }},
+      {"elastic.levels",
+       [](auto& f) {
+         f.metadata["elastic.levels"] = Counts{20, 50, 90};
+       }},
       {"elastic.levels", [](auto& f) { f.metadata["elastic.levels"] = Counts{}; }},
-      {"elastic.levels", [](auto& f) { f.metadata["elastic.levels"] = Floats{20, 50, 100}; }},
+      {"elastic.levels",
+       [](auto& f) {
+         f.metadata["elastic.levels"] = Floats{20, 50, 100};
+       }},
       {"nest", [](auto& f) { f.metadata["elastic.plan.kv_groups"] = Counts{2, 1, 1, 2, 2, 2}; }},
       {"nest", [](auto& f) { f.metadata["elastic.plan.kv_groups"] = Counts{1, 1, 1, 2, 2, 1}; }},
       {"count of 0", [](auto& f) { f.metadata["elastic.plan.kv_groups"] = Counts{0, 1, 1, 2, 2, 2}; }},
       {"count of 41", [](auto& f) { f.metadata["elastic.plan.neurons"] = Counts{32, 8, 41, 32, 41, 40}; }},
-      {"elastic.plan.neurons", [](auto& f) { f.metadata["elastic.plan.neurons"] = Counts{40, 40, 40, 40}; }},
-      {"elastic.adapter.levels", [](auto& f) { f.metadata["elastic.adapter.levels"] = Counts{20, 30}; }},
-      {"elastic.adapter.levels", [](auto& f) { f.metadata["elastic.adapter.levels"] = Counts{20, 20}; }},
+      {"elastic.plan.neurons",
+       [](auto& f) {
+         f.metadata["elastic.plan.neurons"] = Counts{40, 40, 40, 40};
+       }},
+      {"elastic.adapter.levels",
+       [](auto& f) {
+         f.metadata["elastic.adapter.levels"] = Counts{20, 30};
+       }},
+      {"elastic.adapter.levels",
+       [](auto& f) {
+         f.metadata["elastic.adapter.levels"] = Counts{20, 20};
+       }},
       {"elastic.adapter.rank", [](auto& f) { f.metadata["elastic.adapter.rank"] = Counts{5}; }},
-      {"elastic.adapter.rank", [](auto& f) { f.metadata["elastic.adapter.rank"] = Counts{5, 0}; }},
-      {"scale", [](auto& f) { f.metadata["elastic.adapter.scale"] = Floats{1, kNaN}; }},
-      {"lora", [](auto& f) { f.metadata["elastic.adapter.rank"] = Counts{5, 6}; }},
+      {"elastic.adapter.rank",
+       [](auto& f) {
+         f.metadata["elastic.adapter.rank"] = Counts{5, 0};
+       }},
+      {"scale",
+       [](auto& f) {
+         f.metadata["elastic.adapter.scale"] = Floats{1, kNaN};
+       }},
+      {"lora",
+       [](auto& f) {
+         f.metadata["elastic.adapter.rank"] = Counts{5, 6};
+       }},
       {"only one of", [](auto& f) { f.tensor("adapter.50.blk.0.attn_q.lora_b").name = "x"; }},
-      {"is not F16", [](auto& f) {
+      {"is not F16",
+       [](auto& f) {
          auto& t = f.tensor("adapter.50.blk.0.attn_q.lora_b");
          t.type = 0;
          t.bytes.resize(2 * t.bytes.size());
        }},
       {"output_norm.weight' is missing", [&](auto& f) { f.tensor(norm).name = "x"; }},
-      {"dimensions [8, 2]", [&](auto& f) { f.tensor(norm).dims = {8, 2}; }},
+      {"dimensions [8, 2]",
+       [&](auto& f) {
+         f.tensor(norm).dims = {8, 2};
+       }},
       {"zero or overflow", [&](auto& f) { f.tensor(norm).dims = {0}; }},
-      {"zero or overflow", [&](auto& f) { f.tensor(norm).dims = {1ull << 40, 1ull << 40}; }},
+      {"zero or overflow",
+       [&](auto& f) {
+         f.tensor(norm).dims = {1ull << 40, 1ull << 40};
+       }},
       {"0 dimensions", [&](auto& f) { f.tensor(norm).dims = {}; }},
-      {"5 dimensions", [&](auto& f) { f.tensor(norm).dims = {16, 1, 1, 1, 1}; }},
+      {"5 dimensions",
+       [&](auto& f) {
+         f.tensor(norm).dims = {16, 1, 1, 1, 1};
+       }},
       {"is not F32", [&](auto& f) { f.tensor(norm).type = 1; }},
       {"has type 9, expected F32 (0), F16 (1), Q4_0 (2) or Q8_0 (8)", [&](auto& f) { f.tensor(norm).type = 9; }},
       {"has type 4294967295", [&](auto& f) { f.tensor(down).type = ~0u; }},
-      {"'output_norm.weight' is 16 wide, which is no multiple of Q8_0's blocks of 32", [&](auto& f) { f.tensor(norm).type = 8; }},
-      {"dimensions [40, 16]", [&](auto& f) { f.tensor(down).dims = {40, 16}; }},
+      {"'output_norm.weight' is 16 wide, which is no multiple of Q8_0's blocks of 32",
+       [&](auto& f) { f.tensor(norm).type = 8; }},
+      {"dimensions [40, 16]",
+       [&](auto& f) {
+         f.tensor(down).dims = {40, 16};
+       }},
       {"multiple of 64", [&](auto& f) { f.tensor(norm).offset = 32; }},
       {"overlap", [&](auto& f) { f.tensor(norm).offset = 0; }},
       {"data section", [&](auto& f) { f.tensor(norm).offset = 1ull << 30; }},
       {"data section", [&](auto& f) { f.tensor(norm).offset = ~0ull - 63; }},
       {"twice", [&](auto& f) { f.tensor(norm).name = down; }},
       {"cannot open", [&](auto& f) { f.tensors.clear(); }},
-      {"rope_freqs", [](auto& f) { f.tensor("rope_freqs.weight").bytes = elastify_test::f32_bytes({1, 0, 1, 1}); }},
-      {"rope_freqs", [](auto& f) { f.tensor("rope_freqs.weight").bytes = elastify_test::f32_bytes({1, kNaN, 1, 1}); }},
+      {"rope_freqs",
+       [](auto& f) {
+         f.tensor("rope_freqs.weight").bytes = elastify_test::f32_bytes({1, 0, 1, 1});
+       }},
+      {"rope_freqs",
+       [](auto& f) {
+         f.tensor("rope_freqs.weight").bytes = elastify_test::f32_bytes({1, kNaN, 1, 1});
+       }},
       {"a tensor's name of", [&](auto& f) { f.tensor(norm).name = std::string(1000, 'x'); }},
   };
   for (const Broken& broken : cases) {
@@ -216,28 +268,53 @@ TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtim
   using elastify_test::kQ8;
   const std::string gate = "blk.0.ffn_gate.weight", down = "blk.1.ffn_down.weight", norm = "output_norm.weight";
   const Broken cases[] = {
-      {"dimensions [32, 32, 2, 1], expected [32, 32, 1, 2]", [&](auto& f) { std::swap(f.tensor(down).dims[2], f.tensor(down).dims[3]); }},
-      {"dimensions [32, 64, 1, 1], expected [32, 32, 1, 2]", [&](auto& f) { f.tensor(gate).dims = {32, 64, 1, 1}; }},
-      {"no multiple of", [&](auto& f) { f.tensor(gate).dims = {48, 32, 1, 2}; }},
+      {"dimensions [32, 32, 2, 1], expected [32, 32, 1, 2]",
+       [&](auto& f) { std::swap(f.tensor(down).dims[2], f.tensor(down).dims[3]); }},
+      {"dimensions [32, 64, 1, 1], expected [32, 32, 1, 2]",
+       [&](auto& f) {
+         f.tensor(gate).dims = {32, 64, 1, 1};
+       }},
+      {"no multiple of",
+       [&](auto& f) {
+         f.tensor(gate).dims = {48, 32, 1, 2};
+       }},
       {"no multiple of", [&](auto& f) { f.tensor(gate).dims[0] = 33; }},
       {"zero or overflow", [&](auto& f) { f.tensor(gate).dims[0] = 0; }},
-      {"zero or overflow", [&](auto& f) { f.tensor(gate).dims = {1ull << 40, 1ull << 40, 1, 2}; }},
-      {"dimensions [32, 32, 1, 3], expected [32, 32, 1, 2]", [&](auto& f) { f.tensor(gate).dims[3] = 3; f.tensor(gate).bytes.resize(3 * 1088); }},
-      {"data section", [&](auto& f) { f.tensors.back().type = kQ8, f.tensors.back().dims = {32, 1u << 20}; }},
-      {"tensor 'blk.0.attn_k.weight' has dimensions [32, 32, 1, 1], expected [16, 16]", [&](auto& f) {
+      {"zero or overflow",
+       [&](auto& f) {
+         f.tensor(gate).dims = {1ull << 40, 1ull << 40, 1, 2};
+       }},
+      {"dimensions [32, 32, 1, 3], expected [32, 32, 1, 2]",
+       [&](auto& f) {
+         f.tensor(gate).dims[3] = 3;
+         f.tensor(gate).bytes.resize(3 * 1088);
+       }},
+      {"data section",
+       [&](auto& f) {
+         f.tensors.back().type = kQ8, f.tensors.back().dims = {32, 1u << 20};
+       }},
+      {"tensor 'blk.0.attn_k.weight' has dimensions [32, 32, 1, 1], expected [16, 16]",
+       [&](auto& f) {
          auto& t = f.tensor("blk.0.attn_k.weight");
          t.type = 1, t.bytes.resize(2 * 1024);
        }},
-      {"dimensions [32], expected [16]", [&](auto& f) { f.tensor(norm).type = kQ4, f.tensor(norm).dims = {32}, f.tensor(norm).bytes.resize(18); }},
-      {"'adapter.50.blk.0.attn_q.lora_b' is quantised", [&](auto& f) {
+      {"dimensions [32], expected [16]",
+       [&](auto& f) { f.tensor(norm).type = kQ4, f.tensor(norm).dims = {32}, f.tensor(norm).bytes.resize(18); }},
+      {"'adapter.50.blk.0.attn_q.lora_b' is quantised",
+       [&](auto& f) {
          auto& t = f.tensor("adapter.50.blk.0.attn_q.lora_b");
          t.type = kQ8, t.bytes.assign(t.dims[1] * t.dims[2] * 34, 0);
        }},
-      {"does not list tensor 'blk.0.attn_q.weight', whose type", [&](auto& f) {
-         f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{"attn_output.weight", "ffn_down.weight", "token_embd.weight", "output.weight",
-                                                                        "attn_k.weight", "attn_v.weight", "ffn_gate.weight", "ffn_up.weight"};
+      {"does not list tensor 'blk.0.attn_q.weight', whose type",
+       [&](auto& f) {
+         f.metadata["elastic.tiled_tensors"] =
+             std::vector<std::string>{"attn_output.weight", "ffn_down.weight", "token_embd.weight", "output.weight",
+                                      "attn_k.weight",      "attn_v.weight",   "ffn_gate.weight",   "ffn_up.weight"};
        }},
-      {"elastic.tiled_tensors", [&](auto& f) { f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{"ffn_down.weight", "attn_output.weight"}; }},
+      {"elastic.tiled_tensors",
+       [&](auto& f) {
+         f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{"ffn_down.weight", "attn_output.weight"};
+       }},
   };
   for (const Broken& broken : cases) {
     GgufBuilder file = good_file(kQ8);
@@ -313,7 +390,8 @@ TEST_CASE("checksums find a flipped bit and name its tensor", "[runtime][unit]")
 }
 
 TEST_CASE("random damage to the header never crashes", "[runtime][unit]") {
-  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4}) damage_at_random(good_file(quantised));
+  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4})
+    damage_at_random(good_file(quantised));
 }
 
 TEST_CASE("weights full of NaN give an answer, not a crash", "[runtime][unit]") {

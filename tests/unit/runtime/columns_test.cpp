@@ -1,4 +1,5 @@
-// Products with matrices in columns, layer normalisation and softmax, against plain double loops, on every instruction set that this processor has.
+// Products with matrices in columns, layer normalisation and softmax, against plain double loops, on every instruction
+// set that this processor has.
 #include <catch2/catch.hpp>
 
 #include <algorithm>
@@ -29,7 +30,9 @@ struct Case {
   std::vector<std::uint8_t> columns;
 
   explicit Case(std::mt19937& random) {
-    const auto integer = [&](std::uint32_t low, std::uint32_t high) { return std::uniform_int_distribution<std::uint32_t>(low, high)(random); };
+    const auto integer = [&](std::uint32_t low, std::uint32_t high) {
+      return std::uniform_int_distribution<std::uint32_t>(low, high)(random);
+    };
     std::uniform_real_distribution<float> real(-2, 2);
     outputs = integer(1, 140), inputs = integer(1, 200), tokens = integer(1, 40);
     side = outputs <= 32 && integer(0, 1) == 0 ? (outputs + 7) / 8 * 8 : 32;
@@ -44,7 +47,8 @@ struct Case {
     const std::size_t size = type == TensorType::kF32 ? 4 : 2;
     columns.assign((outputs + side - 1) / side * std::size_t{inputs} * side * size, 0);
     for (std::size_t o = 0; o < outputs; ++o) {
-      for (std::size_t i = 0; i < inputs; ++i) put(((o / side * inputs + i) * side + o % side) * size, weights[o * inputs + i]);
+      for (std::size_t i = 0; i < inputs; ++i)
+        put(((o / side * inputs + i) * side + o % side) * size, weights[o * inputs + i]);
     }
   }
 
@@ -64,13 +68,25 @@ struct Case {
   std::vector<float> run(std::uint32_t first, std::uint32_t count, std::uint32_t piece) const {
     std::vector<float> y(std::size_t{count} * (outputs + 1), 0.5f);
     for (std::uint32_t t = 0; t < count; ++t) y[t * (outputs + 1) + outputs] = kUntouched;
-    const kernels::ColumnProduct job{reinterpret_cast<const std::byte*>(columns.data()), type, outputs, inputs, &x[first * stride()], stride(), y.data(),
-                                     outputs + 1, count, accumulate, has_bias ? bias.data() : nullptr, side};
-    for (std::uint32_t begin = 0; begin < outputs; begin += piece) kernels::multiply_columns(job, begin, std::min(outputs, begin + piece));
+    const kernels::ColumnProduct job{reinterpret_cast<const std::byte*>(columns.data()),
+                                     type,
+                                     outputs,
+                                     inputs,
+                                     &x[first * stride()],
+                                     stride(),
+                                     y.data(),
+                                     outputs + 1,
+                                     count,
+                                     accumulate,
+                                     has_bias ? bias.data() : nullptr,
+                                     side};
+    for (std::uint32_t begin = 0; begin < outputs; begin += piece)
+      kernels::multiply_columns(job, begin, std::min(outputs, begin + piece));
     return y;
   }
 
-  // The largest error as a share of what rounding allows (Higham 2002, 3.1): a sum of n products is within n units of their sizes' sum.
+  // The largest error as a share of what rounding allows (Higham 2002, 3.1): a sum of n products is within n units of
+  // their sizes' sum.
   double error(const std::vector<float>& y) const {
     double worst = 0;
     for (std::size_t t = 0; t < tokens; ++t) {
@@ -90,20 +106,25 @@ struct Case {
 
 }  // namespace
 
-TEST_CASE("products in columns equal a plain double loop, and no bit depends on the batch, on pieces or the vector's width", "[runtime][unit]") {
+TEST_CASE(
+    "products in columns equal a plain double loop, and no bit depends on the batch, on pieces or the vector's width",
+    "[runtime][unit]") {
   std::mt19937 random(5);
   for (int round = 0; round < 80; ++round) {
     const Case product(random);
     const std::uint32_t token = std::uniform_int_distribution<std::uint32_t>(0, product.tokens - 1)(random);
     std::vector<float> fused_bits;
     for_each_target([&](const std::string& target, bool fused) {
-      INFO(target << ", " << elrt::type_name(product.type) << " " << product.outputs << " x " << product.inputs << ", " << product.tokens << " tokens");
+      INFO(target << ", " << elrt::type_name(product.type) << " " << product.outputs << " x " << product.inputs << ", "
+                  << product.tokens << " tokens");
       const std::vector<float> whole = product.run(0, product.tokens, product.outputs);
       CHECK(product.error(whole) <= 1);
-      for (std::size_t t = 0; t < product.tokens; ++t) CHECK(whole[t * (product.outputs + 1) + product.outputs] == kUntouched);
+      for (std::size_t t = 0; t < product.tokens; ++t)
+        CHECK(whole[t * (product.outputs + 1) + product.outputs] == kUntouched);
       CHECK(product.run(0, product.tokens, 8 * (1 + token % 12)) == whole);
       const std::vector<float> alone = product.run(token, 1, product.outputs);
-      CHECK(std::equal(alone.begin(), alone.end(), whole.begin() + static_cast<std::ptrdiff_t>(std::size_t{token} * (product.outputs + 1))));
+      CHECK(std::equal(alone.begin(), alone.end(),
+                       whole.begin() + static_cast<std::ptrdiff_t>(std::size_t{token} * (product.outputs + 1))));
       if (!fused) return;
       if (fused_bits.empty()) fused_bits = whole;
       CHECK(whole == fused_bits);
@@ -111,7 +132,8 @@ TEST_CASE("products in columns equal a plain double loop, and no bit depends on 
   }
 }
 
-TEST_CASE("layer normalisation equals a plain double loop, and no bit of a row depends on the rows beside it", "[runtime][unit]") {
+TEST_CASE("layer normalisation equals a plain double loop, and no bit of a row depends on the rows beside it",
+          "[runtime][unit]") {
   constexpr float kEpsilon = 1e-6f;
   std::mt19937 random(7);
   std::uniform_real_distribution<float> real(-2, 3);
@@ -127,16 +149,20 @@ TEST_CASE("layer normalisation equals a plain double loop, and no bit of a row d
       kernels::layer_norm(all.data(), stride, rows, weight.data(), bias.data(), kEpsilon, count);
       for (std::size_t r = 0; r < rows; ++r) {
         double mean = 0, variance = 0, worst = 0;
-        for (std::size_t i = 0; i < count; ++i) mean += static_cast<double>(x[r * stride + i]) / static_cast<double>(count);
-        for (std::size_t i = 0; i < count; ++i) variance += std::pow(x[r * stride + i] - mean, 2) / static_cast<double>(count);
+        for (std::size_t i = 0; i < count; ++i)
+          mean += static_cast<double>(x[r * stride + i]) / static_cast<double>(count);
+        for (std::size_t i = 0; i < count; ++i)
+          variance += std::pow(x[r * stride + i] - mean, 2) / static_cast<double>(count);
         for (std::size_t i = 0; i < count; ++i) {
           const double exact = (x[r * stride + i] - mean) / std::sqrt(variance + kEpsilon) * weight[i] + bias[i];
           worst = std::max(worst, std::abs(all[r * stride + i] - exact));
         }
         CHECK(worst <= (count == 1 ? 1e-3 : 1e-5));  // of one value all is rounding, over sqrt(epsilon)
-        std::vector<float> alone(x.begin() + static_cast<std::ptrdiff_t>(r * stride), x.begin() + static_cast<std::ptrdiff_t>((r + 1) * stride));
+        std::vector<float> alone(x.begin() + static_cast<std::ptrdiff_t>(r * stride),
+                                 x.begin() + static_cast<std::ptrdiff_t>((r + 1) * stride));
         kernels::layer_norm(alone.data(), stride, 1, weight.data(), bias.data(), kEpsilon, count);
-        CHECK(std::equal(alone.begin(), alone.end(), all.begin() + static_cast<std::ptrdiff_t>(r * stride)));  // what lies behind a row included
+        CHECK(std::equal(alone.begin(), alone.end(),
+                         all.begin() + static_cast<std::ptrdiff_t>(r * stride)));  // what lies behind a row included
       }
     });
   }
@@ -157,9 +183,11 @@ TEST_CASE("softmax sums to one, shows what is not finite, and does not see what 
       std::copy(values.begin(), values.end(), x.begin());
       const float norm = kernels::softmax_weights(x.data(), 0.25f, count);
       double worst = 0;
-      for (std::size_t i = 0; i < count; ++i) worst = std::max(worst, std::abs(norm * x[i] - std::exp(0.25 * (values[i] - highest)) / sum));
+      for (std::size_t i = 0; i < count; ++i)
+        worst = std::max(worst, std::abs(norm * x[i] - std::exp(0.25 * (values[i] - highest)) / sum));
       CHECK(worst <= 4e-7);  // a few units of float32 below 1, and the exponential's own error
-      CHECK(std::all_of(x.begin() + static_cast<std::ptrdiff_t>(count), x.end(), [](float value) { return value == 0; }));
+      CHECK(
+          std::all_of(x.begin() + static_cast<std::ptrdiff_t>(count), x.end(), [](float value) { return value == 0; }));
       std::copy(values.begin(), values.end(), x.begin());
       x[0] = -1e30f;  // far below the others: no weight beside them, and none that is denormal
       kernels::softmax_weights(x.data(), 1, count);

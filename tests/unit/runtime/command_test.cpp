@@ -32,12 +32,14 @@ Outcome run(const std::string& arguments, const std::string& redirect = "2>/dev/
   return outcome;
 }
 
-// An artifact with its latency table, whose times are set by hand: level 50 takes half of level 100, level 20 a quarter.
+// An artifact with its latency table, whose times are set by hand: level 50 takes half of level 100, level 20 a
+// quarter.
 struct Calibrated {
   TemporaryFile model;
   std::string file = model.path().string(), table = file + ".latency.json";
 
-  explicit Calibrated(const std::vector<unsigned char>& bytes = elastify_test::tiny_artifact_with_tokenizer().build()) : model(bytes) {
+  explicit Calibrated(const std::vector<unsigned char>& bytes = elastify_test::tiny_artifact_with_tokenizer().build())
+      : model(bytes) {
     REQUIRE(run("calibrate " + file + " --threads 1 --repeats 1").status == 0);
     change([](json& t) {
       t["tokens"] = {10, 20};
@@ -56,7 +58,9 @@ struct Calibrated {
     std::ofstream(table) << content.dump();
   }
   Outcome generate(const std::string& options, const std::string& redirect = "2>/dev/null", int threads = 1) const {
-    return run("generate " + file + " --prompt 'ab cab c' --max-tokens 4 --ignore-eos --threads " + std::to_string(threads) + " " + options, redirect);
+    return run("generate " + file + " --prompt 'ab cab c' --max-tokens 4 --ignore-eos --threads " +
+                   std::to_string(threads) + " " + options,
+               redirect);
   }
 };
 
@@ -77,7 +81,8 @@ TEST_CASE("generate prints the contract's fields", "[runtime][cli]") {
   CHECK(result["ttft_ms"].get<double>() > 0);
   CHECK(result["tpot_ms"].get<double>() > 0);
   CHECK(result.contains("slo_met"));
-  const Outcome again = run("generate " + file + " --prompt 'ab c' --level 50 --max-tokens 7 --ignore-eos --threads 2 --json");
+  const Outcome again =
+      run("generate " + file + " --prompt 'ab c' --level 50 --max-tokens 7 --ignore-eos --threads 2 --json");
   CHECK(json::parse(again.out)["tokens"] == result["tokens"]);
   const Outcome streamed = run("generate " + file + " --prompt 'ab c' --level 50 --max-tokens 7 --ignore-eos");
   CHECK(streamed.status == 0);
@@ -87,7 +92,8 @@ TEST_CASE("generate prints the contract's fields", "[runtime][cli]") {
 TEST_CASE("score and bench print the contract's fields", "[runtime][cli]") {
   const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
   const TemporaryFile text(bytes_of("ab cab c ab!"));
-  const Outcome scored = run("score " + model.path().string() + " --level 20 --text-file " + text.path().string() + " --context 4 --json");
+  const Outcome scored =
+      run("score " + model.path().string() + " --level 20 --text-file " + text.path().string() + " --context 4 --json");
   REQUIRE(scored.status == 0);
   const json score = json::parse(scored.out);
   CHECK(score["tokens"].get<int>() > 3);
@@ -96,18 +102,23 @@ TEST_CASE("score and bench print the contract's fields", "[runtime][cli]") {
   REQUIRE(benched.status == 0);
   const json bench = json::parse(benched.out);
   REQUIRE(bench["levels"].size() == 2);
-  for (const char* field : {"level", "prefill_tokens_per_s", "decode_tokens_per_s", "switch_us", "peak_rss_bytes", "resident_bytes",
-                            "cache_bytes_per_token", "memory_bandwidth_share", "peak_arithmetic_share"}) {
+  for (const char* field :
+       {"level", "prefill_tokens_per_s", "decode_tokens_per_s", "switch_us", "peak_rss_bytes", "resident_bytes",
+        "cache_bytes_per_token", "memory_bandwidth_share", "peak_arithmetic_share"}) {
     CHECK(bench["levels"][1][field].get<double>() > 0);
   }
-  for (const char* field : {"open_ms", "session_ms", "first_token_ms", "total_ms"}) CHECK(bench["start"].at(0)[field].get<double>() > 0);
-  for (const char* field : {"memory_bytes_per_s", "float_ops_per_s", "byte_ops_per_s"}) CHECK(bench[field].get<double>() > 1e8);
+  for (const char* field : {"open_ms", "session_ms", "first_token_ms", "total_ms"})
+    CHECK(bench["start"].at(0)[field].get<double>() > 0);
+  for (const char* field : {"memory_bytes_per_s", "float_ops_per_s", "byte_ops_per_s"})
+    CHECK(bench[field].get<double>() > 1e8);
 }
 
 TEST_CASE("bench takes files of several types and measures drafting", "[runtime][cli]") {
   const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
   const std::string file = model.path().string();
-  const Outcome made = run("bench " + file + " " + file + " --levels 50,100 --gen-tokens 8 --repeats 1 --threads 1 --kv-type q8_0 --reclaim --draft-levels 20,50 --prompt 'ab c' --json");
+  const Outcome made = run("bench " + file + " " + file +
+                           " --levels 50,100 --gen-tokens 8 --repeats 1 --threads 1 --kv-type q8_0 --reclaim "
+                           "--draft-levels 20,50 --prompt 'ab c' --json");
   REQUIRE(made.status == 0);
   const json bench = json::parse(made.out);
   REQUIRE(bench["levels"].size() == 4);
@@ -123,7 +134,8 @@ TEST_CASE("bench takes files of several types and measures drafting", "[runtime]
 
 TEST_CASE("bench measures what an adapter adds, at the levels that have one", "[runtime][cli]") {
   const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
-  const std::string command = "bench " + model.path().string() + " --gen-tokens 8 --repeats 2 --threads 1 --adapter-cost";
+  const std::string command =
+      "bench " + model.path().string() + " --gen-tokens 8 --repeats 2 --threads 1 --adapter-cost";
   const json bench = json::parse(run(command + " --json").out);
   REQUIRE_FALSE(bench["adapters"].empty());
   for (const auto& cost : bench["adapters"]) {
@@ -133,25 +145,31 @@ TEST_CASE("bench measures what an adapter adds, at the levels that have one", "[
     CHECK(cost["added_prefill_share"].get<double>() > -1);
   }
   CHECK(run(command).out.find("its adapter of rank") != std::string::npos);
-  CHECK(json::parse(run("bench " + model.path().string() + " --gen-tokens 8 --repeats 1 --threads 1 --json").out)["adapters"].empty());
+  CHECK(json::parse(
+            run("bench " + model.path().string() + " --gen-tokens 8 --repeats 1 --threads 1 --json").out)["adapters"]
+            .empty());
 }
 
 TEST_CASE("cache types, drafting and cache policies are options", "[runtime][cli]") {
   const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
   const TemporaryFile text(bytes_of("ab cab c ab!"));
-  const std::string generate = "generate " + model.path().string() + " --prompt 'ab c' --max-tokens 9 --ignore-eos --threads 1 --json";
-  const json plain = json::parse(run(generate).out), drafted = json::parse(run(generate + " --draft-level 50 --draft-tokens 3").out);
+  const std::string generate =
+      "generate " + model.path().string() + " --prompt 'ab c' --max-tokens 9 --ignore-eos --threads 1 --json";
+  const json plain = json::parse(run(generate).out),
+             drafted = json::parse(run(generate + " --draft-level 50 --draft-tokens 3").out);
   CHECK(drafted["tokens"] == plain["tokens"]);
   CHECK(drafted["drafted_tokens"].get<int>() > 0);
   CHECK(plain["drafted_tokens"] == 0);
   const json small = json::parse(run(generate + " --kv-type q8_0").out);
   CHECK(small["kv_type"] == "q8_0");
   CHECK(small["cache_bytes_per_token"].get<int>() * 3 < plain["cache_bytes_per_token"].get<int>());
-  const std::string score = "score " + model.path().string() + " --level 20 --text-file " + text.path().string() + " --json";
+  const std::string score =
+      "score " + model.path().string() + " --level 20 --text-file " + text.path().string() + " --json";
   const double recomputed = json::parse(run(score + " --first-level 100").out)["nll"].get<double>();
   CHECK(json::parse(run(score + " --first-level 20").out)["nll"].get<double>() == recomputed);
   CHECK(json::parse(run(score + " --first-level 100 --kv-policy reuse").out)["nll"].get<double>() != recomputed);
-  const Outcome many = run("score " + model.path().string() + " --text-file " + text.path().string() + " --threads 64", "2>&1");
+  const Outcome many =
+      run("score " + model.path().string() + " --text-file " + text.path().string() + " --threads 64", "2>&1");
   CHECK(many.status == 0);
   CHECK(many.out.find("64 threads on") != std::string::npos);
 }
@@ -196,13 +214,16 @@ TEST_CASE("generate chooses the level that the objective and the table ask for",
   CHECK(result["slo_met"].is_boolean());
   CHECK(result["ttft_ms"].get<double>() > 0);
   CHECK(result["tokens"] == json::parse(setup.generate("--level 50 --json").out)["tokens"]);
-  const auto level = [&](const std::string& options) { return json::parse(setup.generate(options + " --json").out)["level"]; };
+  const auto level = [&](const std::string& options) {
+    return json::parse(setup.generate(options + " --json").out)["level"];
+  };
   CHECK(level("--ttft 1 --tpot 1") == 100);
   CHECK(level("--ttft 0.4 --tpot 1") == 20);
   CHECK(level("--ttft 1 --tpot 0.3") == 20);
   CHECK(level("--ttft-ms 2000 --tpot-ms 200") == 50);
   CHECK(level("--ttft-ms 2000 --tpot-ms 200 --margin 0.1") == 20);
-  CHECK(level("--ttft-ms 4000 --tpot-ms 400 --fallback random --seed 1") != level("--ttft-ms 4000 --tpot-ms 400 --fallback random --seed 0"));
+  CHECK(level("--ttft-ms 4000 --tpot-ms 400 --fallback random --seed 1") !=
+        level("--ttft-ms 4000 --tpot-ms 400 --fallback random --seed 0"));
   CHECK(level("--ttft 1 --tpot 1 --latency " + setup.table) == 100);
   const json missed = json::parse(setup.generate("--ttft-ms 0.000001 --tpot-ms 1000 --json").out);
   CHECK(missed["level"] == 20);
@@ -217,7 +238,8 @@ TEST_CASE("generate asks the artifact's tiny language model and reports what bec
   elastify_test::add_tiny_tlm(builder, 50, 50);
   const Calibrated setup(builder.build());
   setup.change([](json& t) { t["tlm"] = {{"decision_ms", {10, 10}}, {"score_ms", {20, 20}}}; });
-  const std::string prompt = "generate " + setup.file + " --threads 1 --max-tokens 2 --prompt 'ab cab c ba ca ba cc ab ba' ";
+  const std::string prompt =
+      "generate " + setup.file + " --threads 1 --max-tokens 2 --prompt 'ab cab c ba ca ba cc ab ba' ";
   const json result = json::parse(run(prompt + "--question 'cab b' --ttft 0.6 --tpot 0.6 --json").out);
   CHECK(result["level"] == 50);
   CHECK(result["prompt_level"] == 50);
@@ -288,7 +310,8 @@ TEST_CASE("bad input gives one line and the right status", "[runtime][cli]") {
       {"generate " + file + " --prompt a --draft-level 33", 2},
       {"generate " + file + " --prompt a --draft-level 20 --draft-tokens 0", 2},
       {"generate " + file + " --prompt a --threads 5000", 2},
-      {"score " + file + " --text-file " + foreign.path().string() + " --level 100 --first-level 20 --kv-policy reuse", 2},
+      {"score " + file + " --text-file " + foreign.path().string() + " --level 100 --first-level 20 --kv-policy reuse",
+       2},
       {"score " + file + " --text-file " + foreign.path().string() + " --kv-policy reuse", 2},
       {"score " + file + " --text-file " + foreign.path().string() + " --first-level 33", 2},
       {"bench " + file + " --levels 50 --draft-levels 50", 2},
@@ -325,10 +348,12 @@ TEST_CASE("bad input gives one line and the right status", "[runtime][cli]") {
 
 TEST_CASE("replay counts objectives of many requests and checks answers", "[runtime][unit]") {
   const Calibrated calibrated;
-  const std::string line = R"({"family": "F", "context": "ab cab c", "question": "ab", "slo": [TTFT, TPOT], "options": ["zzz", "ab"], "answer": 0})";
+  const std::string line =
+      R"({"family": "F", "context": "ab cab c", "question": "ab", "slo": [TTFT, TPOT], "options": ["zzz", "ab"], "answer": 0})";
   const auto with_slo = [&](std::string family, std::string ttft, std::string tpot) {
     std::string text = line;
-    for (const auto& [name, value] : {std::pair{std::string("F"), family}, {std::string("TTFT"), ttft}, {std::string("TPOT"), tpot}}) {
+    for (const auto& [name, value] :
+         {std::pair{std::string("F"), family}, {std::string("TTFT"), ttft}, {std::string("TPOT"), tpot}}) {
       const auto at = text.find(name == "F" ? "\"F\"" : name) + (name == "F" ? 1 : 0);
       text.replace(at, name.size(), value);
     }
@@ -336,10 +361,14 @@ TEST_CASE("replay counts objectives of many requests and checks answers", "[runt
   };
   const auto replay = [&](const std::string& lines, const std::string& options) {
     const TemporaryFile trace(std::vector<unsigned char>(lines.begin(), lines.end()));
-    return run("replay " + calibrated.file + " --threads 1 --max-tokens 4 --requests " + trace.path().string() + " " + options, "2>&1");
+    return run(
+        "replay " + calibrated.file + " --threads 1 --max-tokens 4 --requests " + trace.path().string() + " " + options,
+        "2>&1");
   };
-  // The table's times are seconds: every feasible request is met. A share of 0.01 is not feasible, that of level 20 is 0.25.
-  const std::string lines = with_slo("easy", "1", "1") + "\n" + with_slo("easy", "0.6", "0.6") + with_slo("hard", "0.01", "0.01");
+  // The table's times are seconds: every feasible request is met. A share of 0.01 is not feasible, that of level 20 is
+  // 0.25.
+  const std::string lines =
+      with_slo("easy", "1", "1") + "\n" + with_slo("easy", "0.6", "0.6") + with_slo("hard", "0.01", "0.01");
   const Outcome served = replay(lines, "--no-tlm --json");
   INFO(served.out);
   REQUIRE(served.status == 0);

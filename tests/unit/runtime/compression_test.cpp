@@ -20,8 +20,10 @@ std::vector<TextSpan> split(const std::string& text) {
   std::vector<TextSpan> words;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (std::string(" \t\n\r").find(text[i]) != std::string::npos) continue;
-    if (!words.empty() && words.back().end == i) ++words.back().end;
-    else words.push_back({i, i + 1});
+    if (!words.empty() && words.back().end == i)
+      ++words.back().end;
+    else
+      words.push_back({i, i + 1});
   }
   return words;
 }
@@ -33,7 +35,8 @@ std::vector<std::string> tokens_of(const std::string& text) {
   return words;
 }
 
-CompressedPrompt compress(const std::string& text, const std::vector<float>& scores, std::uint32_t level, const KeepRules& rules = {}) {
+CompressedPrompt compress(const std::string& text, const std::vector<float>& scores, std::uint32_t level,
+                          const KeepRules& rules = {}) {
   auto made = elrt::compress_prompt(text, split(text), scores, level, rules);
   if (!made) FAIL(made.failure().message);
   return made.value();
@@ -47,7 +50,8 @@ std::string last_words(const std::string& text, std::uint32_t level, const KeepR
 }
 
 std::string random_text(std::mt19937& random) {
-  const std::vector<std::string> pieces = {"cake", "Leo.", "-", "B)", "room", "4", "*", "(C)", "\xE4\xB8\xAD\xE6\x96\x87", "x1", "A:", "...", "\xD9\xA3"};
+  const std::vector<std::string> pieces = {
+      "cake", "Leo.", "-", "B)", "room", "4", "*", "(C)", "\xE4\xB8\xAD\xE6\x96\x87", "x1", "A:", "...", "\xD9\xA3"};
   const std::vector<std::string> gaps = {" ", " ", " ", "  ", "\n", "\n\n", "\t", " \n"};
   std::string text = random() % 3 == 0 ? "\n " : "";
   const std::size_t count = random() % 30;
@@ -68,7 +72,8 @@ std::vector<WordPieceToken> tokens_with(const std::vector<std::size_t>& per_word
 
 }  // namespace
 
-TEST_CASE("compression keeps the share that was asked for, the highest scored, in order and with clean gaps", "[compression][unit]") {
+TEST_CASE("compression keeps the share that was asked for, the highest scored, in order and with clean gaps",
+          "[compression][unit]") {
   std::mt19937 random(3);
   for (int round = 0; round < 500; ++round) {
     const std::string text = random_text(random);
@@ -88,7 +93,8 @@ TEST_CASE("compression keeps the share that was asked for, the highest scored, i
         CHECK((made.kept[i] || !before[i]));  // levels nest
       }
       CHECK(tokens_of(made.text) == expected);
-      CHECK(made.words_kept >= static_cast<std::size_t>(std::ceil(static_cast<double>(made.words_total) * level / 100 - 1e-9)));
+      CHECK(made.words_kept >=
+            static_cast<std::size_t>(std::ceil(static_cast<double>(made.words_total) * level / 100 - 1e-9)));
       CHECK(made.words_total <= words.size());
       if (level == 100) CHECK(made.text == text);
       CHECK((made.text.find("   ") == std::string::npos));  // no gap was joined with another
@@ -123,11 +129,12 @@ TEST_CASE("without rules exactly the best words stay, of equals the first", "[co
 
 TEST_CASE("removed words take white space, and lines stay lines", "[compression][unit]") {
   CHECK(compress("a b c", {1, 0, 1}, 60).text == "a c");
-  CHECK(compress("a  b c", {1, 0, 1}, 60).text == "a  c");     // of equal gaps the first
+  CHECK(compress("a  b c", {1, 0, 1}, 60).text == "a  c");       // of equal gaps the first
   CHECK(compress("a b\nc d", {1, 0, 1, 0}, 50).text == "a\nc");  // the line end stays
   CHECK(compress("a\nb\n\nc", {1, 0, 1}, 60).text == "a\n\nc");
-  CHECK(compress(" a b \n", {0, 1}, 50).text == " b \n");        // the text's own ends stay
-  CHECK(compress("Facts:\n- Leo sings\n- Ann runs\nWho?", {1, 9, 0, 0, 8, 9, 9, 1}, 60).text == "Facts:\n- Ann runs\nWho?");
+  CHECK(compress(" a b \n", {0, 1}, 50).text == " b \n");  // the text's own ends stay
+  CHECK(compress("Facts:\n- Leo sings\n- Ann runs\nWho?", {1, 9, 0, 0, 8, 9, 9, 1}, 60).text ==
+        "Facts:\n- Ann runs\nWho?");
   CHECK(compress("- a\n- b", {0, 0, 0, 1}, 50).text == "- b");
   CHECK(compress("- -", {0, 0}, 10).text == "- -");  // the second is a word, and keeps its line's bullet
 }
@@ -157,7 +164,8 @@ TEST_CASE("texts without words, of one giant word and of symbols are compressed"
 }
 
 TEST_CASE("compression refuses what it cannot use", "[compression][unit]") {
-  const auto status = [](const std::string& text, std::vector<TextSpan> words, std::vector<float> scores, std::uint32_t level, KeepRules rules = {}) {
+  const auto status = [](const std::string& text, std::vector<TextSpan> words, std::vector<float> scores,
+                         std::uint32_t level, KeepRules rules = {}) {
     const auto made = elrt::compress_prompt(text, words, scores, level, rules);
     return made ? elrt::Status::kOk : made.failure().status;
   };
@@ -227,10 +235,13 @@ TEST_CASE("a word's score is the mean over its tokens, each from where it stands
   REQUIRE(merged.ok());
   CHECK(merged.value() == std::vector<float>{0.3f, 0.5f, 0.0f, 0.5f});
   CHECK_FALSE(elrt::merge_word_scores(tokens, 3, chunks, scores).ok());
-  CHECK_FALSE(elrt::merge_word_scores(tokens, 4, std::vector<TokenChunk>{{0, 4}}, std::vector<std::vector<float>>(1, scores[0])).ok());
+  CHECK_FALSE(
+      elrt::merge_word_scores(tokens, 4, std::vector<TokenChunk>{{0, 4}}, std::vector<std::vector<float>>(1, scores[0]))
+          .ok());
   CHECK_FALSE(elrt::merge_word_scores(tokens, 4, chunks, std::vector<std::vector<float>>(1, scores[0])).ok());
   // One chunk that never ends inside the text scores every token alike.
-  const auto single = elrt::merge_word_scores(tokens, 4, std::vector<TokenChunk>{{0, 6}}, std::vector<std::vector<float>>{{1, 0, 1, 0, 0, 0.75f}});
+  const auto single = elrt::merge_word_scores(tokens, 4, std::vector<TokenChunk>{{0, 6}},
+                                              std::vector<std::vector<float>>{{1, 0, 1, 0, 0, 0.75f}});
   REQUIRE(single.ok());
   CHECK(single.value() == std::vector<float>{0.5f, 1, 0, 0.25f});
 }
@@ -245,5 +256,6 @@ TEST_CASE("a sentence counts by its best word, its words by their own scores", "
   for (std::size_t i = 0; i < ranks.size(); ++i) CHECK(ranks[i] == best[i] + scores[i] / 64);
   CHECK(elrt::compress_prompt(text, split(text), ranks, 100 * 6 / 11)->text == "- Leo brings cake.\n- Tea\nnow");
   CHECK(elrt::sentence_scores("", {}, {}).empty());
-  CHECK_FALSE(elrt::compress_prompt(text, split(text), elrt::sentence_scores(text, split(text), std::vector<float>(3)), 50));
+  CHECK_FALSE(
+      elrt::compress_prompt(text, split(text), elrt::sentence_scores(text, split(text), std::vector<float>(3)), 50));
 }

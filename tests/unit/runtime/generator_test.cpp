@@ -50,12 +50,13 @@ TEST_CASE("what is streamed is what is returned, in whole characters", "[runtime
   Session session = loaded.session();
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     std::string streamed;
-    const auto result = elrt::generate(session, *loaded.tokenizer, "abc", sampled(30, seed), [&](std::string_view piece) {
-      CHECK_FALSE(piece.empty());
-      CHECK((static_cast<unsigned char>(piece[0]) & 0xC0) != 0x80);
-      streamed += piece;
-      return true;
-    });
+    const auto result =
+        elrt::generate(session, *loaded.tokenizer, "abc", sampled(30, seed), [&](std::string_view piece) {
+          CHECK_FALSE(piece.empty());
+          CHECK((static_cast<unsigned char>(piece[0]) & 0xC0) != 0x80);
+          streamed += piece;
+          return true;
+        });
     REQUIRE(result);
     CHECK(streamed == result->text);
     CHECK(result->tokens.size() == 30);
@@ -106,7 +107,8 @@ TEST_CASE("generation ends where it should", "[runtime][unit]") {
   }
   SECTION("when the caller says so") {
     int pieces = 0;
-    const auto cut = elrt::generate(session, *loaded.tokenizer, "abc", sampled(40), [&](std::string_view) { return ++pieces < 2; });
+    const auto cut =
+        elrt::generate(session, *loaded.tokenizer, "abc", sampled(40), [&](std::string_view) { return ++pieces < 2; });
     REQUIRE(cut);
     CHECK(cut->finish == FinishReason::kCancelled);
     CHECK(pieces == 2);
@@ -142,11 +144,14 @@ TEST_CASE("a generation that fails leaves the text that it was to continue as it
   for (Session* s : {&session, &fresh}) REQUIRE(elrt::generate(*s, *loaded.tokenizer, "ab c", options));
   const std::vector<TokenId> before(session.tokens().begin(), session.tokens().end());
   int pieces = 0;
-  const auto failed = elrt::generate(session, *loaded.tokenizer, "cab", options, [&](std::string_view) -> bool { return ++pieces == 2 ? throw std::bad_alloc() : true; });
+  const auto failed = elrt::generate(session, *loaded.tokenizer, "cab", options, [&](std::string_view) -> bool {
+    return ++pieces == 2 ? throw std::bad_alloc() : true;
+  });
   REQUIRE_FALSE(failed);
   CHECK(failed.failure().message.find("out of memory") != std::string::npos);
   CHECK(std::vector<TokenId>(session.tokens().begin(), session.tokens().end()) == before);
-  CHECK(elrt::generate(session, *loaded.tokenizer, "cab", options)->tokens == elrt::generate(fresh, *loaded.tokenizer, "cab", options)->tokens);
+  CHECK(elrt::generate(session, *loaded.tokenizer, "cab", options)->tokens ==
+        elrt::generate(fresh, *loaded.tokenizer, "cab", options)->tokens);
 }
 
 TEST_CASE("scoring predicts every token after the first once, from its window", "[runtime][unit]") {

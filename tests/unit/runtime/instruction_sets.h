@@ -18,7 +18,8 @@ void for_each_target(const Body& body) {
     hwy::SetSupportedTargetsForTest(target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     elrt::kernels::allow_byte_dot_extension(extension);
-    body(std::string(elrt::kernels::target_name()) + (extension ? " with extensions" : ""), HWY_ARCH_ARM || target <= HWY_AVX2);
+    body(std::string(elrt::kernels::target_name()) + (extension ? " with extensions" : ""),
+         HWY_ARCH_ARM || target <= HWY_AVX2);
   };
   for (int bit = 0; bit < 63; ++bit) {
     const std::int64_t target = std::int64_t{1} << bit;

@@ -8,10 +8,13 @@
 namespace {
 
 double mean(const std::vector<double>& values, std::size_t begin, std::size_t end) {
-  return std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(begin), values.begin() + static_cast<std::ptrdiff_t>(end), 0.0) / static_cast<double>(end - begin);
+  return std::accumulate(values.begin() + static_cast<std::ptrdiff_t>(begin),
+                         values.begin() + static_cast<std::ptrdiff_t>(end), 0.0) /
+         static_cast<double>(end - begin);
 }
 
-// Tries every way to cut the sequence into blocks of equal values: the optimum is one of them, with each block at its mean.
+// Tries every way to cut the sequence into blocks of equal values: the optimum is one of them, with each block at its
+// mean.
 std::vector<double> best_by_trying(const std::vector<double>& values) {
   const std::size_t n = values.size();
   std::vector<double> best;
@@ -19,8 +22,10 @@ std::vector<double> best_by_trying(const std::vector<double>& values) {
   for (unsigned cuts = 0; cuts < 1u << (n - 1); ++cuts) {
     std::vector<double> fit(n);
     for (std::size_t begin = 0, end; begin < n; begin = end) {
-      for (end = begin + 1; end < n && (cuts >> (end - 1) & 1) == 0; ++end) {}
-      std::fill(fit.begin() + static_cast<std::ptrdiff_t>(begin), fit.begin() + static_cast<std::ptrdiff_t>(end), mean(values, begin, end));
+      for (end = begin + 1; end < n && (cuts >> (end - 1) & 1) == 0; ++end) {
+      }
+      std::fill(fit.begin() + static_cast<std::ptrdiff_t>(begin), fit.begin() + static_cast<std::ptrdiff_t>(end),
+                mean(values, begin, end));
     }
     double error = 0;
     for (std::size_t i = 0; i < n; ++i) error += (fit[i] - values[i]) * (fit[i] - values[i]);
@@ -34,7 +39,8 @@ std::vector<double> best_by_trying(const std::vector<double>& values) {
 
 double sum_of_chain(const std::vector<std::vector<double>>& rows, const std::vector<int>& chain, int which) {
   double sum = 0;
-  for (std::size_t i = 0; i < rows.size(); ++i) sum += chain[i] == which ? std::accumulate(rows[i].begin(), rows[i].end(), 0.0) : 0;
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    sum += chain[i] == which ? std::accumulate(rows[i].begin(), rows[i].end(), 0.0) : 0;
   return sum;
 }
 
@@ -77,7 +83,8 @@ TEST_CASE("tables become monotone in length and along each chain, and sorted one
     }
     const auto raw = rows;
     elrt::fit_rows_and_chains(rows, chain);
-    for (const int which : {0, 1}) CHECK(sum_of_chain(rows, chain, which) == Approx(sum_of_chain(raw, chain, which)));  // fits keep means
+    for (const int which : {0, 1})
+      CHECK(sum_of_chain(rows, chain, which) == Approx(sum_of_chain(raw, chain, which)));  // fits keep means
     for (std::size_t i = 0; i < rows.size(); ++i) {
       CHECK(std::is_sorted(rows[i].begin(), rows[i].end()));
       for (std::size_t k = i + 1; k < rows.size(); ++k) {
@@ -93,7 +100,8 @@ TEST_CASE("tables become monotone in length and along each chain, and sorted one
 }
 
 TEST_CASE("chains do not touch each other", "[runtime][unit]") {
-  std::vector<std::vector<double>> rows{{5, 6}, {9, 9}, {7, 8}};  // the last, alone in its chain, is below its neighbour
+  std::vector<std::vector<double>> rows{
+      {5, 6}, {9, 9}, {7, 8}};  // the last, alone in its chain, is below its neighbour
   const auto before = rows;
   elrt::fit_rows_and_chains(rows, std::vector<int>{1, 1, 0});
   CHECK(rows == before);

@@ -16,6 +16,7 @@ TEST_CASE("silu closes for good where the gate is far below zero", "[runtime][un
     INFO(original[i]);
     const double exact = 3 * static_cast<double>(original[i]) / (1 + std::exp(-static_cast<double>(original[i])));
     CHECK(std::isfinite(gates[i]));
-    CHECK(std::abs(gates[i] - exact) <= 1e-6 * std::abs(exact) + 1e-6);  // float32 and an exponential good to a few units
+    CHECK(std::abs(gates[i] - exact) <=
+          1e-6 * std::abs(exact) + 1e-6);  // float32 and an exponential good to a few units
   }
 }

@@ -20,7 +20,8 @@ std::vector<float> through_cache(KvType type, const std::vector<float>& x) {
   elrt::kernels::store_value(type, x.data(), dim, row.data());
   std::vector<float> query(dim, 0), scores(elrt::kernels::attention_scores(1)), out(dim);
   elrt::kernels::Attention job;
-  job.queries = query.data(), job.count = 1, job.type = type, job.keys = tile.data(), job.values = row.data(), job.row_bytes = row.size();
+  job.queries = query.data(), job.count = 1, job.type = type, job.keys = tile.data(), job.values = row.data(),
+  job.row_bytes = row.size();
   job.head_dim = dim, job.scores = scores.data(), job.out = out.data();
   elrt::kernels::attend(job);
   return out;
@@ -49,9 +50,11 @@ TEST_CASE("a cache row gives its values back within its type's rounding", "[runt
       const auto half = through_cache(KvType::kF16, x), bytes = through_cache(KvType::kQ8_0, x);
       for (std::size_t i = 0; i < dim; ++i) {
         INFO("head_dim " << dim << ", size " << size << ", value " << i);
-        CHECK(std::abs(half[i] - x[i]) <= std::abs(x[i]) / 2048 + 0x1p-25f);  // half a unit of 11 bits, or of the smallest half
+        CHECK(std::abs(half[i] - x[i]) <=
+              std::abs(x[i]) / 2048 + 0x1p-25f);  // half a unit of 11 bits, or of the smallest half
         float largest = 0;
-        for (std::size_t j = i / 32 * 32; j < std::min(dim, i / 32 * 32 + 32); ++j) largest = std::max(largest, std::abs(x[j]));
+        for (std::size_t j = i / 32 * 32; j < std::min(dim, i / 32 * 32 + 32); ++j)
+          largest = std::max(largest, std::abs(x[j]));
         // Half a step, and the scale's own rounding on 127 steps; a scale below the smallest half loses the block.
         CHECK(std::abs(bytes[i] - x[i]) <= largest / 254 + largest / 2048 + 127 * 0x1p-24f);
       }
@@ -75,7 +78,8 @@ TEST_CASE("a cache row keeps what is too large at the largest, and damage visibl
   }
 }
 
-TEST_CASE("a smaller cache changes logits little, and not with batches, threads or the other levels in the file", "[runtime][unit]") {
+TEST_CASE("a smaller cache changes logits little, and not with batches, threads or the other levels in the file",
+          "[runtime][unit]") {
   for (TinyElasticShape shape : shape_of_each_type()) {
     shape.adapters = false;
     shape.kv_groups = {1, 1, 1, 1, 1, 1, 2, 2, 2}, shape.neurons = {40, 40, 40, 100, 100, 100, 172, 172, 172};
@@ -89,13 +93,18 @@ TEST_CASE("a smaller cache changes logits little, and not with batches, threads 
       for (const KvType kv : kKvTypes) {
         INFO("type " << shape.quantised << ", level " << level << ", cache " << elrt::kv_type_name(kv));
         auto whole = open_session(artifact, {level, 1, 128, kv}), batched = open_session(artifact, {level, 3, 5, kv}),
-             single = open_session(artifact, {level, 2, 1, kv}), alone = open_session(alone_artifact, {100, 1, 128, kv});
+             single = open_session(artifact, {level, 2, 1, kv}),
+             alone = open_session(alone_artifact, {100, 1, 128, kv});
         const auto expected = read_all(whole, tokens);
         CHECK(equal_bits(read_all(batched, tokens), expected));
         CHECK(equal_bits(read_all(single, tokens), expected));
         CHECK(equal_bits(read_all(alone, tokens), expected));
-        // Quantised weights round activations too, so that a small change may be passed on as a step: their bound is wider.
-        const double bound = (kv == KvType::kF32 ? 0 : kv == KvType::kF16 ? 1e-3 : 2e-2) + (kv == KvType::kF32 || shape.quantised == 0 ? 0 : 3e-2);
+        // Quantised weights round activations too, so that a small change may be passed on as a step: their bound is
+        // wider.
+        const double bound = (kv == KvType::kF32   ? 0
+                              : kv == KvType::kF16 ? 1e-3
+                                                   : 2e-2) +
+                             (kv == KvType::kF32 || shape.quantised == 0 ? 0 : 3e-2);
         CHECK(rms_difference(expected, reference) <= bound);
       }
     }
@@ -107,7 +116,9 @@ TEST_CASE("a session says what its cache takes per token", "[runtime][unit]") {
   shape.head_dim = 40;
   const TinyElastic model(shape);
   const auto artifact = open_tiny(model);
-  const auto bytes = [&](std::uint32_t level, KvType kv) { return open_session(artifact, {level, 1, 128, kv}).cache_bytes_per_token(); };
+  const auto bytes = [&](std::uint32_t level, KvType kv) {
+    return open_session(artifact, {level, 1, 128, kv}).cache_bytes_per_token();
+  };
   CHECK(bytes(100, KvType::kF32) == 2 * 6 * 40 * 4);
   CHECK(bytes(100, KvType::kF16) == 2 * 6 * 40 * 2);
   CHECK(bytes(100, KvType::kQ8_0) == 2 * 6 * (40 + 2 * 2));

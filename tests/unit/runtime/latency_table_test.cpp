@@ -56,9 +56,9 @@ TEST_CASE("predictions are linear between lengths and upper bounds outside", "[r
   CHECK(table.ttft_ms(100, 25) == 30);
   CHECK(table.ttft_ms(100, 40) == 60);
   CHECK(table.tpot_ms(100, 30) == 3.5);
-  CHECK(table.ttft_ms(50, 1) == 5);          // below: the shortest's time
-  CHECK(table.ttft_ms(100, 80) == 60 * 4);   // beyond: quadratic
-  CHECK(table.tpot_ms(100, 80) == 4 * 2);    // beyond: linear
+  CHECK(table.ttft_ms(50, 1) == 5);         // below: the shortest's time
+  CHECK(table.ttft_ms(100, 80) == 60 * 4);  // beyond: quadratic
+  CHECK(table.tpot_ms(100, 80) == 4 * 2);   // beyond: linear
   CHECK(std::isinf(table.ttft_ms(60, 10)));
   CHECK(std::isinf(table.tpot_ms(60, 10)));
   CHECK(table.decision_ms(30) == 0);
@@ -81,9 +81,11 @@ TEST_CASE("predictions never fall with the length and bound every quadratic cost
     }
   }
   LatencyData data = small_table();
-  for (std::size_t i = 0; i < 3; ++i) data.levels[1].ttft_ms[i] = 3 + 0.5 * data.tokens[i] + 0.01 * data.tokens[i] * data.tokens[i];
+  for (std::size_t i = 0; i < 3; ++i)
+    data.levels[1].ttft_ms[i] = 3 + 0.5 * data.tokens[i] + 0.01 * data.tokens[i] * data.tokens[i];
   const auto table = LatencyTable::create(data).value();
-  for (double n = 41; n < 1000; n += 7) CHECK(table.ttft_ms(100, static_cast<std::uint32_t>(n)) >= 3 + 0.5 * n + 0.01 * n * n);
+  for (double n = 41; n < 1000; n += 7)
+    CHECK(table.ttft_ms(100, static_cast<std::uint32_t>(n)) >= 3 + 0.5 * n + 0.01 * n * n);
 }
 
 TEST_CASE("a written table is read back, and is JSON to others", "[runtime][unit]") {
@@ -194,7 +196,9 @@ TEST_CASE("table files beyond every limit are refused before they cost anything"
   for (int i = 0; i < 50000; ++i) keys += "\"" + std::to_string(i) + "\":0,";
   file.put(keys + "\"x\":0}");
   CHECK(why_refused(file).find("too many keys") != std::string::npos);
-  std::string items = "{\"format\":\"elastic-latency\",\"version\":1,\"artifact\":\"0123456789abcdef\",\"device\":\"\",\"threads\":1,\"repeats\":1,\"tokens\":[0";
+  std::string items =
+      "{\"format\":\"elastic-latency\",\"version\":1,\"artifact\":\"0123456789abcdef\",\"device\":\"\",\"threads\":1,"
+      "\"repeats\":1,\"tokens\":[0";
   for (int i = 0; i < 5000; ++i) items += ",1";
   file.put(items + "],\"levels\":[]}");
   CHECK(why_refused(file).find("tokens is too long") != std::string::npos);

@@ -33,12 +33,13 @@ inline elrt::LatencyData random_table(std::mt19937& random) {
   const auto rising = [&](const std::vector<double>& below, double step) {
     std::vector<double> curve(lengths);
     for (std::size_t j = 0; j < lengths; ++j) {
-      curve[j] = std::max(j > 0 ? curve[j - 1] : 0.01, below.empty() ? 0.01 : below[j]) + (count(0, 3) == 0 ? 0 : draw(0, step));
+      curve[j] = std::max(j > 0 ? curve[j - 1] : 0.01, below.empty() ? 0.01 : below[j]) +
+                 (count(0, 3) == 0 ? 0 : draw(0, step));
     }
     return curve;
   };
   std::vector<double> ttft, tpot;
-  for (int level = 10 * count(2, 10); ; level += 10) {
+  for (int level = 10 * count(2, 10);; level += 10) {
     ttft = rising(ttft, 30);
     tpot = rising(tpot, 2);
     data.levels.push_back({static_cast<std::uint32_t>(level), ttft, tpot});

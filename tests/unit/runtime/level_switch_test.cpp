@@ -78,7 +78,8 @@ TEST_CASE("reuse is exact where keys and values do not depend on the level", "[r
   }
 }
 
-TEST_CASE("the loss behind a level change is that of the second half where the cache is recomputed", "[runtime][unit]") {
+TEST_CASE("the loss behind a level change is that of the second half where the cache is recomputed",
+          "[runtime][unit]") {
   const TinyElastic model(shape_of_each_type()[0]);
   const auto artifact = open_tiny(model);
   const auto tokens = model.text(40);
@@ -96,7 +97,8 @@ TEST_CASE("the loss behind a level change is that of the second half where the c
   REQUIRE(reused);
   CHECK(reused->nll != expected / 19);
   CHECK(elrt::score_after_switch(session, tokens, 9, 100, CachePolicy::kReuse)->tokens == 4 * 4 + 3);
-  CHECK(elrt::score_after_switch(session, tokens, 0, 20, CachePolicy::kReuse).failure().status == elrt::Status::kInvalidArgument);
+  CHECK(elrt::score_after_switch(session, tokens, 0, 20, CachePolicy::kReuse).failure().status ==
+        elrt::Status::kInvalidArgument);
   CHECK(session.level() == 50);
   CHECK_FALSE(elrt::score_after_switch(session, tokens, 2, 100, CachePolicy::kRecompute));
   CHECK_FALSE(elrt::score_after_switch(session, tokens, 0, 33, CachePolicy::kRecompute));
@@ -111,7 +113,8 @@ TEST_CASE("drafts leave no trace in what the session computes", "[runtime][unit]
       auto drafting = open_session(artifact, {100, 1, 128, kv}), plain = open_session(artifact, {100, 1, 128, kv});
       std::vector<float> seen;
       for (std::size_t i = 0; i < tokens.size(); i += 3) {
-        for (std::size_t guess = 0; guess < 4; ++guess) REQUIRE(drafting.draft(tokens[(i + guess) % tokens.size()], guess < 2 ? 20 : 50));
+        for (std::size_t guess = 0; guess < 4; ++guess)
+          REQUIRE(drafting.draft(tokens[(i + guess) % tokens.size()], guess < 2 ? 20 : 50));
         CHECK(drafting.tokens().size() == i);
         const auto logits = read_all(drafting, std::span(tokens).subspan(i, 3));
         seen.insert(seen.end(), logits.begin(), logits.end());

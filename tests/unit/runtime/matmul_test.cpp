@@ -23,7 +23,9 @@ namespace {
 
 struct Random {
   std::mt19937 engine;
-  std::uint32_t integer(std::uint32_t low, std::uint32_t high) { return std::uniform_int_distribution<std::uint32_t>(low, high)(engine); }
+  std::uint32_t integer(std::uint32_t low, std::uint32_t high) {
+    return std::uniform_int_distribution<std::uint32_t>(low, high)(engine);
+  }
   float real() { return std::uniform_real_distribution<float>(-2, 2)(engine); }
 };
 
@@ -33,14 +35,18 @@ struct Weights {
   std::vector<std::uint8_t> bytes;
   Matrix matrix;
 
-  Weights(Random& random, TensorType type, bool tiled, std::uint32_t outputs, std::uint32_t inputs) : values(std::size_t{outputs} * inputs) {
+  Weights(Random& random, TensorType type, bool tiled, std::uint32_t outputs, std::uint32_t inputs)
+      : values(std::size_t{outputs} * inputs) {
     matrix.type = type, matrix.tiled = tiled, matrix.outputs = outputs, matrix.inputs = inputs;
     matrix.tile_stride = tiled ? std::size_t{32} * outputs : 32;
     matrix.row_stride = tiled ? 32 : inputs;
-    const std::size_t size = matrix.element_bytes(), elements = tiled ? (inputs + 31) / 32 * matrix.tile_stride : values.size();
+    const std::size_t size = matrix.element_bytes(),
+                      elements = tiled ? (inputs + 31) / 32 * matrix.tile_stride : values.size();
     bytes.assign(elements * size, 0);
     for (std::size_t o = 0; o < outputs; ++o) {
-      for (std::size_t i = 0; i < inputs; ++i) values[o * inputs + i] = put((i / 32 * matrix.tile_stride + o * matrix.row_stride + i % 32) * size, random.real());
+      for (std::size_t i = 0; i < inputs; ++i)
+        values[o * inputs + i] =
+            put((i / 32 * matrix.tile_stride + o * matrix.row_stride + i % 32) * size, random.real());
     }
     bytes.resize(bytes.size() + 64 * size, 0xFF);
     matrix.data = reinterpret_cast<const std::byte*>(bytes.data());
@@ -60,8 +66,10 @@ struct Product {
   std::vector<float> x, bias;
 
   Product(Random& random, const Matrix& m, std::uint32_t count) : outputs(m.outputs), inputs(m.inputs), tokens(count) {
-    if (m.tiled) inputs = random.integer(1, m.inputs);
-    else outputs = random.integer(1, m.outputs);
+    if (m.tiled)
+      inputs = random.integer(1, m.inputs);
+    else
+      outputs = random.integer(1, m.outputs);
     stride = kernels::padded(inputs) + 32 * random.integer(0, 1);
     x.resize(tokens * stride);
     for (std::size_t t = 0; t < tokens; ++t) std::generate_n(&x[t * stride], inputs, [&] { return random.real(); });
@@ -72,15 +80,18 @@ struct Product {
   // Tokens first.. of it, in pieces of `piece` outputs.
   std::vector<float> run(const Matrix& m, std::uint32_t first, std::uint32_t count, std::uint32_t piece) const {
     std::vector<float> y(std::size_t{count} * outputs, 1);
-    kernels::Matmul job{&m, outputs, inputs, &x[first * stride], stride, y.data(), outputs, count, 0.5f, true, bias.data()};
+    kernels::Matmul job{&m,    outputs, inputs, &x[first * stride], stride, y.data(), outputs,
+                        count, 0.5f,    true,   bias.data()};
     job.cached = first % 2 == 1;
     elrt::AlignedFloats scratch(kernels::scratch_floats(job));
-    for (std::uint32_t begin = 0; begin < outputs; begin += piece) kernels::matmul(job, begin, std::min(outputs, begin + piece), scratch.data());
+    for (std::uint32_t begin = 0; begin < outputs; begin += piece)
+      kernels::matmul(job, begin, std::min(outputs, begin + piece), scratch.data());
     return y;
   }
 };
 
-// A sum of n rounded products in any order is within n units of the sum of their sizes (Higham 2002, 3.1); y, scale and bias add a few.
+// A sum of n rounded products in any order is within n units of the sum of their sizes (Higham 2002, 3.1); y, scale and
+// bias add a few.
 void check_against_double(const Weights& weights, const Product& p, const std::vector<float>& y) {
   double worst = 0;
   for (std::uint32_t t = 0; t < p.tokens; ++t) {
@@ -90,8 +101,10 @@ void check_against_double(const Weights& weights, const Product& p, const std::v
         const double term = static_cast<double>(weights.values[o * weights.matrix.inputs + i]) * p.x[t * p.stride + i];
         sum += term, size += std::abs(term);
       }
-      const double bias = p.bias[o], exact = 1 + 0.5 * sum + bias, bound = std::ldexp((p.inputs + 4) * (0.5 * size + std::abs(bias) + 1), -24);
-      worst = std::max(worst, std::isfinite(y[t * p.outputs + o]) ? std::abs(y[t * p.outputs + o] - exact) / bound : std::numeric_limits<double>::infinity());
+      const double bias = p.bias[o], exact = 1 + 0.5 * sum + bias,
+                   bound = std::ldexp((p.inputs + 4) * (0.5 * size + std::abs(bias) + 1), -24);
+      worst = std::max(worst, std::isfinite(y[t * p.outputs + o]) ? std::abs(y[t * p.outputs + o] - exact) / bound
+                                                                  : std::numeric_limits<double>::infinity());
     }
   }
   CHECK(worst <= 1);
@@ -99,8 +112,8 @@ void check_against_double(const Weights& weights, const Product& p, const std::v
 
 void check_everywhere(const Weights& weights, const Product& product, std::uint32_t piece, std::uint32_t token) {
   for_each_target([&](const std::string& target, bool) {
-    INFO(target << ", " << elrt::type_name(weights.matrix.type) << (weights.matrix.tiled ? " tiles " : " rows ") << product.outputs << " x " << product.inputs << ", "
-                << product.tokens << " tokens");
+    INFO(target << ", " << elrt::type_name(weights.matrix.type) << (weights.matrix.tiled ? " tiles " : " rows ")
+                << product.outputs << " x " << product.inputs << ", " << product.tokens << " tokens");
     const std::vector<float> whole = product.run(weights.matrix, 0, product.tokens, product.outputs);
     check_against_double(weights, product, whole);
     CHECK(product.run(weights.matrix, 0, product.tokens, piece) == whole);
@@ -116,7 +129,8 @@ TEST_CASE("float products equal a plain double loop, and no bit depends on batch
   for (int round = 0; round < 80; ++round) {
     const auto type = round % 2 == 0 ? TensorType::kF32 : TensorType::kF16;
     const Weights weights(random, type, round % 4 < 2, random.integer(1, 300), random.integer(33, 900));
-    const Product product(random, weights.matrix, random.integer(0, 4) == 0 ? random.integer(15, 40) : random.integer(1, 14));
+    const Product product(random, weights.matrix,
+                          random.integer(0, 4) == 0 ? random.integer(15, 40) : random.integer(1, 14));
     check_everywhere(weights, product, 4 * random.integer(1, 80), random.integer(0, product.tokens - 1));
   }
 }
@@ -126,8 +140,11 @@ TEST_CASE("so do those of many tokens and inputs, whose rows are laid out anew",
   int grouped = 0;
   for (int round = 0; round < 24; ++round) {
     const auto type = round % 2 == 0 ? TensorType::kF32 : TensorType::kF16;
-    const bool whole_groups = round % 3 == 0;  // the last row is laid out as well, behind which stands what is not a number
-    const Weights weights(random, type, round % 4 < 2, whole_groups ? 2 * kernels::kGroupedRows : random.integer(64, 200), random.integer(513, 1600));
+    const bool whole_groups =
+        round % 3 == 0;  // the last row is laid out as well, behind which stands what is not a number
+    const Weights weights(random, type, round % 4 < 2,
+                          whole_groups ? 2 * kernels::kGroupedRows : random.integer(64, 200),
+                          random.integer(513, 1600));
     Product product(random, weights.matrix, random.integer(kernels::kGroupedTokens, 110));
     if (whole_groups) {
       product.outputs = weights.matrix.outputs;

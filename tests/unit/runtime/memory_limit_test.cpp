@@ -19,8 +19,8 @@ using elrt::TokenId;
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 namespace {
 
-// One heap for all threads, and whatever is large mapped for itself and given back: room that is left or reserved from before would meet
-// no limit. (With another C library than GNU's the tests meet fewer.)
+// One heap for all threads, and whatever is large mapped for itself and given back: room that is left or reserved from
+// before would meet no limit. (With another C library than GNU's the tests meet fewer.)
 #ifdef __GLIBC__
 [[maybe_unused]] const bool kNoSpareRoom = mallopt(M_ARENA_MAX, 1) == 1 && mallopt(M_MMAP_THRESHOLD, 16 << 10) == 1;
 #endif

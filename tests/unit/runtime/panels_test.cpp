@@ -35,7 +35,8 @@ struct Random {
 PanelMatrix random_matrix(Random& random, std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs) {
   const int low = type == kQ8 ? -127 : -8, high = type == kQ8 ? 127 : 7;
   std::vector<int> q(std::size_t{outputs} * inputs);
-  for (int& value : q) value = random.integer(0, 7) == 0 ? (random.integer(0, 1) == 0 ? low : high) : random.integer(low, high);
+  for (int& value : q)
+    value = random.integer(0, 7) == 0 ? (random.integer(0, 1) == 0 ? low : high) : random.integer(low, high);
   std::vector<std::uint16_t> scales(std::size_t{outputs} * ((inputs + 31) / 32));
   for (auto& scale : scales) scale = elastify_test::half_from_float(random.real(0.1f));
   return elastify_test::make_panels(type, tiled, outputs, inputs, q, scales);
@@ -54,9 +55,11 @@ Matrix view(const PanelMatrix& panels, std::uint32_t type, bool tiled, std::uint
 struct Rows {
   std::vector<float> values;
   std::size_t stride;
-  Rows(Random& random, std::size_t tokens, std::size_t width, float scale = 1) : values(tokens * kernels::padded(width)), stride(kernels::padded(width)) {
+  Rows(Random& random, std::size_t tokens, std::size_t width, float scale = 1)
+      : values(tokens * kernels::padded(width)), stride(kernels::padded(width)) {
     for (std::size_t t = 0; t < tokens; ++t) {
-      for (std::size_t i = 0; i < width; ++i) values[t * stride + i] = random.integer(0, 9) == 0 ? scale : random.real(scale);
+      for (std::size_t i = 0; i < width; ++i)
+        values[t * stride + i] = random.integer(0, 9) == 0 ? scale : random.real(scale);
     }
   }
 };
@@ -71,13 +74,18 @@ QuantisedRows quantise(const Rows& x, std::size_t tokens, std::size_t width) {
 struct Case {
   std::uint32_t type;
   bool tiled;
-  std::uint32_t outputs, inputs;            // of the matrix
+  std::uint32_t outputs, inputs;              // of the matrix
   std::uint32_t level_outputs, level_inputs;  // of the prefix that is used
   std::uint32_t tokens;
 };
 
 Case random_case(Random& random, std::uint32_t type) {
-  Case c{type, random.integer(0, 1) == 1, static_cast<std::uint32_t>(random.integer(1, 300)), static_cast<std::uint32_t>(random.integer(1, 700)), 0, 0,
+  Case c{type,
+         random.integer(0, 1) == 1,
+         static_cast<std::uint32_t>(random.integer(1, 300)),
+         static_cast<std::uint32_t>(random.integer(1, 700)),
+         0,
+         0,
          static_cast<std::uint32_t>(random.integer(0, 9) == 0 ? random.integer(120, 140) : random.integer(1, 14))};
   c.level_outputs = c.tiled ? c.outputs : static_cast<std::uint32_t>(random.integer(1, static_cast<int>(c.outputs)));
   c.level_inputs = c.tiled ? static_cast<std::uint32_t>(random.integer(1, static_cast<int>(c.inputs))) : c.inputs;
@@ -85,14 +93,17 @@ Case random_case(Random& random, std::uint32_t type) {
 }
 
 std::string describe(const Case& c) {
-  return "type " + std::to_string(c.type) + (c.tiled ? " tiles " : " rows ") + std::to_string(c.level_outputs) + "/" + std::to_string(c.outputs) + " x " +
-         std::to_string(c.level_inputs) + "/" + std::to_string(c.inputs) + ", tokens " + std::to_string(c.tokens);
+  return "type " + std::to_string(c.type) + (c.tiled ? " tiles " : " rows ") + std::to_string(c.level_outputs) + "/" +
+         std::to_string(c.outputs) + " x " + std::to_string(c.level_inputs) + "/" + std::to_string(c.inputs) +
+         ", tokens " + std::to_string(c.tokens);
 }
 
 // The kernel's own rule, one output: exact integer sums, one rounded multiply-add per block, ascending.
-float by_rule(const std::vector<float>& weights, const PanelMatrix& m, const Case& c, std::size_t output, const QuantisedRows& x, std::size_t token) {
+float by_rule(const std::vector<float>& weights, const PanelMatrix& m, const Case& c, std::size_t output,
+              const QuantisedRows& x, std::size_t token) {
   float sum = 0;
-  const std::size_t panel_bytes = c.type == kQ8 ? 1088 : 576, across = (c.inputs + 31) / 32, down = (c.outputs + 31) / 32;
+  const std::size_t panel_bytes = c.type == kQ8 ? 1088 : 576, across = (c.inputs + 31) / 32,
+                    down = (c.outputs + 31) / 32;
   for (std::size_t block = 0; block * 32 < c.level_inputs; ++block) {
     const std::size_t panel = c.tiled ? block * down + output / 32 : output / 32 * across + block;
     const unsigned char* bytes = m.bytes.data() + panel * panel_bytes + 2 * (output % 32);
@@ -125,8 +136,18 @@ TEST_CASE("quantised products equal a plain double loop on every instruction set
     for_each_target([&](const std::string& target, bool fused) {
       const QuantisedRows q = quantise(x, c.tokens, c.level_inputs);
       std::vector<float> y = before;
-      kernels::Matmul job{&m, c.level_outputs, c.level_inputs, x.values.data(), x.stride, y.data(), y_stride, c.tokens, 1.5f, accumulate,
-                          biased ? bias.data() : nullptr, &q};
+      kernels::Matmul job{&m,
+                          c.level_outputs,
+                          c.level_inputs,
+                          x.values.data(),
+                          x.stride,
+                          y.data(),
+                          y_stride,
+                          c.tokens,
+                          1.5f,
+                          accumulate,
+                          biased ? bias.data() : nullptr,
+                          &q};
       kernels::matmul(job, 0, c.level_outputs);
       double worst = 0;
       std::size_t different = 0;
@@ -134,20 +155,26 @@ TEST_CASE("quantised products equal a plain double loop on every instruction set
         for (std::size_t o = 0; o < c.level_outputs; ++o) {
           double sum = 0, magnitude = 1;
           for (std::size_t i = 0; i < c.level_inputs; ++i) {
-            const double product = static_cast<double>(panels.values[o * c.inputs + i]) * q.row(t)[i] * q.row_factors(t)[i / 32].scale;
+            const double product =
+                static_cast<double>(panels.values[o * c.inputs + i]) * q.row(t)[i] * q.row_factors(t)[i / 32].scale;
             sum += product, magnitude += std::abs(product);
           }
-          const double start = accumulate ? before[t * y_stride + o] : 0.0, expected = start + (1.5 * sum + (biased ? bias[o] : 0.0f));
+          const double start = accumulate ? before[t * y_stride + o] : 0.0,
+                       expected = start + (1.5 * sum + (biased ? bias[o] : 0.0f));
           worst = std::max(worst, std::abs(y[t * y_stride + o] - expected) / magnitude);
           if (!fused) continue;
-          const float product = 1.5f * by_rule(panels.values, panels, c, o, q, t), whole = biased ? product + bias[o] : product;
-          if (std::bit_cast<std::uint32_t>(accumulate ? before[t * y_stride + o] + whole : whole) != std::bit_cast<std::uint32_t>(y[t * y_stride + o])) ++different;
+          const float product = 1.5f * by_rule(panels.values, panels, c, o, q, t),
+                      whole = biased ? product + bias[o] : product;
+          if (std::bit_cast<std::uint32_t>(accumulate ? before[t * y_stride + o] + whole : whole) !=
+              std::bit_cast<std::uint32_t>(y[t * y_stride + o]))
+            ++different;
         }
-        for (std::size_t o = c.level_outputs; o < y_stride; ++o) REQUIRE(y[t * y_stride + o] == before[t * y_stride + o]);
+        for (std::size_t o = c.level_outputs; o < y_stride; ++o)
+          REQUIRE(y[t * y_stride + o] == before[t * y_stride + o]);
       }
       INFO(target << ", " << describe(c));
-      CHECK(worst < 2e-6);      // float32 sums of up to 22 blocks
-      CHECK(different == 0);    // bit for bit
+      CHECK(worst < 2e-6);    // float32 sums of up to 22 blocks
+      CHECK(different == 0);  // bit for bit
     });
   }
 }
@@ -163,7 +190,8 @@ TEST_CASE("a row's product has the same bits in every batch and every cut of the
       for_each_target([&](const std::string& target, bool) {
         const QuantisedRows all = quantise(x, kTokens, kInputs);
         std::vector<float> whole(kTokens * kOutputs), parts(kTokens * kOutputs);
-        kernels::Matmul job{&m, kOutputs, kInputs, x.values.data(), x.stride, whole.data(), kOutputs, kTokens, 1, false, nullptr, &all};
+        kernels::Matmul job{&m,       kOutputs, kInputs, x.values.data(), x.stride, whole.data(),
+                            kOutputs, kTokens,  1,       false,           nullptr,  &all};
         kernels::matmul(job, 0, kOutputs);
         std::uint32_t done = 0;
         for (std::uint32_t batch = 1; done < kTokens; done += batch, batch = batch % 11 + 1) {
@@ -171,9 +199,15 @@ TEST_CASE("a row's product has the same bits in every batch and every cut of the
           Rows some = x;
           some.values.erase(some.values.begin(), some.values.begin() + static_cast<long>(done * x.stride));
           const QuantisedRows q = quantise(some, batch, kInputs);
-          kernels::Matmul part{&m, kOutputs, kInputs, some.values.data(), x.stride, parts.data() + done * kOutputs, kOutputs, batch, 1, false, nullptr, &q};
+          kernels::Matmul part{&m,       kOutputs,
+                               kInputs,  some.values.data(),
+                               x.stride, parts.data() + done * kOutputs,
+                               kOutputs, batch,
+                               1,        false,
+                               nullptr,  &q};
           part.cached = batch % 2 == 1;
-          for (std::uint32_t begin = 0; begin < kOutputs; begin += 32 * batch) kernels::matmul(part, begin, std::min(kOutputs, begin + 32 * batch));
+          for (std::uint32_t begin = 0; begin < kOutputs; begin += 32 * batch)
+            kernels::matmul(part, begin, std::min(kOutputs, begin + 32 * batch));
         }
         INFO(target << ", type " << type << (tiled ? ", tiles" : ", rows"));
         CHECK(std::memcmp(whole.data(), parts.data(), whole.size() * sizeof(float)) == 0);
@@ -218,11 +252,14 @@ TEST_CASE("activations that are nothing, NaN or infinite stay so", "[runtime][un
   const Matrix m = view(panels, kQ8, false, 40, 96);
   for_each_target([&](const std::string& target, bool) {
     INFO(target);
-    for (const float odd : {0.0f, 1e-38f, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+    for (const float odd : {0.0f, 1e-38f, std::numeric_limits<float>::quiet_NaN(),
+                            std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
       Rows x(random, 1, 96);
       const bool finite = std::isfinite(odd);
-      if (finite) std::fill(x.values.begin(), x.values.end(), odd);
-      else x.values[50] = odd;
+      if (finite)
+        std::fill(x.values.begin(), x.values.end(), odd);
+      else
+        x.values[50] = odd;
       const QuantisedRows q = quantise(x, 1, 96);
       std::vector<float> y(40, 7);
       kernels::matmul({&m, 40, 96, x.values.data(), x.stride, y.data(), 40, 1, 1, false, nullptr, &q}, 0, 40);

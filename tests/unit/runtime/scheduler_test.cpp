@@ -54,7 +54,8 @@ struct Expected {
 };
 
 // Every decision with its latency and its share of the objective, in milliseconds, by brute force.
-std::vector<Expected> brute_force(const LatencyData& data, const SchedulerOptions& options, const Request& request, double* ttft_limit, double* tpot_limit) {
+std::vector<Expected> brute_force(const LatencyData& data, const SchedulerOptions& options, const Request& request,
+                                  double* ttft_limit, double* tpot_limit) {
   const double n = request.prompt_tokens, half = request.output_tokens / 2;
   const auto& full = data.levels.back();
   const bool relative = request.slo.unit == Slo::Unit::kRatio;
@@ -168,7 +169,7 @@ TEST_CASE("a proposed decision is taken if it is feasible and replaced if not", 
   const auto replaced = chooser.decide(request, Decision{100, 100}).value();
   CHECK(replaced.decision == Decision{50, 100});
   CHECK(replaced.source == Choice::Source::kFallback);
-  CHECK(chooser.decide(request, Decision{50, 50})->source == Choice::Source::kFallback);  // not offered
+  CHECK(chooser.decide(request, Decision{50, 50})->source == Choice::Source::kFallback);   // not offered
   CHECK(chooser.decide(request, Decision{70, 100})->source == Choice::Source::kFallback);  // no such level
 }
 
@@ -185,7 +186,8 @@ TEST_CASE("what is chosen meets the objective wherever anything does, over the w
     Scheduler chooser = scheduler(data, options);
     for (int ttft = 2; ttft <= 10; ++ttft) {
       for (int tpot = 5; tpot <= 10; ++tpot) {
-        const Request request{1 + static_cast<std::uint32_t>(random() % 400), static_cast<std::uint32_t>(random() % 200), ratio(ttft / 10.0, tpot / 10.0)};
+        const Request request{1 + static_cast<std::uint32_t>(random() % 400),
+                              static_cast<std::uint32_t>(random() % 200), ratio(ttft / 10.0, tpot / 10.0)};
         double ttft_limit = 0, tpot_limit = 0;
         const auto all = brute_force(data, options, request, &ttft_limit, &tpot_limit);
         const Choice choice = chooser.decide(request).value();
@@ -215,7 +217,8 @@ TEST_CASE("what is chosen meets the objective wherever anything does, over the w
         for (const Decision other : feasible) {  // the best: the longest prompt, then the largest model
           if (chosen->use > 1 - 1e-9) break;
           CHECK((other.prompt_level < choice.decision.prompt_level ||
-                 (other.prompt_level == choice.decision.prompt_level && other.model_level <= choice.decision.model_level)));
+                 (other.prompt_level == choice.decision.prompt_level &&
+                  other.model_level <= choice.decision.model_level)));
         }
       }
     }
@@ -279,7 +282,8 @@ TEST_CASE("what is expected of a prompt takes the place of what is expected of a
   Scheduler chosen = scheduler(small_table(), options);
   const std::vector<elrt::ExpectedAccuracy> of_prompt{{{50, 50}, -3}, {{50, 100}, -1}};
   CHECK(chosen.decide({20, 0, ratio(1, 1)}, std::nullopt, of_prompt)->decision == Decision{50, 100});
-  CHECK(chosen.decide({20, 0, ratio(1, 1)}, Decision{50, 50}, of_prompt)->decision == Decision{50, 50});  // a feasible proposal comes first
+  CHECK(chosen.decide({20, 0, ratio(1, 1)}, Decision{50, 50}, of_prompt)->decision ==
+        Decision{50, 50});  // a feasible proposal comes first
   CHECK(chosen.decide({20, 0, ratio(1, 1)})->decision == Decision{50, 50});
 }
 

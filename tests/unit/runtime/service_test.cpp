@@ -58,9 +58,13 @@ struct Setup {
     return builder.build();
   }
   explicit Setup(Decision decision = {0, 0}, bool tlm = true, const std::vector<float>& accuracy = {})
-      : file(bytes(tlm, decision, accuracy)), artifact(std::move(Artifact::open(file.path())).value()), tokenizer(artifact.tokenizer().value()) {}
+      : file(bytes(tlm, decision, accuracy)),
+        artifact(std::move(Artifact::open(file.path())).value()),
+        tokenizer(artifact.tokenizer().value()) {}
 
-  Service service(ServiceOptions options = {}) const { return service(linear_table(artifact, artifact.tlm() != nullptr), options); }
+  Service service(ServiceOptions options = {}) const {
+    return service(linear_table(artifact, artifact.tlm() != nullptr), options);
+  }
   Service service(LatencyData data, ServiceOptions options = {}) const {
     options.session.threads = 1;
     auto made = Service::create(artifact, LatencyTable::create(std::move(data)).value(), options);
@@ -120,7 +124,8 @@ TEST_CASE("the full decision is taken without asking the TLM where that is feasi
   CHECK(answer(service, request(kPrompt, ratio(0.99, 1))).tlm_asked);
 }
 
-TEST_CASE("a feasible proposal is carried out: the prompt is compressed and generation continues it", "[runtime][service][unit]") {
+TEST_CASE("a feasible proposal is carried out: the prompt is compressed and generation continues it",
+          "[runtime][service][unit]") {
   const Setup setup({50, 50});
   Service service = setup.service();
   const auto whole = setup.tokens(kPrompt);
@@ -149,7 +154,8 @@ TEST_CASE("a feasible proposal is carried out: the prompt is compressed and gene
   CHECK(plain->tokens == made.generation.tokens);
 }
 
-TEST_CASE("an infeasible proposal falls back to what the decision-head likes best of the feasible", "[runtime][service][unit]") {
+TEST_CASE("an infeasible proposal falls back to what the decision-head likes best of the feasible",
+          "[runtime][service][unit]") {
   const Setup setup({100, 100});
   Service service = setup.service();
   const Answer whole = answer(service, request(kPrompt, ratio(0.5, 1)));
@@ -192,8 +198,11 @@ TEST_CASE("no answer breaks an objective that its decision was said to keep", "[
       Service service = setup.service(options);
       for (int round = 0; round < 40; ++round) {
         std::string prompt;
-        for (std::size_t i = 1 + random() % 12; i > 0; --i) prompt += std::string(1 + random() % 3, static_cast<char>('a' + random() % 3)) + (random() % 5 == 0 ? "\n" : " ");
-        const Slo slo = ratio(0.2 + 0.1 * static_cast<double>(random() % 9), 0.5 + 0.1 * static_cast<double>(random() % 6));
+        for (std::size_t i = 1 + random() % 12; i > 0; --i)
+          prompt +=
+              std::string(1 + random() % 3, static_cast<char>('a' + random() % 3)) + (random() % 5 == 0 ? "\n" : " ");
+        const Slo slo =
+            ratio(0.2 + 0.1 * static_cast<double>(random() % 9), 0.5 + 0.1 * static_cast<double>(random() % 6));
         const Answer made = answer(service, request(prompt, slo, 1 + random() % 4));
         const Choice& choice = made.choice;
         const double per_token = choice.decision.model_level == 20 ? 0.2 : choice.decision.model_level == 50 ? 0.5 : 1;
@@ -229,7 +238,8 @@ TEST_CASE("decisions follow how the device keeps up with its table", "[runtime][
     CHECK(after.pace.ttft_ms == (follow ? elrt::Pace::kLeast : 1));
     CHECK(after.pace.tpot_ms == (follow ? elrt::Pace::kLeast : 1));
     CHECK(after.choice.decision.model_level == (follow ? 100u : 50u));
-    CHECK(after.choice.limits.ttft_ms == Approx(500.0 * static_cast<double>(setup.tokens(kPrompt))));  // the objective stays the table's
+    CHECK(after.choice.limits.ttft_ms ==
+          Approx(500.0 * static_cast<double>(setup.tokens(kPrompt))));  // the objective stays the table's
   }
 }
 
@@ -240,7 +250,8 @@ TEST_CASE("the pace is what nearly all of the last requests took beside the tabl
   pace.observe({10, 1}, {20, 3});
   CHECK(pace.factors().ttft_ms == 2);
   CHECK(pace.factors().tpot_ms == 1);  // one token's alone
-  for (std::size_t i = 0; i < elrt::Pace::kWindow; ++i) pace.observe({10, 1}, {i == 5 ? 500.0 : 12.0, i < 4 ? 1.4 : 1.0});
+  for (std::size_t i = 0; i < elrt::Pace::kWindow; ++i)
+    pace.observe({10, 1}, {i == 5 ? 500.0 : 12.0, i < 4 ? 1.4 : 1.0});
   CHECK(pace.factors().ttft_ms == 1.2);  // one in a hundred may be slow, and what was before is forgotten
   CHECK(pace.factors().tpot_ms == 1.4);  // four may not,
   for (std::size_t i = 0; i < elrt::Pace::kWindow; ++i) pace.observe({10, 1}, {20, i < 4 ? 40.0 : 1.0});
@@ -266,13 +277,17 @@ TEST_CASE("a question that is named, and numbers if asked, are not shortened", "
 TEST_CASE("odd prompts and objectives are answered or refused, never worse", "[runtime][service][unit]") {
   const Setup setup({50, 50});
   Service service = setup.service();
-  for (const std::string& prompt : std::vector<std::string>{" ", "\n\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "\xE2\x98\x83 \xF0\x9F\x98\x80", "? ? ?", std::string("a\0b", 3)}) {
+  for (const std::string& prompt :
+       std::vector<std::string>{" ", "\n\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "\xE2\x98\x83 \xF0\x9F\x98\x80",
+                                "? ? ?", std::string("a\0b", 3)}) {
     CHECK(service.answer(request(prompt, ratio(0.9, 0.9))).ok());
   }
   CHECK(service.answer(request("", ratio(0.9, 0.9))).failure().status == elrt::Status::kInvalidArgument);
   CHECK(service.answer(request("a \xFF", ratio(0.9, 0.9))).failure().status == elrt::Status::kBadData);
-  CHECK(service.answer(request(std::string(500, 'b'), ratio(0.9, 0.9))).failure().status == elrt::Status::kInvalidArgument);
-  for (const double wrong : {0.0, -0.5, 1.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
+  CHECK(service.answer(request(std::string(500, 'b'), ratio(0.9, 0.9))).failure().status ==
+        elrt::Status::kInvalidArgument);
+  for (const double wrong :
+       {0.0, -0.5, 1.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
     CHECK(service.answer(request(kPrompt, ratio(wrong, 1))).failure().status == elrt::Status::kInvalidArgument);
     CHECK(service.answer(request(kPrompt, ratio(1, wrong))).failure().status == elrt::Status::kInvalidArgument);
   }
@@ -284,7 +299,8 @@ TEST_CASE("odd prompts and objectives are answered or refused, never worse", "[r
   CHECK(service.answer(beyond).failure().status == elrt::Status::kInvalidArgument);
 }
 
-TEST_CASE("a prompt beyond the context is shortened until it fits, or refused before it costs anything", "[runtime][service][unit]") {
+TEST_CASE("a prompt beyond the context is shortened until it fits, or refused before it costs anything",
+          "[runtime][service][unit]") {
   const Setup setup;
   Service service = setup.service();
   const std::uint32_t context = service.session().context_tokens();
@@ -349,7 +365,8 @@ TEST_CASE("a calibration measures the TLM, and the C API answers under its table
   generate.max_tokens = 2;
   elrt_objective objective{ELRT_SLO_RATIO, 0.9, 0.6, 0, 0};
   elrt_answer_result result{};
-  REQUIRE(elrt_answer(service, kPrompt.data(), kPrompt.size(), &objective, &generate, nullptr, nullptr, &result) == ELRT_OK);
+  REQUIRE(elrt_answer(service, kPrompt.data(), kPrompt.size(), &objective, &generate, nullptr, nullptr, &result) ==
+          ELRT_OK);
   CHECK(result.choice.level == 50);
   CHECK(result.choice.prompt_level == 50);
   CHECK(result.source == ELRT_DECISION_PROPOSED);

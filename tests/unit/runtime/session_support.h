@@ -26,7 +26,8 @@ struct SessionSetting {
 
 inline elrt::Session open_session(const elrt::Artifact& artifact, const SessionSetting& setting) {
   elrt::SessionOptions options;
-  options.level = setting.level, options.threads = setting.threads, options.batch_tokens = setting.batch, options.kv_type = setting.kv;
+  options.level = setting.level, options.threads = setting.threads, options.batch_tokens = setting.batch,
+  options.kv_type = setting.kv;
   auto made = elrt::Session::create(artifact, options);
   if (!made) FAIL(made.failure().message);
   return std::move(made).value();

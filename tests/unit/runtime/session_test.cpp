@@ -1,6 +1,7 @@
 #include "elrt/session.hpp"
 
 #include <catch2/catch.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -36,7 +37,9 @@ Session session(const Artifact& artifact, SessionOptions options) {
   return std::move(made).value();
 }
 
-SessionOptions options(std::uint32_t level, std::uint32_t threads = 1, std::uint32_t batch = 128) { return {level, threads, 0, batch}; }
+SessionOptions options(std::uint32_t level, std::uint32_t threads = 1, std::uint32_t batch = 128) {
+  return {level, threads, 0, batch};
+}
 
 std::vector<float> all_logits(Session& s, std::span<const TokenId> tokens) {
   std::vector<std::uint32_t> rows(tokens.size());
@@ -113,7 +116,8 @@ std::vector<TinyElasticShape> all_shapes() {
 
 }  // namespace
 
-TEST_CASE("session logits equal a plain double forward pass at every level, on every instruction set", "[runtime][unit]") {
+TEST_CASE("session logits equal a plain double forward pass at every level, on every instruction set",
+          "[runtime][unit]") {
   int index = 0;
   for (const TinyElasticShape& shape : shapes()) {
     const TinyElastic model(shape, 7 + static_cast<std::uint64_t>(index));
@@ -122,8 +126,8 @@ TEST_CASE("session logits equal a plain double forward pass at every level, on e
     for (const std::uint32_t level : shape.levels) {
       const auto expected = model.reference(tokens, level);
       for_each_target([&](const std::string& target, bool) {
-        // Float32 rounding alone, of sums that are the longer the fewer lanes there are: 1.6e-6 at most with eight and sixteen, 2.5e-6 with four
-        // (NEON, SSE), 3.6e-6 with one.
+        // Float32 rounding alone, of sums that are the longer the fewer lanes there are: 1.6e-6 at most with eight and
+        // sixteen, 2.5e-6 with four (NEON, SSE), 3.6e-6 with one.
         const double rounding = target.starts_with("AVX") ? 2e-6 : target.starts_with("SCALAR") ? 5e-6 : 3e-6;
         Session s = session(artifact, options(level));
         INFO("shape " << index << ", level " << level << ", " << target);
@@ -134,7 +138,10 @@ TEST_CASE("session logits equal a plain double forward pass at every level, on e
   }
 }
 
-TEST_CASE("a quantised model's logits equal a plain double forward pass over the same quantised weights, on every instruction set", "[runtime][unit]") {
+TEST_CASE(
+    "a quantised model's logits equal a plain double forward pass over the same quantised weights, on every "
+    "instruction set",
+    "[runtime][unit]") {
   int index = 0;
   std::vector<double> errors;
   for (const TinyElasticShape& shape : quantised_shapes()) {
@@ -146,8 +153,8 @@ TEST_CASE("a quantised model's logits equal a plain double forward pass over the
       for_each_target([&](const std::string& target, bool) {
         Session s = session(artifact, options(level));
         INFO("shape " << index << ", level " << level << ", " << target);
-        // Where float32 and double disagree on the nearest integer an activation moves by a 127th of its block's largest: rare, and worth
-        // more than all other rounding.
+        // Where float32 and double disagree on the nearest integer an activation moves by a 127th of its block's
+        // largest: rare, and worth more than all other rounding.
         errors.push_back(rms_error(all_logits(s, tokens), expected));
         CHECK(errors.back() < 5e-2);
       });
@@ -204,7 +211,8 @@ TEST_CASE("logits do not depend on batches or threads, bit for bit", "[runtime][
   }
 }
 
-TEST_CASE("logits of some tokens are what they are where all are asked for, and so is all that follows", "[runtime][unit]") {
+TEST_CASE("logits of some tokens are what they are where all are asked for, and so is all that follows",
+          "[runtime][unit]") {
   for (const TinyElasticShape& shape : all_shapes()) {
     const TinyElastic model(shape);
     const Artifact artifact = open(model);
@@ -213,13 +221,16 @@ TEST_CASE("logits of some tokens are what they are where all are asked for, and 
       Session whole = session(artifact, options(level));
       const auto expected = all_logits(whole, tokens), next = all_logits(whole, more);
       const std::size_t vocab = expected.size() / tokens.size();
-      for (const std::vector<std::uint32_t>& rows : {std::vector<std::uint32_t>{}, {19}, {18, 19}, {3}, {7, 12}, {0, 19}}) {
+      for (const std::vector<std::uint32_t>& rows :
+           {std::vector<std::uint32_t>{}, {19}, {18, 19}, {3}, {7, 12}, {0, 19}}) {
         for (const std::uint32_t batch : {8u, 64u}) {
           Session s = session(artifact, options(level, 2, batch));
           const auto found = s.forward(tokens, rows);
           REQUIRE(found);
           std::vector<float> wanted;
-          for (const std::uint32_t row : rows) wanted.insert(wanted.end(), expected.begin() + static_cast<std::ptrdiff_t>(row * vocab), expected.begin() + static_cast<std::ptrdiff_t>((row + 1) * vocab));
+          for (const std::uint32_t row : rows)
+            wanted.insert(wanted.end(), expected.begin() + static_cast<std::ptrdiff_t>(row * vocab),
+                          expected.begin() + static_cast<std::ptrdiff_t>((row + 1) * vocab));
           INFO("level " << level << ", batch " << batch << ", rows " << rows.size());
           CHECK(same_bits({found->begin(), found->end()}, wanted));
           CHECK(same_bits(all_logits(s, more), next));
@@ -232,13 +243,15 @@ TEST_CASE("logits of some tokens are what they are where all are asked for, and 
 TEST_CASE("matrices large enough to be split among threads give the same bits", "[runtime][unit]") {
   for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4}) {
     TinyElasticShape shape;
-    shape.blocks = 1, shape.hidden = 320, shape.ffn = 1000, shape.vocab = 3001, shape.adapters = true, shape.quantised = quantised;
+    shape.blocks = 1, shape.hidden = 320, shape.ffn = 1000, shape.vocab = 3001, shape.adapters = true,
+    shape.quantised = quantised;
     shape.levels = {50, 100}, shape.kv_groups = {1, 2}, shape.neurons = {500, 1000};
     const TinyElastic model(shape);
     const Artifact artifact = open(model);
     const auto tokens = model.text(40);
     for (const std::uint32_t level : shape.levels) {
-      Session one = session(artifact, options(level, 1)), four = session(artifact, options(level, 4, 11)), single = session(artifact, options(level, 3, 1));
+      Session one = session(artifact, options(level, 1)), four = session(artifact, options(level, 4, 11)),
+              single = session(artifact, options(level, 3, 1));
       const auto expected = all_logits(one, tokens);
       INFO("type " << quantised << ", level " << level);
       CHECK(same_bits(expected, all_logits(four, tokens)));
@@ -312,7 +325,8 @@ TEST_CASE("going back behind a level change keeps what the change promised", "[r
   const Artifact artifact = open(model);
   const auto tokens = model.text(20);
   const std::span<const TokenId> head(tokens.data(), 12), tail(tokens.data() + 6, 14);
-  Session recomputed = session(artifact, options(100)), mixed = session(artifact, options(100)), fresh = session(artifact, options(50));
+  Session recomputed = session(artifact, options(100)), mixed = session(artifact, options(100)),
+          fresh = session(artifact, options(50));
   all_logits(fresh, {tokens.data(), 6});
   const auto exact = all_logits(fresh, tail);
   all_logits(recomputed, head);
@@ -342,9 +356,12 @@ TEST_CASE("answers scored behind one prompt cost and lose what the whole text do
   // Other answers to one prompt, then another prompt, then the first again.
   for (const auto& [begin, change] : {std::pair{15u, 0}, {15u, 5}, {17u, 90}, {4u, 5}, {15u, 0}}) {
     auto tokens = base;
-    for (std::size_t i = begin; i < tokens.size(); ++i) tokens[i] = (tokens[i] + change) % static_cast<TokenId>(shape.vocab);
+    for (std::size_t i = begin; i < tokens.size(); ++i)
+      tokens[i] = (tokens[i] + change) % static_cast<TokenId>(shape.vocab);
     std::vector<double> expected;
-    REQUIRE(elrt::score(whole, tokens, 0, [&](std::size_t index, double loss) { if (index >= 15) expected.push_back(loss); }));
+    REQUIRE(elrt::score(whole, tokens, 0, [&](std::size_t index, double loss) {
+      if (index >= 15) expected.push_back(loss);
+    }));
     const auto losses = elrt::score_tail(cached, tokens, 15);
     REQUIRE(losses);
     CHECK(losses.value() == expected);  // bit for bit

@@ -44,13 +44,15 @@ std::vector<TokenId> random_prompt(std::uint64_t seed, std::uint32_t vocab) {
   return tokens;
 }
 
-elrt::Generation made(Session& session, const Loaded& loaded, std::span<const TokenId> prompt, const GenerateOptions& options) {
+elrt::Generation made(Session& session, const Loaded& loaded, std::span<const TokenId> prompt,
+                      const GenerateOptions& options) {
   auto result = elrt::generate(session, *loaded.tokenizer, prompt, options);
   if (!result) FAIL(result.failure().message);
   return std::move(result).value();
 }
 
-GenerateOptions drafting(GenerateOptions options, std::uint32_t level, std::uint32_t tokens, bool only_if_faster = false) {
+GenerateOptions drafting(GenerateOptions options, std::uint32_t level, std::uint32_t tokens,
+                         bool only_if_faster = false) {
   options.speculation = {level, tokens, only_if_faster};
   return options;
 }
@@ -69,7 +71,8 @@ TEST_CASE("speculative output is plain greedy output on 1000 prompts of every we
       const auto a = made(plain, loaded, prompt, options);
       const auto b = made(guessing, loaded, prompt, drafting(options, seed % 2 == 0 ? 20 : 50, 1 + seed % 5));
       different += a.tokens != b.tokens || a.text != b.text || a.finish != b.finish;
-      different += std::vector(plain.tokens().begin(), plain.tokens().end()) != std::vector(guessing.tokens().begin(), guessing.tokens().end());
+      different += std::vector(plain.tokens().begin(), plain.tokens().end()) !=
+                   std::vector(guessing.tokens().begin(), guessing.tokens().end());
       accepted += b.speculation.accepted;
     }
     INFO("type " << shape.quantised);
@@ -83,7 +86,8 @@ TEST_CASE("speculative sampling draws the tokens of plain sampling for the same 
   for (const TinyElasticShape& shape : shape_of_each_type()) {
     const Loaded loaded = load(shape);
     for (const KvType kv : kKvTypes) {
-      Session plain = open_session(loaded.artifact, {100, 1, 128, kv}), guessing = open_session(loaded.artifact, {100, 1, 3, kv});
+      Session plain = open_session(loaded.artifact, {100, 1, 128, kv}),
+              guessing = open_session(loaded.artifact, {100, 1, 3, kv});
       for (std::uint64_t seed = 0; seed < 20; ++seed) {
         GenerateOptions options;
         options.max_tokens = 12;
@@ -149,7 +153,8 @@ TEST_CASE("the planner drafts while it pays and stops when it does not", "[runti
     }
     return guesses;
   };
-  DraftPlanner cheap({20, 6, true}), costly({20, 6, true}), wrong({20, 6, true}), off({0, 6, true}), always({20, 6, false});
+  DraftPlanner cheap({20, 6, true}), costly({20, 6, true}), wrong({20, 6, true}), off({0, 6, true}),
+      always({20, 6, false});
   CHECK(guesses_of(1, 0.5, 10, 100, cheap) > 500);
   CHECK(guesses_of(12, 0.5, 10, 200, costly) < 30);
   CHECK(guesses_of(2, 0.5, 0, 200, wrong) < 30);

@@ -12,12 +12,14 @@ namespace {
 
 using elrt::ThreadPool;
 
-TEST_CASE("A thread pool does every item of every loop once, and has done them when the loop returns", "[runtime][threads]") {
+TEST_CASE("A thread pool does every item of every loop once, and has done them when the loop returns",
+          "[runtime][threads]") {
   const std::size_t threads = GENERATE(1, 2, 3, 16);  // also more than there are cores: then some always run late
   ThreadPool pool(threads);
   CHECK(pool.threads() == threads);
   std::mt19937 random(7);
-  std::vector<std::uint32_t> times(257, 0);  // plain memory: the loop's end must publish it, and the sanitizer sees where it does not
+  std::vector<std::uint32_t> times(
+      257, 0);  // plain memory: the loop's end must publish it, and the sanitizer sees where it does not
   std::size_t wrong_threads = 0, wrong_loops = 0;
   for (std::uint32_t loop = 1; loop <= 3000; ++loop) {
     const std::size_t items = random() % (times.size() + 1) % (1 + random() % times.size());
@@ -47,9 +49,14 @@ TEST_CASE("Items of a loop that wait for its first ones see all that those did",
     std::vector<std::uint32_t> seen(items);
     std::fill(made.begin(), made.end(), 0);
     pool.for_each(first, items, [&](std::size_t item, std::size_t) {
-      if (loop % 64 == 0 && item == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the others sleep meanwhile
-      if (item < first) made[item] = loop;
-      else seen[item] = static_cast<std::uint32_t>(std::count(made.begin(), made.begin() + static_cast<std::ptrdiff_t>(first), loop)) + 1;
+      if (loop % 64 == 0 && item == 0)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the others sleep meanwhile
+      if (item < first)
+        made[item] = loop;
+      else
+        seen[item] = static_cast<std::uint32_t>(
+                         std::count(made.begin(), made.begin() + static_cast<std::ptrdiff_t>(first), loop)) +
+                     1;
     });
     for (std::size_t i = 0; i < first; ++i) missing += made[i] != loop;
     for (std::size_t i = first; i < items; ++i) early += seen[i] != first + 1;

@@ -18,7 +18,8 @@ std::vector<double> rounded_inputs(const std::vector<double>& x) {
     const std::size_t last = std::min(x.size(), first + 32);
     double largest = 0;
     for (std::size_t i = first; i < last; ++i) largest = std::max(largest, std::abs(x[i]));
-    for (std::size_t i = first; i < last; ++i) out[i] = largest == 0 ? 0 : std::nearbyint(x[i] * 127 / largest) * largest / 127;
+    for (std::size_t i = first; i < last; ++i)
+      out[i] = largest == 0 ? 0 : std::nearbyint(x[i] * 127 / largest) * largest / 127;
   }
   return out;
 }
@@ -76,7 +77,8 @@ double TinyElastic::uniform() {
   return static_cast<double>(state_ >> 11) * 0x1p-52 - 1;
 }
 
-void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, std::uint32_t type, float scale, float centre) {
+void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, std::uint32_t type, float scale,
+                      float centre) {
   Tensor tensor{dims, {}, type};
   tensor.tiled = name.ends_with("attn_output.weight") || name.ends_with("ffn_down.weight");
   std::uint64_t count = 1;
@@ -86,7 +88,8 @@ void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, 
     tensor.values.push_back(type == kF16 ? float_from_half_bits(half_from_float(value)) : value);
   }
   if (type == kQ8 || type == kQ4) {
-    tensor.panels = quantise_panels(type, tensor.tiled, static_cast<std::uint32_t>(dims[1]), static_cast<std::uint32_t>(dims[0]), tensor.values);
+    tensor.panels = quantise_panels(type, tensor.tiled, static_cast<std::uint32_t>(dims[1]),
+                                    static_cast<std::uint32_t>(dims[0]), tensor.values);
     tensor.values = tensor.panels.values;
   }
   tensors_[name] = std::move(tensor);
@@ -95,21 +98,25 @@ void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, 
 TinyElastic TinyElastic::alone(std::uint32_t level) const {
   std::size_t l = 0;
   while (shape_.levels[l] != level) ++l;
-  const std::uint32_t groups = shape_.kv_groups[l * shape_.blocks], neurons = shape_.neurons[l * shape_.blocks], per_group = shape_.heads / shape_.kv_heads;
+  const std::uint32_t groups = shape_.kv_groups[l * shape_.blocks], neurons = shape_.neurons[l * shape_.blocks],
+                      per_group = shape_.heads / shape_.kv_heads;
   TinyElastic cut(*this);
   TinyElasticShape& s = cut.shape_;
   s.levels = {100}, s.kv_heads = groups, s.heads = groups * per_group, s.ffn = neurons;
   s.kv_groups.assign(s.blocks, groups), s.neurons.assign(s.blocks, neurons);
   const std::uint64_t q = s.heads * s.head_dim, kv = groups * s.head_dim, h = s.hidden;
-  const std::map<std::string, std::vector<std::uint64_t>> dims = {{"attn_q.weight", {h, q}}, {"attn_k.weight", {h, kv}}, {"attn_v.weight", {h, kv}},
-    {"attn_output.weight", {q, h}}, {"ffn_gate.weight", {h, neurons}}, {"ffn_up.weight", {h, neurons}}, {"ffn_down.weight", {neurons, h}}};
+  const std::map<std::string, std::vector<std::uint64_t>> dims = {
+      {"attn_q.weight", {h, q}},        {"attn_k.weight", {h, kv}},        {"attn_v.weight", {h, kv}},
+      {"attn_output.weight", {q, h}},   {"ffn_gate.weight", {h, neurons}}, {"ffn_up.weight", {h, neurons}},
+      {"ffn_down.weight", {neurons, h}}};
   for (auto& [name, tensor] : cut.tensors_) {
     const auto found = name.starts_with("blk.") ? dims.find(name.substr(name.find('.', 4) + 1)) : dims.end();
     if (found == dims.end()) continue;
     const std::uint64_t in = found->second[0], out = found->second[1], width = tensor.dims[0];
     std::vector<float> values;
     for (std::uint64_t o = 0; o < out; ++o) {
-      values.insert(values.end(), tensor.values.begin() + static_cast<long>(o * width), tensor.values.begin() + static_cast<long>(o * width + in));
+      values.insert(values.end(), tensor.values.begin() + static_cast<long>(o * width),
+                    tensor.values.begin() + static_cast<long>(o * width + in));
     }
     tensor.values = values;
     tensor.dims = found->second;
@@ -125,7 +132,8 @@ std::vector<std::int32_t> TinyElastic::text(std::size_t count) const {
   TinyElastic other(*this);
   std::vector<std::int32_t> tokens;
   for (std::size_t i = 0; i < count; ++i) {
-    tokens.push_back(static_cast<std::int32_t>((other.uniform() + 1) / 2 * shape_.vocab) % static_cast<std::int32_t>(shape_.vocab));
+    tokens.push_back(static_cast<std::int32_t>((other.uniform() + 1) / 2 * shape_.vocab) %
+                     static_cast<std::int32_t>(shape_.vocab));
   }
   return tokens;
 }
@@ -152,7 +160,8 @@ GgufBuilder TinyElastic::artifact() const {
   m["elastic.rope_pairing"] = std::string("halves");
   m["elastic.tile_inputs"] = std::uint32_t{32};
   std::vector<std::string> permuted = {"attn_output.weight", "ffn_down.weight"};
-  for (const char* suffix : {"token_embd.weight", "output.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight", "ffn_gate.weight", "ffn_up.weight"}) {
+  for (const char* suffix : {"token_embd.weight", "output.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight",
+                             "ffn_gate.weight", "ffn_up.weight"}) {
     if (s.quantised != 0) permuted.push_back(suffix);
   }
   m["elastic.tiled_tensors"] = permuted;
@@ -188,8 +197,8 @@ GgufBuilder TinyElastic::artifact() const {
   return file;
 }
 
-TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block, const std::string& target, const Vector& x,
-                                   std::size_t out) const {
+TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block, const std::string& target,
+                                       const Vector& x, std::size_t out) const {
   const std::string blk = "blk." + std::to_string(block) + "." + target;
   const std::string adapter = "adapter." + std::to_string(level) + "." + blk;
   const Tensor& w = tensors_.at(blk + ".weight");
@@ -213,7 +222,8 @@ TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block,
 TinyElastic::Vector TinyElastic::norm(const Vector& x, const std::string& weight) const {
   double squares = 0;
   for (const double value : x) squares += value * value;
-  const double factor = 1 / std::sqrt(squares / static_cast<double>(x.size()) + static_cast<double>(static_cast<float>(kEpsilon)));
+  const double factor =
+      1 / std::sqrt(squares / static_cast<double>(x.size()) + static_cast<double>(static_cast<float>(kEpsilon)));
   Vector y(x);
   for (std::size_t i = 0; i < x.size(); ++i) y[i] *= factor * tensors_.at(weight).values[i];
   return y;
@@ -231,7 +241,7 @@ void TinyElastic::rotate(double* head, std::size_t position) const {
 }
 
 TinyElastic::Vector TinyElastic::attention(std::uint32_t, const std::vector<Vector>& q, const std::vector<Vector>& k,
-                                       const std::vector<Vector>& v, std::size_t position) const {
+                                           const std::vector<Vector>& v, std::size_t position) const {
   const std::size_t dim = shape_.head_dim, per_group = shape_.heads / shape_.kv_heads;
   Vector out(q[position].size());
   for (std::size_t head = 0; head < out.size() / dim; ++head) {
@@ -251,7 +261,8 @@ TinyElastic::Vector TinyElastic::attention(std::uint32_t, const std::vector<Vect
   return out;
 }
 
-std::vector<std::vector<double>> TinyElastic::reference(const std::vector<std::int32_t>& tokens, std::uint32_t level) const {
+std::vector<std::vector<double>> TinyElastic::reference(const std::vector<std::int32_t>& tokens,
+                                                        std::uint32_t level) const {
   const auto& s = shape_;
   std::size_t l = 0;
   while (s.levels[l] != level) ++l;
@@ -269,10 +280,13 @@ std::vector<std::vector<double>> TinyElastic::reference(const std::vector<std::i
       q.push_back(apply(level, b, "attn_q", h, qw));
       k.push_back(apply(level, b, "attn_k", h, kv));
       v.push_back(apply(level, b, "attn_v", h, kv));
-      for (auto [heads, name] : {std::pair{&q.back(), "attn_q_norm.weight"}, std::pair{&k.back(), "attn_k_norm.weight"}}) {
+      for (auto [heads, name] :
+           {std::pair{&q.back(), "attn_q_norm.weight"}, std::pair{&k.back(), "attn_k_norm.weight"}}) {
         for (std::size_t at = 0; at < heads->size(); at += s.head_dim) {
           if (s.qk_norm) {
-            const Vector normed = norm(Vector(heads->begin() + static_cast<long>(at), heads->begin() + static_cast<long>(at + s.head_dim)), blk + name);
+            const Vector normed = norm(
+                Vector(heads->begin() + static_cast<long>(at), heads->begin() + static_cast<long>(at + s.head_dim)),
+                blk + name);
             std::copy(normed.begin(), normed.end(), heads->begin() + static_cast<long>(at));
           }
           rotate(heads->data() + at, t);

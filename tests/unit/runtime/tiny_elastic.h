@@ -18,7 +18,7 @@ struct TinyElasticShape {
   std::uint32_t quantised = 0;  // of all matrices: kQ8 or kQ4; 0: they are F32 or F16
   bool f16 = false, biases = false, qk_norm = false, tied = false, rope_freqs = false, adapters = false;
   std::vector<std::uint32_t> levels{20, 50, 100};
-  std::vector<std::uint32_t> kv_groups{1, 1, 1, 1, 2, 1, 2, 2, 2};          // levels x blocks
+  std::vector<std::uint32_t> kv_groups{1, 1, 1, 1, 2, 1, 2, 2, 2};  // levels x blocks
   std::vector<std::uint32_t> neurons{32, 40, 7, 96, 64, 100, 172, 172, 172};
 };
 
@@ -41,7 +41,7 @@ class TinyElastic {
     std::vector<float> values;        // [out][in], as the file's type rounds them
     std::uint32_t type = 0;
     bool tiled = false;
-    PanelMatrix panels{};             // of quantised types
+    PanelMatrix panels{};  // of quantised types
   };
   using Vector = std::vector<double>;
 
@@ -49,7 +49,8 @@ class TinyElastic {
   double uniform();  // -1..1
   bool has(const std::string& name) const { return tensors_.contains(name); }
   // y = W x over the first `out` rows and x.size() columns, plus bias and adapter where there are any.
-  Vector apply(std::uint32_t level, std::uint32_t block, const std::string& target, const Vector& x, std::size_t out) const;
+  Vector apply(std::uint32_t level, std::uint32_t block, const std::string& target, const Vector& x,
+               std::size_t out) const;
   Vector norm(const Vector& x, const std::string& weight) const;
   void rotate(double* head, std::size_t position) const;
   Vector attention(std::uint32_t block, const std::vector<Vector>& q, const std::vector<Vector>& k,

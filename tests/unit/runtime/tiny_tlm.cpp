@@ -21,7 +21,9 @@ class Builder {
   void vector(const std::string& name, std::uint64_t size, float centre) {
     file_.tensors.push_back({name, 0, {size}, f32_bytes(values(size, centre, 0.2f))});
   }
-  void bias(const std::string& name, std::vector<float> of) { file_.tensors.push_back({name + ".bias", 0, {of.size()}, f32_bytes(of)}); }
+  void bias(const std::string& name, std::vector<float> of) {
+    file_.tensors.push_back({name + ".bias", 0, {of.size()}, f32_bytes(of)});
+  }
   void affine(const std::string& name, std::uint64_t inputs, std::uint64_t outputs) {
     columns(name, inputs, outputs);
     vector(name + ".bias", outputs, 0);
@@ -70,8 +72,10 @@ std::vector<float> vote(const std::vector<std::uint32_t>& levels, std::uint32_t 
 }  // namespace
 
 void add_tiny_tlm(GgufBuilder& file, std::uint32_t model_level, std::uint32_t prompt_level, std::uint64_t seed) {
-  const std::vector<std::uint32_t> model_levels = {20, 50, 100}, prompt_levels = {50, 100}, ttft = {20, 50, 100}, tpot = {50, 100};
-  const std::vector<std::string> vocabulary = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "##a", "##b", "##c", "?"};
+  const std::vector<std::uint32_t> model_levels = {20, 50, 100}, prompt_levels = {50, 100}, ttft = {20, 50, 100},
+                                   tpot = {50, 100};
+  const std::vector<std::string> vocabulary = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a",
+                                               "b",     "c",     "##a",   "##b",   "##c",    "?"};
   auto& m = file.metadata;
   const std::string key = "elastic.tlm.";
   m[key + "embedding_size"] = kEmbedding, m[key + "hidden_size"] = kHidden, m[key + "inner_size"] = kInner;

@@ -26,9 +26,11 @@ inline elrt::TokenizerSpec tiny_tokenizer() {
     std::snprintf(text, sizeof text, "<0x%02X>", byte);
     add(text, elrt::TokenType::kByte, 0);
   }
-  for (const char* text : {"a", "b", "c", " ", "ab", " c"}) add(text, elrt::TokenType::kNormal, static_cast<float>(-1.0 * static_cast<double>(spec.tokens.size())));
+  for (const char* text : {"a", "b", "c", " ", "ab", " c"})
+    add(text, elrt::TokenType::kNormal, static_cast<float>(-1.0 * static_cast<double>(spec.tokens.size())));
   spec.unk_id = 0, spec.bos_id = 1, spec.eos_id = 2, spec.add_bos = true;
-  spec.decoder = {{elrt::DecoderStep::Kind::kByteFallback, "", "", 0, 0}, {elrt::DecoderStep::Kind::kFuse, "", "", 0, 0}};
+  spec.decoder = {{elrt::DecoderStep::Kind::kByteFallback, "", "", 0, 0},
+                  {elrt::DecoderStep::Kind::kFuse, "", "", 0, 0}};
   return spec;
 }
 

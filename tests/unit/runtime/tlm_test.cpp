@@ -1,5 +1,5 @@
-// The tiny language model in an artifact: what the runtime refuses, and what its two heads promise. That both compute what the
-// toolchain computes is tested in tests/unit/pack/pack_tlm_test.cpp.
+// The tiny language model in an artifact: what the runtime refuses, and what its two heads promise. That both compute
+// what the toolchain computes is tested in tests/unit/pack/pack_tlm_test.cpp.
 #include "elrt/tlm.hpp"
 
 #include <catch2/catch.hpp>
@@ -35,7 +35,9 @@ struct Opened {
     return std::move(made).value();
   }
   explicit Opened(std::uint32_t threads = 1)
-      : file(tiny_artifact().build()), artifact(std::move(Artifact::open(file.path())).value()), tlm(open(artifact, threads)) {}
+      : file(tiny_artifact().build()),
+        artifact(std::move(Artifact::open(file.path())).value()),
+        tlm(open(artifact, threads)) {}
 
   WordPieces pieces(const std::string& text) const { return tlm.wordpiece().encode(text).value(); }
 };
@@ -77,11 +79,15 @@ TEST_CASE("an artifact whose tiny language model is damaged does not open", "[ru
       {set("accuracy", std::vector<float>{0.5f}), "accuracy"},
       {[](GgufBuilder& file) { file.tensor("tlm.score.bias").name = "tlm.other"; }, "tlm.score.bias"},
       {[](GgufBuilder& file) { file.tensor("tlm.type_embd.weight").dims = {16}; }, "tlm.type_embd.weight"},
-      {[](GgufBuilder& file) { file.tensor("tlm.score.weight").dims = {2, 16}; }, "tlm.score.weight"},
+      {[](GgufBuilder& file) {
+         file.tensor("tlm.score.weight").dims = {2, 16};
+       },
+       "tlm.score.weight"},
       {[](GgufBuilder& file) {
          GgufTensor& tensor = file.tensor("tlm.embd_norm.weight");
          tensor.type = 1, tensor.bytes.resize(32);
-       }, "tlm.embd_norm.weight"},
+       },
+       "tlm.embd_norm.weight"},
   };
   for (const Damage& damage : damages) {
     GgufBuilder file = tiny_artifact();
@@ -131,7 +137,7 @@ TEST_CASE("the SLO tokens change what the decision-head computes", "[runtime][tl
   const auto strict = logits({0.2, 0.5});
   CHECK(strict != logits({0.5, 0.5}));
   CHECK(strict != logits({0.2, 1}));
-  CHECK(strict == logits({0.1, 0.7}));   // below the lowest the lowest, between two the stricter
+  CHECK(strict == logits({0.1, 0.7}));  // below the lowest the lowest, between two the stricter
   CHECK(strict == logits({0.49, 0.5}));
   CHECK(logits({0.5, 0.5}) != logits({1, 0.5}));
   CHECK(logits({1, 1}) == logits({7, 3}));
@@ -141,9 +147,11 @@ TEST_CASE("the SLO tokens change what the decision-head computes", "[runtime][tl
   }
 }
 
-TEST_CASE("scores do not depend on threads, nor on whether the bottom layers' states were there", "[runtime][tlm][unit]") {
+TEST_CASE("scores do not depend on threads, nor on whether the bottom layers' states were there",
+          "[runtime][tlm][unit]") {
   Opened one(1), three(3);
-  for (const std::string text : {"", "a", "ab ca bc", "abcabc \xC3\x9F c", "a b c a b c a b c a b c a b c a b c a b c a b c"}) {
+  for (const std::string text :
+       {"", "a", "ab ca bc", "abcabc \xC3\x9F c", "a b c a b c a b c a b c a b c a b c a b c a b c"}) {
     const WordPieces pieces = one.pieces(text);
     const auto fresh = one.tlm.score_words(pieces, {0.5, 0.5});
     REQUIRE(fresh.ok());

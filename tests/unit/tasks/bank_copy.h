@@ -22,7 +22,8 @@ class BankCopy {
   std::filesystem::path operator/(const std::string& name) const { return dir_ / name; }
 
   // Replaces the first `from`, which must be there, after the first `after`.
-  BankCopy& replace(const std::string& file, const std::string& from, const std::string& to, const std::string& after = "") {
+  BankCopy& replace(const std::string& file, const std::string& from, const std::string& to,
+                    const std::string& after = "") {
     std::string text = read_bytes(dir_ / file);
     const auto start = text.find(after);
     REQUIRE(start != std::string::npos);

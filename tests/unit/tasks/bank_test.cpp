@@ -42,7 +42,9 @@ TEST_CASE("a sound bank is read without a problem", "[tasks][unit]") {
 
 TEST_CASE("pools know how many values they have and whether splits differ", "[tasks][unit]") {
   const TaskBank bank = load_task_bank(golden_bank());
-  const auto pool = [&](const std::string& type) { return *std::find_if(bank.pools.begin(), bank.pools.end(), [&](const auto& p) { return p.type == type; }); };
+  const auto pool = [&](const std::string& type) {
+    return *std::find_if(bank.pools.begin(), bank.pools.end(), [&](const auto& p) { return p.type == type; });
+  };
   CHECK(pool("item").value_count[Split::kTrain] == 12);
   CHECK(pool("item").value_count[Split::kValidation] == 8);
   CHECK(pool("item").named);  // through thing
@@ -77,41 +79,61 @@ TEST_CASE("wrong templates are named with their place", "[tasks][unit]") {
                  {"notes.json relations[0:brings].statements.train[0]: unknown {whom}"});
   expect_problem(BankCopy().replace("notes.json", "{who} brings the {item}.", "{who} brings it."),
                  {"relations[0:brings].statements.train[0]", "every slot", "{item} is missing"});
-  expect_problem(BankCopy().replace("notes.json", "Who brings the {item}?", "Who brings that?"), {"asks[0].questions.train[0]", "{item} is missing"});
-  expect_problem(BankCopy().replace("notes.json", "Who brings the {item}?", "Does {who} bring the {item}?"), {"asks[0].questions.train[0]", "{who} is too many"});
-  expect_problem(BankCopy().replace("notes.json", "{\"all\": [\"{who}\"]}", "{\"all\": [\"somebody\"]}"), {"asks[0].answers.all[0]", "{who} is missing"});
-  expect_problem(BankCopy().replace("calls.json", "set_alarm(time={time})", "set_alarm({user}, time={time})"), {"asks[0].answers.all[0]", "{user}"});
-  expect_problem(BankCopy().replace("notes.json", "the one who brings the {item}", "the one who brings {who}"), {"refer.who.train[0]", "refers to"});
-  expect_problem(BankCopy().replace("notes.json", "the one who brings the {item}", "the one"), {"refer.who.train[0]", "at least one other slot"});
-  expect_problem(BankCopy().replace("notes.json", "{who} brings the {item}.", "{who brings the {item}."), {"statements.train[0]: unbalanced braces"});
-  expect_problem(BankCopy().replace("notes.json", "{who} brings the {item}.", "{who}  brings the {item}."), {"statements.train[0]", "doubled space"});
-  expect_problem(BankCopy().replace("notes.json", "Notes of {day}.", "Notes of {month}."), {"notes.json openings.train[0]: unknown {month}"});
+  expect_problem(BankCopy().replace("notes.json", "Who brings the {item}?", "Who brings that?"),
+                 {"asks[0].questions.train[0]", "{item} is missing"});
+  expect_problem(BankCopy().replace("notes.json", "Who brings the {item}?", "Does {who} bring the {item}?"),
+                 {"asks[0].questions.train[0]", "{who} is too many"});
+  expect_problem(BankCopy().replace("notes.json", "{\"all\": [\"{who}\"]}", "{\"all\": [\"somebody\"]}"),
+                 {"asks[0].answers.all[0]", "{who} is missing"});
+  expect_problem(BankCopy().replace("calls.json", "set_alarm(time={time})", "set_alarm({user}, time={time})"),
+                 {"asks[0].answers.all[0]", "{user}"});
+  expect_problem(BankCopy().replace("notes.json", "the one who brings the {item}", "the one who brings {who}"),
+                 {"refer.who.train[0]", "refers to"});
+  expect_problem(BankCopy().replace("notes.json", "the one who brings the {item}", "the one"),
+                 {"refer.who.train[0]", "at least one other slot"});
+  expect_problem(BankCopy().replace("notes.json", "{who} brings the {item}.", "{who brings the {item}."),
+                 {"statements.train[0]: unbalanced braces"});
+  expect_problem(BankCopy().replace("notes.json", "{who} brings the {item}.", "{who}  brings the {item}."),
+                 {"statements.train[0]", "doubled space"});
+  expect_problem(BankCopy().replace("notes.json", "Notes of {day}.", "Notes of {month}."),
+                 {"notes.json openings.train[0]: unknown {month}"});
 }
 
 TEST_CASE("missing parts and wrong names are named", "[tasks][unit]") {
-  expect_problem(BankCopy().replace("notes.json", "\"validation\": [\"What was said on {day}.\"],", ""), {"notes.json openings: validation is missing"});
-  expect_problem(BankCopy().replace("notes.json", "[\"What was said on {day}.\"]", "[]"), {"notes.json openings.validation: expected at least one"});
-  expect_problem(BankCopy().replace("notes.json", "\"who\": \"person\"", "\"who\": \"persons\""), {"relations[0:brings].slots.who: no pool has the type persons"});
-  expect_problem(BankCopy().replace("notes.json", "\"answer_slots\": [\"who\"]", "\"answer_slots\": [\"whom\"]"), {"asks[0].answer_slots[0]: the relation has no slot whom"});
-  expect_problem(BankCopy().replace("notes.json", "\"given\": [\"item\"]", "\"given\": [\"item\", \"who\"]"), {"asks[0].given: {who} is asked for and given"});
-  expect_problem(BankCopy().replace("notes.json", "\"name\": \"lives\"", "\"name\": \"brings\""), {"relations[1:brings]: another relation has the same name"});
-  expect_problem(BankCopy().replace("notes.json", "\"family\": \"notes\"", "\"family\": \"note\""), {"notes.json family: expected the name of the file"});
-  expect_problem(BankCopy().replace("notes.json", "\"facts\": [4, 8]", "\"facts\": [8, 4]"), {"notes.json facts: expected [least, most]"});
-  expect_problem(BankCopy().replace("notes.json", "\"statements\"", "\"sentences\""), {"relations[0:brings]: statements is missing"});
+  expect_problem(BankCopy().replace("notes.json", "\"validation\": [\"What was said on {day}.\"],", ""),
+                 {"notes.json openings: validation is missing"});
+  expect_problem(BankCopy().replace("notes.json", "[\"What was said on {day}.\"]", "[]"),
+                 {"notes.json openings.validation: expected at least one"});
+  expect_problem(BankCopy().replace("notes.json", "\"who\": \"person\"", "\"who\": \"persons\""),
+                 {"relations[0:brings].slots.who: no pool has the type persons"});
+  expect_problem(BankCopy().replace("notes.json", "\"answer_slots\": [\"who\"]", "\"answer_slots\": [\"whom\"]"),
+                 {"asks[0].answer_slots[0]: the relation has no slot whom"});
+  expect_problem(BankCopy().replace("notes.json", "\"given\": [\"item\"]", "\"given\": [\"item\", \"who\"]"),
+                 {"asks[0].given: {who} is asked for and given"});
+  expect_problem(BankCopy().replace("notes.json", "\"name\": \"lives\"", "\"name\": \"brings\""),
+                 {"relations[1:brings]: another relation has the same name"});
+  expect_problem(BankCopy().replace("notes.json", "\"family\": \"notes\"", "\"family\": \"note\""),
+                 {"notes.json family: expected the name of the file"});
+  expect_problem(BankCopy().replace("notes.json", "\"facts\": [4, 8]", "\"facts\": [8, 4]"),
+                 {"notes.json facts: expected [least, most]"});
+  expect_problem(BankCopy().replace("notes.json", "\"statements\"", "\"sentences\""),
+                 {"relations[0:brings]: statements is missing"});
 }
 
 TEST_CASE("a template in two splits is a problem, whatever its case and its slots' names", "[tasks][unit]") {
   expect_problem(BankCopy().replace("notes.json", "It is in {street} that {who} lives.", "{who} LIVES in {street}."),
                  {"statements.test[0]", "also stands in another split", "statements.train[0]"});
   // "person" is the type of who: the same words in another list.
-  expect_problem(BankCopy().replace("notes.json", "On {day} it was long for {person}.", "{person} lives in {street}."), {"filler.test[0]", "statements.train[0]"});
+  expect_problem(BankCopy().replace("notes.json", "On {day} it was long for {person}.", "{person} lives in {street}."),
+                 {"filler.test[0]", "statements.train[0]"});
   CHECK(BankCopy().report().problems.empty());  // answers may repeat, and do
 }
 
 TEST_CASE("values must not be shared between splits, words should not", "[tasks][unit]") {
-  expect_problem(BankCopy().replace("pools/values.json", "\"Quinn\"", "\"ada\""), {"pools person: the value \"ada\" stands in train and test"});
+  expect_problem(BankCopy().replace("pools/values.json", "\"Quinn\"", "\"ada\""),
+                 {"pools person: the value \"ada\" stands in train and test"});
   BankCopy bank;
-  CHECK(!says(bank.report().warnings, {"the word"  , "of several splits"}));  // "street" is listed as generic
+  CHECK(!says(bank.report().warnings, {"the word", "of several splits"}));  // "street" is listed as generic
   bank.replace("pools/values.json", "\"Hill Street\"", "\"Elm Hill\"");
   CHECK(says(bank.report().warnings, {"the word elm", "several splits", "Elm Street", "Elm Hill"}));
   CHECK(says(bank.report().warnings, {"notes.json", "the word she stands in no training text"}));
@@ -121,19 +143,24 @@ TEST_CASE("broken pools are problems", "[tasks][unit]") {
   BankCopy twice;
   elastify_test::write_bytes(twice / "pools/more.json", R"({"day": {"all": ["Sunday"]}})");
   expect_problem(twice, {"pools/values.json day: the type is defined twice"});
-  expect_problem(BankCopy().replace("pools/values.json", "\"{hour}:00\"", "\"{time}:00\""), {"the type time contains itself"});
-  expect_problem(BankCopy().replace("pools/values.json", "\"all\": [\"{hour}:00\"", "\"train\": [\"{hour}:00\""), {"time: validation is missing"});
-  expect_problem(BankCopy().replace("pools/values.json", "[\"Kim\", \"Lea\", \"Max\", \"Nia\", \"Otto\", \"Pia\"]", "[\"Kim\"]"),
-                 {"relations[0:brings].asks[0]: at least 2 options", "validation"});
+  expect_problem(BankCopy().replace("pools/values.json", "\"{hour}:00\"", "\"{time}:00\""),
+                 {"the type time contains itself"});
+  expect_problem(BankCopy().replace("pools/values.json", "\"all\": [\"{hour}:00\"", "\"train\": [\"{hour}:00\""),
+                 {"time: validation is missing"});
+  expect_problem(
+      BankCopy().replace("pools/values.json", "[\"Kim\", \"Lea\", \"Max\", \"Nia\", \"Otto\", \"Pia\"]", "[\"Kim\"]"),
+      {"relations[0:brings].asks[0]: at least 2 options", "validation"});
   BankCopy empty;
   std::filesystem::remove_all(empty / "pools");
   expect_problem(empty, {"expected files with pools"});
 }
 
 TEST_CASE("files that are not JSON, not UTF-8 or hold a key twice are problems with their line", "[tasks][unit]") {
-  expect_problem(BankCopy().replace("notes.json", "\"slo\": [1.0, 0.5],", "\"slo\": [1.0, 0.5]"), {"notes.json line 5: not valid JSON"});
+  expect_problem(BankCopy().replace("notes.json", "\"slo\": [1.0, 0.5],", "\"slo\": [1.0, 0.5]"),
+                 {"notes.json line 5: not valid JSON"});
   expect_problem(BankCopy().replace("notes.json", "Notes of", "Notes\xff of"), {"notes.json line 9: not UTF-8"});
-  expect_problem(BankCopy().replace("notes.json", "\"layout\"", "\"slo\": [1, 1], \"layout\""), {"notes.json: key \"slo\" stands twice"});
+  expect_problem(BankCopy().replace("notes.json", "\"layout\"", "\"slo\": [1, 1], \"layout\""),
+                 {"notes.json: key \"slo\" stands twice"});
   CHECK_THROWS_AS(load_task_bank(golden_bank() / "nowhere"), Error);
 }
 

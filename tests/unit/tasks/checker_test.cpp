@@ -24,7 +24,8 @@ TaskItem two_hops() {
   item.answer = 1;
   item.hops = 2;
   item.fact_count = 3;
-  item.facts = {{"brings", {{"who", "Zoë"}, {"item", "cake"}}, {0, 21}}, {"lives", {{"who", "Leo"}, {"road", "Hill Road"}}, {22, 45}},
+  item.facts = {{"brings", {{"who", "Zoë"}, {"item", "cake"}}, {0, 21}},
+                {"lives", {{"who", "Leo"}, {"road", "Hill Road"}}, {22, 45}},
                 {"lives", {{"who", "Zoë"}, {"road", "Oak Road"}}, {46, 69}}};
   item.relevant = {{0, 21}, {46, 69}};
   item.query = TaskQuery{"lives", {}, {{"who", {"brings", "who", {{"item", "cake"}}}}}, "{road}"};
@@ -54,11 +55,13 @@ TEST_CASE("each check of the checker fails where it should", "[tasks][unit]") {
   expect_problem("lies outside the context", [](TaskItem& item) { item.facts[2].span = {46, 46}; });
   expect_problem("cuts a character", [](TaskItem& item) { item.facts[0].span.begin = 3; });
   expect_problem("does not hold item tart", [](TaskItem& item) { item.facts[0].slots["item"] = "tart"; });
-  expect_problem("the question does not name item tart", [](TaskItem& item) { item.query->referred["who"].given["item"] = "tart"; });
+  expect_problem("the question does not name item tart",
+                 [](TaskItem& item) { item.query->referred["who"].given["item"] = "tart"; });
   expect_problem("fits 0 facts", [](TaskItem& item) { item.query->referred["who"].given["item"] = "tart"; });
   expect_problem("the query fits 0 facts", [](TaskItem& item) { item.facts[2].slots["who"] = "Leo"; });
   expect_problem("the query fits 2 facts", [](TaskItem& item) { item.facts[1].slots["who"] = "Zoë"; });
-  expect_problem("the reference through brings fits 2 facts", [](TaskItem& item) { item.facts.push_back(item.facts[0]); });
+  expect_problem("the reference through brings fits 2 facts",
+                 [](TaskItem& item) { item.facts.push_back(item.facts[0]); });
   expect_problem("the answer is \"Oak Road\", but option 0 is \"Hill Road\"", [](TaskItem& item) { item.answer = 0; });
   expect_problem("option 1 is an answer too", [](TaskItem& item) { item.answer = 0; });
   expect_problem("option 1 equals another one", [](TaskItem& item) { item.options[0] = "oak  road"; });
@@ -69,7 +72,8 @@ TEST_CASE("each check of the checker fails where it should", "[tasks][unit]") {
     item.options[0] = "Elm Road";
     item.option_values[0] = {"Elm Road"};
   });
-  expect_problem("the question holds the answer's value Oak Road", [](TaskItem& item) { item.question += " Oak Road?"; });
+  expect_problem("the question holds the answer's value Oak Road",
+                 [](TaskItem& item) { item.question += " Oak Road?"; });
   expect_problem("the answer names town", [](TaskItem& item) { item.query->answer = "{town}"; });
   expect_problem("relevant is not the 2 sentences", [](TaskItem& item) { item.relevant = {{0, 21}, {22, 45}}; });
   expect_problem("relevant is not the 2 sentences", [](TaskItem& item) { item.relevant.pop_back(); });

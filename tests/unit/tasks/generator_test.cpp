@@ -37,8 +37,11 @@ void for_items(std::uint64_t count, std::initializer_list<Split> splits, Use&& u
 
 // In the sentence of the asked fact: "Who brings the cake?" of "Leo brings the cake."
 bool answer_stands_first(const TaskItem& item) {
-  const auto first_of = [](const std::string& sentence, const std::string& value) { return std::min(sentence.find(value), sentence.find(with_capital(value))); };
-  const std::string sentence = item.context.substr(item.relevant[0].begin, item.relevant[0].end - item.relevant[0].begin);
+  const auto first_of = [](const std::string& sentence, const std::string& value) {
+    return std::min(sentence.find(value), sentence.find(with_capital(value)));
+  };
+  const std::string sentence =
+      item.context.substr(item.relevant[0].begin, item.relevant[0].end - item.relevant[0].begin);
   std::size_t answer = std::string::npos, given = std::string::npos;
   for (const auto& value : item.option_values[item.answer]) answer = std::min(answer, first_of(sentence, value));
   for (const auto& [slot, value] : item.query->given) given = std::min(given, first_of(sentence, value));
@@ -48,7 +51,8 @@ bool answer_stands_first(const TaskItem& item) {
 }  // namespace
 
 TEST_CASE("equal arguments give equal bytes in any order", "[tasks][unit]") {
-  const TaskGenerator one(load_task_bank(elastify_test::golden_bank())), other(load_task_bank(elastify_test::golden_bank()));
+  const TaskGenerator one(load_task_bank(elastify_test::golden_bank())),
+      other(load_task_bank(elastify_test::golden_bank()));
   std::map<std::uint64_t, std::string> lines;
   for (std::uint64_t i = 0; i < 30; ++i) lines[i] = format_task(one.generate(Split::kTrain, "notes", 5, i).items[0]);
   for (std::uint64_t i = 30; i-- > 0;) {
@@ -62,11 +66,13 @@ TEST_CASE("equal arguments give equal bytes in any order", "[tasks][unit]") {
 }
 
 TEST_CASE("every answer is derived again from the item alone", "[tasks][unit]") {
-  for_items(300, {Split::kTrain, Split::kValidation, Split::kTest}, [](const Family& family, Split split, const TaskItem& item) {
-    const auto problems = check_task(item);
-    if (problems.empty()) return;
-    FAIL_CHECK(family.name << " " << split_name(split) << " " << item.id << ": " << problems.front() << "\n" << task_prompt(item));
-  });
+  for_items(300, {Split::kTrain, Split::kValidation, Split::kTest},
+            [](const Family& family, Split split, const TaskItem& item) {
+              const auto problems = check_task(item);
+              if (problems.empty()) return;
+              FAIL_CHECK(family.name << " " << split_name(split) << " " << item.id << ": " << problems.front() << "\n"
+                                     << task_prompt(item));
+            });
 }
 
 TEST_CASE("contexts keep to the family's ranges and to caps", "[tasks][unit]") {
@@ -101,7 +107,8 @@ TEST_CASE("several questions over one context differ and are sound", "[tasks][un
       for (std::uint64_t i = 0; i < 60; ++i) {
         const auto context = generator.generate(Split::kTrain, family.name, 2, i, many);
         std::set<std::string> ids;
-        std::set<std::pair<std::size_t, std::size_t>> asked;  // sentences of what is asked: one answer would tell another
+        std::set<std::pair<std::size_t, std::size_t>>
+            asked;  // sentences of what is asked: one answer would tell another
         for (const auto& item : context.items) {
           for (const auto& span : item.relevant) CHECK(asked.insert({span.begin, span.end}).second);
           CHECK(item.context == context.text);
@@ -144,7 +151,8 @@ TEST_CASE("items of the shipped families have four options", "[tasks][unit]") {
   const TaskGenerator generator(load_task_bank(banks()[1]));
   for (const auto& family : generator.bank().families) {
     for (const Split split : kSplits) {
-      for (std::uint64_t i = 0; i < 100; ++i) CHECK(generator.generate(split, family.name, 6, i).items[0].options.size() == 4);
+      for (std::uint64_t i = 0; i < 100; ++i)
+        CHECK(generator.generate(split, family.name, 6, i).items[0].options.size() == 4);
     }
   }
 }
@@ -160,7 +168,8 @@ TEST_CASE("facts stand anywhere in the context", "[tasks][unit]") {
   });
   for (const auto& [family, sum] : sums) {
     INFO(family);
-    CHECK(std::abs(sum.first / sum.second - 0.5) < 4 * 0.35 / std::sqrt(sum.second));  // the figure's own deviation is below 0.35
+    CHECK(std::abs(sum.first / sum.second - 0.5) <
+          4 * 0.35 / std::sqrt(sum.second));  // the figure's own deviation is below 0.35
   }
 }
 
@@ -353,10 +362,12 @@ TEST_CASE("a cap on wordings leaves the first ones only", "[tasks][unit]") {
     for (std::uint64_t i = 0; i < 60; ++i) {
       const auto context = generator.generate(Split::kTrain, "notes", 1, i, difficulty);
       for (const auto& fact : context.facts) {
-        std::string sentence = elastify::fold_text(context.text.substr(fact.span.begin, fact.span.end - fact.span.begin));
+        std::string sentence =
+            elastify::fold_text(context.text.substr(fact.span.begin, fact.span.end - fact.span.begin));
         for (const auto& [slot, value] : fact.slots) {
           const std::string folded = elastify::fold_text(value);
-          for (std::size_t at = sentence.find(folded); at != std::string::npos; at = sentence.find(folded)) sentence.replace(at, folded.size(), "<" + slot + ">");
+          for (std::size_t at = sentence.find(folded); at != std::string::npos; at = sentence.find(folded))
+            sentence.replace(at, folded.size(), "<" + slot + ">");
         }
         found[fact.relation].insert(sentence);
       }

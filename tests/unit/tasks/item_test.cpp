@@ -22,7 +22,10 @@ const std::string kGood = R"({"question": "Who?", "options": ["Leo", "Maya"], "a
 }  // namespace
 
 TEST_CASE("question, options and answer are enough", "[tasks][unit]") {
-  const auto items = read_text("\xef\xbb\xbf" + kGood + "\r\n\n" + R"({"id": "x", "family": "f", "slo": [0.5, 1], "context": "Zoë.", "question": "Q", "options": ["a", "b"], "answer": 0, "mine": 3})" + "\n");
+  const auto items = read_text(
+      "\xef\xbb\xbf" + kGood + "\r\n\n" +
+      R"({"id": "x", "family": "f", "slo": [0.5, 1], "context": "Zoë.", "question": "Q", "options": ["a", "b"], "answer": 0, "mine": 3})" +
+      "\n");
   REQUIRE(items.size() == 2);
   CHECK(items[0].id == "mine.jsonl:1");
   CHECK(items[0].family == "tasks");
@@ -39,22 +42,36 @@ TEST_CASE("a broken line is named with its number", "[tasks][unit]") {
   using elastify::ErrorCode;
   expect_error(ErrorCode::kBadData, {"mine.jsonl line 3", "not valid JSON"}, second("{\"question\": "));
   expect_error(ErrorCode::kBadData, {"mine.jsonl line 3", "expected an object, found array"}, second("[1]"));
-  expect_error(ErrorCode::kBadData, {"line 3", "question is missing"}, second(R"({"options": ["a", "b"], "answer": 0})"));
-  expect_error(ErrorCode::kBadData, {"line 3", "question: expected a text, found 7"}, second(R"({"question": 7, "options": ["a", "b"], "answer": 0})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "question is missing"},
+               second(R"({"options": ["a", "b"], "answer": 0})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "question: expected a text, found 7"},
+               second(R"({"question": 7, "options": ["a", "b"], "answer": 0})"));
   expect_error(ErrorCode::kBadData, {"line 3", "options is missing"}, second(R"({"question": "Q", "answer": 0})"));
-  expect_error(ErrorCode::kBadData, {"line 3", "options: expected a text, found 2"}, second(R"({"question": "Q", "options": ["a", 2], "answer": 0})"));
-  expect_error(ErrorCode::kBadData, {"line 3", "options: expected at least two, found 0"}, second(R"({"question": "Q", "options": [], "answer": 0})"));
-  expect_error(ErrorCode::kBadData, {"line 3", "options 0 and 2 have equal text: \"a  b\""}, second(R"({"question": "Q", "options": ["a b", "c", "a  b"], "answer": 0})"));
-  expect_error(ErrorCode::kBadData, {"line 3", "option 1 is empty"}, second(R"({"question": "Q", "options": ["a", " "], "answer": 0})"));
-  expect_error(ErrorCode::kBadData, {"line 3", "answer is missing"}, second(R"({"question": "Q", "options": ["a", "b"]})"));
-  expect_error(ErrorCode::kBadData, {"line 3", "answer: expected the index of an option, 0 to 1, found 2"}, second(R"({"question": "Q", "options": ["a", "b"], "answer": 2})"));
-  expect_error(ErrorCode::kBadData, {"line 3", "answer: expected a whole number from 0, found -1"}, second(R"({"question": "Q", "options": ["a", "b"], "answer": -1})"));
-  expect_error(ErrorCode::kBadData, {"line 3", "answer: expected a whole number from 0, found \"b\""}, second(R"({"question": "Q", "options": ["a", "b"], "answer": "b"})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "options: expected a text, found 2"},
+               second(R"({"question": "Q", "options": ["a", 2], "answer": 0})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "options: expected at least two, found 0"},
+               second(R"({"question": "Q", "options": [], "answer": 0})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "options 0 and 2 have equal text: \"a  b\""},
+               second(R"({"question": "Q", "options": ["a b", "c", "a  b"], "answer": 0})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "option 1 is empty"},
+               second(R"({"question": "Q", "options": ["a", " "], "answer": 0})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "answer is missing"},
+               second(R"({"question": "Q", "options": ["a", "b"]})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "answer: expected the index of an option, 0 to 1, found 2"},
+               second(R"({"question": "Q", "options": ["a", "b"], "answer": 2})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "answer: expected a whole number from 0, found -1"},
+               second(R"({"question": "Q", "options": ["a", "b"], "answer": -1})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "answer: expected a whole number from 0, found \"b\""},
+               second(R"({"question": "Q", "options": ["a", "b"], "answer": "b"})"));
   expect_error(ErrorCode::kBadData, {"line 3 is not UTF-8", "0xff"}, second("{\"question\": \"\xff\"}"));
-  expect_error(ErrorCode::kBadData, {"line 3", "slo"}, second(R"({"question": "Q", "options": ["a", "b"], "answer": 0, "slo": [1]})"));
-  expect_error(ErrorCode::kBadData, {"line 3 facts[0]: relation is missing"}, second(R"({"question": "Q", "options": ["a", "b"], "answer": 0, "facts": [{}]})"));
-  expect_error(ErrorCode::kBadData, {"line 3 query given.who: slot is missing"},
-               second(R"({"question": "Q", "options": ["a", "b"], "answer": 0, "query": {"relation": "r", "answer": "{x}", "given": {"who": {"relation": "r"}}}})"));
+  expect_error(ErrorCode::kBadData, {"line 3", "slo"},
+               second(R"({"question": "Q", "options": ["a", "b"], "answer": 0, "slo": [1]})"));
+  expect_error(ErrorCode::kBadData, {"line 3 facts[0]: relation is missing"},
+               second(R"({"question": "Q", "options": ["a", "b"], "answer": 0, "facts": [{}]})"));
+  expect_error(
+      ErrorCode::kBadData, {"line 3 query given.who: slot is missing"},
+      second(
+          R"({"question": "Q", "options": ["a", "b"], "answer": 0, "query": {"relation": "r", "answer": "{x}", "given": {"who": {"relation": "r"}}}})"));
   expect_error(ErrorCode::kBadData, {"holds no task"}, [] { read_text("\n \n"); });
 }
 

@@ -51,7 +51,8 @@ TEST_CASE("a suite's files read back and its table counts them", "[tasks][unit]"
     CHECK(row.at("words").get<double>() > 20);
   }
   const std::string table = format_suite(result);
-  CHECK_THAT(table, Catch::Matchers::Contains("calls") && Catch::Matchers::Contains("lookup") && Catch::Matchers::Contains("0 named values"));
+  CHECK_THAT(table, Catch::Matchers::Contains("calls") && Catch::Matchers::Contains("lookup") &&
+                        Catch::Matchers::Contains("0 named values"));
 }
 
 TEST_CASE("recovery items are reworded and leave the other files alone", "[tasks][unit]") {
@@ -67,7 +68,8 @@ TEST_CASE("recovery items are reworded and leave the other files alone", "[tasks
   CHECK(elastify_test::read_bytes(path) == elastify_test::read_bytes(with_recovery(again)));
   CHECK(!std::filesystem::exists(plain.path() / "suite" / "recovery.jsonl"));
   for (const char* name : {"train.jsonl", "validation.jsonl", "test.jsonl"}) {
-    CHECK(elastify_test::read_bytes(plain.path() / "suite" / name) == elastify_test::read_bytes(reworded.path() / "suite" / name));
+    CHECK(elastify_test::read_bytes(plain.path() / "suite" / name) ==
+          elastify_test::read_bytes(reworded.path() / "suite" / name));
   }
 
   std::set<std::string> training_questions, contexts;
@@ -97,6 +99,7 @@ TEST_CASE("a bank with problems writes no file", "[tasks][unit]") {
 TEST_CASE("shown items mark the right option", "[tasks][unit]") {
   const TaskGenerator generator(load_task_bank(elastify_test::golden_bank()));
   const std::string text = show_tasks(generator, {"calls"}, Split::kTest, 1, 2);
-  CHECK_THAT(text, Catch::Matchers::Contains("--- calls-test-000001") && Catch::Matchers::Contains("\n  * ") && !Catch::Matchers::Contains("WRONG"));
+  CHECK_THAT(text, Catch::Matchers::Contains("--- calls-test-000001") && Catch::Matchers::Contains("\n  * ") &&
+                       !Catch::Matchers::Contains("WRONG"));
   CHECK_THAT(text, !Catch::Matchers::Contains("notes"));
 }

@@ -104,7 +104,8 @@ TEST_CASE("the SLO embeddings of a model start orthogonal, as long as a word's",
   const DualHead model = tiny_model();
   const torch::Tensor rows = model.slo_embeddings;
   const double length = model.embeddings.word.norm(2, 1).mean().item<double>();
-  CHECK(difference(torch::matmul(rows, rows.t()), length * length * torch::eye(6, torch::kFloat64)) < 1e-6 * length * length);
+  CHECK(difference(torch::matmul(rows, rows.t()), length * length * torch::eye(6, torch::kFloat64)) <
+        1e-6 * length * length);
 }
 
 TEST_CASE("another SLO gives another decision", "[tlm][unit]") {
@@ -123,7 +124,8 @@ TEST_CASE("another SLO gives another decision", "[tlm][unit]") {
 TEST_CASE("SLO tokens read their own embeddings and no word's", "[tlm][unit]") {
   const DualHead model = tiny_model();
   const std::int64_t vocab = model.body.vocab_size;
-  const torch::Tensor vectors = dual_head_words(model, torch::tensor(std::vector<std::int64_t>{vocab - 1, vocab, vocab + 5, 0}).unsqueeze(0))[0];
+  const torch::Tensor vectors =
+      dual_head_words(model, torch::tensor(std::vector<std::int64_t>{vocab - 1, vocab, vocab + 5, 0}).unsqueeze(0))[0];
   CHECK(torch::equal(vectors[0], model.embeddings.word[vocab - 1]));
   CHECK(torch::equal(vectors[1], model.slo_embeddings[0]));
   CHECK(torch::equal(vectors[2], model.slo_embeddings[5]));
@@ -153,10 +155,13 @@ TEST_CASE("padding does not change what the heads say", "[tlm][unit]") {
   const DualHead model = tiny_model();
   torch::NoGradGuard no_grad;
   const TlmBatch together = slo_batch(model);
-  const TlmBatch alone = {together.tokens.narrow(0, 1, 1).narrow(1, 0, 7), together.mask.narrow(0, 1, 1).narrow(1, 0, 7), {}};
+  const TlmBatch alone = {
+      together.tokens.narrow(0, 1, 1).narrow(1, 0, 7), together.mask.narrow(0, 1, 1).narrow(1, 0, 7), {}};
   const torch::Tensor shared = shared_states(model, together), shared_alone = shared_states(model, alone);
-  CHECK(difference(score_logits(model, shared, together.mask)[1].narrow(0, 0, 7), score_logits(model, shared_alone, alone.mask)[0]) < 1e-12);
-  CHECK(difference(decision_logits(model, shared, together.mask).model_level[1], decision_logits(model, shared_alone, alone.mask).model_level[0]) < 1e-12);
+  CHECK(difference(score_logits(model, shared, together.mask)[1].narrow(0, 0, 7),
+                   score_logits(model, shared_alone, alone.mask)[0]) < 1e-12);
+  CHECK(difference(decision_logits(model, shared, together.mask).model_level[1],
+                   decision_logits(model, shared_alone, alone.mask).model_level[0]) < 1e-12);
 }
 
 TEST_CASE("a word's keep probability is the mean over its tokens", "[tlm][unit]") {

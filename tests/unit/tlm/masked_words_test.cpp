@@ -1,7 +1,7 @@
 // Masked-word prediction: which tokens are hidden, and what the loss counts.
+#include "tlm/masked_words.h"
 #include "model/decoder.h"
 #include "support.h"
-#include "tlm/masked_words.h"
 
 using namespace elastify;
 using namespace elastify_test;
@@ -16,7 +16,8 @@ TEST_CASE("words are hidden whole, at the asked share, 80 to 10 to 10", "[tlm][u
   CHECK(torch::equal(pairs.select(2, 0), pairs.select(2, 1)));
   CHECK_FALSE(hidden.select(1, 0).any().item<bool>());  // [CLS] is no word
   CHECK(torch::equal(masked.targets.masked_select(hidden), batch.tokens.masked_select(hidden)));
-  CHECK(torch::equal(masked.batch.tokens.masked_select(hidden.logical_not()), batch.tokens.masked_select(hidden.logical_not())));
+  CHECK(torch::equal(masked.batch.tokens.masked_select(hidden.logical_not()),
+                     batch.tokens.masked_select(hidden.logical_not())));
   // 4000 words, 8000 tokens: three standard deviations are 0.017 of the share, 0.035 of the fates.
   const double count = hidden.sum().item<double>();
   CHECK(count / 8000 == Approx(0.15).margin(0.017));
@@ -40,7 +41,11 @@ TEST_CASE("a masked-word loss is the mean over the hidden tokens", "[tlm][unit]"
   targets[1][5] = 3;
   const torch::Tensor logits = masked_word_logits(head, config, body.embeddings.word, hidden);
   CHECK(logits.sizes().vec() == std::vector<std::int64_t>{2, 9, config.vocab_size});
-  const double expected = -(torch::log_softmax(logits[0][2], 0)[11] + torch::log_softmax(logits[1][5], 0)[3]).item<double>() / 2;
-  CHECK(masked_word_loss(head, config, body.embeddings.word, hidden, targets).item<double>() == Approx(expected).epsilon(1e-12));
-  CHECK(masked_word_loss(head, config, body.embeddings.word, hidden, torch::full_like(targets, kIgnore)).item<double>() == 0);
+  const double expected =
+      -(torch::log_softmax(logits[0][2], 0)[11] + torch::log_softmax(logits[1][5], 0)[3]).item<double>() / 2;
+  CHECK(masked_word_loss(head, config, body.embeddings.word, hidden, targets).item<double>() ==
+        Approx(expected).epsilon(1e-12));
+  CHECK(
+      masked_word_loss(head, config, body.embeddings.word, hidden, torch::full_like(targets, kIgnore)).item<double>() ==
+      0);
 }

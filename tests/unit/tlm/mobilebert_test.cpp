@@ -22,7 +22,8 @@ std::map<std::string, double> differences(const fs::path& folder, torch::ScalarT
   const auto compare = [&](const std::string& name, const torch::Tensor& state) {
     found[name] = difference(state.to(torch::kFloat64) * mask.unsqueeze(-1), stored.at(name).view());
   };
-  torch::Tensor x = tlm_embed(body.embeddings, body.config, torch::embedding(body.embeddings.word, tokens), mask, stored.at("types").view());
+  torch::Tensor x = tlm_embed(body.embeddings, body.config, torch::embedding(body.embeddings.word, tokens), mask,
+                              stored.at("types").view());
   compare("state_0", x);
   const torch::Tensor bias = tlm_attention_bias(mask, dtype);
   for (std::size_t i = 0; i < body.layers.size(); ++i) {
@@ -93,7 +94,8 @@ TEST_CASE("padding does not change an encoder's states, whatever it holds", "[tl
   TlmBatch together = make_batch(rows, 0, torch::kCPU);
   const torch::Tensor states = tlm_hidden(body, together);
   together.tokens = torch::where(together.mask, together.tokens, 7);
-  CHECK(difference(tlm_hidden(body, together) * together.mask.unsqueeze(-1), states * together.mask.unsqueeze(-1)) < 1e-12);
+  CHECK(difference(tlm_hidden(body, together) * together.mask.unsqueeze(-1), states * together.mask.unsqueeze(-1)) <
+        1e-12);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const torch::Tensor alone = tlm_hidden(body, make_batch(std::span(&rows[i], 1), 0, torch::kCPU));
     CHECK(difference(states[static_cast<std::int64_t>(i)].narrow(0, 0, alone.size(1)), alone[0]) < 1e-12);
@@ -118,7 +120,8 @@ TEST_CASE("an encoder refuses more tokens than positions", "[tlm][unit]") {
 }
 
 TEST_CASE("equal seeds give equal encoders", "[tlm][unit]") {
-  TlmBody one = random_tlm_body(tiny_tlm_config(), 3), same = random_tlm_body(tiny_tlm_config(), 3), other = random_tlm_body(tiny_tlm_config(), 4);
+  TlmBody one = random_tlm_body(tiny_tlm_config(), 3), same = random_tlm_body(tiny_tlm_config(), 3),
+          other = random_tlm_body(tiny_tlm_config(), 4);
   const auto a = body_slots(one, ""), b = body_slots(same, ""), c = body_slots(other, "");
   for (std::size_t i = 0; i < a.size(); ++i) {
     CHECK(torch::equal(*a[i].tensor, *b[i].tensor));

@@ -16,14 +16,16 @@ Tlm make_tlm() {
   TlmConfig config = tiny_tlm_config();
   config.vocab_size = static_cast<std::int64_t>(vocabulary.size());
   config.max_positions = 64;
-  return {make_dual_head(random_tlm_body(config, 3), tiny_heads(), 7), std::move(elrt::WordPiece::create(vocabulary)).value()};
+  return {make_dual_head(random_tlm_body(config, 3), tiny_heads(), 7),
+          std::move(elrt::WordPiece::create(vocabulary)).value()};
 }
 
 }  // namespace
 
 TEST_CASE("a short text's word scores are its tokens' means, alone or in a batch", "[tlm][unit]") {
   const Tlm tlm = make_tlm();
-  const std::vector<elrt::WordPieces> texts = {encode_words(tlm.vocabulary, kText), encode_words(tlm.vocabulary, "Leo sits"), encode_words(tlm.vocabulary, " ")};
+  const std::vector<elrt::WordPieces> texts = {
+      encode_words(tlm.vocabulary, kText), encode_words(tlm.vocabulary, "Leo sits"), encode_words(tlm.vocabulary, " ")};
   const SloIds slo = tlm.model.slo.ids(1, 1);
   const auto scores = score_words(tlm.model, tlm.vocabulary, texts, slo, 2);
   REQUIRE(scores.size() == 3);
@@ -33,9 +35,11 @@ TEST_CASE("a short text's word scores are its tokens' means, alone or in a batch
     const std::vector<TlmRow> rows = {make_row(tlm.vocabulary, texts[t].tokens, slo)};
     const TlmBatch batch = make_batch(rows, 0, torch::kCPU);
     const auto count = static_cast<std::int64_t>(texts[t].words.size());
-    const torch::Tensor expected = word_keep_probability(score_logits(tlm.model, shared_states(tlm.model, batch), batch.mask), batch.words, count)[0];
+    const torch::Tensor expected = word_keep_probability(
+        score_logits(tlm.model, shared_states(tlm.model, batch), batch.mask), batch.words, count)[0];
     REQUIRE(scores[t].size() == texts[t].words.size());
-    for (std::int64_t w = 0; w < count; ++w) CHECK(scores[t][static_cast<std::size_t>(w)] == Approx(expected[w].item<double>()).margin(1e-5));
+    for (std::int64_t w = 0; w < count; ++w)
+      CHECK(scores[t][static_cast<std::size_t>(w)] == Approx(expected[w].item<double>()).margin(1e-5));
   }
 }
 

@@ -9,7 +9,8 @@ using namespace elastify_test;
 TEST_CASE("an SLO gets the highest level that is not above it", "[tlm][unit]") {
   const SloTokens slo(1000, {20, 50, 80, 100}, {50, 100});
   CHECK(slo.count() == 6);
-  CHECK(slo.names() == std::vector<std::string>{"[TTFT 20]", "[TTFT 50]", "[TTFT 80]", "[TTFT 100]", "<TPOT 50>", "<TPOT 100>"});
+  CHECK(slo.names() ==
+        std::vector<std::string>{"[TTFT 20]", "[TTFT 50]", "[TTFT 80]", "[TTFT 100]", "<TPOT 50>", "<TPOT 100>"});
   CHECK(slo.ids(0.5, 0.5) == SloIds{1001, 1004});
   CHECK(slo.ids(0.79, 0.99) == SloIds{1001, 1004});
   CHECK(slo.ids(0.8, 1.0) == SloIds{1002, 1005});

@@ -1,5 +1,5 @@
-// What the cases of this folder share: a tiny encoder and rows of tokens. LibTorch's logging also defines CHECK: Catch2 comes after it
-// and replaces it.
+// What the cases of this folder share: a tiny encoder and rows of tokens. LibTorch's logging also defines CHECK: Catch2
+// comes after it and replaces it.
 #pragma once
 
 #include "tlm/dual_head.h"
@@ -39,7 +39,8 @@ inline elastify::DualHeadConfig tiny_heads() {
 }
 
 // Rows of random words, of the given lengths. A word has one token, or two where `split`.
-inline std::vector<elastify::TlmRow> random_rows(const std::vector<std::int64_t>& lengths, std::int64_t vocab, std::uint64_t seed, bool split = false) {
+inline std::vector<elastify::TlmRow> random_rows(const std::vector<std::int64_t>& lengths, std::int64_t vocab,
+                                                 std::uint64_t seed, bool split = false) {
   torch::manual_seed(seed);
   std::vector<elastify::TlmRow> rows;
   for (const auto length : lengths) {
@@ -54,7 +55,8 @@ inline std::vector<elastify::TlmRow> random_rows(const std::vector<std::int64_t>
   return rows;
 }
 
-inline elastify::TlmBatch random_batch(const std::vector<std::int64_t>& lengths, std::int64_t vocab, std::uint64_t seed, bool split = false) {
+inline elastify::TlmBatch random_batch(const std::vector<std::int64_t>& lengths, std::int64_t vocab, std::uint64_t seed,
+                                       bool split = false) {
   return elastify::make_batch(random_rows(lengths, vocab, seed, split), 0, torch::kCPU);
 }
 

@@ -15,7 +15,8 @@ const std::string kQuery = "mobilebert.encoder.layer.1.attention.self.query.weig
 
 void write_good(const fs::path& directory, bool head = true) {
   const TlmConfig config = tiny_tlm_config(2);
-  write_tlm_checkpoint(random_tlm_body(config, 3), head ? random_masked_word_head(config, 3, true) : MaskedWordHead{}, directory);
+  write_tlm_checkpoint(random_tlm_body(config, 3), head ? random_masked_word_head(config, 3, true) : MaskedWordHead{},
+                       directory);
 }
 
 Tensors read_all(const fs::path& path) {
@@ -60,13 +61,17 @@ TEST_CASE("a checkpoint has the names of transformers", "[tlm][unit]") {
   TempDir folder;
   write_good(folder.path());
   const Tensors tensors = read_all(folder / "model.safetensors");
-  for (const char* name : {"mobilebert.embeddings.word_embeddings.weight", "mobilebert.embeddings.LayerNorm.bias",
-                           "mobilebert.embeddings.embedding_transformation.weight", "mobilebert.encoder.layer.0.bottleneck.input.dense.weight",
-                           "mobilebert.encoder.layer.0.bottleneck.attention.LayerNorm.weight", "mobilebert.encoder.layer.1.attention.output.LayerNorm.bias",
-                           "mobilebert.encoder.layer.1.ffn.0.intermediate.dense.weight", "mobilebert.encoder.layer.1.ffn.0.output.LayerNorm.weight",
-                           "mobilebert.encoder.layer.1.intermediate.dense.bias", "mobilebert.encoder.layer.1.output.LayerNorm.weight",
-                           "mobilebert.encoder.layer.1.output.bottleneck.dense.weight", "cls.predictions.transform.LayerNorm.weight",
-                           "cls.predictions.dense.weight", "cls.predictions.bias"}) {
+  for (const char* name :
+       {"mobilebert.embeddings.word_embeddings.weight", "mobilebert.embeddings.LayerNorm.bias",
+        "mobilebert.embeddings.embedding_transformation.weight",
+        "mobilebert.encoder.layer.0.bottleneck.input.dense.weight",
+        "mobilebert.encoder.layer.0.bottleneck.attention.LayerNorm.weight",
+        "mobilebert.encoder.layer.1.attention.output.LayerNorm.bias",
+        "mobilebert.encoder.layer.1.ffn.0.intermediate.dense.weight",
+        "mobilebert.encoder.layer.1.ffn.0.output.LayerNorm.weight",
+        "mobilebert.encoder.layer.1.intermediate.dense.bias", "mobilebert.encoder.layer.1.output.LayerNorm.weight",
+        "mobilebert.encoder.layer.1.output.bottleneck.dense.weight", "cls.predictions.transform.LayerNorm.weight",
+        "cls.predictions.dense.weight", "cls.predictions.bias"}) {
     INFO(name);
     CHECK(tensors.count(name) == 1);
   }
@@ -76,10 +81,14 @@ TEST_CASE("a damaged encoder is refused with the tensor that is wrong", "[tlm][u
   expect_refused({"model.safetensors", kQuery.c_str(), "missing"}, [](Tensors& t) { t.erase(kQuery); });
   expect_refused({"cls.predictions.bias", "missing"}, [](Tensors& t) { t.erase("cls.predictions.bias"); });
   expect_refused({kQuery.c_str(), "[8, 8]", "[8, 9]"}, [](Tensors& t) { t[kQuery] = torch::zeros({8, 9}); });
-  expect_refused({kQuery.c_str(), "NaN"}, [](Tensors& t) { t[kQuery][0][0] = std::numeric_limits<float>::quiet_NaN(); });
-  expect_refused({"position_embeddings", "NaN or infinite"}, [](Tensors& t) { t["mobilebert.embeddings.position_embeddings.weight"][3][1] = -std::numeric_limits<float>::infinity(); });
+  expect_refused({kQuery.c_str(), "NaN"},
+                 [](Tensors& t) { t[kQuery][0][0] = std::numeric_limits<float>::quiet_NaN(); });
+  expect_refused({"position_embeddings", "NaN or infinite"}, [](Tensors& t) {
+    t["mobilebert.embeddings.position_embeddings.weight"][3][1] = -std::numeric_limits<float>::infinity();
+  });
   expect_refused({kQuery.c_str(), "I64"}, [](Tensors& t) { t[kQuery] = torch::zeros({8, 8}, torch::kInt64); });
-  expect_refused({"mobilebert.encoder.layer.2.extra", "not part"}, [](Tensors& t) { t["mobilebert.encoder.layer.2.extra"] = torch::zeros({1}); });
+  expect_refused({"mobilebert.encoder.layer.2.extra", "not part"},
+                 [](Tensors& t) { t["mobilebert.encoder.layer.2.extra"] = torch::zeros({1}); });
 }
 
 TEST_CASE("an encoder's checkpoint may carry other heads and buffers", "[tlm][unit]") {

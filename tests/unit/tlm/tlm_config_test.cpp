@@ -10,7 +10,8 @@ TEST_CASE("a bare mobilebert config has the published dimensions", "[tlm][unit]"
   CHECK(c == TlmConfig{});
   CHECK(c.inner_size() == 128);
   CHECK(c.head_dim() == 32);
-  // MobileBERT's paper gives 25.3 M parameters; with the key-query bottleneck and all biases counted the encoder has 24.6 M.
+  // MobileBERT's paper gives 25.3 M parameters; with the key-query bottleneck and all biases counted the encoder
+  // has 24.6 M.
   TlmBody body;
   body.config = c;
   std::int64_t weights = 0;
@@ -51,5 +52,6 @@ TEST_CASE("an encoder's config that makes no sense is refused with the key that 
   refused("attention_probs_dropout_prob", 1, "[0, 1)");
   refused("true_hidden_size", 16, "8");
   refused("key_query_shared_bottleneck", false, "use_bottleneck_attention");
-  expect_error(ErrorCode::kBadData, {"config.json", "object"}, [&] { tlm_config_from_hf(json::array(), "config.json"); });
+  expect_error(ErrorCode::kBadData, {"config.json", "object"},
+               [&] { tlm_config_from_hf(json::array(), "config.json"); });
 }

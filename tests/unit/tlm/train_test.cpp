@@ -47,7 +47,8 @@ DualHead learning_model() {
   return make_dual_head(body, tiny_heads(), 7);
 }
 
-// A toy: [CLS] [TTFT] <TPOT> and five words. Model class: 2 where word 30 is present, else 0. Prompt class: 1 where TTFT is 100.
+// A toy: [CLS] [TTFT] <TPOT> and five words. Model class: 2 where word 30 is present, else 0. Prompt class: 1 where
+// TTFT is 100.
 struct Toy {
   TlmBatch batch;
   torch::Tensor model_class, prompt_class;
@@ -109,7 +110,8 @@ TEST_CASE("shuffled labels leave the decision-head at the prior", "[tlm][unit][s
     const Toy toy = make_toy(model, 32, 100 + static_cast<std::uint64_t>(step));
     torch::manual_seed(9000 + static_cast<std::uint64_t>(step));
     order = torch::randperm(32, torch::kInt64);
-    return decision_loss(model, toy.batch, toy.model_class.index_select(0, order), toy.prompt_class.index_select(0, order), {});
+    return decision_loss(model, toy.batch, toy.model_class.index_select(0, order),
+                         toy.prompt_class.index_select(0, order), {});
   });
   const Toy test = make_toy(model, 512, 1);
   const DecisionLogits found = decide(model, test.batch);
@@ -132,13 +134,15 @@ TEST_CASE("the score-head learns which words stay, and leaves the rest alone", "
     return labels;
   };
   const TlmTrainResult result = train_slots("score", score_slots(model), quick(700), [&](std::int64_t step) {
-    const TlmBatch batch = random_batch(std::vector<std::int64_t>(16, 9), model.body.vocab_size, 50 + static_cast<std::uint64_t>(step));
+    const TlmBatch batch =
+        random_batch(std::vector<std::int64_t>(16, 9), model.body.vocab_size, 50 + static_cast<std::uint64_t>(step));
     return score_loss(model, batch, labels_of(batch), {.training = true});
   });
   CHECK(result.losses.size() == 1);
   torch::NoGradGuard no_grad;
   const TlmBatch test = random_batch(std::vector<std::int64_t>(64, 9), model.body.vocab_size, 1);
-  const torch::Tensor keep = word_keep_probability(score_logits(model, shared_states(model, test), test.mask), test.words, 8);
+  const torch::Tensor keep =
+      word_keep_probability(score_logits(model, shared_states(model, test), test.mask), test.words, 8);
   CHECK(((keep > 0.5) == (test.tokens.narrow(1, 1, 8) >= 20)).to(torch::kFloat64).mean().item<double>() > 0.95);
   CHECK(changed(bottom_slots(model), bottom) == 0);
   CHECK(changed(decision_slots(model), decision) == 0);
@@ -147,9 +151,12 @@ TEST_CASE("the score-head learns which words stay, and leaves the rest alone", "
 TEST_CASE("a score loss counts the tokens of labelled words only", "[tlm][unit]") {
   const DualHead model = learning_model();
   const TlmBatch batch = random_batch({7, 5}, model.body.vocab_size, 5, true);  // words of two tokens: 3 and 2 words
-  const torch::Tensor labels = torch::tensor(std::vector<std::int64_t>{1, kIgnore, 0, 0, kIgnore, kIgnore}).view({2, 3});
+  const torch::Tensor labels =
+      torch::tensor(std::vector<std::int64_t>{1, kIgnore, 0, 0, kIgnore, kIgnore}).view({2, 3});
   const torch::Tensor logs = torch::log_softmax(score_logits(model, shared_states(model, batch), batch.mask), -1);
-  const double expected = -(logs[0][1][1] + logs[0][2][1] + logs[0][5][0] + logs[0][6][0] + logs[1][1][0] + logs[1][2][0]).item<double>() / 6;
+  const double expected =
+      -(logs[0][1][1] + logs[0][2][1] + logs[0][5][0] + logs[0][6][0] + logs[1][1][0] + logs[1][2][0]).item<double>() /
+      6;
   CHECK(score_loss(model, batch, labels, {}).item<double>() == Approx(expected).epsilon(1e-5));
   CHECK(score_loss(model, batch, torch::full_like(labels, kIgnore), {}).item<double>() == 0);
 }
@@ -164,7 +171,8 @@ TEST_CASE("a body learns hidden words, and trains jointly with a head where its 
   settings.log_every = 100;
   // Every row repeats one word, so a hidden one is plain from its neighbours.
   const TlmTrainResult result = train_slots("body", slots, settings, [&](std::int64_t step) {
-    TlmBatch batch = random_batch(std::vector<std::int64_t>(16, 9), config.vocab_size, 50 + static_cast<std::uint64_t>(step));
+    TlmBatch batch =
+        random_batch(std::vector<std::int64_t>(16, 9), config.vocab_size, 50 + static_cast<std::uint64_t>(step));
     batch.tokens.narrow(1, 1, 8).copy_(batch.tokens.narrow(1, 1, 1).expand({16, 8}).clone());
     const MaskedBatch masked = hide_words(batch, 0.3, 4, config.vocab_size, static_cast<std::uint64_t>(step));
     return masked_word_loss(head, config, body.embeddings.word, tlm_hidden(body, masked.batch), masked.targets);
@@ -181,7 +189,8 @@ TEST_CASE("a body learns hidden words, and trains jointly with a head where its 
     const TlmBatch batch = random_batch({9, 9}, config.vocab_size, 5);
     return score_loss(model, batch, (batch.tokens.narrow(1, 1, 8) >= 20).to(torch::kInt64), {});
   });
-  CHECK(changed(joint, before) > joint.size() - 4);  // some tensors have no gradient: a key's bias, the first word's type
+  CHECK(changed(joint, before) >
+        joint.size() - 4);  // some tensors have no gradient: a key's bias, the first word's type
 }
 
 TEST_CASE("training that was stopped goes on as if it had not been", "[tlm][unit]") {
@@ -205,7 +214,8 @@ TEST_CASE("training that was stopped goes on as if it had not been", "[tlm][unit
   DualHead model = learning_model();
   const TlmTrainResult found = train(model, -1, kept);
   CHECK(found.losses == expected.losses);
-  for (std::size_t i = 0; i < decision_slots(model).size(); ++i) CHECK(torch::equal(*decision_slots(model)[i].tensor, *decision_slots(whole)[i].tensor));
+  for (std::size_t i = 0; i < decision_slots(model).size(); ++i)
+    CHECK(torch::equal(*decision_slots(model)[i].tensor, *decision_slots(whole)[i].tensor));
 
   write_file(kept.path, read_file(kept.path).substr(0, 200));
   expect_error(ErrorCode::kBadData, {"toy.safetensors"}, [&] { train(model, -1, kept); });
@@ -215,7 +225,9 @@ TEST_CASE("training stops at a loss that is not finite, naming the step", "[tlm]
   DualHead model = learning_model();
   const auto before = copies(decision_slots(model));
   expect_error(ErrorCode::kInternal, {"bad", "step 0", "not finite"}, [&] {
-    train_slots("bad", decision_slots(model), quick(5), [&](std::int64_t) { return (model.model_level.weight * std::numeric_limits<double>::infinity()).sum(); });
+    train_slots("bad", decision_slots(model), quick(5), [&](std::int64_t) {
+      return (model.model_level.weight * std::numeric_limits<double>::infinity()).sum();
+    });
   });
   CHECK(changed(decision_slots(model), before) == 0);
 }

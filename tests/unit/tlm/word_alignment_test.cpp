@@ -44,7 +44,8 @@ TEST_CASE("changed forms align, numbers only with themselves", "[tlm][unit]") {
 }
 
 TEST_CASE("of repeated words the alignment takes those that fit the order", "[tlm][unit]") {
-  const auto flags = kept_by_alignment(words("the mayor spoke and the clerk noted the vote"), words("mayor spoke clerk noted the vote"));
+  const auto flags = kept_by_alignment(words("the mayor spoke and the clerk noted the vote"),
+                                       words("mayor spoke clerk noted the vote"));
   CHECK(flags == std::vector<bool>{false, true, true, false, false, true, true, true, true});
   CHECK(kept_by_alignment(words("a a a"), words("a")) == std::vector<bool>{true, false, false});
 }
@@ -57,7 +58,8 @@ TEST_CASE("added and moved words do not disturb the others", "[tlm][unit]") {
 TEST_CASE("pairs are read in every layout, and malformed ones refused with their place", "[tlm][unit]") {
   const TempDir dir;
   write_bytes(dir / "lists.json", R"([{"prompt_list": ["a b", "c d"], "compressed_prompt_list": ["a", "d"]}])");
-  write_bytes(dir / "lines.jsonl", "{\"prompt\": \"a b\", \"compressed_prompt\": \"a\"}\n\n{\"origin\": \"c d\", \"comp\": \"d\"}\n");
+  write_bytes(dir / "lines.jsonl",
+              "{\"prompt\": \"a b\", \"compressed_prompt\": \"a\"}\n\n{\"origin\": \"c d\", \"comp\": \"d\"}\n");
   for (const char* name : {"lists.json", "lines.jsonl"}) {
     const auto pairs = read_compression_pairs(dir / name);
     REQUIRE(pairs.size() == 2);

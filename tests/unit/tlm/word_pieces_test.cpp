@@ -11,7 +11,9 @@ using namespace elastify_test;
 
 namespace {
 
-bool holds(const std::vector<std::string>& vocabulary, const std::string& token) { return std::find(vocabulary.begin(), vocabulary.end(), token) != vocabulary.end(); }
+bool holds(const std::vector<std::string>& vocabulary, const std::string& token) {
+  return std::find(vocabulary.begin(), vocabulary.end(), token) != vocabulary.end();
+}
 
 }  // namespace
 

@@ -23,8 +23,10 @@ namespace {
 constexpr const char* kMark = "\xE2\x96\x81";  // SentencePiece's space
 
 std::string syllable_word(std::mt19937& random) {
-  static constexpr const char* kSyllables[] = {"ka", "to", "mi", "ren", "sol", "vi", "an", "der", "qu", "est", "ing", "o",
-                                               "caf\xC3\xA9", "\xD0\xBF\xD1\x80\xD0\xB8", "\xE6\x97\xA5", "\xE6\x9C\xAC"};
+  static constexpr const char* kSyllables[] = {
+      "ka",           "to",          "mi",  "ren", "sol", "vi",          "an",
+      "der",          "qu",          "est", "ing", "o",   "caf\xC3\xA9", "\xD0\xBF\xD1\x80\xD0\xB8",
+      "\xE6\x97\xA5", "\xE6\x9C\xAC"};
   std::string word;
   for (std::uint32_t left = 1 + random() % 4; left > 0; --left) {
     // The smaller of two draws, so that some syllables are common.
@@ -35,7 +37,8 @@ std::string syllable_word(std::mt19937& random) {
 
 // Lines with numbers, punctuation, double spaces, tabs, empty lines, SentencePiece's own marks.
 std::string made_up_text(std::uint32_t seed, int words) {
-  static constexpr const char* kBetween[] = {" ", " ", " ", " ", " ", ", ", ". ", "\n", "\n\n", "  ", " 19", " - ", "\t", "\r\n", "-", "..."};
+  static constexpr const char* kBetween[] = {" ",    " ",  " ",   " ",   " ",  ", ",   ". ", "\n",
+                                             "\n\n", "  ", " 19", " - ", "\t", "\r\n", "-",  "..."};
   std::mt19937 random(seed);
   std::string text;
   for (int i = 0; i < words; ++i) {
@@ -77,7 +80,9 @@ const std::filesystem::path& trained() {
   return dir->path();
 }
 
-Ids encode(const elrt::Tokenizer& tokenizer, std::string_view text) { return tokenizer.encode(text, {.add_bos = false}).value(); }
+Ids encode(const elrt::Tokenizer& tokenizer, std::string_view text) {
+  return tokenizer.encode(text, {.add_bos = false}).value();
+}
 
 std::vector<std::string> varied_texts() {
   std::vector<std::string> texts = hard_texts();
@@ -132,7 +137,9 @@ std::int64_t largest_size(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-TEST_CASE("a trained tokenizer encodes as SentencePiece does", "[tokenizer][golden]") { compare_with_sentencepiece(trained(), varied_texts()); }
+TEST_CASE("a trained tokenizer encodes as SentencePiece does", "[tokenizer][golden]") {
+  compare_with_sentencepiece(trained(), varied_texts());
+}
 
 TEST_CASE("a tokenizer of a book encodes as SentencePiece does", "[tokenizer][golden]") {
   if (!have_shared("data/public-domain-text/tinyshakespeare.txt")) return;
@@ -147,7 +154,8 @@ TEST_CASE("a tokenizer of a book encodes as SentencePiece does", "[tokenizer][go
 TEST_CASE("decoding gives every text back byte by byte", "[tokenizer]") {
   const elrt::Tokenizer tokenizer = load(trained());
   std::vector<std::string> texts = varied_texts();
-  texts.insert(texts.end(), {kMark, std::string(" ") + kMark + "  a" + kMark, "\xE2\x96\x85", " \n \n\n  x\t\r\n ", "<s></s><unk>", "\\n"});
+  texts.insert(texts.end(), {kMark, std::string(" ") + kMark + "  a" + kMark, "\xE2\x96\x85", " \n \n\n  x\t\r\n ",
+                             "<s></s><unk>", "\\n"});
   for (const std::string& text : texts) {
     INFO(text);
     CHECK(tokenizer.decode(tokenizer.encode(text).value()) == text);
@@ -186,7 +194,8 @@ TEST_CASE("texts joined at a space or a newline have the tokens of their parts",
   std::mt19937 random(5);
   for (std::uint32_t seed = 0; seed < 300; ++seed) {
     const std::string left = made_up_text(seed, 8), right = made_up_text(seed + 5000, 8);
-    for (const auto& [a, b] : {std::pair(left, " " + right), std::pair(left, "\n" + right), std::pair(left + "\n", right)}) {
+    for (const auto& [a, b] :
+         {std::pair(left, " " + right), std::pair(left, "\n" + right), std::pair(left + "\n", right)}) {
       Ids parts = encode(tokenizer, a);
       for (const std::int32_t id : encode(tokenizer, b)) parts.push_back(id);
       CHECK(encode(tokenizer, a + b) == parts);
@@ -230,7 +239,8 @@ TEST_CASE("the largest vocabulary that is named is the largest there is", "[toke
 }
 
 TEST_CASE("the smallest vocabulary is named, too", "[tokenizer]") {
-  CHECK_THAT(error_of({"abcdef"}, sized(261)), Catch::Matchers::Contains("take 266 tokens") && Catch::Matchers::Contains("is 261"));
+  CHECK_THAT(error_of({"abcdef"}, sized(261)),
+             Catch::Matchers::Contains("take 266 tokens") && Catch::Matchers::Contains("is 261"));
   CHECK(error_of({"abcdef"}, sized(266)).empty());
 }
 
@@ -249,10 +259,12 @@ TEST_CASE("texts that cannot be learned from are refused in one line", "[tokeniz
 
 TEST_CASE("settings and folders out of bounds are refused", "[tokenizer]") {
   const TempDir dir;
-  const auto refuse = [&](const TokenizerTraining& settings, const std::filesystem::path& out, std::initializer_list<const char*> words) {
+  const auto refuse = [&](const TokenizerTraining& settings, const std::filesystem::path& out,
+                          std::initializer_list<const char*> words) {
     expect_error(ErrorCode::kUsage, words, [&] { train_tokenizer(corpus(), settings, out); });
   };
-  for (const std::int64_t size : {std::int64_t{-1}, std::int64_t{0}, std::int64_t{260}, std::int64_t{1} << 40}) refuse(sized(size), dir / "out", {"vocab_size", "261"});
+  for (const std::int64_t size : {std::int64_t{-1}, std::int64_t{0}, std::int64_t{260}, std::int64_t{1} << 40})
+    refuse(sized(size), dir / "out", {"vocab_size", "261"});
   for (const double coverage : {0.0, 1.5, -1.0, std::nan("")}) {
     TokenizerTraining settings;
     settings.character_coverage = coverage;
@@ -269,10 +281,13 @@ TEST_CASE("stretches leave out what pieces must not hold", "[tokenizer]") {
   using Views = std::vector<std::string_view>;
   CHECK(elastify::learnable_stretches("").empty());
   CHECK(elastify::learnable_stretches("\n\t\r\n").empty());
-  CHECK(elastify::learnable_stretches("a b\n  c\td\xE2\x96\x81\xE2\x96\x85 e\xE2\x96\x80") == Views{"a b", "  c", "d", " e\xE2\x96\x80"});
-  const std::string long_word(3 * elastify::kLongestStretchBytes, 'x'), long_line = long_word.substr(0, 5000) + " " + long_word.substr(0, 10);
+  CHECK(elastify::learnable_stretches("a b\n  c\td\xE2\x96\x81\xE2\x96\x85 e\xE2\x96\x80") ==
+        Views{"a b", "  c", "d", " e\xE2\x96\x80"});
+  const std::string long_word(3 * elastify::kLongestStretchBytes, 'x'),
+      long_line = long_word.substr(0, 5000) + " " + long_word.substr(0, 10);
   CHECK(elastify::learnable_stretches(long_word).size() == 3);
-  CHECK(elastify::learnable_stretches(long_line) == Views{std::string_view(long_line).substr(0, 5000), std::string_view(long_line).substr(5000)});
+  CHECK(elastify::learnable_stretches(long_line) ==
+        Views{std::string_view(long_line).substr(0, 5000), std::string_view(long_line).substr(5000)});
   std::string wide;
   for (int i = 0; i < 9000; ++i) wide += "\xE6\x97\xA5";
   for (const std::string_view stretch : elastify::learnable_stretches(wide)) CHECK(stretch.size() % 3 == 0);
