@@ -2,6 +2,7 @@
 #pragma once
 
 #include "bench_measure.hpp"
+#include "machine_limits.hpp"
 
 namespace elastic_run {
 

@@ -9,31 +9,12 @@
 
 #include "elrt/latency_table.hpp"
 #include "elrt/result.hpp"
+#include "elrt/slo.hpp"
 
 namespace elrt {
 
 // Shares of prompt words that a compressor can keep, percent. Decisions range over levels x prompt levels.
 inline constexpr std::uint32_t kPromptLevels[] = {10, 20, 30, 40, 50, 60, 70, 80, 90, 100};
-
-// A request's service-level objective: time to first token and time per output token, not to be exceeded.
-struct Slo {
-  enum class Unit {
-    kRatio,         // of the full model's latency (level 100, whole prompt, no TLM), above 0 and at most 1
-    kMilliseconds,  // above 0
-  };
-  Unit unit = Unit::kRatio;
-  double ttft = 1, tpot = 1;
-};
-
-struct Decision {
-  std::uint32_t model_level = 100;   // percent, one of the artifact's levels
-  std::uint32_t prompt_level = 100;  // percent of the prompt's words
-  friend bool operator==(const Decision&, const Decision&) = default;
-};
-
-struct Latency {
-  double ttft_ms = 0, tpot_ms = 0;
-};
 
 struct Request {
   std::uint32_t prompt_tokens = 0;  // of the whole prompt, at least 1

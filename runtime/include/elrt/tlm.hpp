@@ -12,7 +12,7 @@
 
 #include "elrt/artifact.hpp"
 #include "elrt/result.hpp"
-#include "elrt/scheduler.hpp"
+#include "elrt/slo.hpp"
 #include "elrt/wordpiece.hpp"
 
 namespace elrt {
@@ -34,12 +34,6 @@ struct TlmShape {
   std::uint32_t value_inputs() const { return bottleneck_attention ? inner : hidden; }
   std::uint32_t word_inputs() const { return embedding * (trigram_input ? 3 : 1); }
   bool transforms_words() const { return trigram_input || embedding != hidden; }
-};
-
-// An SLO as shares of the full model's times, above 0. One between two levels of the TLM counts as the lower, stricter
-// one, one below the lowest as the lowest.
-struct SloRatios {
-  double ttft = 1, tpot = 1;
 };
 
 struct TlmProposal {

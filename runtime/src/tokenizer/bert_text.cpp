@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "tokenizer/utf8.hpp"
+#include "base/utf8.hpp"
 
 namespace elrt {
 namespace {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string>
 
-#include "tokenizer/utf8.hpp"
+#include "base/utf8.hpp"
 
 namespace elrt {
 namespace {

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "tokenizer/utf8.hpp"
+#include "base/utf8.hpp"
 
 namespace elrt {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "tokenizer/regex.hpp"
-#include "tokenizer/utf8.hpp"
+#include "base/utf8.hpp"
 #include "tokenizer/vocabulary.hpp"
 
 namespace elrt {

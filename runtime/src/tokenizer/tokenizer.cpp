@@ -9,7 +9,7 @@
 #include "tokenizer/normalizer.hpp"
 #include "tokenizer/pre_tokenizer.hpp"
 #include "tokenizer/spec_check.hpp"
-#include "tokenizer/utf8.hpp"
+#include "base/utf8.hpp"
 #include "tokenizer/vocabulary.hpp"
 
 namespace elrt {

@@ -7,9 +7,9 @@
 #include <unordered_map>
 #include <utility>
 
-#include "guarded.hpp"
+#include "base/guarded.hpp"
 #include "tokenizer/bert_text.hpp"
-#include "tokenizer/utf8.hpp"
+#include "base/utf8.hpp"
 
 namespace elrt {
 namespace {

@@ -6,7 +6,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels.hpp"
+#include "kernels/kernels.hpp"
 #include "support/gguf_builder.h"
 #include "unit/runtime/instruction_sets.h"
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string>
 
-#include "kernels.hpp"
+#include "kernels/kernels.hpp"
 
 namespace elastify_test {
 

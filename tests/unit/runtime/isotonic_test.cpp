@@ -1,4 +1,4 @@
-#include "isotonic.hpp"
+#include "base/isotonic.hpp"
 
 #include <catch2/catch.hpp>
 #include <limits>

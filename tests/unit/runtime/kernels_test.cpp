@@ -4,7 +4,7 @@
 #include <cmath>
 #include <vector>
 
-#include "kernels.hpp"
+#include "kernels/kernels.hpp"
 
 TEST_CASE("silu closes for good where the gate is far below zero", "[runtime][unit]") {
   std::vector<float> gates = {-1e30f, -1e4f, -2e3f, -300, -105, -104, -89, -88, -87, -50, -1, 0, 1, 88, 105, 1e4f};

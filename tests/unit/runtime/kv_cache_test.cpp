@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels.hpp"
+#include "kernels/kernels.hpp"
 #include "unit/runtime/session_support.h"
 
 using namespace elastify_test;

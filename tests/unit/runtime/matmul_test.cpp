@@ -9,8 +9,8 @@
 #include <random>
 #include <vector>
 
-#include "aligned_floats.hpp"
-#include "kernels.hpp"
+#include "base/aligned_floats.hpp"
+#include "kernels/kernels.hpp"
 #include "support/gguf_builder.h"
 #include "unit/runtime/instruction_sets.h"
 

@@ -8,7 +8,7 @@
 #include <limits>
 #include <random>
 
-#include "kernels.hpp"
+#include "kernels/kernels.hpp"
 #include "support/gguf_builder.h"
 #include "support/panel_builder.h"
 #include "unit/runtime/instruction_sets.h"

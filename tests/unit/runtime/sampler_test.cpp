@@ -5,7 +5,7 @@
 #include <limits>
 #include <map>
 
-#include "stop_matcher.hpp"
+#include "text/stop_matcher.hpp"
 
 using elrt::Sampler;
 using elrt::SamplerOptions;

@@ -12,7 +12,7 @@
 #include "elrt/elrt.h"
 #include "elrt/tlm.hpp"
 #include "elrt/tokenizer.hpp"
-#include "pace.hpp"
+#include "slo/pace.hpp"
 #include "unit/runtime/tiny_tlm.h"
 #include "unit/runtime/tiny_tokenizer.h"
 

@@ -1,7 +1,7 @@
 // Drafting may change the speed of a text only.
 #include <catch2/catch.hpp>
 
-#include "draft_planner.hpp"
+#include "text/draft_planner.hpp"
 #include "elrt/generator.hpp"
 #include "elrt/tokenizer.hpp"
 #include "unit/runtime/session_support.h"

@@ -1,0 +1,26 @@
+// A file's tensor, and how its values are stored: the types of the GGUF specification that an elastic artifact uses.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace elrt {
+
+enum class TensorType : std::uint32_t { kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ8_0 = 8 };
+
+// "F32", "F16", "Q4_0", "Q8_0".
+const char* type_name(TensorType type);
+
+// One tensor of the file. `dims` lists the contiguous dimension first. `data` points into the mapping.
+struct TensorInfo {
+  std::string name;
+  TensorType type = TensorType::kF32;
+  std::vector<std::uint64_t> dims;
+  std::uint64_t file_offset = 0;  // from the start of the file
+  std::uint64_t bytes = 0;
+  const std::byte* data = nullptr;
+};
+
+}  // namespace elrt

@@ -1,0 +1,57 @@
+// The validated model: pointers into the mapping plus per-level counts. Built once when the artifact opens.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "elrt/artifact.hpp"
+#include "elrt/format.h"
+#include "format/gguf_reader.hpp"
+#include "format/mapped_file.hpp"
+#include "model/tlm_weights.hpp"
+
+namespace elrt {
+
+struct LayerWeights {
+  Matrix q, k, v, o, gate, up, down;
+  const float *attn_norm = nullptr, *ffn_norm = nullptr;
+  const float *q_bias = nullptr, *k_bias = nullptr, *v_bias = nullptr, *o_bias = nullptr;  // null: none
+  const float *q_norm = nullptr, *k_norm = nullptr;                                        // null: none
+};
+
+// y += scale * B (A x); both matrices empty where the target has no adapter.
+struct AdapterPair {
+  Matrix a;
+  Columns b;
+};
+
+// In the order of format::tensor::kAdapterTargets.
+enum Target : std::size_t { kQ, kK, kV, kO, kGate, kUp, kDown, kTargets };
+using LayerAdapter = std::array<AdapterPair, kTargets>;
+
+struct LevelData {
+  std::uint32_t percent = 0;
+  std::vector<std::uint32_t> kv_groups, neurons;  // per layer
+  std::vector<LayerAdapter> adapters;             // per layer, empty: the level has no adapter
+  std::uint32_t adapter_rank = 0;
+  float adapter_scale = 0;
+  std::uint64_t bytes_per_token = 0;  // see LevelView
+};
+
+struct Model {
+  MappedFile file;
+  GgufHeader header;
+  ModelShape shape;
+  Matrix embedding, output;  // output is the embedding where the head is tied
+  const float* output_norm = nullptr;
+  std::vector<float> pair_frequencies;  // RoPE: radians per position of each pair, head_dim / 2 of them
+  std::vector<LayerWeights> layers;
+  std::vector<LevelData> levels;
+  bool quantised = false;  // some matrix is
+  std::optional<TlmModel> tlm = std::nullopt;
+};
+
+}  // namespace elrt

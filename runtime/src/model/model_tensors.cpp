@@ -1,0 +1,113 @@
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "elrt/format.h"
+#include "model/model_checks.hpp"
+#include "model/tensor_binder.hpp"
+#include "model/tlm_model.hpp"
+
+namespace elrt {
+namespace {
+
+namespace names = format::tensor;
+
+LayerWeights bind_layer(TensorBinder& binder, const ModelShape& shape, std::uint32_t layer) {
+  const std::string blk = "blk." + std::to_string(layer) + ".";
+  const std::uint32_t q_width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
+  LayerWeights weights;
+  weights.attn_norm = binder.vector(blk + names::kAttnNorm, shape.hidden);
+  weights.q = binder.rows(blk + names::kAttnQ, shape.hidden, q_width);
+  weights.k = binder.rows(blk + names::kAttnK, shape.hidden, kv_width);
+  weights.v = binder.rows(blk + names::kAttnV, shape.hidden, kv_width);
+  weights.o = binder.tiles(blk + names::kAttnOutput, q_width, shape.hidden);
+  weights.q_bias = binder.optional_vector(blk + names::kAttnQBias, q_width);
+  weights.k_bias = binder.optional_vector(blk + names::kAttnKBias, kv_width);
+  weights.v_bias = binder.optional_vector(blk + names::kAttnVBias, kv_width);
+  weights.o_bias = binder.optional_vector(blk + names::kAttnOutputBias, shape.hidden);
+  weights.q_norm = binder.optional_vector(blk + names::kAttnQNorm, shape.head_dim);
+  weights.k_norm = binder.optional_vector(blk + names::kAttnKNorm, shape.head_dim);
+  weights.ffn_norm = binder.vector(blk + names::kFfnNorm, shape.hidden);
+  weights.gate = binder.rows(blk + names::kFfnGate, shape.hidden, shape.ffn);
+  weights.up = binder.rows(blk + names::kFfnUp, shape.hidden, shape.ffn);
+  weights.down = binder.tiles(blk + names::kFfnDown, shape.ffn, shape.hidden);
+  return weights;
+}
+
+LayerAdapter bind_adapter(TensorBinder& binder, const ModelShape& shape, const LevelData& level, std::uint32_t layer) {
+  const std::uint32_t kv = level.kv_groups[layer] * shape.head_dim, q = kv * shape.heads_per_group();
+  const std::uint32_t neurons = level.neurons[layer], hidden = shape.hidden;
+  const std::uint32_t in[kTargets] = {hidden, hidden, hidden, q, hidden, hidden, neurons};
+  const std::uint32_t out[kTargets] = {q, kv, kv, hidden, neurons, neurons, hidden};
+  const std::string prefix = "adapter." + std::to_string(level.percent) + ".blk." + std::to_string(layer) + ".";
+  LayerAdapter adapter;
+  for (std::size_t target = 0; target < kTargets; ++target) {
+    adapter[target] =
+        binder.adapter(prefix + names::kAdapterTargets[target], in[target], level.adapter_rank, out[target]);
+  }
+  return adapter;
+}
+
+// Every quantised tensor is one of those that the file says are permuted; read_shape proved that the key is there.
+std::string find_unlisted_panels(const GgufHeader& header) {
+  const auto& listed = *gguf::find<std::vector<std::string>>(header.metadata, format::key::kTiledTensors);
+  for (const TensorInfo& tensor : header.tensors) {
+    if (!Matrix{nullptr, tensor.type}.quantised()) continue;
+    const bool found =
+        std::any_of(listed.begin(), listed.end(), [&](auto& suffix) { return tensor.name.ends_with(suffix); });
+    if (!found) {
+      return "key '" + std::string(format::key::kTiledTensors) + "' does not list tensor '" + tensor.name +
+             "', whose type " + type_name(tensor.type) + " is stored in panels";
+    }
+  }
+  return "";
+}
+
+// Reads rope_freqs (head_dim / 2 floats) now, so that a bad divisor is an error of opening, not NaN later.
+bool read_pair_frequencies(const ModelShape& shape, const float* divisors, std::vector<float>* frequencies) {
+  const std::uint32_t pairs = shape.head_dim / 2;
+  frequencies->resize(pairs);
+  for (std::uint32_t pair = 0; pair < pairs; ++pair) {
+    const double divisor = divisors == nullptr ? 1.0 : divisors[pair];
+    if (!(divisor > 0) || !std::isfinite(divisor)) return false;
+    (*frequencies)[pair] = static_cast<float>(std::pow(shape.rope_base, -2.0 * pair / shape.head_dim) / divisor);
+  }
+  return true;
+}
+
+bool has_quantised(const Model& model) {
+  bool any = model.embedding.quantised() || model.output.quantised();
+  for (const LayerWeights& w : model.layers) {
+    for (const Matrix* m : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) any = any || m->quantised();
+  }
+  return any;
+}
+
+}  // namespace
+
+Result<void> bind_tensors(Model* model) {
+  const ModelShape& shape = model->shape;
+  TensorBinder binder(model->header.tensors);
+  model->embedding = binder.rows(names::kTokenEmbedding, shape.hidden, shape.vocab);
+  model->output =
+      binder.has(names::kOutput) ? binder.rows(names::kOutput, shape.hidden, shape.vocab) : model->embedding;
+  model->output_norm = binder.vector(names::kOutputNorm, shape.hidden);
+  for (std::uint32_t layer = 0; layer < shape.blocks; ++layer)
+    model->layers.push_back(bind_layer(binder, shape, layer));
+  for (LevelData& level : model->levels) {
+    for (std::uint32_t layer = 0; level.adapter_rank != 0 && layer < shape.blocks; ++layer) {
+      level.adapters.push_back(bind_adapter(binder, shape, level, layer));
+    }
+  }
+  if (model->tlm) bind_tlm(binder, &*model->tlm);
+  const float* divisors = binder.optional_vector(names::kRopeFreqs, shape.head_dim / 2);
+  if (!binder.first_problem().empty()) return bad_data(binder.first_problem());
+  if (const std::string problem = find_unlisted_panels(model->header); !problem.empty()) return bad_data(problem);
+  model->quantised = has_quantised(*model);
+  if (!read_pair_frequencies(shape, divisors, &model->pair_frequencies)) {
+    return bad_data("tensor 'rope_freqs.weight' holds a divisor that is not positive and finite");
+  }
+  return {};
+}
+
+}  // namespace elrt

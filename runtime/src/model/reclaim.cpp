@@ -1,0 +1,54 @@
+#include "model/reclaim.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace elrt {
+namespace {
+
+// Bytes up to the last output and input, from the matrix's start.
+std::uint64_t prefix_bytes(const Matrix& m, std::uint64_t outputs, std::uint64_t inputs) {
+  const std::uint64_t unit = m.quantised() ? 1 : m.element_bytes();
+  if (m.tiled) return (inputs + 31) / 32 * m.tile_stride * unit;
+  return (m.quantised() ? (outputs + 31) / 32 : outputs) * m.row_stride * unit;
+}
+
+// Whole pages inside the range: what is cut by a page's border may belong to a neighbour.
+std::uint64_t give_back(const std::byte* begin, const std::byte* end, std::uintptr_t page) {
+  const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(begin) + page - 1) / page * page;
+  const std::uintptr_t last = reinterpret_cast<std::uintptr_t>(end) / page * page;
+  if (last <= first) return 0;
+  const bool given = ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED) == 0;
+  return given ? last - first : 0;
+}
+
+}  // namespace
+
+std::uint64_t reclaim(const Model& model, const LevelView& view) {
+  const auto page = static_cast<std::uintptr_t>(std::max(1l, ::sysconf(_SC_PAGESIZE)));
+  std::uint64_t bytes = 0;
+  const auto behind = [&](const Matrix& m, std::uint64_t outputs, std::uint64_t inputs) {
+    bytes += give_back(m.data + prefix_bytes(m, outputs, inputs), m.data + prefix_bytes(m, m.outputs, m.inputs), page);
+  };
+  for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
+    const LayerWeights& w = model.layers[layer];
+    const std::uint64_t q = view.q_width(layer), kv = view.kv_width(layer), neurons = view.neurons(layer);
+    behind(w.q, q, w.q.inputs), behind(w.k, kv, w.k.inputs), behind(w.v, kv, w.v.inputs), behind(w.o, w.o.outputs, q);
+    behind(w.gate, neurons, w.gate.inputs), behind(w.up, neurons, w.up.inputs), behind(w.down, w.down.outputs, neurons);
+  }
+  for (const LevelData& level : model.levels) {
+    if (level.percent == view.percent()) continue;
+    for (const LayerAdapter& adapter : level.adapters) {
+      for (const AdapterPair& pair : adapter) {
+        if (!pair.a) continue;
+        behind(pair.a, 0, 0);
+        bytes += give_back(pair.b.data, pair.b.data + pair.b.bytes(), page);
+      }
+    }
+  }
+  return bytes;
+}
+
+}  // namespace elrt

@@ -1,0 +1,74 @@
+// One pass of a batch of consecutive tokens through a level of the model:
+//   x += O(attention(norm(x))), x += down(silu(gate(h)) * up(h)) with h = norm(x), per block; logits = head(norm(x)).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "session/activations.hpp"
+#include "kernels/kernels.hpp"
+#include "session/kv_cache.hpp"
+#include "model/level_view.hpp"
+#include "base/thread_pool.hpp"
+
+namespace elrt {
+
+class Forward {
+ public:
+  Forward(const Model& model, ThreadPool& pool);
+
+  // Reads `tokens` at positions first.. and appends their keys and values to the cache, which holds
+  // room for them. Leaves the hidden states of the last `answers` tokens for logits(): of the others the last layer
+  // makes keys and values alone.
+  void run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first,
+           std::size_t answers);
+
+  // Logits of the batch's tokens `rows`, all among the last `answers` of run(), [rows.size()][vocab].
+  void logits(const LevelView& view, std::span<const std::uint32_t> rows, float* out);
+
+ private:
+  struct Projection {
+    Target target;
+    const Matrix* weights;
+    std::uint32_t outputs, inputs;
+    Activations* y;
+    const float* bias;
+    bool accumulate;
+  };
+  void reserve(std::size_t batch);
+  bool in_cache(const LevelView& view) const { return view.bytes_per_token() <= cached_bytes_; }
+  // A product, and what is added to it: by an adapter's second matrix, or nothing (weights null).
+  struct Job {
+    kernels::Matmul product;
+    kernels::ColumnProduct added;
+  };
+  // Projections of the same x, adapters included.
+  void project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections);
+  // One parallel loop over jobs that read the same x, which is quantised first where one asks for it; then come the
+  // first `low` jobs, which make what the others' `added` reads, then those.
+  void multiply(std::span<const Job> jobs, std::size_t low);
+  void normalise(Activations& from, const float* weight, Activations& to);
+  void prepare_rotation(std::size_t first);
+  void attention_block(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
+  // From here on the batch is its last `answers` tokens: the rows that the last layer still needs.
+  void keep_last(std::size_t answers);
+  void store_keys_values(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
+  void attend(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
+  void mlp_block(const LevelView& view, std::size_t layer);
+
+  const Model& model_;
+  ThreadPool& pool_;
+  std::uint64_t cached_bytes_;
+  std::size_t reserved_ = 0;  // tokens that the scratch has room for
+  std::size_t tokens_ = 0;    // of the current batch
+  std::size_t answers_ = 0;   // of them those whose hidden states are wanted
+  std::size_t dropped_ = 0;   // of the batch's first tokens, behind keep_last()
+  Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
+  QuantisedRows quantised_;                 // of what the running products read
+  std::vector<float> cosines_, sines_;      // [token][head_dim / 2]
+  std::vector<std::vector<float>> scores_;  // per thread
+  std::vector<AlignedFloats> scratch_;  // of the float kernels, per thread; here, since a pool's threads cannot fail
+};
+
+}  // namespace elrt

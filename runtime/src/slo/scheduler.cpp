@@ -1,0 +1,224 @@
+#include "elrt/scheduler.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <tuple>
+
+#include "base/guarded.hpp"
+#include "base/random.hpp"
+
+namespace elrt {
+namespace {
+
+constexpr Decision kFullDecision{100, 100};
+
+std::uint32_t kept_tokens(std::uint32_t tokens, std::uint32_t prompt_level) {
+  return static_cast<std::uint32_t>((std::uint64_t{tokens} * prompt_level + 99) / 100);
+}
+
+// What the model itself takes for a prompt of `kept` tokens, without a TLM.
+Latency model_latency(const LatencyTable& table, const Request& request, std::uint32_t level, std::uint32_t kept) {
+  const std::uint64_t context = std::uint64_t{kept} + request.output_tokens / 2;
+  return {table.ttft_ms(level, kept), table.tpot_ms(level, static_cast<std::uint32_t>(std::min<std::uint64_t>(
+                                                               context, std::numeric_limits<std::uint32_t>::max())))};
+}
+
+Latency model_latency(const LatencyTable& table, const Request& request, Decision decision) {
+  return model_latency(table, request, decision.model_level, kept_tokens(request.prompt_tokens, decision.prompt_level));
+}
+
+Result<void> check_options(const SchedulerOptions& options) {
+  const auto& levels = options.prompt_levels;
+  if (levels.empty() || levels.front() == 0 || levels.back() != 100 ||
+      std::adjacent_find(levels.begin(), levels.end(), std::greater_equal<>()) != levels.end()) {
+    return invalid_argument("prompt levels must be ascending percentages of which the last is 100");
+  }
+  if (!(options.margin >= 0 && options.margin <= 1)) {
+    return invalid_argument("the margin is " + std::to_string(options.margin) + ", expected 0 to 1");
+  }
+  for (const ExpectedAccuracy& entry : options.accuracy) {
+    if (!std::isfinite(entry.accuracy)) return invalid_argument("an expected accuracy is not finite");
+  }
+  return {};
+}
+
+Result<void> check_side(const char* name, double value, Slo::Unit unit) {
+  const bool ratio = unit == Slo::Unit::kRatio;
+  if (value > 0 && std::isfinite(value) && (!ratio || value <= 1)) return {};
+  return invalid_argument(std::string("the objective's ") + name + " is " + std::to_string(value) +
+                          (ratio ? "" : " ms") + ", expected above 0" +
+                          (ratio ? " and at most 1, the full model's latency" : ""));
+}
+
+Result<void> check_request(const Request& request) {
+  if (request.prompt_tokens == 0) return invalid_argument("the prompt has no tokens");
+  if (auto done = check_side("TTFT", request.slo.ttft, request.slo.unit); !done) return done;
+  return check_side("TPOT", request.slo.tpot, request.slo.unit);
+}
+
+// By how much of the limits the latency is used at most: above 1, it misses them.
+double use_of(const Latency& latency, const Latency& limits) {
+  return std::max(latency.ttft_ms / limits.ttft_ms, latency.tpot_ms / limits.tpot_ms);
+}
+
+}  // namespace
+
+Scheduler::Scheduler(LatencyTable table, SchedulerOptions options)
+    : table_(std::move(table)), options_(std::move(options)), random_state_(options_.seed) {
+  for (const LevelLatency& level : table_.data().levels) {
+    for (const std::uint32_t prompt_level : options_.prompt_levels) decisions_.push_back({level.level, prompt_level});
+  }
+}
+
+Result<Scheduler> Scheduler::create(LatencyTable table, SchedulerOptions options) {
+  return guarded("create a scheduler", [&]() -> Result<Scheduler> {
+    if (auto done = check_options(options); !done) return done.take_failure();
+    return Scheduler(std::move(table), std::move(options));
+  });
+}
+
+Latency Scheduler::full_latency(const Request& request) const { return model_latency(table_, request, kFullDecision); }
+
+Latency Scheduler::limits(const Request& request) const {
+  if (request.slo.unit == Slo::Unit::kMilliseconds) return {request.slo.ttft, request.slo.tpot};
+  const Latency full = full_latency(request);
+  return {request.slo.ttft * full.ttft_ms, request.slo.tpot * full.tpot_ms};
+}
+
+Latency Scheduler::by_table(const Request& request, Decision decision) const {
+  Latency latency = model_latency(table_, request, decision);
+  latency.ttft_ms += tlm_latency(request, decision).ttft_ms;
+  return latency;
+}
+
+Latency Scheduler::predict(const Request& request, Decision decision) const {
+  return paced(by_table(request, decision));
+}
+
+Latency Scheduler::tlm_latency(const Request& request, Decision decision) const {
+  Latency latency;
+  if (options_.decision_head || decision.prompt_level < 100)
+    latency.ttft_ms += table_.decision_ms(request.prompt_tokens);
+  if (decision.prompt_level < 100) latency.ttft_ms += table_.score_ms(request.prompt_tokens);
+  return latency;
+}
+
+bool Scheduler::keeps(const Request& request, Latency latency) const {
+  const Latency most = limits(request);
+  const double growth = 1 + options_.margin;
+  return latency.ttft_ms * growth <= most.ttft_ms && latency.tpot_ms * growth <= most.tpot_ms;
+}
+
+bool Scheduler::fits(const Request& request, Decision decision) const {
+  return request.context_tokens == 0 ||
+         kept_tokens(request.prompt_tokens, decision.prompt_level) <= request.context_tokens;
+}
+
+bool Scheduler::feasible(const Request& request, Decision decision) const {
+  return std::find(decisions_.begin(), decisions_.end(), decision) != decisions_.end() && fits(request, decision) &&
+         keeps(request, predict(request, decision));
+}
+
+bool Scheduler::possible(const Request& request) const {
+  const Latency most = limits(request);
+  const auto keeps_to = [&](Decision decision, Latency latency) {
+    return fits(request, decision) && use_of(latency, most) <= 1;
+  };
+  return keeps_to(kFullDecision, full_latency(request)) ||
+         std::any_of(decisions_.begin(), decisions_.end(),
+                     [&](Decision d) { return keeps_to(d, by_table(request, d)); });
+}
+
+Result<std::optional<Choice>> Scheduler::full_decision(const Request& request) const {
+  return guarded("decide", [&]() -> Result<std::optional<Choice>> {
+    if (auto done = check_request(request); !done) return done.take_failure();
+    const Latency latency = paced(full_latency(request));
+    if (!fits(request, kFullDecision) || !keeps(request, latency)) return std::optional<Choice>{};
+    return std::optional<Choice>({kFullDecision, Choice::Source::kFull, latency, limits(request)});
+  });
+}
+
+Choice Scheduler::settle(const Request& request, Choice choice, std::uint32_t kept) const {
+  const Latency tlm = tlm_latency(request, choice.decision);
+  const auto predicted = [&](std::uint32_t level) {
+    Latency latency = model_latency(table_, request, level, kept);
+    latency.ttft_ms += tlm.ttft_ms;
+    return paced(latency);
+  };
+  choice.predicted = predicted(choice.decision.model_level);
+  if (!choice.feasible() || keeps(request, choice.predicted)) return choice;
+  const auto& levels = table_.data().levels;
+  for (auto level = levels.rbegin(); level != levels.rend(); ++level) {
+    if (level->level >= choice.decision.model_level || !keeps(request, predicted(level->level))) continue;
+    choice.decision.model_level = level->level;
+    choice.source = Choice::Source::kFallback;
+    choice.predicted = predicted(level->level);
+    return choice;
+  }
+  choice.source = Choice::Source::kFastest;
+  choice.decision.model_level =
+      std::min_element(levels.begin(), levels.end(), [&](const LevelLatency& a, const LevelLatency& b) {
+        return use_of(predicted(a.level), choice.limits) < use_of(predicted(b.level), choice.limits);
+      })->level;
+  choice.predicted = predicted(choice.decision.model_level);
+  return choice;
+}
+
+Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision> proposed,
+                                 std::span<const ExpectedAccuracy> of_prompt) {
+  return guarded("decide", [&]() -> Result<Choice> {
+    if (auto done = check_request(request); !done) return done.take_failure();
+    Choice choice;
+    choice.limits = limits(request);
+    if (proposed && feasible(request, *proposed)) {
+      choice.decision = *proposed;
+      choice.source = Choice::Source::kProposed;
+    } else {
+      std::vector<Decision> offered;
+      std::copy_if(decisions_.begin(), decisions_.end(), std::back_inserter(offered),
+                   [&](Decision d) { return feasible(request, d); });
+      choice.source = offered.empty() ? Choice::Source::kFastest : Choice::Source::kFallback;
+      if (offered.empty()) {
+        choice.decision = fastest(request);
+      } else if (options_.fallback == Fallback::kBest) {
+        choice.decision =
+            best_of(offered, of_prompt.empty() ? std::span<const ExpectedAccuracy>(options_.accuracy) : of_prompt);
+      } else {
+        choice.decision =
+            offered[static_cast<std::size_t>(next_uniform(random_state_) * static_cast<double>(offered.size()))];
+      }
+    }
+    choice.predicted = predict(request, choice.decision);
+    return choice;
+  });
+}
+
+Decision Scheduler::best_of(const std::vector<Decision>& feasible, std::span<const ExpectedAccuracy> accuracy) {
+  const auto expected = [&](Decision decision) {
+    const auto found = std::find_if(accuracy.begin(), accuracy.end(),
+                                    [&](const ExpectedAccuracy& e) { return e.decision == decision; });
+    return found == accuracy.end() ? -std::numeric_limits<double>::infinity() : found->accuracy;
+  };
+  const auto rank = [&](Decision d) { return std::tuple(expected(d), d.prompt_level, d.model_level); };
+  return *std::max_element(feasible.begin(), feasible.end(), [&](Decision a, Decision b) { return rank(a) < rank(b); });
+}
+
+// The decision that fits the context and uses least of the objective on the side where it uses most; of equals the
+// shortest TTFT, then TPOT, then the larger decision, which costs nothing more.
+Decision Scheduler::fastest(const Request& request) const {
+  const Latency most = limits(request);
+  const auto rank = [&](Decision d) {
+    const Latency latency = predict(request, d);
+    return std::tuple(!fits(request, d), use_of(latency, most), latency.ttft_ms, latency.tpot_ms,
+                      -static_cast<double>(d.prompt_level), -static_cast<double>(d.model_level));
+  };
+  return *std::min_element(decisions_.begin(), decisions_.end(),
+                           [&](Decision a, Decision b) { return rank(a) < rank(b); });
+}
+
+bool slo_met(const Latency& limits, const Latency& measured, std::size_t generated_tokens) {
+  return measured.ttft_ms <= limits.ttft_ms && (generated_tokens < 2 || measured.tpot_ms <= limits.tpot_ms);
+}
+
+}  // namespace elrt
