@@ -2,8 +2,8 @@
 #include <iostream>
 #include <memory>
 
+#include "checkpoint/random_checkpoint.h"
 #include "commands.h"
-#include "model/random_checkpoint.h"
 
 namespace elastify_cli {
 

@@ -1,9 +1,7 @@
 // Subcommands of elastify. Each registers itself and runs from its callback; results go to stdout.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
-#include <nlohmann/json.hpp>
+#include "program.h"
 
 namespace elastify_cli {
 
@@ -12,11 +10,5 @@ void register_random(CLI::App& app);
 void register_inspect(CLI::App& app);
 void register_eval(CLI::App& app);
 void register_report(CLI::App& app);
-void register_tasks(CLI::App& app);
-void register_train_tokenizer(CLI::App& app);
-void register_pretrain(CLI::App& app);
-
-// One JSON object on stdout; invalid UTF-8 is replaced, NaN becomes null.
-void print_json(const nlohmann::json& object);
 
 }  // namespace elastify_cli

@@ -1,6 +1,6 @@
 #include "eval/answer_text.h"
 
-#include "tasks/words.h"
+#include "data/words.h"
 
 namespace elastify {
 

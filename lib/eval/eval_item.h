@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tasks/item.h"
+#include "data/item.h"
 
 namespace elastify {
 

@@ -3,9 +3,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/utf8.h"
+#include "data/words.h"
 #include "eval/task_reader_parts.h"
-#include "io/utf8.h"
-#include "tasks/words.h"
 
 namespace elastify {
 namespace {

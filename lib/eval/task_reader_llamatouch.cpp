@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "data/words.h"
 #include "eval/delimited.h"
 #include "eval/task_reader_parts.h"
-#include "tasks/words.h"
 
 namespace elastify {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "data/dataset.h"
 #include "eval/runtime_result.h"
-#include "io/dataset.h"
 
 namespace elastify {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "io/dataset.h"
+#include "data/dataset.h"
 
 namespace elastify {
 

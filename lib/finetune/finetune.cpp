@@ -10,7 +10,7 @@
 #include "base/plot.h"
 #include "finetune/stepper.h"
 #include "model/side_by_side.h"
-#include "pack/rounded_weights.h"
+#include "quantise/rounded_weights.h"
 
 namespace elastify {
 namespace {

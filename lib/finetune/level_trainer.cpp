@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "base/plot.h"
 #include "finetune/level_state.h"
-#include "finetune/metrics_log.h"
+#include "train/metrics_log.h"
 
 namespace elastify {
 namespace {

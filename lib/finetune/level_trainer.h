@@ -5,9 +5,9 @@
 
 #include "finetune/finetune_config.h"
 #include "finetune/level_result.h"
-#include "finetune/schedule.h"
 #include "finetune/teacher.h"
 #include "reorder/plan.h"
+#include "train/schedule.h"
 
 namespace elastify {
 

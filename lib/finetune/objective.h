@@ -2,7 +2,7 @@
 // logits, which saves two passes over [positions, vocab].
 #pragma once
 
-#include "model/torch.h"
+#include "base/torch.h"
 
 namespace elastify {
 

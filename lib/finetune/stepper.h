@@ -3,9 +3,9 @@
 
 #include "finetune/batches.h"
 #include "finetune/finetune_config.h"
-#include "finetune/flat_adamw.h"
 #include "finetune/flat_adapter.h"
 #include "finetune/teacher.h"
+#include "train/flat_adamw.h"
 
 namespace elastify {
 

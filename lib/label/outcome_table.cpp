@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "base/error.h"
-#include "profile/hdf5_file.h"
+#include "data/hdf5_file.h"
 
 namespace elastify {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/files.h"
-#include "model/torch.h"
+#include "base/torch.h"
 
 namespace elastify {
 

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "data/item.h"
 #include "label/label_config.h"
 #include "label/label_work.h"
-#include "tasks/item.h"
 
 namespace elastify {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "model/torch.h"
+#include "base/torch.h"
 #include "model/weights.h"
 
 namespace elastify {

@@ -3,9 +3,10 @@
 
 #include <functional>
 
+#include "base/torch.h"
+#include "data/targets.h"
 #include "model/adapter.h"
 #include "model/matrix_product.h"
-#include "model/torch.h"
 #include "model/weights.h"
 
 namespace elastify {
@@ -68,7 +69,6 @@ torch::Tensor block_forward(const BlockWeights& block, const ModelConfig& config
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps);
 
 // Next-token loss in nats: logits [.., vocab], targets [..] int64 with kIgnore where nothing is to be predicted.
-inline constexpr std::int64_t kIgnore = -100;
 // Sum over the targets that count, in float32 (float64 for float64 logits).
 torch::Tensor summed_loss(const torch::Tensor& logits, const torch::Tensor& targets);
 // One loss per target, 0 where ignored.

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "model/model_config.h"
-#include "model/torch.h"
+#include "base/torch.h"
+#include "checkpoint/model_config.h"
 
 namespace elastify {
 

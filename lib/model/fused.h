@@ -3,8 +3,8 @@
 // tells.
 #pragma once
 
+#include "base/torch.h"
 #include "model/matrix_product.h"
-#include "model/torch.h"
 
 namespace elastify {
 

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "model/torch.h"
+#include "base/torch.h"
 
 namespace elastify {
 

@@ -3,9 +3,9 @@
 
 #include <vector>
 
-#include "io/checkpoint.h"
-#include "model/model_config.h"
-#include "model/torch.h"
+#include "base/torch.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/model_config.h"
 
 namespace elastify {
 

@@ -1,7 +1,7 @@
 // How the artifact arranges matrices of floats that are not stored in rows (elrt/format.h, LAYOUT).
 #pragma once
 
-#include "model/torch.h"
+#include "base/torch.h"
 
 namespace elastify {
 

@@ -11,7 +11,7 @@
 #include "model/decoder.h"
 #include "pack/float_layout.h"
 #include "pack/gguf_writer.h"
-#include "pack/quantise.h"
+#include "quantise/quantise.h"
 
 namespace elastify {
 namespace {

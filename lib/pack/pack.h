@@ -6,7 +6,7 @@
 #include <map>
 #include <string>
 
-#include "io/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "model/adapter.h"
 #include "pack/pack_tlm.h"
 #include "reorder/plan.h"

@@ -9,12 +9,12 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "finetune/finetune.h"
-#include "io/tokenizer_import.h"
 #include "model/sampling.h"
 #include "pipeline/text_source.h"
 #include "pipeline/tlm_stages.h"
 #include "profile/check.h"
 #include "reorder/reorder.h"
+#include "tokenizer/import.h"
 
 namespace elastify {
 namespace {

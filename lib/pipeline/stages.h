@@ -1,7 +1,7 @@
 // What each stage does once it is known to be out of date. Inputs and outputs lie in the run directory.
 #pragma once
 
-#include "model/torch.h"
+#include "base/torch.h"
 #include "pipeline/pipeline_config.h"
 #include "pipeline/run_directory.h"
 

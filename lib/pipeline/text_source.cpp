@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "io/dataset.h"
+#include "data/dataset.h"
 
 namespace elastify {
 namespace {

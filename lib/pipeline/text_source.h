@@ -3,7 +3,7 @@
 
 #include <elrt/tokenizer.hpp>
 
-#include "io/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "pipeline/pipeline_config.h"
 #include "pipeline/run_directory.h"
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "io/dataset.h"
+#include "data/dataset.h"
 #include "model/decoder.h"
 #include "profile/resume.h"
 

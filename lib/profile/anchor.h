@@ -7,7 +7,7 @@
 #include "base/config.h"
 #include "base/files.h"
 #include "base/plot.h"
-#include "io/dataset.h"
+#include "data/dataset.h"
 #include "model/decoder.h"
 #include "profile/resume.h"
 

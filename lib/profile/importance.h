@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "io/dataset.h"
+#include "data/dataset.h"
 #include "model/decoder.h"
 #include "profile/resume.h"
 

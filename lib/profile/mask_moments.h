@@ -5,8 +5,8 @@
 // step m: 1 -> 0, so to second order the summed loss changes by -sum g + 1/2 curvature.
 #pragma once
 
+#include "base/torch.h"
 #include "model/decoder.h"
-#include "model/torch.h"
 #include "profile/resume.h"
 
 namespace elastify {

@@ -3,8 +3,8 @@
 
 #include <optional>
 
+#include "base/torch.h"
 #include "model/decoder.h"
-#include "model/torch.h"
 #include "profile/mask_moments.h"
 
 namespace elastify {

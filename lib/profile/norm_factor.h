@@ -5,7 +5,7 @@
 // activations by s restores it. |x - v|^2 is kept at 1e-3 |x|^2 or more, which bounds s to 32.
 #pragma once
 
-#include "model/torch.h"
+#include "base/torch.h"
 #include "model/weights.h"
 
 namespace elastify {

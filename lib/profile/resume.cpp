@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "io/safetensors.h"
+#include "checkpoint/safetensors.h"
 
 namespace elastify {
 namespace {

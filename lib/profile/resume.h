@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/files.h"
-#include "model/torch.h"
+#include "base/torch.h"
 
 namespace elastify {
 

@@ -1,7 +1,7 @@
 #include "profile/score_store.h"
 
 #include "base/error.h"
-#include "profile/hdf5_file.h"
+#include "data/hdf5_file.h"
 
 namespace elastify {
 namespace {

@@ -1,7 +1,7 @@
 // Builds the nested plan: a total order of steps, of which every level takes a prefix.
 #pragma once
 
-#include "model/torch.h"
+#include "base/torch.h"
 #include "reorder/plan.h"
 
 namespace elastify {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "io/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "model/weights.h"
 #include "reorder/permutation.h"
 

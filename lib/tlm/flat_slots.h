@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "finetune/flat_adamw.h"
 #include "tlm/tlm_weights.h"
+#include "train/flat_adamw.h"
 
 namespace elastify {
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "model/torch.h"
+#include "base/torch.h"
 
 namespace elastify {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/files.h"
-#include "io/safetensors.h"
+#include "checkpoint/safetensors.h"
 #include "tlm/masked_words.h"
 
 namespace elastify {

@@ -1,6 +1,6 @@
 #include "tlm/tlm_config.h"
 
-#include "base/hf_reader.h"
+#include "checkpoint/hf_reader.h"
 
 namespace elastify {
 namespace {

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "model/torch.h"
+#include "base/torch.h"
 #include "tlm/tlm_config.h"
 
 namespace elastify {

@@ -4,10 +4,10 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "finetune/schedule.h"
 #include "model/decoder.h"
 #include "tlm/flat_slots.h"
 #include "tlm/train_progress.h"
+#include "train/schedule.h"
 
 namespace elastify {
 namespace {

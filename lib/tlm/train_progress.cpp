@@ -1,7 +1,7 @@
 #include "tlm/train_progress.h"
 
 #include "base/error.h"
-#include "io/safetensors.h"
+#include "checkpoint/safetensors.h"
 
 namespace elastify {
 namespace {

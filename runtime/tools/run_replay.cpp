@@ -178,7 +178,7 @@ void register_replay(CLI::App& app) {
   sub->add_option(
          "--requests", command->requests,
          "JSON lines with context, question and slo [ttft, tpot] (shares of the full model's times); family groups\n"
-         "the result, options and answer (its index) let answers be checked: elastify tasks writes such files")
+         "the result, options and answer (its index) let answers be checked: elastify-suite tasks writes such files")
       ->required();
   sub->add_option("--count", command->count,
                   "requests to serve, from the start again where the file has fewer; 0: each once")

@@ -13,7 +13,18 @@ if(ELASTIFY_SANITIZE)
   target_link_options(elastify_options INTERFACE -fsanitize=${ELASTIFY_SANITIZE})
 endif()
 
-# Lets TARGET reuse the parsed torch/torch.h of elastify_model. A precompiled header needs equal code generation, and
+# elastify_module(NAME SOURCES ... LIBRARIES ...): a static library elastify::NAME of one folder; headers are included from
+# the folder above it.
+function(elastify_module NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
+  add_library(elastify_${NAME} STATIC ${ARG_SOURCES})
+  add_library(elastify::${NAME} ALIAS elastify_${NAME})
+  target_include_directories(elastify_${NAME} PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
+  target_link_libraries(elastify_${NAME} PUBLIC ${ARG_LIBRARIES} PRIVATE elastify_options)
+  target_compile_features(elastify_${NAME} PUBLIC cxx_std_20)
+endfunction()
+
+# Lets TARGET reuse the parsed base/torch.h of elastify_checkpoint. A precompiled header needs equal code generation, and
 # programs would be compiled as -fPIE, libraries as -fPIC.
 function(elastify_torch_headers TARGET)
   get_target_property(kind ${TARGET} TYPE)
@@ -21,5 +32,5 @@ function(elastify_torch_headers TARGET)
     set_target_properties(${TARGET} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
     target_compile_options(${TARGET} PRIVATE -fPIC)
   endif()
-  target_precompile_headers(${TARGET} REUSE_FROM elastify_model)
+  target_precompile_headers(${TARGET} REUSE_FROM elastify_checkpoint)
 endfunction()

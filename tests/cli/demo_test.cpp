@@ -48,7 +48,8 @@ std::string small_build(const std::string& run, const std::string& tasks) {
 TEST_CASE("the shipped model goes through the whole pipeline and writes answers", "[cli][slow]") {
   const TempDir dir;
   const std::string tasks = (dir / "tasks").string(), run = (dir / "run").string();
-  must_run("elastify", "tasks --out " + tasks + " --train 40 --questions 4 --recovery 40 --validation 6 --test 40");
+  must_run("elastify-suite",
+           "tasks --out " + tasks + " --train 40 --questions 4 --recovery 40 --validation 6 --test 40");
   must_run("elastify", small_build(run, tasks));
   CHECK(json::parse(must_run("elastify", "inspect " + run + "/model.gguf --verify --json").out).at("verified") == true);
 

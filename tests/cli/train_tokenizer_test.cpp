@@ -1,4 +1,4 @@
-// elastify train-tokenizer as a user runs it.
+// elastify-suite train-tokenizer as a user runs it.
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -19,7 +19,7 @@ struct Run {
   TempDir dir;
   std::string path(const std::string& name) const { return (dir / name).string(); }
   Outcome train(const std::string& text, const std::string& more = "--vocab-size 300") const {
-    return run_command("elastify", "train-tokenizer --text " + text + " --out " + path("out") + " " + more);
+    return run_command("elastify-suite", "train-tokenizer --text " + text + " --out " + path("out") + " " + more);
   }
 };
 
@@ -89,5 +89,5 @@ TEST_CASE("train-tokenizer refuses settings and folders that cannot be", "[cli]"
   write_bytes(run.dir / "out", "a file");
   expect_failure(run.train(run.path("a.txt")), 2, {"cannot write into", "out"});
   CHECK(read_bytes(run.dir / "out") == "a file");
-  expect_failure(run_command("elastify", "train-tokenizer --out " + run.path("x")), 2, {"--text"});
+  expect_failure(run_command("elastify-suite", "train-tokenizer --out " + run.path("x")), 2, {"--text"});
 }

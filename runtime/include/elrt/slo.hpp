@@ -1,5 +1,5 @@
-// A latency objective, the decision that answers it, and the time that one takes: the words that scheduler, tiny language
-// model and service share.
+// A latency objective, the decision that answers it, and the time that one takes: the words that scheduler, tiny
+// language model and service share.
 #pragma once
 
 #include <cstdint>

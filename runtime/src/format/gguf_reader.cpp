@@ -5,8 +5,8 @@
 #include <set>
 #include <string>
 
-#include "format/byte_cursor.hpp"
 #include "elrt/format.h"
+#include "format/byte_cursor.hpp"
 
 namespace elrt {
 namespace {

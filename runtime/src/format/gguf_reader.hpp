@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "elrt/tensor_type.hpp"
 #include "elrt/gguf.hpp"
 #include "elrt/result.hpp"
+#include "elrt/tensor_type.hpp"
 
 namespace elrt {
 

@@ -42,8 +42,9 @@ namespace plain {
 #undef ELRT_BYTE_DOT_EXTENSION
 #define ELRT_BYTE_DOT_EXTENSION 0
 #include "kernels/byte_dot-inl.hpp"
-#include "kernels/panel_kernel-inl.hpp"
 #include "kernels/panel_weights-inl.hpp"
+
+#include "kernels/panel_kernel-inl.hpp"  // on what panel_weights defines
 }  // namespace plain
 }  // namespace elrt::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -55,8 +56,9 @@ namespace extended {
 #undef ELRT_BYTE_DOT_EXTENSION
 #define ELRT_BYTE_DOT_EXTENSION 1
 #include "kernels/byte_dot-inl.hpp"
-#include "kernels/panel_kernel-inl.hpp"
 #include "kernels/panel_weights-inl.hpp"
+
+#include "kernels/panel_kernel-inl.hpp"  // on what panel_weights defines
 }  // namespace extended
 }  // namespace elrt::kernels::HWY_NAMESPACE
 HWY_POP_ATTRIBUTES

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "elrt/tensor_type.hpp"
 #include "elrt/format.h"
+#include "elrt/tensor_type.hpp"
 
 namespace elrt {
 

@@ -8,10 +8,10 @@
 #include <mutex>
 #include <unordered_map>
 
+#include "base/guarded.hpp"
 #include "elrt/format.h"
 #include "elrt/tlm.hpp"
 #include "elrt/tokenizer.hpp"
-#include "base/guarded.hpp"
 #include "model/level_view.hpp"
 #include "model/model.hpp"
 #include "model/model_checks.hpp"

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <string>
 
+#include "base/guarded.hpp"
 #include "elrt/elrt.h"
 #include "elrt/elrt.hpp"
-#include "base/guarded.hpp"
 
 struct elrt_engine {
   elrt::Artifact artifact;

@@ -8,12 +8,12 @@
 #include <string>
 #include <utility>
 
-#include "service/calibrate_tlm.hpp"
-#include "elrt/sampler.hpp"
-#include "elrt/session.hpp"
 #include "base/guarded.hpp"
 #include "base/isotonic.hpp"
 #include "base/medians.hpp"
+#include "elrt/sampler.hpp"
+#include "elrt/session.hpp"
+#include "service/calibrate_tlm.hpp"
 
 namespace elrt {
 namespace {

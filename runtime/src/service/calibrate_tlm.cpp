@@ -4,10 +4,10 @@
 #include <chrono>
 #include <utility>
 
-#include "elrt/compression.hpp"
-#include "elrt/generator.hpp"
 #include "base/isotonic.hpp"
 #include "base/medians.hpp"
+#include "elrt/compression.hpp"
+#include "elrt/generator.hpp"
 
 namespace elrt {
 namespace {

@@ -7,13 +7,13 @@
 #include <span>
 #include <vector>
 
+#include "base/guarded.hpp"
+#include "base/utf8.hpp"
 #include "elrt/compression.hpp"
 #include "elrt/tlm.hpp"
 #include "elrt/tokenizer.hpp"
-#include "base/guarded.hpp"
 #include "slo/pace.hpp"
 #include "tokenizer/bert_text.hpp"
-#include "base/utf8.hpp"
 
 namespace elrt {
 namespace {

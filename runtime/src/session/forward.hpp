@@ -6,11 +6,11 @@
 #include <span>
 #include <vector>
 
-#include "session/activations.hpp"
-#include "kernels/kernels.hpp"
-#include "session/kv_cache.hpp"
-#include "model/level_view.hpp"
 #include "base/thread_pool.hpp"
+#include "kernels/kernels.hpp"
+#include "model/level_view.hpp"
+#include "session/activations.hpp"
+#include "session/kv_cache.hpp"
 
 namespace elrt {
 

@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "session/forward.hpp"
 #include "base/guarded.hpp"
-#include "session/kv_cache.hpp"
+#include "base/thread_pool.hpp"
 #include "model/level_view.hpp"
 #include "model/reclaim.hpp"
-#include "base/thread_pool.hpp"
+#include "session/forward.hpp"
+#include "session/kv_cache.hpp"
 
 namespace elrt {
 namespace {

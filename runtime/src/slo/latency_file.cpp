@@ -11,9 +11,9 @@
 #include <fstream>
 #include <iterator>
 
-#include "elrt/latency_table.hpp"
 #include "base/guarded.hpp"
 #include "base/json_text.hpp"
+#include "elrt/latency_table.hpp"
 
 namespace elrt {
 namespace {

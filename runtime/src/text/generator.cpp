@@ -4,8 +4,8 @@
 #include <optional>
 #include <utility>
 
-#include "elrt/tokenizer.hpp"
 #include "base/guarded.hpp"
+#include "elrt/tokenizer.hpp"
 #include "text/speculative_reader.hpp"
 #include "text/stop_matcher.hpp"
 

@@ -1,6 +1,6 @@
+#include "base/guarded.hpp"
 #include "elrt/generator.hpp"
 #include "elrt/tokenizer.hpp"
-#include "base/guarded.hpp"
 
 namespace elrt {
 

@@ -7,10 +7,10 @@
 #include <span>
 #include <vector>
 
-#include "text/draft_planner.hpp"
 #include "elrt/sampler.hpp"
 #include "elrt/session.hpp"
 #include "elrt/speculation.hpp"
+#include "text/draft_planner.hpp"
 
 namespace elrt {
 

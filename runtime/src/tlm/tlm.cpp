@@ -4,8 +4,8 @@
 #include <cmath>
 #include <string>
 
-#include "elrt/compression.hpp"
 #include "base/guarded.hpp"
+#include "elrt/compression.hpp"
 #include "model/model.hpp"
 #include "tlm/tlm_forward.hpp"
 

@@ -7,9 +7,9 @@
 #include <span>
 #include <vector>
 
-#include "session/activations.hpp"
 #include "base/thread_pool.hpp"
 #include "model/tlm_weights.hpp"
+#include "session/activations.hpp"
 
 namespace elrt {
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "elrt/compression.hpp"
 #include "base/guarded.hpp"
+#include "elrt/compression.hpp"
 
 namespace elrt {
 namespace {

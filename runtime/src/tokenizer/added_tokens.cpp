@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "tokenizer/characters.hpp"
 #include "base/utf8.hpp"
+#include "tokenizer/characters.hpp"
 
 namespace elrt {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "tokenizer/regex.hpp"
 #include "base/utf8.hpp"
+#include "tokenizer/regex.hpp"
 #include "tokenizer/vocabulary.hpp"
 
 namespace elrt {

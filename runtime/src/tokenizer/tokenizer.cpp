@@ -3,13 +3,13 @@
 #include <exception>
 #include <utility>
 
+#include "base/utf8.hpp"
 #include "tokenizer/added_tokens.hpp"
 #include "tokenizer/bpe.hpp"
 #include "tokenizer/decoder.hpp"
 #include "tokenizer/normalizer.hpp"
 #include "tokenizer/pre_tokenizer.hpp"
 #include "tokenizer/spec_check.hpp"
-#include "base/utf8.hpp"
 #include "tokenizer/vocabulary.hpp"
 
 namespace elrt {

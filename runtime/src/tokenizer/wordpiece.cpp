@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/guarded.hpp"
-#include "tokenizer/bert_text.hpp"
 #include "base/utf8.hpp"
+#include "tokenizer/bert_text.hpp"
 
 namespace elrt {
 namespace {

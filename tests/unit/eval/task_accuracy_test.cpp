@@ -9,10 +9,10 @@
 #include <cmath>
 #include <limits>
 
+#include "data/item.h"
 #include "eval/answer_text.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
-#include "tasks/item.h"
 #include "unit/runtime/tiny_tokenizer.h"
 
 using elastify::ErrorCode;

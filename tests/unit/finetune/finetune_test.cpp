@@ -1,8 +1,8 @@
 #include "base/error.h"
 #include "base/hash.h"
-#include "finetune/metrics_log.h"
 #include "finetune/stepper.h"
-#include "pack/rounded_weights.h"
+#include "quantise/rounded_weights.h"
+#include "train/metrics_log.h"
 #include "unit/finetune/support.h"
 
 using namespace elastify;

@@ -5,9 +5,9 @@
 
 #include <set>
 
-#include "io/checkpoint.h"
+#include "base/torch.h"
+#include "checkpoint/checkpoint.h"
 #include "model/decoder.h"
-#include "model/torch.h"
 
 namespace {
 

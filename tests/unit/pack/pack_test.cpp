@@ -9,12 +9,12 @@
 
 #include <algorithm>
 
-#include "io/safetensors.h"
+#include "checkpoint/random_checkpoint.h"
+#include "checkpoint/safetensors.h"
 #include "model/decoder.h"
-#include "model/random_checkpoint.h"
 #include "pack/float_layout.h"
 #include "pack/inspect.h"
-#include "pack/quantise.h"
+#include "quantise/quantise.h"
 #include "reorder/make_plan.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"

@@ -11,7 +11,7 @@
 
 #include <fstream>
 
-#include "model/random_checkpoint.h"
+#include "checkpoint/random_checkpoint.h"
 #include "pack/inspect.h"
 #include "pack/pack.h"
 #include "reorder/make_plan.h"

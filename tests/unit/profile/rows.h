@@ -1,7 +1,7 @@
 // Calibration rows for tests.
 #pragma once
 
-#include "io/dataset.h"
+#include "data/dataset.h"
 #include "model/decoder.h"
 
 namespace elastify_test {

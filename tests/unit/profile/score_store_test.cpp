@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "base/error.h"
-#include "profile/hdf5_file.h"
+#include "data/hdf5_file.h"
 #include "support/skip.h"
 #include "support/tiny_model.h"
 

@@ -1,9 +1,9 @@
 // Drafting may change the speed of a text only.
 #include <catch2/catch.hpp>
 
-#include "text/draft_planner.hpp"
 #include "elrt/generator.hpp"
 #include "elrt/tokenizer.hpp"
+#include "text/draft_planner.hpp"
 #include "unit/runtime/session_support.h"
 #include "unit/runtime/tiny_tokenizer.h"
 

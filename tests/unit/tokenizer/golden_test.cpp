@@ -5,8 +5,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "io/tokenizer_import.h"
 #include "support/skip.h"
+#include "tokenizer/import.h"
 
 namespace fs = std::filesystem;
 using nlohmann::json;

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "base/error.h"
-#include "io/tokenizer_import.h"
+#include "tokenizer/import.h"
 
 namespace elastify_test {
 

@@ -4,9 +4,9 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
-#include "io/tokenizer_import.h"
 #include "support/skip.h"
 #include "tiny_tokenizers.h"
+#include "tokenizer/import.h"
 
 using namespace elastify_test;
 

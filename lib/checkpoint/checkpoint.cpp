@@ -1,0 +1,191 @@
+#include "checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "checkpoint/llama2c.h"
+
+namespace elastify {
+namespace {
+
+using nlohmann::json;
+
+StoredTensors open_shards(const fs::path& index_path, std::vector<fs::path>& files) {
+  const json index = read_json(index_path);
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    fail_data("{}: expected an object with weight_map", index_path.string());
+  }
+  std::set<std::string> shards;
+  for (const auto& item : index["weight_map"].items()) {
+    if (!item.value().is_string()) fail_data("{}: weight_map of {} must name a file", index_path.string(), item.key());
+    shards.insert(item.value().get<std::string>());
+  }
+  StoredTensors tensors;
+  for (const auto& shard : shards) {
+    if (fs::path(shard).has_parent_path())
+      fail_data("{}: shard '{}' must lie in the same folder", index_path.string(), shard);
+    const fs::path path = index_path.parent_path() / shard;
+    files.push_back(path);
+    for (auto& [name, tensor] : open_safetensors(path)) {
+      if (!tensors.emplace(name, std::move(tensor)).second)
+        fail_data("{}: tensor {} is also in another shard", path.string(), name);
+    }
+  }
+  for (const auto& item : index["weight_map"].items()) {
+    if (tensors.count(item.key()) == 0)
+      fail_data("{}: tensor {} is in none of the shards", index_path.string(), item.key());
+  }
+  return tensors;
+}
+
+// Tied models are stored with either or both of the two names.
+void unify_tied_head(StoredTensors& tensors, ModelConfig& config) {
+  const bool has_embedding = tensors.count(kEmbeddingName) != 0, has_head = tensors.count(kHeadName) != 0;
+  if (config.tied_embeddings) {
+    if (!has_embedding && has_head) tensors[kEmbeddingName] = tensors[kHeadName];
+    tensors.erase(kHeadName);
+  }
+}
+
+bool is_derived_buffer(const std::string& name) {
+  const std::string suffix = "rotary_emb.inv_freq";  // old checkpoints store what config.json already says
+  return name.size() >= suffix.size() && name.compare(name.size() - suffix.size(), suffix.size(), suffix) == 0;
+}
+
+void check_tensors(const StoredTensors& tensors, const ModelConfig& config, const std::string& source) {
+  std::set<std::string> wanted;
+  for (const auto& [name, shape] : expected_tensors(config)) {
+    wanted.insert(name);
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) fail_data("{}: tensor {} is missing", source, name);
+    if (found->second.shape != shape) {
+      fail_data("{}: tensor {} has the wrong shape: expected [{}] by the configuration, found [{}]", source, name,
+                fmt::join(shape, ", "), fmt::join(found->second.shape, ", "));
+    }
+    if (!torch::isFloatingType(found->second.dtype) || found->second.dtype == torch::kFloat64) {
+      fail_data("{}: tensor {} has dtype {}: expected F32, F16 or BF16", source, name,
+                safetensors_dtype(found->second.dtype));
+    }
+  }
+  for (const auto& [name, tensor] : tensors) {
+    if (wanted.count(name) == 0 && !is_derived_buffer(name)) {
+      fail_data("{}: tensor {} is not part of a {} model as config.json describes it", source, name,
+                config.architecture);
+    }
+  }
+}
+
+fs::path find_llama2c_file(const fs::path& directory) {
+  std::vector<fs::path> found;
+  for (const auto& entry : fs::directory_iterator(directory)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.is_regular_file() && entry.path().extension() == ".bin" && name.rfind("tok", 0) != 0)
+      found.push_back(entry.path());
+  }
+  if (found.size() == 1) return found.front();
+  fail_data(
+      "{}: expected a checkpoint (config.json with model.safetensors, or one llama2.c .bin file), found {} candidates",
+      directory.string(), found.size());
+}
+
+}  // namespace
+
+std::string block_tensor_name(std::int64_t layer, const std::string& part) {
+  return fmt::format("model.layers.{}.{}", layer, part);
+}
+
+std::vector<TensorShape> expected_tensors(const ModelConfig& c) {
+  const std::int64_t query_rows = c.num_heads * c.head_dim, kv_rows = c.num_kv_heads * c.head_dim;
+  std::vector<TensorShape> all = {{kEmbeddingName, {c.vocab_size, c.hidden_size}}};
+  for (std::int64_t layer = 0; layer < c.num_layers; ++layer) {
+    const auto add = [&](const char* part, std::vector<std::int64_t> shape) {
+      all.push_back({block_tensor_name(layer, part), std::move(shape)});
+    };
+    add("input_layernorm.weight", {c.hidden_size});
+    add("self_attn.q_proj.weight", {query_rows, c.hidden_size});
+    add("self_attn.k_proj.weight", {kv_rows, c.hidden_size});
+    add("self_attn.v_proj.weight", {kv_rows, c.hidden_size});
+    if (c.qkv_bias) {
+      add("self_attn.q_proj.bias", {query_rows});
+      add("self_attn.k_proj.bias", {kv_rows});
+      add("self_attn.v_proj.bias", {kv_rows});
+    }
+    if (c.qk_norm) {
+      add("self_attn.q_norm.weight", {c.head_dim});
+      add("self_attn.k_norm.weight", {c.head_dim});
+    }
+    add("self_attn.o_proj.weight", {c.hidden_size, query_rows});
+    if (c.output_bias) add("self_attn.o_proj.bias", {c.hidden_size});
+    add("post_attention_layernorm.weight", {c.hidden_size});
+    add("mlp.gate_proj.weight", {c.intermediate_size, c.hidden_size});
+    add("mlp.up_proj.weight", {c.intermediate_size, c.hidden_size});
+    add("mlp.down_proj.weight", {c.hidden_size, c.intermediate_size});
+  }
+  all.push_back({kFinalNormName, {c.hidden_size}});
+  if (!c.tied_embeddings) all.push_back({kHeadName, {c.vocab_size, c.hidden_size}});
+  return all;
+}
+
+Checkpoint Checkpoint::open(const fs::path& path) {
+  Checkpoint checkpoint;
+  checkpoint.path_ = path;
+  std::error_code error;
+  if (!fs::exists(path, error)) fail_data("checkpoint {} does not exist", path.string());
+  if (fs::is_directory(path) && fs::exists(path / "config.json")) {
+    checkpoint.files_.push_back(path / "config.json");
+    checkpoint.config_ = model_config_from_hf(read_json(path / "config.json"), (path / "config.json").string());
+    if (fs::exists(path / "model.safetensors")) {
+      checkpoint.files_.push_back(path / "model.safetensors");
+      checkpoint.tensors_ = open_safetensors(path / "model.safetensors");
+    } else if (fs::exists(path / "model.safetensors.index.json")) {
+      checkpoint.files_.push_back(path / "model.safetensors.index.json");
+      checkpoint.tensors_ = open_shards(path / "model.safetensors.index.json", checkpoint.files_);
+    } else {
+      fail_data("{}: expected model.safetensors or model.safetensors.index.json beside config.json, found neither",
+                path.string());
+    }
+    unify_tied_head(checkpoint.tensors_, checkpoint.config_);
+  } else {
+    const fs::path file = fs::is_directory(path) ? find_llama2c_file(path) : path;
+    Llama2cFile llama2c = open_llama2c(file);
+    checkpoint.files_.push_back(file);
+    checkpoint.config_ = llama2c.config;
+    checkpoint.tensors_ = std::move(llama2c.tensors);
+    checkpoint.interleaved_rope_ = true;
+  }
+  check_tensors(checkpoint.tensors_, checkpoint.config_, path.string());
+  return checkpoint;
+}
+
+fs::path Checkpoint::tokenizer_dir() const {
+  if (fs::is_directory(path_)) return path_;
+  return path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+}
+
+torch::Tensor Checkpoint::tensor(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  require(found != tensors_.end(), "checkpoint {} has no tensor {}", path_.string(), name);
+  torch::Tensor stored = found->second.view();
+  const bool rotary =
+      name.find("q_proj.weight") != std::string::npos || name.find("k_proj.weight") != std::string::npos;
+  if (!interleaved_rope_ || !rotary) return stored;
+  // Rows 2i and 2i+1 of a head turn together in llama2.c; Hugging Face pairs rows i and i + head_dim/2.
+  return stored.view({-1, config_.head_dim / 2, 2, stored.size(1)}).transpose(1, 2).reshape(stored.sizes());
+}
+
+torch::Tensor Checkpoint::finite_tensor(const std::string& name) const {
+  const torch::Tensor stored = tensor(name);
+  if (!torch::isfinite(stored).all().item<bool>()) {
+    fail_data("{}: tensor {} holds NaN or infinite values: the checkpoint is damaged or was saved from a diverged run",
+              path_.string(), name);
+  }
+  return stored;
+}
+
+void Checkpoint::release(const std::string& name) const {
+  const auto found = tensors_.find(name);
+  if (found != tensors_.end()) found->second.file->release(found->second.offset, found->second.bytes);
+}
+
+}  // namespace elastify

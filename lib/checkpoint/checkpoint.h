@@ -1,0 +1,55 @@
+// A checkpoint as named, mapped tensors: Hugging Face directories and llama2.c files look the same behind it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "checkpoint/model_config.h"
+#include "checkpoint/safetensors.h"
+
+namespace elastify {
+
+// Hugging Face names: "model.embed_tokens.weight", "model.layers.3.self_attn.q_proj.weight", ...
+std::string block_tensor_name(std::int64_t layer, const std::string& part);
+inline const std::string kEmbeddingName = "model.embed_tokens.weight";
+inline const std::string kFinalNormName = "model.norm.weight";
+inline const std::string kHeadName = "lm_head.weight";
+
+// Name and shape of every tensor that `config` needs, in the order of a forward pass. A tied head is not listed.
+struct TensorShape {
+  std::string name;
+  std::vector<std::int64_t> shape;
+};
+std::vector<TensorShape> expected_tensors(const ModelConfig& config);
+
+class Checkpoint {
+ public:
+  // A Hugging Face directory (config.json beside model.safetensors or model.safetensors.index.json), or a llama2.c
+  // float file (legacy or version 1), or a directory that holds one such file. Weights stay on disk.
+  // Throws Error(kBadData) where something is missing, damaged, of the wrong shape or not supported.
+  static Checkpoint open(const fs::path& path);
+
+  const fs::path& path() const { return path_; }
+  const ModelConfig& config() const { return config_; }
+  // Every file that makes up the model, tokenizer files apart: what a content hash must cover.
+  const std::vector<fs::path>& files() const { return files_; }
+  // Directory in which the tokenizer's files lie.
+  fs::path tokenizer_dir() const;
+
+  // As stored: a view of the mapped file. Rows of a llama2.c file's q and k projections are copied into Hugging Face's
+  // RoPE order. Throws Error(kInternal) for a name that expected_tensors() does not list.
+  torch::Tensor tensor(const std::string& name) const;
+  // The same, after checking every value. Throws Error(kBadData) on NaN or infinity, naming the tensor.
+  torch::Tensor finite_tensor(const std::string& name) const;
+  // Gives the tensor's pages back to the system: for streaming through checkpoints larger than memory.
+  void release(const std::string& name) const;
+
+ private:
+  fs::path path_;
+  ModelConfig config_;
+  std::vector<fs::path> files_;
+  StoredTensors tensors_;
+  bool interleaved_rope_ = false;
+};
+
+}  // namespace elastify

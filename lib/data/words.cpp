@@ -1,0 +1,70 @@
+#include "data/words.h"
+
+#include <algorithm>
+
+namespace elastify {
+namespace {
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         static_cast<unsigned char>(c) >= 0x80;
+}
+
+}  // namespace
+
+std::string_view trim(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t\r\n");
+  return begin == std::string_view::npos ? std::string_view()
+                                         : text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+std::string fold_text(std::string_view text) {
+  std::string folded;
+  folded.reserve(text.size());
+  for (const char c : text) {
+    if (!is_space(c))
+      folded += lower(c);
+    else if (!folded.empty() && folded.back() != ' ')
+      folded += ' ';
+  }
+  if (!folded.empty() && folded.back() == ' ') folded.pop_back();
+  return folded;
+}
+
+std::vector<std::string> words_of(std::string_view text) {
+  std::vector<std::string> words;
+  bool inside = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool apostrophe = text[i] == '\'' && inside && i + 1 < text.size() && is_word(text[i + 1]);
+    if (!is_word(text[i]) && !apostrophe) {
+      inside = false;
+      continue;
+    }
+    if (!inside) words.emplace_back();
+    words.back() += lower(text[i]);
+    inside = true;
+  }
+  return words;
+}
+
+bool holds_words(std::string_view text, std::string_view part) {
+  if (part.empty()) return false;
+  const auto same = [](char a, char b) { return lower(a) == lower(b); };
+  for (auto from = text.begin();; ++from) {
+    from = std::search(from, text.end(), part.begin(), part.end(), same);
+    if (from == text.end()) return false;
+    const auto to = from + static_cast<std::ptrdiff_t>(part.size());
+    const bool cut_before = from != text.begin() && is_word(from[-1]) && is_word(part.front());
+    const bool cut_after = to != text.end() && is_word(*to) && is_word(part.back());
+    if (!cut_before && !cut_after) return true;
+  }
+}
+
+std::string with_capital(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 'a' + 'A');
+  return text;
+}
+
+}  // namespace elastify

@@ -1,0 +1,67 @@
+#include "tokenizer/import.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/error.h"
+#include "tokenizer/json.h"
+#include "tokenizer/llama2c.h"
+#include "tokenizer/sentencepiece.h"
+
+namespace elastify {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_llama2c_name(const fs::path& path) {
+  return path.filename().string().starts_with("tok") && path.extension() == ".bin";
+}
+
+fs::path find_in_directory(const fs::path& directory) {
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin"}) {
+    if (fs::is_regular_file(directory / name)) return directory / name;
+  }
+  std::vector<fs::path> found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    if (entry.is_regular_file() && is_llama2c_name(entry.path())) found.push_back(entry.path());
+  }
+  if (found.empty()) {
+    fail_data("tokenizer: {} has none; expected tokenizer.json, tokenizer.model, tokenizer.bin or tok*.bin",
+              directory.string());
+  }
+  if (found.size() > 1) {
+    std::sort(found.begin(), found.end());
+    fail_data("tokenizer: {} has several tok*.bin ({}, {}, ...); name one", directory.string(),
+              found[0].filename().string(), found[1].filename().string());
+  }
+  return found[0];
+}
+
+fs::path find_file(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) return find_in_directory(path);
+  if (!fs::is_regular_file(path, error)) fail_data("tokenizer: {} is neither a file nor a directory", path.string());
+  const bool known = path.extension() == ".json" || path.extension() == ".model" || is_llama2c_name(path);
+  return known ? path : find_in_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+elrt::TokenizerSpec read(const fs::path& file, std::int64_t vocab_size) {
+  if (file.extension() == ".json") return read_tokenizer_json(file);
+  if (file.extension() == ".model") return read_tokenizer_sentencepiece(file);
+  return read_tokenizer_llama2c(file, vocab_size);
+}
+
+}  // namespace
+
+elrt::TokenizerSpec import_tokenizer(const fs::path& path, std::int64_t vocab_size) {
+  const fs::path file = find_file(path);
+  elrt::TokenizerSpec spec = read(file, vocab_size);
+  if (vocab_size > 0 && static_cast<std::int64_t>(spec.tokens.size()) > vocab_size) {
+    fail_data("tokenizer: {} has {} tokens, but the model has only {}", file.string(), spec.tokens.size(), vocab_size);
+  }
+  const elrt::Result<elrt::Tokenizer> tokenizer = elrt::Tokenizer::create(spec);
+  if (!tokenizer) fail_data("tokenizer: {}: {}", file.string(), tokenizer.failure().message);
+  return spec;
+}
+
+}  // namespace elastify
