@@ -142,7 +142,7 @@ Checkpoint Checkpoint::open(const fs::path& path) {
       checkpoint.files_.push_back(path / "model.safetensors.index.json");
       checkpoint.tensors_ = open_shards(path / "model.safetensors.index.json", checkpoint.files_);
     } else {
-      fail_data("{}: expected model.safetensors or model.safetensors.index.json beside config.json, found neither",
+      fail_data("{}: expected model.safetensors or model.safetensors.index.json next to config.json, found neither",
                 path.string());
     }
     unify_tied_head(checkpoint.tensors_, checkpoint.config_);

@@ -1,4 +1,4 @@
-// A checkpoint as named, mapped tensors: Hugging Face directories and llama2.c files look the same behind it.
+// A checkpoint as named, mapped tensors: Hugging Face directories and llama2.c files look the same once opened.
 #pragma once
 
 #include <string>
@@ -24,7 +24,7 @@ std::vector<TensorShape> expected_tensors(const ModelConfig& config);
 
 class Checkpoint {
  public:
-  // A Hugging Face directory (config.json beside model.safetensors or model.safetensors.index.json), or a llama2.c
+  // A Hugging Face directory (config.json next to model.safetensors or model.safetensors.index.json), or a llama2.c
   // float file (legacy or version 1), or a directory that holds one such file. Weights stay on disk.
   // Throws Error(kBadData) where something is missing, damaged, of the wrong shape or not supported.
   static Checkpoint open(const fs::path& path);

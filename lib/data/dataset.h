@@ -15,12 +15,12 @@ class Tokenizer;
 
 namespace elastify {
 
-// What is read but not learned (instruction data), and the text behind it, which the loss counts.
+// What is read but not learned (instruction data), and the text after it, which the loss counts.
 struct TextTurn {
   std::string prompt, text;
 };
 
-// One text, perhaps with further turns behind it.
+// One text, perhaps with further turns after it.
 struct TextDocument {
   std::string prompt, text;
   bool ends =
@@ -28,7 +28,7 @@ struct TextDocument {
   std::vector<TextTurn> more{};
 };
 
-std::string whole_text(const TextDocument& document);  // all turns, one behind the other
+std::string whole_text(const TextDocument& document);  // all turns, one after the other
 
 // .txt: documents separated by lines that hold only <|endoftext|>, or one document where there are none.
 // .jsonl: one object a line: {"text"}, {"prompt", "response"}, Alpaca's {"instruction", "input", "output"} or a task

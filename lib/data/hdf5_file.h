@@ -1,5 +1,5 @@
 // HDF5 files as bytes in memory: built whole and written atomically, read whole and checked. The library's C interface
-// behind owners that close; object times are off, so equal contents give equal bytes.
+// held by owners that close; object times are off, so equal contents give equal bytes.
 #pragma once
 
 #include <string>

@@ -76,9 +76,9 @@ struct TaskItem {
 
 // What a model reads before an option: context, newline, question, newline, "A:". No context, no first line.
 std::string task_prompt(const TaskItem& item);
-// The same without the context: a further question behind an answer.
+// The same without the context: a further question after an answer.
 std::string further_prompt(const TaskItem& item);
-// An option as a model reads it behind the prompt: a space comes first, so that its words have the tokens that they
+// An option as a model reads it after the prompt: a space comes first, so that its words have the tokens that they
 // have inside a sentence, where tokenizers join a word with the space before it.
 std::string option_behind_prompt(const std::string& option);
 

@@ -15,7 +15,7 @@ struct DelimitedRecord {
 
 // A field that begins with a quote ends at the next lone one; inside it "" is a quote, and separators and newlines are
 // text. Quotes elsewhere are text. Blank lines are left out. Throws Error(kBadData) with `name` and the line on a
-// quoted field without end and on text behind its end.
+// quoted field without end and on text after its end.
 std::vector<DelimitedRecord> read_delimited(std::string_view text, char separator, const std::string& name);
 
 }  // namespace elastify

@@ -10,7 +10,7 @@ namespace elastify {
 
 struct EvalItem {
   TaskItem task;                     // of which eval reads id, family, context, question, options and answer
-  std::vector<std::string> leads{};  // empty, or one per option: what this option is read behind, in place of the
+  std::vector<std::string> leads{};  // empty, or one per option: what this option is read after, in place of the
                                      // question (WinoGrande: two sentence starts, one continuation); read, not scored
 };
 

@@ -121,7 +121,7 @@ class Runner {
         }
       }
     } catch (...) {
-      next_ = tasks_.size();  // the others stop behind their chunk
+      next_ = tasks_.size();  // the others stop after their chunk
       const std::scoped_lock lock(mutex_);
       if (!failure_) failure_ = std::current_exception();
     }

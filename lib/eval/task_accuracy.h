@@ -33,7 +33,7 @@ nlohmann::json measure_task_accuracy(const TaskAccuracyRequest& request);
 
 std::string format_task_accuracy(const nlohmann::json& result);
 
-// Mean accuracy by level, with and without adapters, beside chance, as a chart. False where gnuplot is missing.
+// Mean accuracy by level, with and without adapters, next to chance, as a chart. False where gnuplot is missing.
 bool draw_task_accuracy(const fs::path& svg, const nlohmann::json& result);
 
 }  // namespace elastify

@@ -10,7 +10,7 @@
 namespace elastify {
 namespace {
 
-// Reads `ids` behind what the session shares with them; the logits behind the last.
+// Reads `ids` after what the session shares with them; the logits after the last.
 std::span<const float> read(elrt::Session& session, std::span<const std::int32_t> ids) {
   const auto known = session.tokens();
   const auto common =

@@ -37,7 +37,7 @@ TaskFile read_foundry_choices(std::string_view text, const fs::path& path) {
   return file;
 }
 
-// One continuation behind several beginnings: what differs stands before what is scored.
+// One continuation after several beginnings: what differs stands before what is scored.
 TaskFile read_foundry_schemas(std::string_view text, const fs::path& path) {
   TaskFile file;
   for_each_json_line(text, path, [&](const JsonLine& fields, std::size_t line) {

@@ -12,7 +12,7 @@ namespace {
 
 using Ids = std::vector<std::int32_t>;
 
-// Drops `count` ids from the front, behind the beginning-of-text token.
+// Drops `count` ids from the front, after the beginning-of-text token.
 void drop_front(Ids& ids, std::size_t count, std::int32_t bos) {
   const auto begin = ids.begin() + (!ids.empty() && ids.front() == bos && bos >= 0 ? 1 : 0);
   ids.erase(begin, begin + static_cast<std::ptrdiff_t>(count));

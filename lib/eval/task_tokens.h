@@ -27,9 +27,9 @@ struct TaskTokens {
 };
 inline constexpr std::size_t kSpareTokens = 8;
 
-// Prompt and option are tokenised as one text. The option's tokens are those behind what this text has in common with
+// Prompt and option are tokenised as one text. The option's tokens are those after what this text has in common with
 // the prompt's own tokens, so that a token across the border counts as the option's. Where the longest option's text
-// exceeds `context_tokens`, all options lose as many tokens from the front, behind the beginning-of-text token: first
+// exceeds `context_tokens`, all options lose as many tokens from the front, after the beginning-of-text token: first
 // the oldest examples, then the beginning of the context. Throws Error(kBadData) for an option that adds no token to
 // its prompt.
 TaskTokens tokenize_task(const elrt::Tokenizer& tokenizer, const std::string& examples, const EvalItem& item,

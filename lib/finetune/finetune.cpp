@@ -196,7 +196,7 @@ std::int64_t finetune_memory_bytes(const ModelConfig& model, const LevelWidths& 
   const std::int64_t blocks = model.num_layers * model.weights_per_block();
   const std::int64_t weights =
       model.weights_outside_blocks() +
-      (config.base_dtype == "f32" ? 1 : 2) * blocks;                      // rounded blocks stand beside the teacher's
+      (config.base_dtype == "f32" ? 1 : 2) * blocks;                      // rounded blocks stand next to the teacher's
   std::int64_t adapter = 0, activations = 6 * tokens * model.vocab_size;  // logits of both, probabilities, gradients
   for (std::size_t layer = 0; layer < widths.neurons.size(); ++layer) {
     const std::int64_t groups = widths.kv_groups[layer], neurons = widths.neurons[layer], hidden = model.hidden_size;

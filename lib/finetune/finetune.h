@@ -31,7 +31,7 @@ struct FinetuneSummary {
 FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& config);
 
 nlohmann::json to_json(const FinetuneSummary& summary);
-// finetune.json, and loss.svg beside it: loss by level, before and after.
+// finetune.json, and loss.svg next to it: loss by level, before and after.
 void save_finetune_summary(const fs::path& json_path, const FinetuneSummary& summary);
 
 // What a level of these widths needs beyond the program itself, bytes: weights, adapter and optimizer, one pass's

@@ -15,7 +15,7 @@ struct FlatAdapter {
 // Copies `adapter` (any dtype) into a float32 buffer (float64 where it holds float64) on its device.
 FlatAdapter flatten_adapter(const Adapter& adapter);
 
-// Another view of the same values with gradients of its own, for a pass beside the first.
+// Another view of the same values with gradients of its own, for a pass next to the first.
 FlatAdapter share_values(const FlatAdapter& flat);
 
 // An adapter of the same shapes whose factors view `values`, without gradients.

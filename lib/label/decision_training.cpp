@@ -237,7 +237,7 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
   result.best_step = steps[kept];
   result.validation_accuracy = accuracies[kept].mean().item<double>();
   spdlog::info(
-      "decision-head: {} steps are best on validation, {:.1f} % within the SLO; trains anew on train and validation "
+      "decision-head: {} steps are best on validation, {:.1f} % within the SLO; trains again on train and validation "
       "tasks",
       result.best_step, 100 * result.validation_accuracy);
   restore(slots, start);

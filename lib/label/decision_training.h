@@ -55,13 +55,13 @@ struct DecisionTraining {
   double label_default_share = 0;  // of the labels: no decision was right
 };
 // Which of several heads to keep, from the validation tasks' accuracies under each ([tasks], in order of training): the
-// earliest that is behind the best by no more than one standard error of the difference (the one-standard-error rule,
-// Breiman et al. 1984). The last decimals of validation are luck where tasks are few, and the earlier head knows less
-// by heart.
+// earliest that is worse than the best by no more than one standard error of the difference (the one-standard-error
+// rule, Breiman et al. 1984). The last decimals of validation are luck where tasks are few, and the earlier head knows
+// less by heart.
 std::size_t choose_earliest(const std::vector<torch::Tensor>& accuracies);
 
 // Trains decision_slots(model) on the train rows, from the train tasks' mean utility on. With validation rows
-// choose_earliest() names the step to stop at, and the head starts anew on train and validation tasks together, for as
+// choose_earliest() names the step to stop at, and the head starts again on train and validation tasks together, for as
 // many passes over them.
 DecisionTraining train_decision_head(DualHead& model, const TlmSettings& settings, const DecisionConfig& config,
                                      const DecisionData& data, std::uint64_t seed);

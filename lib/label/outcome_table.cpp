@@ -17,7 +17,7 @@ std::vector<std::int64_t> to_list(const torch::Tensor& values) {
   return {values.data_ptr<std::int64_t>(), values.data_ptr<std::int64_t>() + values.numel()};
 }
 
-// Every per-task tensor with its name and the extents behind the first.
+// Every per-task tensor with its name and the extents after the first.
 template <typename Table, typename Visit>
 void visit_tensors(Table& t, Visit&& visit) {
   const auto m = static_cast<std::int64_t>(t.model_levels.size()),

@@ -35,7 +35,7 @@ struct OutcomeTable {
   OutcomeTable take_rows(const torch::Tensor& indices) const;
 };
 
-// One behind the other. All have the same levels and families; options are padded to the widest.
+// One after the other. All have the same levels and families; options are padded to the widest.
 OutcomeTable join_tables(const std::vector<OutcomeTable>& parts);
 
 // labels.h5. Equal tables give equal bytes.

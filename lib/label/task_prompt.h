@@ -15,7 +15,7 @@ struct WordedPrompt {
   elrt::WordPieces pieces;  // of `text`
   elrt::KeepRules rules;    // the question and its cue stay at every level
 };
-// Of task_prompt(): what stands behind the context.
+// Of task_prompt(): what stands after the context.
 elrt::TextSpan question_span(const TaskItem& task);
 WordedPrompt word_prompt(const TaskItem& task, const elrt::WordPiece& vocabulary);
 
@@ -25,7 +25,7 @@ std::vector<bool> free_words(const WordedPrompt& prompt);
 // The prompt without the listed words (true: goes), which must be free ones.
 std::string without_words(const WordedPrompt& prompt, const std::vector<bool>& removed);
 
-// The task asked behind `text` instead of its own prompt.
+// The task asked after `text` instead of its own prompt.
 EvalItem asked_behind(const TaskItem& task, const std::string& text);
 
 }  // namespace elastify

@@ -10,7 +10,7 @@
 
 namespace elastify {
 
-// The tasks of the files that are asked behind a prompt of their own (not public sets' continuations of several leads).
+// The tasks of the files that are asked after a prompt of their own (not public sets' continuations of several leads).
 std::vector<TaskItem> read_own_tasks(const std::vector<std::string>& paths);
 
 enum class TaskHalf { kFirst, kSecond, kAll };

@@ -15,7 +15,7 @@ bool ends_sentence(std::string_view word) {
   return !word.empty() && std::string_view(".!?;").find(word.back()) != std::string_view::npos;
 }
 
-// Nats per token of the right answer behind `text`; NaN where it does not fit.
+// Nats per token of the right answer after `text`; NaN where it does not fit.
 class RightLoss {
  public:
   RightLoss(TaskModel& model, const elrt::Tokenizer& tokenizer, const TaskItem& task, std::size_t context_tokens)

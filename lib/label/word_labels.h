@@ -5,7 +5,7 @@
 // left out first, and single words only inside the stretches that matter: about a quarter of the passes for the same
 // exact measurements where they count. (Random removals with a regression need several passes for every word that they
 // tell from noise, and the gradient of a mask is blind where the answer is copied: it is near 0 for a model that is
-// sure.) A stretch's rise, shared by its words, also labels the words that stand beside a decisive one and make it
+// sure.) A stretch's rise, shared by its words, also labels the words that stand next to a decisive one and make it
 // readable.
 #pragma once
 
@@ -29,7 +29,7 @@ struct WordLabelConfig {
   }
 };
 
-// Stretches of free words in order: cut behind a word that ends a sentence, at a line end, around what must stay, and
+// Stretches of free words in order: cut after a word that ends a sentence, at a line end, around what must stay, and
 // at the limit.
 struct WordRange {
   std::size_t begin = 0, end = 0;

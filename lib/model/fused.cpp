@@ -116,7 +116,7 @@ struct SplitHeads : Function<SplitHeads> {
   }
 };
 
-// Queries are taken in pieces of so many positions: a piece reads no key behind its last position, which saves almost
+// Queries are taken in pieces of so many positions: a piece reads no key after its last position, which saves almost
 // half of a long sequence's products.
 constexpr std::int64_t kQueryPiece = 128;
 

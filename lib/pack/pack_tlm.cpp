@@ -118,7 +118,7 @@ PackedTlm read_packed_tlm(const fs::path& folder) {
   tlm.vocabulary = read_vocabulary(folder / "vocab.txt", tlm.model.body.vocab_size);
   const DualHeadConfig& s = tlm.model.settings;
   if (tlm.model.body.max_positions <= elrt::kTlmSpecialTokens) {
-    fail_data("{}: {} positions hold no word behind the {} special tokens", folder.string(),
+    fail_data("{}: {} positions hold no word after the {} special tokens", folder.string(),
               tlm.model.body.max_positions, elrt::kTlmSpecialTokens);
   }
   const fs::path accuracy = folder / "accuracy.json";

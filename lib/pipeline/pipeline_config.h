@@ -41,7 +41,7 @@ struct DataConfig {
 struct PipelineConfig {
   std::string about;       // what the file is for and the command that runs it
   std::string checkpoint;  // a Hugging Face directory or a llama2.c file
-  std::string tokenizer;   // its file or folder; empty: beside the checkpoint
+  std::string tokenizer;   // its file or folder; empty: next to the checkpoint
   std::int64_t seed = 1;
   std::int64_t threads = 0;  // of LibTorch; 0: all cores, one for tiny models. Results are bit-identical for equal
                              // seed, threads and device

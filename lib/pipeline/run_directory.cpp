@@ -31,7 +31,7 @@ RunDirectory::RunDirectory(const fs::path& path) : path_(path) {
   }
   const fs::path hashes = path_ / ".stages" / "hashes.json";
   if (!fs::exists(hashes)) return;
-  const json saved = json::parse(read_file(hashes), nullptr, false);  // a cache: if it is damaged, it is made anew
+  const json saved = json::parse(read_file(hashes), nullptr, false);  // a cache: if it is damaged, it is made again
   if (!saved.is_object()) return;
   for (const auto& item : saved.items()) {
     if (item.value().is_string()) hashes_[item.key()] = item.value().get<std::string>();

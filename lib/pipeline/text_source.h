@@ -11,7 +11,7 @@ namespace elastify {
 
 inline constexpr const char* kSampledFile = "sampled.safetensors";
 
-// The tokenizer's file or folder: as configured, or beside the checkpoint.
+// The tokenizer's file or folder: as configured, or next to the checkpoint.
 fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoint);
 // The files in it that make up a tokenizer, sorted.
 std::vector<fs::path> tokenizer_files(const fs::path& path);

@@ -33,7 +33,7 @@ std::vector<std::string> answered_texts(const std::vector<TaskItem>& tasks) {
   return texts;
 }
 
-// As set, as it lies beside the checkpoint, or learned.
+// As set, as it lies next to the checkpoint, or learned.
 std::string make_vocabulary(const TlmSettings& settings, const std::vector<std::string>& texts) {
   if (!settings.vocabulary.empty()) return read_file(settings.vocabulary);
   if (!settings.body.empty()) return read_file(fs::path(settings.body) / "vocab.txt");

@@ -15,7 +15,7 @@ namespace elastify {
 // Where a pass keeps its progress. The default keeps none.
 struct ResumePoint {
   fs::path path;    // safetensors: the accumulators and the number of steps that are in them
-  std::string key;  // what the result depends on beside the pass's own arguments: model hash, tool version
+  std::string key;  // what the result depends on next to the pass's own arguments: model hash, tool version
   double every_s = 30;
   std::function<void(std::int64_t steps)> after_save;  // may throw, which ends the pass there
 };

@@ -77,7 +77,7 @@ LengthSampler::LengthSampler(const std::vector<std::size_t>& lengths, std::int64
 }
 
 std::vector<std::size_t> LengthSampler::next() {
-  // Places before the first and behind the last count as the first and the last window, or else rows at the ends would
+  // Places before the first and after the last count as the first and the last window, or else rows at the ends would
   // be rare.
   const std::size_t places = order_.size() - batch_rows_ + 1, spare = batch_rows_ - 1;
   const std::size_t drawn = random_() % (places + 2 * spare);

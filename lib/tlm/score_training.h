@@ -17,7 +17,7 @@ TlmBody train_body(const TlmConfig& config, const TlmSettings& settings, const s
 struct ScoreTraining {
   TlmTrainResult joint, score;
 };
-// Rows with SLO tokens, which are drawn anew for every batch, so that the score does not hang on them. `joint`: the
+// Rows with SLO tokens, which are drawn again for every batch, so that the score does not hang on them. `joint`: the
 // bottom trains too, first. `work` as above.
 ScoreTraining train_score_head(DualHead& model, const TlmSettings& settings, bool joint,
                                const std::vector<LabelledRow>& rows, std::uint64_t seed, const fs::path& work);

@@ -15,7 +15,7 @@ std::string body_prefix(const StoredTensors& stored) {
   return stored.count("mobilebert." + word) == 0 && stored.count(word) != 0 ? "" : "mobilebert.";
 }
 
-// What checkpoints hold beside the body: buffers, the tied decoder, and heads of other tasks.
+// What checkpoints hold next to the body: buffers, the tied decoder, and heads of other tasks.
 bool is_left_out(const std::string& name, const std::string& prefix) {
   for (const std::string& known : {prefix + "pooler.", prefix + "embeddings.position_ids", std::string("cls."),
                                    std::string("classifier."), std::string("qa_outputs.")}) {
@@ -78,7 +78,7 @@ TlmCheckpoint read_tlm_checkpoint(const fs::path& directory, torch::Device devic
   TlmCheckpoint checkpoint;
   checkpoint.body.config = tlm_config_from_hf(read_json(config_path), config_path.string());
   if (!fs::exists(weights_path))
-    fail_data("{}: expected model.safetensors beside config.json, found none", directory.string());
+    fail_data("{}: expected model.safetensors next to config.json, found none", directory.string());
   const StoredTensors stored = open_safetensors(weights_path);
   const std::string prefix = body_prefix(stored);
   std::vector<TlmSlot> slots = body_slots(checkpoint.body, prefix);

@@ -40,7 +40,7 @@ struct TlmBodyConfig {
 struct TlmSettings {
   std::string body;        // a MobileBERT checkpoint, or the score/ of another run, score-head included; empty: one is
                            // trained from nothing
-  std::string vocabulary;  // a vocab.txt; empty: beside the checkpoint, or learned from the run's own task texts
+  std::string vocabulary;  // a vocab.txt; empty: next to the checkpoint, or learned from the run's own task texts
   TlmBodyConfig size;      // where no checkpoint is given
   DualHeadConfig heads = default_heads();  // its model and prompt levels are those of the labels
   std::int64_t batch_rows = 16;

@@ -10,7 +10,7 @@ namespace elastify {
 
 // `path`: a tokenizer file, or a checkpoint directory, where tokenizer.json goes before tokenizer.model before
 // tokenizer.bin before the only tok*.bin; for any other file, its directory counts. tokenizer_config.json,
-// special_tokens_map.json, config.json and generation_config.json beside the file say which tokens begin and end a
+// special_tokens_map.json, config.json and generation_config.json next to the file say which tokens begin and end a
 // text. `vocab_size`: the model's, 0 if unknown; llama2.c's format does not store it, so there it must fit exactly
 // (with 0, the file is read to its end); elsewhere the tokenizer may have fewer tokens, but not more. Throws
 // Error(kBadData) for damaged files and for every component that the runtime does not know (Unigram, WordPiece,

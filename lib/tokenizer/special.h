@@ -1,4 +1,4 @@
-// Which tokens begin and end a text, from the JSON files beside a tokenizer.
+// Which tokens begin and end a text, from the JSON files next to a tokenizer.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-// Byte products as fast as they go, each widened to 32 bits. Included once per target behind byte_dot-inl.hpp.
+// Byte products as fast as they go, each widened to 32 bits. Included once per target after byte_dot-inl.hpp.
 
 constexpr std::size_t kByteSums = 8;
 

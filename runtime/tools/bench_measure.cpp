@@ -79,7 +79,7 @@ StartUp measure_start(const std::string& file, const elrt::SessionOptions& optio
   return {median(open), median(tokenizer), median(session), median(first), median(total)};
 }
 
-// Linux: from here on, the peak counts anew. Elsewhere it is the process's.
+// Linux: from here on, the peak counts again. Elsewhere it is the process's.
 void restart_peak() { std::ofstream("/proc/self/clear_refs") << "5"; }
 
 Resident measure_resident() {

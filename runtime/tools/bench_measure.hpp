@@ -25,7 +25,7 @@ Speeds measure_speeds(elrt::Session& session, std::span<const elrt::TokenId> tok
 double measure_switch_us(elrt::Session& session, std::uint32_t level, std::uint32_t other);
 
 // From the file's name to its first token, medians in milliseconds; its pages are in the system's cache, but mapped
-// anew each time.
+// again each time.
 struct StartUp {
   double open_ms = 0, tokenizer_ms = 0, session_ms = 0,
          first_token_ms = 0;  // 0 for the tokenizer where the file has none

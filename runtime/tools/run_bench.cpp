@@ -187,8 +187,7 @@ void register_bench(CLI::App& app) {
   sub->add_option("--draft-tokens", command->draft_tokens, "guesses in a row at most")
       ->check(CLI::Range(1u, elrt::kMaxDraftTokens))
       ->capture_default_str();
-  sub->add_option("--prompt", command->prompt,
-                  "the text behind which --draft-levels generates; default: random tokens");
+  sub->add_option("--prompt", command->prompt, "the text after which --draft-levels generates; default: random tokens");
   sub->footer(
       "Shares are of what this machine does at most, measured in the same run: decoding's of the memory bandwidth, "
       "prefill's of the\n"

@@ -20,7 +20,7 @@ struct CalibrateCommand : RunOptions {
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Before minutes of measuring, not behind them.
+// Before minutes of measuring, not after them.
 void check_folder(const std::filesystem::path& out) {
   const auto folder = out.has_parent_path() ? out.parent_path() : std::filesystem::path(".");
   if (::access(folder.c_str(), W_OK) == 0 && !std::filesystem::is_directory(out)) return;

@@ -110,7 +110,7 @@ void register_generate(CLI::App& app) {
   sub->add_option("--draft-tokens", generate.speculation.draft_tokens, "guesses in a row at most")
       ->check(CLI::Range(1u, elrt::kMaxDraftTokens))
       ->capture_default_str();
-  sub->add_flag("--ignore-eos", generate.ignore_end, "go on behind the model's end of text");
+  sub->add_flag("--ignore-eos", generate.ignore_end, "go on after the model's end of text");
   sub->footer(
       "With --ttft and --tpot (or --ttft-ms and --tpot-ms) level and prompt level are chosen: the full model and the "
       "whole prompt\n"

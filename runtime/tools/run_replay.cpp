@@ -190,12 +190,13 @@ void register_replay(CLI::App& app) {
       ->capture_default_str();
   add_service_options(*sub, command->objective);
   sub->add_flag("--fixed-pace", command->objective.fixed_pace,
-                "decide by the table alone, whatever the last requests took beside it");
+                "decide by the table alone, whatever the last requests took");
   sub->footer(
       "Needs the table of elastic-run calibrate FILE. Possible is what some decision can meet by that table, the tiny "
       "language model's time counted. Predictions follow the pace: the table's times are multiplied by what 99 % of "
       "the last\n"
-      "128 requests took beside it at most, so that a busy device gets lighter decisions. Predictions and measurements "
+      "128 requests took compared with it at most, so that a busy device gets lighter decisions. Predictions and "
+      "measurements "
       "are medians; the ratio in brackets is measured over\n"
       "predicted at the 95th percentile.\n"
       "Examples:\n"

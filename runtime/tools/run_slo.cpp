@@ -30,7 +30,7 @@ void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level)
   add_service_options(command, options);
   options.details.push_back(
       command.add_option("--question", options.question,
-                         "stands behind the prompt, on a line of its own, and is never shortened; without it the\n"
+                         "stands after the prompt, on a line of its own, and is never shortened; without it the\n"
                          "prompt's last line is the question"));
   options.details.push_back(
       command.add_flag("--keep-numbers", options.keep_numbers, "words with digits stay where the prompt is shortened"));

@@ -13,11 +13,11 @@ namespace elastic_run {
 
 struct SloOptions {
   double ttft = 0, tpot = 0, ttft_ms = 0, tpot_ms = 0;
-  std::string table;              // empty: beside the artifact
+  std::string table;              // empty: next to the artifact
   std::string fallback = "best";  // or "random"
   double margin = 0;
   bool fixed_pace = false;
-  std::string question;  // behind the prompt, never shortened
+  std::string question;  // after the prompt, never shortened
   bool keep_numbers = false, no_tlm = false;
   CLI::Option *ratio = nullptr, *milliseconds = nullptr;
   std::vector<CLI::Option*> details;  // those that mean nothing without an objective

@@ -73,7 +73,7 @@ AnswerSpan tokens_of_values(const elrt::Tokenizer& tokenizer, const std::vector<
   return span;
 }
 
-// "Who brings the cake?" becomes "cake": what is looked up stands right behind what it is looked up with.
+// "Who brings the cake?" becomes "cake": what is looked up stands right after what it is looked up with.
 void bare_questions(TaskContext& context) {
   for (TaskItem& item : context.items) {
     if (item.hops > 1 || !item.query) continue;

@@ -1,4 +1,4 @@
-// Optimizers over one buffer of a FlatModel, behind one interface so that training and its checkpoints need not know
+// Optimizers over one buffer of a FlatModel, with one interface, so that training and its checkpoints need not know
 // which.
 #pragma once
 

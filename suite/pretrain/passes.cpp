@@ -18,7 +18,7 @@ Counted counted_of(const PaddedBatch& batch, torch::Device device) {
           batch.weights.flatten().index_select(0, positions).to(device)};
 }
 
-// States behind the last block: [rows, seq, hidden].
+// States after the last block: [rows, seq, hidden].
 torch::Tensor run_blocks(const Decoder& decoder, const torch::Tensor& inputs, ProductType products) {
   ForwardOptions options;
   options.products = products;

@@ -51,7 +51,7 @@ struct PretrainDataConfig {
       0.7;  // share of right answers at which contexts grow by a step, see corpus.h; 0: full length from the start
   double curriculum_step =
       0.05;  // from 0, curriculum_facts, to 1, the full length, in every pool of documents that was answered so well
-  double curriculum_share = 0.6;      // share of the steps behind which contexts have their full length in any case
+  double curriculum_share = 0.6;      // share of the steps after which contexts have their full length in any case
   std::int64_t curriculum_facts = 2;  // of a context, at most, at the start
   double one_relation =
       0;  // share of the contexts at the start whose facts are all of one relation; none at the curriculum's end
@@ -67,7 +67,7 @@ struct PretrainDataConfig {
   double text_share = 0.1;        // share of the documents that are pieces of text
   std::int64_t text_piece_tokens = 192;
   std::int64_t text_limit_mib = 64;         // read at most so much of every file
-  std::int64_t tokenizer_contexts = 20000;  // task contexts from which a tokenizer is trained, beside the text
+  std::int64_t tokenizer_contexts = 20000;  // task contexts from which a tokenizer is trained, next to the text
   std::int64_t held_out_contexts = 100;     // of the validation split, per family, for the figures on the way
 
   template <typename V>

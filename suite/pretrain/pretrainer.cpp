@@ -105,7 +105,7 @@ class Pretrainer {
       if (job_.after_step) job_.after_step(state_.step);
     }
     metrics.sync();
-    if (summary_.held_out.empty()) evaluate(metrics);  // stopped behind the last step
+    if (summary_.held_out.empty()) evaluate(metrics);  // stopped after the last step
     return finish();
   }
 

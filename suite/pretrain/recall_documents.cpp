@@ -52,7 +52,7 @@ class Writer {
     for (auto& [key, value] : pairs) std::tie(key, value) = std::pair(draw(), draw());
     for (const Pair& pair : pairs) append_line(pair, line);
     if (form_.prose) append(line_end_, 0);
-    // A second round repeats what the first one answered: the same again for what stands behind a key, a way around for
+    // A second round repeats what the first one answered: the same again for what stands after a key, a way around for
     // the other.
     for (int round = 0; round < (form_.value_first ? 1 : 2); ++round) {
       shuffle(pairs);
@@ -156,7 +156,7 @@ RecallForm draw_recall_form(std::uint64_t seed, double variety) {
   form.value_first = random() % 2 == 0;
   form.asked = random() % 2 == 0;
   form.longest = 1 + random() % 3;
-  form.most_between = form.value_first ? random() % 4 : 0;  // behind a key, nothing would tell where the value begins
+  form.most_between = form.value_first ? random() % 4 : 0;  // after a key, nothing would tell where the value begins
   form.invented = yes(variety / 2);
   form.prose = yes(variety / 2);
   if (yes(variety)) form.template_tokens = random() % 5;

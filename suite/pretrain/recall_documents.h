@@ -9,15 +9,15 @@
 
 namespace elastify {
 
-// How the lines of a document stand. What stood behind a key and what stood before it take two circuits; task contexts
+// How the lines of a document stand. What stood after a key and what stood before it take two circuits; task contexts
 // alone teach the second one far more slowly.
 struct RecallForm {
   bool value_first = false;  // "who brings the cake?" of "Leo brings the cake"
   bool asked = false;        // later lines have the form of a task's question
   bool invented = false;     // keys and values are words, not random tokens
-  bool prose = false;        // lines are sentences behind one another
+  bool prose = false;        // lines are sentences after one another
   std::size_t template_tokens =
-      0;  // at most, in front of a line's pair, between the two and behind, the same in every line
+      0;  // at most, in front of a line's pair, between the two and after, the same in every line
   std::size_t most_between = 0;  // further tokens between the two, other ones in every line
   std::size_t longest = 3;       // tokens or words of a key or a value
 };

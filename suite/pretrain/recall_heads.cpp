@@ -16,7 +16,7 @@ namespace {
 constexpr double kConstantShare = 0.5;  // dimension 0 against the length of the rest
 constexpr double kPreviousScore = 16;   // of the token before
 constexpr double kPreviousGain = 1;     // length of what is written about it
-constexpr double kMatchScore = 12;      // of a key behind an equal token
+constexpr double kMatchScore = 12;      // of a key after an equal token
 constexpr double kAnswerGain = 2;       // length of what is written towards the logits
 constexpr double kTurn = 1.0;           // radians that a pair may turn over kReach tokens and still serve for matching
 constexpr double kReach = 256;

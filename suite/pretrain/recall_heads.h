@@ -1,5 +1,5 @@
 // Weights that can recall from the first step on. What a small model needs most, it finds last: that a token which
-// stood behind an earlier copy of the current one is likely to come again takes thousands of steps to emerge
+// stood after an earlier copy of the current one is likely to come again takes thousands of steps to emerge
 // ("induction heads", Olsson et al. 2022). Two kinds of heads that do it are written into the initial weights; training
 // refines or overwrites them.
 #pragma once

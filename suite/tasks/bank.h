@@ -2,7 +2,7 @@
 //
 //   DIR/pools/*.json  values by type: {"person": {"train": [..], "validation": [..], "test": [..]}, "day": {"all":
 //   [..]}}.
-//                     A value may hold {type} references, drawn anew each time. Types of all files are merged.
+//                     A value may hold {type} references, drawn again each time. Types of all files are merged.
 //                     "generic_words" lists words that may stand in values of several splits ("Street").
 //   DIR/*.json        one family each, FAMILY.json; datasets/tasks/README.md describes the fields
 // "about" (text) is allowed at the top of every file.

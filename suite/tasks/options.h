@@ -29,7 +29,7 @@ struct Options {
   std::size_t right = 0;
 };
 
-// The words of the right answer; of two hops, behind the slot that links them.
+// The words of the right answer; of two hops, after the slot that links them.
 TextTemplate answer_template(const Draft& draft, const Question& question);
 
 // Values of the context that could stand in `slot` of a wrong answer: of its pool, not the right one, not in the

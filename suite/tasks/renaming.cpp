@@ -25,7 +25,7 @@ std::string capitalised(std::string word) {
   return word;
 }
 
-// Words of three letters and more are invented anew with chance 0.7; short ones ("of", "the") and numbers stay.
+// Words of three letters and more are invented again with chance 0.7; short ones ("of", "the") and numbers stay.
 std::string rename(const std::string& value, std::mt19937_64& random) {
   std::string renamed;
   for (std::size_t begin = 0; begin < value.size();) {

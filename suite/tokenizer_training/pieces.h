@@ -17,7 +17,7 @@ constexpr std::size_t kLongStretchBytes = 4096, kLongestStretchBytes = 8192;
 std::vector<std::string_view> learnable_stretches(std::string_view text);
 
 // The contents of a tokenizer.model, with fewer tokens than settings.vocab_size where `texts` (UTF-8) support no more.
-// The program is looked for beside the running one, then in the build tree. Texts pass through an unnamed temporary
+// The program is looked for next to the running one, then in the build tree. Texts pass through an unnamed temporary
 // file. Throws Error(kBadData) where the characters alone exceed the vocabulary, Error(kInternal) where the program
 // fails or is missing.
 std::string learn_pieces(const std::vector<std::string>& texts, const TokenizerTraining& settings);

@@ -35,7 +35,7 @@ std::uint16_t half_from_float(float value);  // round to nearest even
 float float_from_half_bits(std::uint16_t half);
 std::vector<unsigned char> f32_bytes(const std::vector<float>& values);
 std::vector<unsigned char> f16_bytes(const std::vector<float>& values);
-// [outputs][inputs] in columns (elrt/format.h, LAYOUT): [ceil(outputs / 32)][inputs][32], zero behind the last output.
+// [outputs][inputs] in columns (elrt/format.h, LAYOUT): [ceil(outputs / 32)][inputs][32], zero after the last output.
 std::vector<float> in_columns(const std::vector<float>& values, std::uint64_t inputs, std::uint64_t outputs);
 
 // A file in the system's temporary folder, removed with the object.

@@ -13,7 +13,7 @@ namespace elrt {
 
 struct CalibrateOptions {
   std::uint32_t threads = 0;           // 0: one per core
-  std::uint32_t repeats = 5;           // measurements behind each median, 1 to 1000
+  std::uint32_t repeats = 5;           // measurements per median, 1 to 1000
   std::uint32_t max_tokens = 4096;     // the longest length, where the model's context is not shorter
   std::vector<std::uint32_t> lengths;  // ascending, 2 to the context; empty: powers of two from 16, and the longest
   KvType kv_type = KvType::kF32;       // the cache that requests will use

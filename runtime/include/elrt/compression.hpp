@@ -6,7 +6,7 @@
 // stay, however many they are, then those with the highest scores, of equal scores the earlier. So what one level
 // keeps, every higher level keeps too. WHITE SPACE. Between words that stay neighbours it is as it was. Where words are
 // removed, one of the gaps around them is left: the one with most line ends, of equals the first. What stands before
-// the first and behind the last word always stays. At level 100 the text is the same, byte for byte.
+// the first and after the last word always stays. At level 100 the text is the same, byte for byte.
 #pragma once
 
 #include <cstddef>
@@ -50,8 +50,8 @@ Result<CompressedPrompt> compress_prompt_to(std::string_view text, std::span<con
                                             const KeepRules& rules = {});
 
 // What a word counts by where sentences shall stay readable: by the best score in its sentence, of one sentence by its
-// own. Half of a sentence says less than its words weigh: a model finds "cake" only beside "Leo brings the". Scores are
-// probabilities, 0 to 1. A sentence ends with its line and behind a word that ends in ".", "!", "?" or ";", closing
+// own. Half of a sentence says less than its words weigh: a model finds "cake" only next to "Leo brings the". Scores
+// are probabilities, 0 to 1. A sentence ends with its line and after a word that ends in ".", "!", "?" or ";", closing
 // quotes and brackets apart.
 std::vector<float> sentence_scores(std::string_view text, std::span<const TextSpan> words,
                                    std::span<const float> scores);

@@ -188,7 +188,7 @@ elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prom
 /* Mean loss in nats per token over `predictions` tokens; see elastic-run score. */
 elrt_status elrt_score(elrt_session* session, const char* text, size_t bytes, double* nll, uint64_t* predictions);
 
-/* Measures this device and writes the table to `table_path`; NULL: beside the artifact, NAME.latency.json. Takes
+/* Measures this device and writes the table to `table_path`; NULL: next to the artifact, NAME.latency.json. Takes
  * seconds to minutes. `threads` 0: one per core. `on_progress` may be NULL. */
 elrt_status elrt_calibrate(const elrt_engine* engine, uint32_t threads, const char* table_path,
                            elrt_progress_callback on_progress, void* user_data);

@@ -33,13 +33,13 @@
 //   elastic.source.*          string    where the weights came from
 //
 // TINY LANGUAGE MODEL, optional: a MobileBERT encoder with two heads (elrt/tlm.hpp). It is there where
-// elastic.tlm.hidden_size is. Keys behind `elastic.tlm.`:
+// elastic.tlm.hidden_size is. Keys after `elastic.tlm.`:
 //   embedding_size, hidden_size, inner_size, feed_forward_size, head_count, feed_forward_count, positions   u32
 //   bottom_layers, score_layers, decision_layers   u32, all at least 1
 //   bottleneck, shared_key_query, bottleneck_attention, trigram_input, layer_norm   bool, as in MobileBERT's
 //   configuration;
 //                             without a bottleneck inner_size = hidden_size
-//   layer_norm_epsilon        f32       the embeddings' norm and that behind the last feed-forward network have 1e-5
+//   layer_norm_epsilon        f32       the embeddings' norm and that after the last feed-forward network have 1e-5
 //   model_levels, prompt_levels         [u32] what the decision-head's classes stand for; percent, ascending
 //   ttft_levels, tpot_levels  [u32]     what the SLO tokens stand for; percent, ascending
 //   vocabulary                [string]  WordPiece tokens by id; the SLO tokens' ids follow, TTFT first
@@ -68,7 +68,7 @@
 //   [feed_forward, inner]. Matrices are named
 //   `.weight` and F16 or F32: the four ending in token_embd, slo_embd, position_embd and type_embd rows, all others
 //   columns (see LAYOUT) with a `.bias`, F32; in, out, attn_in, attn_output and ffn_down.M have a norm, `_norm.weight`
-//   and `_norm.bias` behind their names, F32.
+//   and `_norm.bias` after their names, F32.
 //
 // LAYOUT. A level is a contiguous prefix of each tensor. q, k, v, gate and up hold their units as rows: KV group g owns
 // key/value rows g*head_dim.. and query heads g*n_rep..(g+1)*n_rep-1. attn_output and ffn_down, whose units are inputs,

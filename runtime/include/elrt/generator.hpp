@@ -14,16 +14,16 @@
 
 namespace elrt {
 
-// The text's tokens, behind the beginning-of-text token where the tokenizer asks for one (never an end token).
+// The text's tokens, after the beginning-of-text token where the tokenizer asks for one (never an end token).
 Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, std::string_view text);
 
 struct GenerateOptions {
   std::uint32_t max_tokens = 128;
   SamplerOptions sampler;
   std::vector<std::string> stop;  // the text ends before the first of them; not part of the result
-  bool ignore_end = false;        // go on behind the model's own end of text
+  bool ignore_end = false;        // go on after the model's own end of text
   bool keep_context = false;  // the prompt continues what the session has read (and, should it fail, leaves that as it
-                              // was), instead of starting anew
+                              // was), instead of starting again
   SpeculationOptions speculation;  // changes speed, never the text
 };
 
@@ -36,7 +36,7 @@ struct Generation {
   FinishReason finish = FinishReason::kMaxTokens;
   std::uint32_t prompt_tokens = 0;
   double ttft_ms = 0;  // from the call to the first sampled token
-  double tpot_ms = 0;  // mean over the tokens behind the first; 0 if there are none
+  double tpot_ms = 0;  // mean over the tokens after the first; 0 if there are none
   SpeculationReport speculation;
 };
 

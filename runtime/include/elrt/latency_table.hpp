@@ -1,6 +1,6 @@
 // What one device measured for one artifact: latency per level and length, and predictions from it.
 //
-// FILE. JSON, beside the artifact as FILE.latency.json; `elastic-run calibrate` writes it (calibrate.hpp). Keys:
+// FILE. JSON, next to the artifact as FILE.latency.json; `elastic-run calibrate` writes it (calibrate.hpp). Keys:
 //   format "elastic-latency", version 1, artifact (16 hex digits: Artifact::identity), device, threads, repeats,
 //   kv_type            of the cache: "f32", "f16" or "q8_0"; absent: "f32"
 //   tokens [n]         ascending lengths; all curves have one value for each
@@ -41,7 +41,7 @@ struct LatencyData {
   std::uint64_t artifact = 0;  // Artifact::identity
   std::string device;          // device_description()
   std::uint32_t threads = 0;
-  std::uint32_t repeats = 0;  // measurements behind each median
+  std::uint32_t repeats = 0;  // measurements per median
   KvType kv_type = KvType::kF32;
   std::vector<std::uint32_t> tokens;
   std::vector<LevelLatency> levels;
@@ -60,7 +60,7 @@ class LatencyTable {
   static Result<LatencyTable> create(LatencyData data);
   // Fails with kInvalidArgument if there is no such file, saying how to make it, else with kBadData.
   static Result<LatencyTable> read(const std::filesystem::path& path);
-  // Beside the path and then renamed into place: whole or not at all. Fails with kInternal.
+  // Next to the path and then renamed into place: whole or not at all. Fails with kInternal.
   Result<void> write(const std::filesystem::path& path) const;
   // Where an artifact's table lies unless said otherwise.
   static std::filesystem::path default_path(const std::filesystem::path& artifact);

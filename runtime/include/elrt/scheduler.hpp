@@ -86,7 +86,7 @@ class Scheduler {
   // Failures as decide()'s.
   Result<std::optional<Choice>> full_decision(const Request& request) const;
 
-  // `choice` once the prompt is compressed and turns out to hold `kept_tokens`: predicted anew, and where it then
+  // `choice` once the prompt is compressed and turns out to hold `kept_tokens`: predicted again, and where it then
   // misses the objective (what must stay may be more than the prompt level says) with the largest smaller level that
   // keeps it.
   Choice settle(const Request& request, Choice choice, std::uint32_t kept_tokens) const;

@@ -18,7 +18,7 @@ struct Score {
   double perplexity = 0;     // exp(nll)
 };
 
-// Called behind each prediction with the token's index in the text and its loss in nats; may be empty.
+// Called after each prediction with the token's index in the text and its loss in nats; may be empty.
 using TokenLossCallback = std::function<void(std::size_t index, double nll)>;
 
 // Reads `tokens` in windows of `context` (0: the session's context). Each window starts with the last token of the one
@@ -27,7 +27,7 @@ using TokenLossCallback = std::function<void(std::size_t index, double nll)>;
 Result<Score> score(Session& session, std::span<const TokenId> tokens, std::uint32_t context = 0,
                     const TokenLossCallback& on_token = {});
 
-// The losses of tokens[from..] in nats, each predicted from all tokens before it: an answer behind its prompt. What the
+// The losses of tokens[from..] in nats, each predicted from all tokens before it: an answer after its prompt. What the
 // session has read of `tokens` already is not read again, so that answers to one prompt cost their own tokens, whatever
 // the order of the calls; the losses are the same either way, bit for bit. Holds (tokens.size() - from) x vocab logits.
 // kInvalidArgument unless 1 <= from < tokens.size(), for too many tokens and for an unknown one; kBadData if the model

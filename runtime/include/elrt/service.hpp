@@ -24,9 +24,9 @@ struct ServiceOptions {
   Fallback fallback = Fallback::kBest;
   std::uint64_t seed = 0;  // of kRandom
   double margin = 0;       // SchedulerOptions::margin
-  // True follows the device: decisions are made by the table times what 99 % of the last 128 requests took beside it at
-  // most (pace.hpp), so that a busy or throttled device gets lighter decisions. False: by the table alone, equal
-  // decisions for equal requests.
+  // True follows the device: decisions are made by the table times what 99 % of the last 128 requests took compared
+  // with it at most (pace.hpp), so that a busy or throttled device gets lighter decisions. False: by the table alone,
+  // equal decisions for equal requests.
   bool follow_pace = true;
   bool use_tlm = true;  // false: only model levels are decided, whatever the artifact has
   // Tables are of a service that runs. True brings the TLM's weights and buffers to memory at the start, and reads a

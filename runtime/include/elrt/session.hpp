@@ -39,17 +39,17 @@ class Session {
   Session& operator=(Session&&) noexcept;
   ~Session();
 
-  // Appends `tokens` and returns the logits behind the tokens named by `rows` (ascending indices into `tokens`),
+  // Appends `tokens` and returns the logits after the tokens named by `rows` (ascending indices into `tokens`),
   // [rows.size()][vocab]. They are valid until the next call. On failure nothing has been appended.
   Result<std::span<const float>> forward(std::span<const TokenId> tokens, std::span<const std::uint32_t> rows);
-  // The logits behind the last token, [vocab].
+  // The logits after the last token, [vocab].
   Result<std::span<const float>> forward(std::span<const TokenId> tokens);
 
   // Swaps the view; weights stay where they are. Fails for an unknown level and for kReuse going up.
   Result<void> set_level(std::uint32_t level, CachePolicy policy = CachePolicy::kRecompute);
 
-  // Guesses ahead: reads one more token at `level`, smaller than the session's, behind what the session has read and
-  // what was drafted since, whose keys and values it shares; the logits behind it, [vocab], until the next call.
+  // Guesses ahead: reads one more token at `level`, smaller than the session's, after what the session has read and
+  // what was drafted since, whose keys and values it shares; the logits after it, [vocab], until the next call.
   // Drafted tokens are no part of the text: every call but this one forgets them. Fails with kInvalidArgument where
   // can_draft() does, for a full context and for an unknown token.
   Result<std::span<const float>> draft(TokenId token, std::uint32_t level);

@@ -19,7 +19,7 @@ inline constexpr std::uint32_t kMaxDraftTokens = 32;
 
 struct SpeculationReport {
   std::uint32_t drafted = 0, accepted = 0;  // tokens
-  std::uint32_t passes = 0;                 // of the session's level, behind the prompt's
+  std::uint32_t passes = 0;                 // of the session's level, after the prompt's
   double acceptance() const { return drafted == 0 ? 0 : static_cast<double>(accepted) / drafted; }
 };
 

@@ -188,7 +188,7 @@ class TextStream {
  public:
   explicit TextStream(const Tokenizer& tokenizer, DecodeOptions options = {});
   std::string push(std::int32_t id);
-  std::string finish();  // what was held back; the stream then starts anew
+  std::string finish();  // what was held back; the stream then starts again
 
  private:
   const Tokenizer* tokenizer_;

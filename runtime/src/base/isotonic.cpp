@@ -29,7 +29,7 @@ void fit_non_decreasing(std::span<double> values) {
 
 namespace {
 
-// The rows of one chain. The running maximum behind the fits changes nothing but the last bits that rounding left.
+// The rows of one chain. The running maximum after the fits changes nothing but the last bits that rounding left.
 void fit_chain(std::vector<std::vector<double>>& rows, const std::vector<std::size_t>& members) {
   const std::size_t columns = rows[members.front()].size();
   std::vector<double> column(members.size());

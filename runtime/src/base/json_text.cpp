@@ -23,7 +23,7 @@ class Parser {
     if (!read_value(value, 0)) return error();
     skip_space();
     if (at_ != text_.size()) {
-      wrong("something behind the value");
+      wrong("something after the value");
       return error();
     }
     return value;
@@ -144,7 +144,7 @@ class Parser {
     return code;
   }
 
-  // Behind the backslash. Surrogate pairs are refused: characters beyond U+FFFF can be written as they are.
+  // After the backslash. Surrogate pairs are refused: characters beyond U+FFFF can be written as they are.
   bool read_escape(std::string& out) {
     constexpr std::string_view kNames = "\"\\/bfnrt", kMeanings = "\"\\/\b\f\n\r\t";
     const char name = peek();

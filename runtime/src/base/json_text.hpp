@@ -1,4 +1,4 @@
-// JSON (RFC 8259) read strictly: for the small files that lie beside an artifact. Text is hostile until it is proven
+// JSON (RFC 8259) read strictly: for the small files that lie next to an artifact. Text is hostile until it is proven
 // well-formed: nesting is limited, keys may not repeat, numbers must be finite, strings valid UTF-8.
 #pragma once
 

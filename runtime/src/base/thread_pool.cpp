@@ -36,7 +36,7 @@ ThreadPool::ThreadPool(std::size_t threads) {
   workers_.reserve(threads == 0 ? 0 : threads - 1);
   try {
     for (std::size_t i = 1; i < threads; ++i) workers_.emplace_back([this, i] { serve(i); });
-  } catch (...) {  // the system has no more threads: those that run must not be left behind
+  } catch (...) {  // the system has no more threads: those that run must not go on
     stop_all();
     throw;
   }

@@ -268,7 +268,7 @@ void check_disjoint(ByteCursor& cursor, const std::vector<TensorInfo>& tensors, 
   if (order.empty()) return cursor.fail("it holds no tensors");
   const std::uint64_t end = order.back()->file_offset + order.back()->bytes;
   if (file_bytes - end >= format::kAlignment) {
-    cursor.fail("it goes on for " + std::to_string(file_bytes - end) + " bytes behind its last tensor");
+    cursor.fail("it goes on for " + std::to_string(file_bytes - end) + " bytes after its last tensor");
   }
 }
 

@@ -16,7 +16,7 @@ struct GgufHeader {
   std::vector<TensorInfo> tensors;  // file order; data pointers lie inside `file`
 };
 
-// Reads nothing behind the header. Tensors are proven aligned, inside the file and disjoint.
+// Reads nothing after the header. Tensors are proven aligned, inside the file and disjoint.
 Result<GgufHeader> read_gguf_header(std::span<const std::byte> file);
 
 }  // namespace elrt

@@ -1,4 +1,4 @@
-// Included inside the namespace of an instruction set, behind D, V and hn; no include guard: once for each.
+// Included inside the namespace of an instruction set, after D, V and hn; no include guard: once for each.
 
 // 2^(factor x), within 1e-7 of it, for factor x in [-100, 0]. factor x = n + r with n whole: r, which is not rounded
 // where products and sums fuse, by a polynomial (minimax on [-1/2, 1/2], exact at 0), n by the exponent's bits.
@@ -13,7 +13,7 @@ HWY_INLINE V power_of_two(D d, V factor, V x) {
 }
 
 // x <- exp(scale (x - max x)) with scale above 0, zero from `count` up to the padding; returns their sum, NaN where a
-// score is not finite. Below 2^-100 they stay there: too little to be seen beside the largest, which is 1, and enough
+// score is not finite. Below 2^-100 they stay there: too little to be seen next to the largest, which is 1, and enough
 // that no product with them is denormal.
 HWY_INLINE float exponentials(float* x, float scale, std::size_t count) {
   constexpr float kLog2OfE = 1.44269504f, kLowest = -100;

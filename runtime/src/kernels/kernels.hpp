@@ -44,7 +44,7 @@ inline constexpr std::uint32_t kPanelRows = format::kPanelOutputs;
 // Up to kStreamedTokens tokens read the weights as they stream from memory, this many rows or panels at once: fewer in
 // a call make the stretches of a tiled matrix too short.
 inline constexpr std::uint32_t kStreamedTokens = 6, kStreamedRows = 256, kStreamedPanels = 16;
-// So many rows of float weights share the work of laying them out anew, for at least kGroupedTokens tokens and more
+// So many rows of float weights share the work of laying them out again, for at least kGroupedTokens tokens and more
 // than kUngroupedInputs inputs.
 inline constexpr std::uint32_t kGroupedRows = 64, kGroupedTokens = 24, kUngroupedInputs = 512;
 inline bool groups_rows(const Matmul& job) {
@@ -58,7 +58,7 @@ inline std::size_t scratch_floats(const Matmul& job) {
 // y[t][o] = (accumulate ? y[t][o] : 0) + sum_i W[o][i] x[t][i] + bias[o], W in columns (format.h, LAYOUT): made for
 // short inputs.
 struct ColumnProduct {
-  const std::byte* weights = nullptr;  // F32 or F16, zero behind the last output
+  const std::byte* weights = nullptr;  // F32 or F16, zero after the last output
   TensorType type = TensorType::kF32;
   std::uint32_t outputs = 0, inputs = 0;
   const float* x = nullptr;
@@ -88,7 +88,7 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t co
 void silu_multiply(float* gate, const float* up, std::size_t count);
 
 // x = exp(scale (x - max x)), scale above 0, and returned is what makes them sum to one, NaN where a value is not
-// finite; padded(count) values are written, those behind `count` zero.
+// finite; padded(count) values are written, those after `count` zero.
 float softmax_weights(float* x, float scale, std::size_t count);
 
 // x = max(x, 0).

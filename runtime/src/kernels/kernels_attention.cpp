@@ -1,5 +1,5 @@
 // Attention over the cache (kv_layout.hpp). See kernels.hpp for the promise about the order of sums: a score is one sum
-// over ascending dimensions, an output one over ascending positions, whatever stands beside it, so that one query and
+// over ascending dimensions, an output one over ascending positions, whatever else is computed, so that one query and
 // many have the same bits.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/kernels_attention.cpp"
@@ -215,7 +215,7 @@ HWY_NOINLINE void attend_some(const Attention& job, std::size_t query) {
     norms[t] = 1.0f / exponentials(scores, job.scale, end_of(job, query + t) - base);
     std::fill_n(job.out + (query + t) * job.out_stride, job.head_dim, 0.0f);
   }
-  // Positions that all of them see pass once; before and behind are those that some see.
+  // Positions that all of them see pass once; the parts before and after are those that some see.
   const float* weights = job.scores + query * job.score_stride - base;
   const std::size_t seen_by_all = begin_of(job, last), until = std::max(seen_by_all, end_of(job, query));
   const auto each = [&](const auto& part) {

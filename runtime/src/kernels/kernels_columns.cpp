@@ -1,6 +1,6 @@
 // Products with matrices in columns (format.h, LAYOUT): outputs lie side by side in a vector, so that nothing is summed
 // across lanes and short inputs cost no more than long ones. An output is one sum over ascending inputs, whatever
-// stands beside it.
+// stands next to it.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/kernels_columns.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
@@ -110,7 +110,7 @@ HWY_INLINE void multiply_panel(const Shape& s, const W* weights, const float* x,
   for (; outputs > 0; next(hn::Lanes(Narrow()))) multiply_tokens<Narrow, 1>(s, weights, x, y, bias, tokens);
 }
 
-// The last outputs of a matrix fill no vector: whole ones are computed aside, since what lies behind y and the bias is
+// The last outputs of a matrix fill no vector: whole ones are computed aside, since what lies after y and the bias is
 // not the matrix's.
 template <typename W>
 void multiply_rest(const Shape& s, const W* weights, const float* x, float* y, const float* bias, std::size_t outputs,

@@ -76,7 +76,7 @@ HWY_INLINE void add_tile(const W* w, std::size_t row_stride, const float* x, std
   }
 }
 
-// The last inputs % 32 of rows that are not tiled: weights behind the row are another row's, so they are not read.
+// The last inputs % 32 of rows that are not tiled: weights after the row are another row's, so they are not read.
 template <int Rows, int Tokens, typename W>
 HWY_INLINE void add_tail(const W* w, std::size_t row_stride, std::uint32_t count, const float* x, std::size_t x_stride,
                          V (&sums)[Rows][Tokens]) {
@@ -245,7 +245,7 @@ void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, st
 constexpr std::uint32_t kGroupRows = kGroupedRows, kGroupBlocks = 8;
 constexpr std::size_t kStretch = kUngroupedInputs;
 
-// Zeros behind the last input: a row that is not tiled has another row's weights there.
+// Zeros after the last input: a row that is not tiled has another row's weights there.
 template <typename W>
 HWY_INLINE V load_laid_out(const Matmul& job, const W* row, std::size_t i) {
   const D d;

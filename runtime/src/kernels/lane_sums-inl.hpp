@@ -1,4 +1,4 @@
-// Horizontal sums of several vectors at once. Included inside a target's namespace, behind D (a tag of floats) and V,
+// Horizontal sums of several vectors at once. Included inside a target's namespace, after D (a tag of floats) and V,
 // its vector.
 
 #if HWY_TARGET != HWY_SCALAR

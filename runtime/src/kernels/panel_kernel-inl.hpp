@@ -1,4 +1,4 @@
-// The products of quantised matrices. Included once per target behind panel_weights-inl.hpp.
+// The products of quantised matrices. Included once per target after panel_weights-inl.hpp.
 //
 // Every output is one float32 sum over its blocks in ascending order,
 //   sum = fma(float(integer sum of the block), weight scale * activation scale, sum),

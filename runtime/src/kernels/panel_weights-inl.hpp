@@ -1,5 +1,5 @@
 // Where the panel kernels take their weights from: the file's Q8_0 and Q4_0 panels (format.h, LAYOUT), or panels that
-// prepare() unpacked so that many tokens share the work. Included once per target behind byte_dot-inl.hpp.
+// prepare() unpacked so that many tokens share the work. Included once per target after byte_dot-inl.hpp.
 //
 // Dot multiplies them. load(vector, group, w) gives the weight bytes of one vector of outputs and of the two input
 // groups group_of(group, 0) and group_of(group, 1), as Dot takes them: `group` of 0 to 3 in turn are the panel's bytes

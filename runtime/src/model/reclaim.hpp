@@ -7,7 +7,7 @@
 
 namespace elrt {
 
-// Tells the system that this process does not need, for now, what lies behind `view`'s prefix of each matrix, nor other
+// Tells the system that this process does not need, for now, what lies after `view`'s prefix of each matrix, nor other
 // levels' adapters. Whoever reads there gets the same bytes again, from the page cache or the file. Returns the bytes
 // given up, in whole pages.
 std::uint64_t reclaim(const Model& model, const LevelView& view);

@@ -28,7 +28,7 @@ struct TlmLayer {
   std::vector<TlmFeedForward> feed_forwards;
 };
 
-// What the encoder reads: a token's id, those behind the vocabulary are SLO tokens, and its segment.
+// What the encoder reads: a token's id, those after the vocabulary are SLO tokens, and its segment.
 struct TlmRow {
   std::vector<std::int32_t> ids;
   std::vector<std::uint8_t> segments;

@@ -20,7 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr std::uint32_t kFirstLength = 16;
-constexpr std::size_t kDecoded = 8;  // tokens behind one measurement of TPOT: enough against the clock's grain
+constexpr std::size_t kDecoded = 8;  // tokens per measurement of TPOT: enough against the clock's grain
 
 double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();

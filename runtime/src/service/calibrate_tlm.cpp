@@ -25,7 +25,7 @@ double ms_since(Clock::time_point start) {
   return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-// Whole sentences and the words behind them, `tokens` tokens or a few more.
+// Whole sentences and the words after them, `tokens` tokens or a few more.
 Result<std::string> prompt_of(const Tokenizer& tokenizer, std::uint32_t tokens) {
   std::string text;
   std::size_t at = 0;

@@ -63,7 +63,7 @@ class Forward {
   std::size_t reserved_ = 0;  // tokens that the scratch has room for
   std::size_t tokens_ = 0;    // of the current batch
   std::size_t answers_ = 0;   // of them those whose hidden states are wanted
-  std::size_t dropped_ = 0;   // of the batch's first tokens, behind keep_last()
+  std::size_t dropped_ = 0;   // of the batch's first tokens, after keep_last()
   Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
   QuantisedRows quantised_;                 // of what the running products read
   std::vector<float> cosines_, sines_;      // [token][head_dim / 2]

@@ -40,8 +40,8 @@ Result<void> check_options(const Artifact& artifact, const SessionOptions& optio
   return {};
 }
 
-// A wide model's weights come from memory for every batch and are laid out anew: more tokens share that. A narrow one's
-// activations would no longer fit the second-level cache.
+// A wide model's weights come from memory for every batch and are laid out again: more tokens share that. A narrow
+// one's activations would no longer fit the second-level cache.
 std::uint32_t resolve_batch(std::uint32_t asked, const ModelShape& shape) {
   constexpr std::uint32_t kWide = 1024;
   if (asked != 0) return asked;
@@ -60,7 +60,7 @@ struct Session::Impl {
   std::vector<TokenId> tokens;  // the text
   std::size_t cached = 0;       // of them, in the cache
   bool mixed = false;           // the cache was begun at a larger level
-  std::size_t drafted = 0;      // guesses behind the text, in the cache too
+  std::size_t drafted = 0;      // guesses after the text, in the cache too
   std::vector<float> logits, draft_logits;
 
   bool use_adapter;
@@ -193,7 +193,7 @@ Result<void> Session::can_draft(std::uint32_t level) const {
 }
 
 // The kept groups are a prefix, so the smaller level finds the larger one's keys and values where it looks for its own.
-// Its guesses' own lie behind them, until the larger level reads the same positions.
+// Its guesses' own lie after them, until the larger level reads the same positions.
 Result<std::span<const float>> Session::draft(TokenId token, std::uint32_t level) {
   using Logits = std::span<const float>;
   Impl& s = *impl_;
@@ -222,7 +222,7 @@ std::uint64_t Session::reclaim() {
   return elrt::reclaim(*impl_->model, impl_->view);
 }
 
-// Positions of the cache are the text's, so that what stays is a prefix of it; what is behind is written over.
+// Positions of the cache are the text's, so that what stays is a prefix of it; what is after is written over.
 void Session::truncate(std::size_t count) {
   Impl& s = *impl_;
   s.drafted = 0;

@@ -1,5 +1,5 @@
-// How a device keeps up with its latency table at present: what requests took beside what the table said, of the last
-// ones.
+// How a device keeps up with its latency table at present: what requests took compared with what the table said, of the
+// last ones.
 #pragma once
 
 #include <algorithm>

@@ -33,7 +33,7 @@ void DraftPlanner::record_pass(std::uint32_t drafted, double draft_ms, double ve
 void DraftPlanner::record_guesses(std::uint32_t drafted, std::uint32_t accepted) {
   constexpr double kFade = 0.9;  // per pass
   if (drafted == 0) return;
-  tried_ = kFade * tried_ + std::min(drafted, accepted + 1);  // guesses behind the first wrong one tell nothing
+  tried_ = kFade * tried_ + std::min(drafted, accepted + 1);  // guesses after the first wrong one tell nothing
   kept_ = kFade * kept_ + accepted;
 }
 

@@ -62,13 +62,13 @@ Result<void> check_prompt(const Session& session, std::span<const TokenId> promp
   const std::size_t before = keep_context ? session.tokens().size() : 0;
   if (prompt.size() > session.context_tokens() - before) {
     return invalid_argument("the prompt has " + std::to_string(prompt.size()) + " tokens" +
-                            (before > 0 ? " behind " + std::to_string(before) : "") + ", the context holds " +
+                            (before > 0 ? " after " + std::to_string(before) : "") + ", the context holds " +
                             std::to_string(session.context_tokens()) + "; shorten it");
   }
   return {};
 }
 
-// Samples until something ends the text; `logits` are those behind the prompt.
+// Samples until something ends the text; `logits` are those after the prompt.
 Result<FinishReason> decode(SpeculativeReader& reader, std::size_t context, const Tokenizer& tokenizer,
                             const GenerateOptions& options, Sampler& sampler, std::span<const float> logits,
                             TextOutput& output, Generation& result, Clock::time_point start) {
@@ -111,7 +111,7 @@ const char* finish_reason_name(FinishReason reason) {
 
 namespace {
 
-// Whatever fails, a prompt and half an answer do not stay behind the text that was there before.
+// Whatever fails, a prompt and half an answer do not stay after the text that was there before.
 class TextGuard {
  public:
   explicit TextGuard(Session& session) : session_(session), before_(session.tokens().size()) {}

@@ -145,7 +145,7 @@ Result<std::vector<double>> score_tail(Session& session, std::span<const TokenId
     const auto read = session.tokens();
     const auto common = static_cast<std::size_t>(
         std::mismatch(read.begin(), read.end(), inputs.begin(), inputs.end()).first - read.begin());
-    const std::size_t kept = std::min(common, from - 1);  // the logits behind token from - 1 are needed again
+    const std::size_t kept = std::min(common, from - 1);  // the logits after token from - 1 are needed again
     session.truncate(kept);
     std::vector<std::uint32_t> rows(tokens.size() - from);
     std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(from - 1 - kept));

@@ -1,4 +1,4 @@
-// The logits behind each next token of a text, one by one as plain decoding asks for them; where a smaller level
+// The logits after each next token of a text, one by one as plain decoding asks for them; where a smaller level
 // guessed right they are there already. See elrt/speculation.hpp.
 #pragma once
 
@@ -21,10 +21,10 @@ class SpeculativeReader {
 
   static Result<void> check(const Session& session, const SpeculationOptions& options);
 
-  // Reads `token` and returns the logits behind it, [vocab], until the next call. The caller will ask for `further`
+  // Reads `token` and returns the logits after it, [vocab], until the next call. The caller will ask for `further`
   // tokens more at most.
   Result<std::span<const float>> read(TokenId token, std::size_t further);
-  // Tokens of the text that were asked for: the session may hold guesses behind them.
+  // Tokens of the text that were asked for: the session may hold guesses after them.
   std::size_t tokens_read() const { return read_; }
   // Leaves the session as plain decoding would.
   void finish();
@@ -42,8 +42,8 @@ class SpeculativeReader {
   SpeculationOptions options_;
   DraftPlanner planner_;
   SpeculationReport report_;
-  std::vector<TokenId> batch_;     // of the last pass: a token and the guesses behind it
-  std::span<const float> logits_;  // behind each of them
+  std::vector<TokenId> batch_;     // of the last pass: a token and the guesses after it
+  std::span<const float> logits_;  // after each of them
   std::size_t used_ = 0;           // of the batch, those asked for
   std::size_t read_;
 };

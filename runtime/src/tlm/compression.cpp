@@ -20,7 +20,7 @@ Result<void> check_words(std::string_view text, std::span<const TextSpan> words)
   for (std::size_t i = 0; i < words.size(); ++i) {
     if (words[i].begin < end || words[i].end <= words[i].begin || words[i].end > text.size()) {
       return invalid_argument("word " + std::to_string(i) + " is [" + std::to_string(words[i].begin) + ", " +
-                              std::to_string(words[i].end) + "), expected a stretch behind byte " +
+                              std::to_string(words[i].end) + "), expected a stretch beginning at or after byte " +
                               std::to_string(end) + " of a text of " + std::to_string(text.size()));
     }
     end = words[i].end;

@@ -188,7 +188,7 @@ void TlmForward::attend(std::size_t begin, std::size_t count, std::size_t tokens
   }
 }
 
-// Everything behind attention: residuals are what the products are added to.
+// Everything after attention: residuals are what the products are added to.
 void TlmForward::finish(const TlmLayer& layer, Activations& x, std::size_t begin, std::size_t count) {
   const TlmShape& s = model_.shape;
   Activations& inner = *sources(x).inner;

@@ -65,7 +65,7 @@ Result<std::vector<TextRange>> Regex::find_all(std::string_view text) const {
     if (status < 0)
       return bad_data("tokenizer regex gave up: " + error_text(status) + "; the pattern does not suit the text");
     const PCRE2_SIZE* found = pcre2_get_ovector_pointer(data.get());
-    // \K may put the start behind the end or before the last match.
+    // \K may put the start after the end or before the last match.
     if (found[1] > found[0] && found[0] >= at) {
       matches.push_back({found[0], found[1]});
       at = found[1];

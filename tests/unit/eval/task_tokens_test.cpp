@@ -33,7 +33,7 @@ std::int32_t byte(char c) { return 3 + static_cast<unsigned char>(c); }
 
 }  // namespace
 
-TEST_CASE("an option's tokens are those behind its prompt", "[eval][unit]") {
+TEST_CASE("an option's tokens are those after its prompt", "[eval][unit]") {
   const auto tokens = tokenize_task(make(tiny_tokenizer()), "", item("b", "c", {"ab", "a c"}), 64);
   REQUIRE(tokens.options.size() == 2);
   CHECK(tokens.options[0].ids == Ids{kBegin, kB, byte('\n'), kC, byte('\n'), byte('A'), byte(':'), kSpace, kPairAb});
@@ -59,7 +59,7 @@ TEST_CASE("a token across the border belongs to the option", "[eval][unit]") {
   CHECK(tokens.options[0].from == 4);
 }
 
-TEST_CASE("a schema's option is read behind its own lead and cannot be written", "[eval][unit]") {
+TEST_CASE("a schema's option is read after its own lead and cannot be written", "[eval][unit]") {
   EvalItem schema = item("", "", {"c", "c"});
   schema.leads = {"a", "bb"};
   const auto tokens = tokenize_task(make(tiny_tokenizer()), "", schema, 64);

@@ -114,7 +114,7 @@ TEST_CASE("a run killed anywhere ends with the bits of an uninterrupted one", "[
   }
 }
 
-TEST_CASE("a finished level is not trained again, and other inputs start it anew", "[finetune][unit]") {
+TEST_CASE("a finished level is not trained again, and other inputs start it again", "[finetune][unit]") {
   const TempDir folder;
   const Setup setup;
   const FinetuneConfig config = quick_config();

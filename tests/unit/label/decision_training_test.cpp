@@ -126,7 +126,7 @@ TEST_CASE("of heads that validation cannot tell apart the earliest is kept", "[l
   const auto list = [](std::vector<double> values) { return torch::tensor(values, torch::kFloat64); };
   const torch::Tensor none = list({0, 0, 0, 0}), most = list({1, 1, 1, 0}), others = list({1, 1, 0, 1});
   CHECK(choose_earliest({none, most, others}) == 1);
-  CHECK(choose_earliest({others, none, most}) == 0);  // 0.5 behind on one task, as much ahead on another
+  CHECK(choose_earliest({others, none, most}) == 0);  // 0.5 worse on one task, as much ahead on another
   CHECK(choose_earliest({list({0.5, 0.5, 0.5, 0.5}), list({0.6, 0.6, 0.6, 0.6})}) == 1);  // a difference without error
   CHECK(choose_earliest({none}) == 0);
 }

@@ -96,7 +96,7 @@ TEST_CASE("killed, shared or alone, labelling gives the same bits", "[label][uni
   Setup setup;
   const fs::path alone = setup.folder("alone"), shared = setup.folder("shared");
   run_label_work(alone, 1);
-  // Another process is killed while it works, a third one works to the end beside this one.
+  // Another process is killed while it works, a third one works to the end next to this one.
   const pid_t killed = fork();
   if (killed == 0) {
     run_label_work(shared, 1);

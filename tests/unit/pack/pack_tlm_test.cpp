@@ -175,7 +175,7 @@ TEST_CASE("runtime and toolchain compute the same decisions and scores", "[pack]
           const auto scores = runtime->score_words(pieces.value(), slo);
           REQUIRE(proposal.ok());
           REQUIRE(scores.ok());
-          // Equal weights, float32 sums in other orders: logits of size 1 to 10 behind five layers agree to 1e-4;
+          // Equal weights, float32 sums in other orders: logits of size 1 to 10 after five layers agree to 1e-4;
           // without norms they reach 45, and rounding grows with them.
           const Outputs exact = toolchain(rounded.model, runtime->wordpiece(), pieces->tokens, words, slo);
           const auto tolerance = [](const torch::Tensor& logits) {

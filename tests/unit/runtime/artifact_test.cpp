@@ -124,7 +124,7 @@ TEST_CASE("a header cut at any byte is refused", "[runtime][unit]") {
   CHECK(refusal({bytes.begin(), bytes.end() - 1}).find("data section") != std::string::npos);
   auto longer = bytes;
   longer.resize(bytes.size() + 100);
-  CHECK(refusal(longer).find("behind its last tensor") != std::string::npos);
+  CHECK(refusal(longer).find("after its last tensor") != std::string::npos);
 }
 
 TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]") {

@@ -55,7 +55,7 @@ struct Case {
     dim = 2 * integer(1, 70), first = integer(0, 200), count = integer(1, 15), window = integer(0, 1) * integer(1, 150);
     const std::size_t end = first + count;
     row_bytes = elrt::kv_row_bytes(type, dim), tile_bytes = elrt::kv_tile_bytes(type, dim);
-    // Behind the last position stands what an earlier text may have left there: not a number.
+    // After the last position stands what an earlier text may have left there: not a number.
     keys.resize(elrt::kv_tiles(end) * tile_bytes, std::byte{0xFF}), values.resize(end * row_bytes),
         queries.resize(count * dim);
     std::vector<float> x(dim);

@@ -132,7 +132,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("layer normalisation equals a plain double loop, and no bit of a row depends on the rows beside it",
+TEST_CASE("layer normalisation equals a plain double loop, and no bit of a row depends on the rows next to it",
           "[runtime][unit]") {
   constexpr float kEpsilon = 1e-6f;
   std::mt19937 random(7);
@@ -162,13 +162,13 @@ TEST_CASE("layer normalisation equals a plain double loop, and no bit of a row d
                                  x.begin() + static_cast<std::ptrdiff_t>((r + 1) * stride));
         kernels::layer_norm(alone.data(), stride, 1, weight.data(), bias.data(), kEpsilon, count);
         CHECK(std::equal(alone.begin(), alone.end(),
-                         all.begin() + static_cast<std::ptrdiff_t>(r * stride)));  // what lies behind a row included
+                         all.begin() + static_cast<std::ptrdiff_t>(r * stride)));  // what lies after a row included
       }
     });
   }
 }
 
-TEST_CASE("softmax sums to one, shows what is not finite, and does not see what lies behind", "[runtime][unit]") {
+TEST_CASE("softmax sums to one, shows what is not finite, and does not see what lies after", "[runtime][unit]") {
   std::mt19937 random(6);
   std::uniform_real_distribution<float> real(-30, 30);
   for (const std::size_t count : {1, 2, 31, 32, 33, 100}) {
@@ -189,7 +189,7 @@ TEST_CASE("softmax sums to one, shows what is not finite, and does not see what 
       CHECK(
           std::all_of(x.begin() + static_cast<std::ptrdiff_t>(count), x.end(), [](float value) { return value == 0; }));
       std::copy(values.begin(), values.end(), x.begin());
-      x[0] = -1e30f;  // far below the others: no weight beside them, and none that is denormal
+      x[0] = -1e30f;  // far below the others: no weight next to them, and none that is denormal
       kernels::softmax_weights(x.data(), 1, count);
       CHECK((count == 1 || (x[0] < 1e-29f && x[0] > 1e-31f)));
       for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {

@@ -174,7 +174,7 @@ TEST_CASE("cache types, drafting and cache policies are options", "[runtime][cli
   CHECK(many.out.find("64 threads on") != std::string::npos);
 }
 
-TEST_CASE("calibrate writes a table beside the artifact and can be run again", "[runtime][cli]") {
+TEST_CASE("calibrate writes a table next to the artifact and can be run again", "[runtime][cli]") {
   const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
   const std::string file = model.path().string(), table = file + ".latency.json";
   for (int again = 0; again < 2; ++again) {

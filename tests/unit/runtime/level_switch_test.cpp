@@ -14,7 +14,7 @@ using elrt::TokenId;
 
 namespace {
 
-// Greedy tokens behind what the session has read, the last of whose logits are given.
+// Greedy tokens after what the session has read, the last of whose logits are given.
 std::vector<TokenId> continue_greedily(elrt::Session& session, TokenId last, int count) {
   std::vector<TokenId> tokens;
   for (int i = 0; i < count; ++i) {
@@ -78,8 +78,7 @@ TEST_CASE("reuse is exact where keys and values do not depend on the level", "[r
   }
 }
 
-TEST_CASE("the loss behind a level change is that of the second half where the cache is recomputed",
-          "[runtime][unit]") {
+TEST_CASE("the loss after a level change is that of the second half where the cache is recomputed", "[runtime][unit]") {
   const TinyElastic model(shape_of_each_type()[0]);
   const auto artifact = open_tiny(model);
   const auto tokens = model.text(40);

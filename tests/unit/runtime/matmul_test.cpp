@@ -29,7 +29,7 @@ struct Random {
   float real() { return std::uniform_real_distribution<float>(-2, 2)(engine); }
 };
 
-// A matrix as it lies in a file; what pads its tiles is zero, what lies behind its rows is not a number.
+// A matrix as it lies in a file; what pads its tiles is zero, what lies after its rows is not a number.
 struct Weights {
   std::vector<float> values;  // [outputs][inputs], as stored
   std::vector<std::uint8_t> bytes;
@@ -135,13 +135,13 @@ TEST_CASE("float products equal a plain double loop, and no bit depends on batch
   }
 }
 
-TEST_CASE("so do those of many tokens and inputs, whose rows are laid out anew", "[runtime][unit]") {
+TEST_CASE("so do those of many tokens and inputs, whose rows are laid out again", "[runtime][unit]") {
   Random random{std::mt19937(4)};
   int grouped = 0;
   for (int round = 0; round < 24; ++round) {
     const auto type = round % 2 == 0 ? TensorType::kF32 : TensorType::kF16;
     const bool whole_groups =
-        round % 3 == 0;  // the last row is laid out as well, behind which stands what is not a number
+        round % 3 == 0;  // the last row is laid out as well, after which stands what is not a number
     const Weights weights(random, type, round % 4 < 2,
                           whole_groups ? 2 * kernels::kGroupedRows : random.integer(64, 200),
                           random.integer(513, 1600));

@@ -100,7 +100,7 @@ TEST_CASE("wherever in a pass memory ends, the pass fails and the next one succe
   shape.levels = {50, 100}, shape.kv_groups = {1, 1, 2, 2}, shape.neurons = {480, 480, 2048, 2048};
   const TinyElastic model(shape);
   const auto artifact = open_tiny(model);
-  const auto tokens = model.text(60);  // enough for the kernels that lay weights out anew
+  const auto tokens = model.text(60);  // enough for the kernels that lay weights out again
   auto fresh = open_session(artifact, {100, 2});
   const auto expected = read_all(fresh, tokens);
   const int failures = attempts_until_success([&](std::uint64_t more) -> std::optional<bool> {

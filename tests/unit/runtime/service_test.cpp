@@ -243,7 +243,8 @@ TEST_CASE("decisions follow how the device keeps up with its table", "[runtime][
   }
 }
 
-TEST_CASE("the pace is what nearly all of the last requests took beside the table", "[runtime][service][unit]") {
+TEST_CASE("the pace is what nearly all of the last requests took, as a multiple of the table",
+          "[runtime][service][unit]") {
   elrt::Pace pace;
   for (std::size_t i = 0; i + 1 < elrt::Pace::kFewest; ++i) pace.observe({10, 1}, {20, 0});
   CHECK(pace.factors().ttft_ms == 1);

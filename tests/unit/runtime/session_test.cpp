@@ -320,7 +320,7 @@ TEST_CASE("after going back, a session equals one that never went on", "[runtime
   }
 }
 
-TEST_CASE("going back behind a level change keeps what the change promised", "[runtime][unit]") {
+TEST_CASE("going back after a level change keeps what the change promised", "[runtime][unit]") {
   const TinyElastic model{TinyElasticShape{}};
   const Artifact artifact = open(model);
   const auto tokens = model.text(20);
@@ -346,7 +346,7 @@ TEST_CASE("going back behind a level change keeps what the change promised", "[r
   CHECK(mixed.tokens().empty());
 }
 
-TEST_CASE("answers scored behind one prompt cost and lose what the whole text does", "[runtime][unit]") {
+TEST_CASE("answers scored after one prompt cost and lose what the whole text does", "[runtime][unit]") {
   TinyElasticShape shape;
   shape.adapters = true;
   const TinyElastic model(shape);

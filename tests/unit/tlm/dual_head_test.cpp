@@ -64,7 +64,7 @@ TEST_CASE("the layer counts of bottom and heads are settings", "[tlm][unit]") {
   expect_error(ErrorCode::kUsage, {"prompt_levels", "rising"}, [&] { make_dual_head(body, settings, 7); });
 }
 
-TEST_CASE("a trained model under other levels scores as before and decides anew", "[tlm][unit]") {
+TEST_CASE("a trained model under other levels scores as before and decides again", "[tlm][unit]") {
   const DualHead trained = tiny_model();
   DualHeadConfig settings = trained.settings;
   settings.model_levels = {10, 20, 30, 100};

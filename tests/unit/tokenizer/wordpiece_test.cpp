@@ -221,7 +221,7 @@ TEST_CASE("the question and every piece that it names are marked, others not", "
     return marks;
   };
   CHECK(marked("ab a e", {5, 6}) == "..1");
-  CHECK(marked("ab a E, e", {8, 9}) == "..1.1");  // "e" of another case and beside a comma
+  CHECK(marked("ab a E, e", {8, 9}) == "..1.1");  // "e" of another case and next to a comma
   CHECK(marked("unable unaffable e unable", {19, 25}) == "11....11");
   CHECK(marked("abb ab a", {4, 6}) == "..1.");  // "ab" is not "ab ##b"
   CHECK(marked("abb ab abb", {7, 10}) == "11.11");

@@ -392,7 +392,7 @@ TEST_CASE("a thinned context weighs as much as a whole one", "[pretrain][unit]")
   CHECK(thin == Approx(whole).epsilon(0.05));
 }
 
-TEST_CASE("recall documents are kept at their share behind the curriculum", "[pretrain][unit]") {
+TEST_CASE("recall documents are kept at their share after the curriculum", "[pretrain][unit]") {
   TaskSetup setup;
   setup.config.recall_share = 0.5;
   setup.config.recall_kept = 0.2;

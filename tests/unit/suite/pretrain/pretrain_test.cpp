@@ -50,7 +50,7 @@ TEST_CASE("training reaches the entropy of a text that is known by hand, and not
 TEST_CASE("planted heads recall before any training", "[pretrain][unit]") {
   const TempDir dir;
   const elrt::Tokenizer tokenizer = load_byte_tokenizer(dir);
-  // The heads look up what stood behind a key: lines that come back word by word, the form's default.
+  // The heads look up what stood after a key: lines that come back word by word, the form's default.
   std::vector<WeightedDocument> recall;
   for (std::uint64_t seed = 0; seed < 40; ++seed) recall.push_back(recall_document(tokenizer, RecallForm{}, seed, 512));
   ModelConfig shape;

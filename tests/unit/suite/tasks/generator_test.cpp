@@ -250,7 +250,7 @@ TEST_CASE("two hops keep their share and mark both sentences", "[tasks][unit]") 
   CHECK(two_hops < 100);
 }
 
-TEST_CASE("most answers stand behind what the question names", "[tasks][unit]") {
+TEST_CASE("most answers stand after what the question names", "[tasks][unit]") {
   std::size_t back = 0, all = 0;
   for_items(120, {Split::kTrain, Split::kTest}, [&](const Family&, Split, const TaskItem& item) {
     if (item.hops != 1) return;

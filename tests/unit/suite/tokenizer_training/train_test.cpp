@@ -8,10 +8,10 @@
 #include "support/expect_error.h"
 #include "support/skip.h"
 #include "support/temp_dir.h"
-#include "unit/tokenizer/tiny_tokenizers.h"
 #include "tokenizer/import.h"
 #include "tokenizer_training/pieces.h"
 #include "tokenizer_training/train.h"
+#include "unit/tokenizer/tiny_tokenizers.h"
 
 using namespace elastify_test;
 using elastify::ErrorCode;
