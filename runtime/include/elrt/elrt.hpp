@@ -21,5 +21,6 @@
 #include "elrt/speculation.hpp"
 #include "elrt/tensor_type.hpp"
 #include "elrt/tlm.hpp"
+#include "elrt/tlm_shape.hpp"
 #include "elrt/tokenizer.hpp"
 #include "elrt/wordpiece.hpp"

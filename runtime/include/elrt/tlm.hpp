@@ -13,6 +13,7 @@
 #include "elrt/artifact.hpp"
 #include "elrt/result.hpp"
 #include "elrt/slo.hpp"
+#include "elrt/tlm_shape.hpp"
 #include "elrt/wordpiece.hpp"
 
 namespace elrt {
@@ -20,21 +21,6 @@ namespace elrt {
 inline constexpr std::uint32_t kTlmSegments = 2;  // of its input, see WordPiece::mark_question()
 inline constexpr std::uint32_t kTlmSpecialTokens =
     4;  // [CLS], two SLO tokens and [SEP]: positions that pieces cannot have
-
-struct TlmShape {
-  std::uint32_t vocab = 0, embedding = 0, hidden = 0, inner = 0, ffn = 0, heads = 0, feed_forwards = 0, positions = 0;
-  std::uint32_t bottom_layers = 0, score_layers = 0, decision_layers = 0;
-  bool bottleneck = false, shared_key_query = false, bottleneck_attention = false, trigram_input = false,
-       layer_norm = false;
-  float norm_epsilon = 0;
-  std::vector<std::uint32_t> model_levels, prompt_levels;  // percent, what the decision-head chooses among
-  std::vector<std::uint32_t> ttft_levels, tpot_levels;     // percent, what SLO tokens stand for
-  std::vector<float> accuracy;  // [model_levels][prompt_levels] to expect of a decision, NaN: unknown; may be empty
-
-  std::uint32_t value_inputs() const { return bottleneck_attention ? inner : hidden; }
-  std::uint32_t word_inputs() const { return embedding * (trigram_input ? 3 : 1); }
-  bool transforms_words() const { return trigram_input || embedding != hidden; }
-};
 
 struct TlmProposal {
   Decision decision;                               // each head's most probable level, of equals the smaller

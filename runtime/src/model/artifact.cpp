@@ -10,7 +10,7 @@
 
 #include "base/guarded.hpp"
 #include "elrt/format.h"
-#include "elrt/tlm.hpp"
+#include "elrt/tlm_shape.hpp"
 #include "elrt/tokenizer.hpp"
 #include "model/level_view.hpp"
 #include "model/model.hpp"

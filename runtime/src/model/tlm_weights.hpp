@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "elrt/tlm.hpp"
+#include "elrt/tlm_shape.hpp"
 #include "kernels/matrix.hpp"
 
 namespace elrt {
