@@ -18,10 +18,6 @@
 
 namespace elrt {
 
-inline constexpr std::uint32_t kTlmSegments = 2;  // of its input, see WordPiece::mark_question()
-inline constexpr std::uint32_t kTlmSpecialTokens =
-    4;  // [CLS], two SLO tokens and [SEP]: positions that pieces cannot have
-
 struct TlmProposal {
   Decision decision;                               // each head's most probable level, of equals the smaller
   std::vector<float> model_logits, prompt_logits;  // [model_levels], [prompt_levels]

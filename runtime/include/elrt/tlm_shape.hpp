@@ -6,6 +6,10 @@
 
 namespace elrt {
 
+inline constexpr std::uint32_t kTlmSegments = 2;  // of its input, see WordPiece::mark_question()
+inline constexpr std::uint32_t kTlmSpecialTokens =
+    4;  // [CLS], two SLO tokens and [SEP]: positions that pieces cannot have
+
 struct TlmShape {
   std::uint32_t vocab = 0, embedding = 0, hidden = 0, inner = 0, ffn = 0, heads = 0, feed_forwards = 0, positions = 0;
   std::uint32_t bottom_layers = 0, score_layers = 0, decision_layers = 0;

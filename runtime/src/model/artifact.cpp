@@ -12,6 +12,7 @@
 #include "elrt/format.h"
 #include "elrt/tlm_shape.hpp"
 #include "elrt/tokenizer.hpp"
+#include "elrt/wordpiece.hpp"
 #include "model/level_view.hpp"
 #include "model/model.hpp"
 #include "model/model_checks.hpp"
