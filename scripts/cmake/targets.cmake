@@ -2,7 +2,7 @@
 add_library(elastify_options INTERFACE)
 target_compile_features(elastify_options INTERFACE cxx_std_20)
 if(ELASTIFY_DEVELOPER_MODE)
-  target_compile_options(elastify_options INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wimplicit-fallthrough -Werror)
+  target_compile_options(elastify_options INTERFACE -Wall -Wextra -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> -Wimplicit-fallthrough -Werror)
   if(ELASTIFY_SANITIZE)  # gcc 12 warns falsely about instrumented code
     target_compile_options(elastify_options INTERFACE -Wno-restrict -Wno-maybe-uninitialized)
   endif()
