@@ -130,7 +130,7 @@ void append_turn(const elrt::Tokenizer& tokenizer, const TextTurn& turn, bool en
   // Tokens that differ from the prompt's own are already part of the answer.
   const std::size_t learned_from = turn.prompt.empty() ? 0 : common_prefix(encode(tokenizer, turn.prompt, begins), ids);
   const std::int32_t eos = tokenizer.eos_id();
-  if (ends && eos >= 0 && (ids.empty() || ids.back() != eos)) ids.push_back(eos);
+  if (ends && eos >= 0 && (ids.empty() || !tokenizer.ends_text(ids.back()))) ids.push_back(eos);
   for (std::size_t i = 0; i < ids.size(); ++i) {
     document.ids.push_back(ids[i]);
     document.counts.push_back(i >= learned_from ? 1 : 0);

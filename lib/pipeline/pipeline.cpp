@@ -55,6 +55,7 @@ std::string Pipeline::key_of(const std::string& stage) {
     for (const auto& file : checkpoint.files()) key["checkpoint"].push_back(run_.content_hash(file));
     for (const auto& file : tokenizer_files(tokenizer_path(config_, checkpoint)))
       key["tokenizer"].push_back(run_.content_hash(file));
+    for (const auto& file : text_end_files(config_, checkpoint)) key["tokenizer"].push_back(run_.content_hash(file));
   };
   json resolved = config_to_json(config_);
   if (stage == "sample") {

@@ -15,12 +15,14 @@
 #include "profile/check.h"
 #include "reorder/reorder.h"
 #include "tokenizer/import.h"
+#include "tokenizer/special.h"
 
 namespace elastify {
 namespace {
 
 elrt::TokenizerSpec load_tokenizer_spec(const PipelineConfig& config, const Checkpoint& checkpoint) {
-  return import_tokenizer(tokenizer_path(config, checkpoint), checkpoint.config().vocab_size);
+  return import_tokenizer(tokenizer_path(config, checkpoint), checkpoint.config().vocab_size,
+                          checkpoint.tokenizer_dir());
 }
 
 elrt::Tokenizer load_tokenizer(const PipelineConfig& config, const Checkpoint& checkpoint) {
@@ -100,6 +102,7 @@ json run_sample(const StageContext& context) {
   request.bos_id = tokenizer.bos_id();
   request.stop_ids = {tokenizer.bos_id()};
   if (tokenizer.eos_id() >= 0) request.stop_ids.push_back(tokenizer.eos_id());
+  for (const std::int32_t id : tokenizer.spec().stop_ids) request.stop_ids.push_back(id);
   request.seed = context.seed();
   request.batch = sampling_batch(checkpoint.config(), request.max_tokens);
   const Decoder decoder = load_decoder(context, checkpoint);
@@ -193,6 +196,10 @@ json run_reorder(const StageContext& context) {
   for (const auto& file : tokenizer_files(tokenizer_path(context.config, checkpoint))) {
     fs::copy_file(file, directory.path() / file.filename(), fs::copy_options::overwrite_existing);
   }
+  const fs::path config_file = directory.path() / "config.json";
+  json config = read_json(config_file);
+  write_text_ends(load_tokenizer_spec(context.config, checkpoint), config);
+  write_json(config_file, config);
   const double difference = prove_equal(checkpoint, Checkpoint::open(directory.path()), context.seed());
   directory.commit();
   save_plan(context.run.file("plan.json"), plan);

@@ -20,6 +20,8 @@ std::vector<TokenDocument> load_files(const std::vector<std::string>& paths, con
   return all;
 }
 
+fs::path folder_of(const fs::path& file) { return file.has_parent_path() ? file.parent_path() : fs::path("."); }
+
 void drop_shared(std::vector<TokenDocument>& documents, const std::vector<TokenDocument>& reserved, const char* use) {
   const auto hash = [](const TokenDocument& d) {
     return checksum64(d.ids.data(), d.ids.size() * sizeof(std::int64_t));
@@ -38,16 +40,28 @@ fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoi
 }
 
 std::vector<fs::path> tokenizer_files(const fs::path& path) {
-  if (!fs::is_directory(path)) return {path};
-  static const std::set<std::string> names = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-                                              "special_tokens_map.json", "generation_config.json"};
+  static const std::set<std::string> sidecars = {"tokenizer_config.json", "special_tokens_map.json",
+                                                 "added_tokens.json", "generation_config.json"};
+  const bool named = !fs::is_directory(path);  // a file; what stands next to it belongs to it
   std::vector<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(path)) {
+  if (named) files.push_back(path);
+  for (const auto& entry : fs::directory_iterator(named ? folder_of(path) : path)) {
     const std::string name = entry.path().filename().string();
     const bool llama2c = name.rfind("tok", 0) == 0 && entry.path().extension() == ".bin";
-    if (entry.is_regular_file() && (llama2c || names.count(name) != 0)) files.push_back(entry.path());
+    const bool tokenizer = name == "tokenizer.json" || name == "tokenizer.model" || llama2c;
+    if (entry.is_regular_file() && ((tokenizer && !named) || sidecars.count(name) != 0)) files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
+  return files;
+}
+
+std::vector<fs::path> text_end_files(const PipelineConfig& config, const Checkpoint& checkpoint) {
+  std::vector<fs::path> files;
+  if (config.tokenizer.empty()) return files;
+  const fs::path path = config.tokenizer, folder = fs::is_directory(path) ? path : folder_of(path);
+  for (const auto& file : {folder / "config.json", checkpoint.tokenizer_dir() / "generation_config.json"}) {
+    if (fs::is_regular_file(file)) files.push_back(file);
+  }
   return files;
 }
 

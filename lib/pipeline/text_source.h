@@ -13,8 +13,10 @@ inline constexpr const char* kSampledFile = "sampled.safetensors";
 
 // The tokenizer's file or folder: as configured, or next to the checkpoint.
 fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoint);
-// The files in it that make up a tokenizer, sorted.
+// The files in it, or the file and those next to it, that make up a tokenizer, sorted. config.json is not among them.
 std::vector<fs::path> tokenizer_files(const fs::path& path);
+// Where a tokenizer is configured: the further files that say which tokens end a text (see import_tokenizer).
+std::vector<fs::path> text_end_files(const PipelineConfig& config, const Checkpoint& checkpoint);
 
 // True where recovery text has to be sampled from the model.
 bool needs_sampling(const DataConfig& data);

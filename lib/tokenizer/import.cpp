@@ -4,9 +4,11 @@
 #include <vector>
 
 #include "base/error.h"
+#include "tokenizer/added.h"
 #include "tokenizer/json.h"
 #include "tokenizer/llama2c.h"
 #include "tokenizer/sentencepiece.h"
+#include "tokenizer/special.h"
 
 namespace elastify {
 namespace {
@@ -46,16 +48,20 @@ fs::path find_file(const fs::path& path) {
 }
 
 elrt::TokenizerSpec read(const fs::path& file, std::int64_t vocab_size) {
-  if (file.extension() == ".json") return read_tokenizer_json(file);
-  if (file.extension() == ".model") return read_tokenizer_sentencepiece(file);
-  return read_tokenizer_llama2c(file, vocab_size);
+  const bool is_json = file.extension() == ".json", is_model = file.extension() == ".model";
+  if (!is_json && !is_model) return read_tokenizer_llama2c(file, vocab_size);  // without sidecars
+  elrt::TokenizerSpec spec = is_json ? read_tokenizer_json(file) : read_tokenizer_sentencepiece(file);
+  read_added_tokens(file.parent_path(), vocab_size, spec);
+  read_special_tokens(file.parent_path(), spec);
+  return spec;
 }
 
 }  // namespace
 
-elrt::TokenizerSpec import_tokenizer(const fs::path& path, std::int64_t vocab_size) {
+elrt::TokenizerSpec import_tokenizer(const fs::path& path, std::int64_t vocab_size, const fs::path& checkpoint) {
   const fs::path file = find_file(path);
   elrt::TokenizerSpec spec = read(file, vocab_size);
+  if (!checkpoint.empty()) read_text_ends(checkpoint, spec);
   if (vocab_size > 0 && static_cast<std::int64_t>(spec.tokens.size()) > vocab_size) {
     fail_data("tokenizer: {} has {} tokens, but the model has only {}", file.string(), spec.tokens.size(), vocab_size);
   }

@@ -8,7 +8,6 @@
 #include "base/files.h"
 #include "tokenizer/json_steps.h"
 #include "tokenizer/json_value.h"
-#include "tokenizer/special.h"
 
 namespace elastify {
 namespace {
@@ -160,7 +159,6 @@ elrt::TokenizerSpec read_tokenizer_json(const fs::path& file) {
   read_pre_tokenizer(document, spec);
   read_decoder(document, spec);
   read_post_processor(document, spec);
-  read_special_tokens(file.parent_path(), spec);
   return spec;
 }
 

@@ -7,7 +7,7 @@
 
 namespace elastify {
 
-// Sidecar files as for import_tokenizer. truncation and padding are settings for batches and play no part here. Throws
+// The file alone, without its sidecars. truncation and padding are settings for batches and play no part here. Throws
 // Error(kBadData) for malformed contents and for every component without an equivalent in TokenizerSpec.
 elrt::TokenizerSpec read_tokenizer_json(const std::filesystem::path& file);
 

@@ -9,7 +9,6 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "tokenizer/special.h"
 
 namespace elastify {
 namespace {
@@ -234,9 +233,7 @@ elrt::TokenizerSpec parse_tokenizer_sentencepiece(std::string_view bytes, const 
 }
 
 elrt::TokenizerSpec read_tokenizer_sentencepiece(const fs::path& file) {
-  elrt::TokenizerSpec spec = parse_tokenizer_sentencepiece(read_file(file), file.string());
-  read_special_tokens(file.parent_path(), spec);
-  return spec;
+  return parse_tokenizer_sentencepiece(read_file(file), file.string());
 }
 
 }  // namespace elastify

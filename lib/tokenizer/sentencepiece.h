@@ -10,7 +10,7 @@
 
 namespace elastify {
 
-// Sidecar files as for import_tokenizer; without them BOS is added where the model has one, as Llama does. Throws
+// Sidecar files are not read here; without them BOS is added where the model has one, as Llama does. Throws
 // Error(kBadData); Unigram, word and character models, whitespace as suffix and precompiled character maps are refused.
 elrt::TokenizerSpec read_tokenizer_sentencepiece(const std::filesystem::path& file);
 // The same from a file's contents, without sidecars; `name` stands in messages.

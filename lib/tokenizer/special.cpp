@@ -4,21 +4,12 @@
 #include <optional>
 #include <string>
 
-#include "base/error.h"
-#include "base/files.h"
+#include "tokenizer/sidecar.h"
 
 namespace elastify {
 namespace {
 
 using nlohmann::json;
-
-// An absent file reads as an empty object.
-json read_object(const fs::path& file) {
-  if (!fs::is_regular_file(file)) return json::object();
-  json document = read_json(file);
-  if (!document.is_object()) fail_data("tokenizer: {} should hold a JSON object", file.string());
-  return document;
-}
 
 // A token named by its text, or by an object with its "content".
 std::optional<std::string> token_text(const json& document, const char* key, const fs::path& file) {
@@ -37,7 +28,7 @@ std::int32_t find_token(const elrt::TokenizerSpec& spec, const std::string& text
 // True where the files name a BOS token, be it null: then config.json's id does not count.
 bool read_names(const fs::path& directory, elrt::TokenizerSpec& spec) {
   const fs::path config_file = directory / "tokenizer_config.json", map_file = directory / "special_tokens_map.json";
-  const json config = read_object(config_file), map = read_object(map_file);
+  const json config = read_sidecar(config_file), map = read_sidecar(map_file);
   const auto read = [&](const char* key, std::int32_t& id, bool required) {
     std::optional<std::string> text = token_text(config, key, config_file);
     if (!text) text = token_text(map, key, map_file);
@@ -77,7 +68,7 @@ std::vector<std::int32_t> ids_of(const json& document, const char* key, const fs
 void read_ids(const fs::path& directory, bool bos_is_known, elrt::TokenizerSpec& spec) {
   for (const char* name : {"generation_config.json", "config.json"}) {
     const fs::path file = directory / name;
-    const json document = read_object(file);
+    const json document = read_sidecar(file);
     const std::vector<std::int32_t> bos = ids_of(document, "bos_token_id", file, spec.tokens.size());
     if (!bos_is_known && spec.bos_id < 0 && !bos.empty()) spec.bos_id = bos[0];
     for (const std::int32_t id : ids_of(document, "eos_token_id", file, spec.tokens.size())) {
@@ -94,6 +85,16 @@ void read_ids(const fs::path& directory, bool bos_is_known, elrt::TokenizerSpec&
 void read_special_tokens(const fs::path& directory, elrt::TokenizerSpec& spec) {
   const bool bos_is_known = read_names(directory, spec);
   read_ids(directory, bos_is_known, spec);
+}
+
+void read_text_ends(const fs::path& directory, elrt::TokenizerSpec& spec) { read_ids(directory, true, spec); }
+
+void write_text_ends(const elrt::TokenizerSpec& spec, json& config) {
+  if (spec.bos_id >= 0) config["bos_token_id"] = spec.bos_id;
+  json ends = json::array();
+  if (spec.eos_id >= 0) ends.push_back(spec.eos_id);
+  for (const std::int32_t id : spec.stop_ids) ends.push_back(id);
+  if (!ends.empty()) config["eos_token_id"] = ends.size() == 1 ? ends[0] : ends;
 }
 
 }  // namespace elastify

@@ -65,6 +65,67 @@ TEST_CASE("sidecar files say which tokens begin and end a text", "[tokenizer][un
   CHECK(spec.bos_id == 4);
 }
 
+TEST_CASE("tokens that only a file next to the tokenizer names are read", "[tokenizer][unit]") {
+  const json document = small_document();
+  const json list = json::parse(R"({"<sep>": 6, "<im>": 7})");
+  const elrt::TokenizerSpec from_list =
+      import_with(document, {{"added_tokens.json", list},
+                             {"special_tokens_map.json", json::parse(R"({"additional_special_tokens": ["<im>"]})")}});
+  REQUIRE(from_list.tokens.size() == 8);
+  CHECK(from_list.tokens[6] == "<sep>");
+  CHECK(from_list.added[2] == elrt::AddedToken{.id = 6});
+  CHECK(from_list.added[3] == elrt::AddedToken{.id = 7, .special = true});
+  const json config = json::parse(R"({"eos_token": "<im>", "added_tokens_decoder": {
+    "4": {"content": "<s>", "special": false}, "6": {"content": "<sep>", "special": false, "lstrip": true},
+    "7": {"content": "<im>", "special": true}}})");
+  const elrt::TokenizerSpec spec =
+      import_with(document, {{"tokenizer_config.json", config}, {"added_tokens.json", json{{"ignored", 9}}}});
+  REQUIRE(spec.tokens.size() == 8);
+  CHECK(spec.eos_id == 7);
+  CHECK(spec.added[0].special);  // the tokenizer file wins
+  CHECK(spec.added[2] == elrt::AddedToken{.id = 6, .lstrip = true, .normalized = true});
+  CHECK(spec.types[7] == elrt::TokenType::kControl);
+  const auto tokenizer = elrt::Tokenizer::create(spec);
+  REQUIRE(tokenizer.ok());
+  CHECK(tokenizer->encode("ab<sep>a").value() == std::vector<std::int32_t>{3, 6, 1});
+  // Ids that the model cannot know are left out.
+  const TemporaryDirectory directory;
+  directory.write("tokenizer.json", document.dump());
+  directory.write("added_tokens.json", list.dump());
+  CHECK(elastify::import_tokenizer(directory.path(), 7).tokens.size() == 7);
+}
+
+TEST_CASE("added tokens that contradict the tokenizer are refused", "[tokenizer][unit]") {
+  const TemporaryDirectory directory;
+  directory.write("tokenizer.json", small_document().dump());
+  const auto error = [&](const char* list) {
+    directory.write("added_tokens.json", list);
+    return import_error(directory.path());
+  };
+  CHECK_THAT(error(R"({"<sep>": 7})"), Contains("no token has id 6"));
+  CHECK_THAT(error(R"({"<sep>": 3})"), Contains("\"ab\""));
+  CHECK_THAT(error(R"({"ab": 6})"), Contains("as 3"));
+  CHECK_THAT(error(R"({"<sep>": 6, "<two>": 6})"), Contains("stands for"));
+  CHECK_THAT(error(R"({"<sep>": -1})"), Contains("whole number"));
+  CHECK_THAT(error(R"({"": 6})"), Contains("empty"));
+  CHECK_THAT(error(R"([])"), Contains("JSON object"));
+  directory.write("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "a"}}})");
+  CHECK_THAT(import_error(directory.path()), Contains("added_tokens_decoder"));
+  directory.write("tokenizer_config.json", R"({"added_tokens_decoder": {"6": "a"}})");
+  CHECK_THAT(import_error(directory.path()), Contains("content"));
+}
+
+TEST_CASE("the checkpoint's own files say which tokens end a text of a tokenizer from elsewhere", "[tokenizer][unit]") {
+  const TemporaryDirectory directory, checkpoint;
+  directory.write("tokenizer.json", small_document().dump());
+  checkpoint.write("config.json", R"({"eos_token_id": 5, "bos_token_id": 4})");
+  checkpoint.write("generation_config.json", R"({"eos_token_id": [3]})");
+  const elrt::TokenizerSpec spec = elastify::import_tokenizer(directory.path(), 0, checkpoint.path());
+  CHECK(spec.eos_id == 3);
+  CHECK(spec.stop_ids == std::vector<std::int32_t>{5});
+  CHECK(spec.bos_id == -1);
+}
+
 TEST_CASE("bad sidecar files are refused", "[tokenizer][unit]") {
   const TemporaryDirectory directory;
   directory.write("tokenizer.json", small_document().dump());

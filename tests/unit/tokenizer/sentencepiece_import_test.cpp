@@ -49,6 +49,17 @@ std::string error_of(const std::string& model) {
 
 }  // namespace
 
+TEST_CASE("tokens that only added_tokens.json names stand apart from the pieces", "[tokenizer][unit]") {
+  const TemporaryDirectory directory;
+  directory.write("tokenizer.model", pieces() + trainer() + normalizer(true, false));
+  directory.write("added_tokens.json", R"({"<sep>": 8})");
+  const auto tokenizer = elrt::Tokenizer::create(elastify::import_tokenizer(directory.path()));
+  REQUIRE(tokenizer.ok());
+  CHECK(tokenizer->encode("<sep>a", {.add_bos = false}).value() == Ids{8, 6});
+  CHECK(tokenizer->encode("a<sep>", {.add_bos = false}).value() == Ids{6, 8});
+  CHECK(tokenizer->decode(Ids{6, 8}) == "a<sep>");
+}
+
 TEST_CASE("a SentencePiece model encodes by its scores and settings", "[tokenizer][unit]") {
   const elrt::Tokenizer plain = import(pieces() + trainer() + normalizer(true, false));
   CHECK(encode(plain, "ab a") == Ids{1, 3, 7, 6});
