@@ -41,7 +41,7 @@ enum class TokenType : std::int32_t {
 struct NormalizerStep {
   enum class Kind { kPrepend, kReplace, kReplaceRegex, kNfc, kNfd, kNfkc, kNfkd, kLowercase, kStripLeft, kStripRight };
   Kind kind = Kind::kPrepend;
-  std::string pattern{};  // kReplace: literal; kReplaceRegex: PCRE2
+  std::string pattern{};  // kReplace: literal; kReplaceRegex: in the dialect of tokenizer.json
   std::string content{};  // kPrepend, and what replaces a match (always literal)
   bool operator==(const NormalizerStep&) const = default;
 };
@@ -52,7 +52,7 @@ enum class SplitBehavior { kIsolated, kRemoved, kMergedWithPrevious, kMergedWith
 struct PreTokenizerStep {
   enum class Kind {
     kSplit,        // cut at every match of the literal `pattern`
-    kSplitRegex,   // the same with a PCRE2 pattern
+    kSplitRegex,   // the same with a regular expression in the dialect of tokenizer.json
     kReplace,      // in every piece, literal `pattern` by `content`
     kPrefix,       // `content` before every piece that does not begin with it
     kPrefixFirst,  // the same, only for the piece at the very start of the text

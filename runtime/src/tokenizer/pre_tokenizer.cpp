@@ -143,7 +143,8 @@ Result<std::vector<std::string>> PreTokenizer::apply(std::string text, bool at_s
         matches = std::move(found).value();
       }
       for (const Section& section : apply_behavior(sections_of(piece.size(), matches, step.invert), step.behavior)) {
-        next.push_back(piece.substr(section.range.begin, section.range.end - section.range.begin));
+        if (section.range.end > section.range.begin)
+          next.push_back(piece.substr(section.range.begin, section.range.end - section.range.begin));
       }
     }
     pieces = std::move(next);

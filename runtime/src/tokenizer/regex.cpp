@@ -4,6 +4,7 @@
 #include <pcre2.h>
 
 #include "base/utf8.hpp"
+#include "tokenizer/regex_dialect.hpp"
 
 namespace elrt {
 namespace {
@@ -14,11 +15,18 @@ constexpr std::uint32_t kHeapLimitKib = 65536;
 // All matches of one text together: failing attempts at every character must not add up.
 constexpr std::size_t kMaxEmptyMatches = 1u << 24;
 
+struct FreeCompileContext {
+  void operator()(pcre2_compile_context* context) const { pcre2_compile_context_free(context); }
+};
 struct FreeMatchContext {
   void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
 };
 struct FreeMatchData {
   void operator()(pcre2_match_data* data) const { pcre2_match_data_free(data); }
+};
+
+struct FreeJitStack {
+  void operator()(pcre2_jit_stack* stack) const { pcre2_jit_stack_free(stack); }
 };
 
 std::string error_text(int code) {
@@ -38,13 +46,19 @@ Result<Regex> Regex::compile(const std::string& pattern) {
     return bad_data("tokenizer regex: " + std::to_string(pattern.size()) + " bytes, expected at most " +
                     std::to_string(kMaxPatternBytes));
   }
+  const Result<std::string> translated = pcre2_from_oniguruma(pattern);
+  if (!translated) return translated.failure();
+  const std::unique_ptr<pcre2_compile_context, FreeCompileContext> context(pcre2_compile_context_create(nullptr));
+  if (!context) return internal_error("tokenizer regex: out of memory");
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   int error = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
-                                   PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &offset, nullptr);
+  pcre2_code* code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated->data()), translated->size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context.get());
   if (code == nullptr) {
-    return bad_data("tokenizer regex does not compile: " + error_text(error) + " at byte " + std::to_string(offset) +
-                    " of: " + utf8::replace_invalid(pattern.substr(0, 200)));
+    return bad_data("tokenizer regex does not compile: " + error_text(error) + ": " +
+                    utf8::replace_invalid(pattern.substr(0, 200)));
   }
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it is not to be had, matching is only slower
   return Regex(code);
@@ -56,24 +70,37 @@ Result<std::vector<TextRange>> Regex::find_all(std::string_view text) const {
   if (!data || !context) return internal_error("tokenizer regex: out of memory");
   pcre2_set_match_limit(context.get(), kMatchLimit);
   pcre2_set_heap_limit(context.get(), kHeapLimitKib);
+  std::unique_ptr<pcre2_jit_stack, FreeJitStack> stack;
+  const auto search = [&](std::size_t from) {
+    return pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, PCRE2_NO_UTF_CHECK,
+                       data.get(), context.get());
+  };
   std::vector<TextRange> matches;
+  if (text.empty()) return matches;
   std::size_t at = 0, empty_matches = 0;
-  while (at < text.size()) {
-    const int status = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), at,
-                                   PCRE2_NO_UTF_CHECK, data.get(), context.get());
+  while (at <= text.size()) {
+    int status = search(at);
+    if (status == PCRE2_ERROR_JIT_STACKLIMIT && !stack) {  // 32 KiB on the machine's stack did not do
+      stack.reset(pcre2_jit_stack_create(1 << 16, kHeapLimitKib * std::size_t{1024}, nullptr));
+      if (!stack) return internal_error("tokenizer regex: out of memory");
+      pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
+      status = search(at);
+    }
     if (status == PCRE2_ERROR_NOMATCH) break;
     if (status < 0)
       return bad_data("tokenizer regex gave up: " + error_text(status) + "; the pattern does not suit the text");
     const PCRE2_SIZE* found = pcre2_get_ovector_pointer(data.get());
-    // \K may put the start after the end or before the last match.
-    if (found[1] > found[0] && found[0] >= at) {
+    const bool is_empty = found[0] == found[1];
+    if (is_empty && ++empty_matches > kMaxEmptyMatches)
+      return bad_data("tokenizer regex matches the empty text too often");
+    // The empty text does not match at the end of the last match, be that empty itself.
+    if (!is_empty || matches.empty() || matches.back().end != found[1]) {
       matches.push_back({found[0], found[1]});
       at = found[1];
+    } else if (at < text.size()) {
+      at += utf8::decode(text.substr(at)).size;
     } else {
-      if (++empty_matches > kMaxEmptyMatches) return bad_data("tokenizer regex matches the empty text too often");
-      const std::size_t next = found[1] > at ? found[1] : at;
-      if (next >= text.size()) break;
-      at = next + utf8::decode(text.substr(next)).size;
+      break;
     }
   }
   return matches;

@@ -1,4 +1,5 @@
-// A compiled PCRE2 pattern over UTF-8 text with Unicode character classes, bounded in size and in matching effort.
+// A compiled pattern over UTF-8 text, bounded in size and in matching effort. Patterns are written in Oniguruma's
+// dialect, as in tokenizer.json (see regex_dialect.hpp), and matched by PCRE2.
 #pragma once
 
 #include <cstddef>
@@ -23,11 +24,12 @@ class Regex {
  public:
   static constexpr std::size_t kMaxPatternBytes = 16384;
 
-  // kBadData with PCRE2's message and place where `pattern` does not compile.
+  // kBadData with what is not supported, or PCRE2's message, where `pattern` does not compile.
   static Result<Regex> compile(const std::string& pattern);
 
-  // All matches from left to right, not overlapping; empty matches are left out. `text` must be valid UTF-8. Fails
-  // where a match needs more than a fixed number of steps, so no pattern can hang.
+  // All matches from left to right, not overlapping, as the `tokenizers` library counts them: empty matches too, but
+  // not at the end of the match before. `text` must be valid UTF-8. Fails where a match needs more than a fixed number
+  // of steps, so no pattern can hang.
   Result<std::vector<TextRange>> find_all(std::string_view text) const;
 
  private:
