@@ -2,6 +2,7 @@
 #include <iostream>
 #include <memory>
 
+#include "base/log.h"
 #include "checkpoint/random_checkpoint.h"
 #include "commands.h"
 
@@ -21,7 +22,9 @@ void register_random(CLI::App& app) {
   command->add_flag("--json", options->json, "print the result as one JSON object");
   command->footer("Example:\n  elastify random configs/random-1b.json --out /tmp/random-1b --seed 3");
   command->callback([options] {
-    const auto config = elastify::model_config_from_hf(elastify::read_json(options->config), options->config);
+    elastify::ImportNotes notes;
+    const auto config = elastify::model_config_from_hf(elastify::read_json(options->config), options->config, &notes);
+    for (const auto& note : notes) elastify::warn_once(note);
     elastify::write_random_checkpoint(config, options->seed, options->out);
     const std::int64_t weights = config.weights_outside_blocks() + config.num_layers * config.weights_per_block();
     if (options->json)

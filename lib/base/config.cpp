@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "base/json.h"
 
 namespace elastify {
 
@@ -132,8 +133,15 @@ void apply_override(json& document, const std::string& assignment) {
     begin = dot + 1;
   }
   const std::string value = assignment.substr(equals + 1);
-  const json parsed = json::parse(value, nullptr, false);
-  *target = parsed.is_discarded() ? json(value) : parsed;
+  if (!json::accept(value)) {  // a plain word
+    *target = value;
+    return;
+  }
+  try {
+    *target = parse_json(value, "--set " + assignment);
+  } catch (const Error& error) {
+    throw Error(ErrorCode::kUsage, error.what());
+  }
 }
 
 void throw_config_problems(const std::string& source, const std::vector<std::string>& problems) {

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace elastify {
 
@@ -145,12 +146,6 @@ std::string read_file(const fs::path& path, std::uint64_t limit_bytes) {
   return std::string(file.text());
 }
 
-nlohmann::json read_json(const fs::path& path) {
-  try {
-    return nlohmann::json::parse(read_file(path));
-  } catch (const nlohmann::json::parse_error& error) {
-    fail_data("{} is not valid JSON: parsing stopped at byte {}", path.string(), error.byte);
-  }
-}
+nlohmann::json read_json(const fs::path& path) { return parse_json(read_file(path), path.string()); }
 
 }  // namespace elastify

@@ -2,6 +2,9 @@
 
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <mutex>
+#include <set>
+
 #include "base/error.h"
 
 namespace elastify {
@@ -15,6 +18,13 @@ void set_up_log(const std::string& level) {
   logger->set_pattern("%l: %v");
   logger->set_level(parsed);
   spdlog::set_default_logger(logger);
+}
+
+void warn_once(const std::string& text) {
+  static std::mutex mutex;
+  static std::set<std::string> given;
+  const std::lock_guard lock(mutex);
+  if (given.insert(text).second) spdlog::warn("{}", text);
 }
 
 std::string format_bytes(double bytes) {

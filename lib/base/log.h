@@ -13,6 +13,9 @@ namespace elastify {
 // Sends all logs to stderr at `level` (error, warn, info, debug). Throws Error(kUsage) on another word.
 void set_up_log(const std::string& level);
 
+// A warning that this process has not given before, in the same words.
+void warn_once(const std::string& text);
+
 // "1.5 GiB", "12.0 KiB": for people, never parsed.
 std::string format_bytes(double bytes);
 // "3 m 20 s", "1 h 5 m"

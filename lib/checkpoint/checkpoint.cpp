@@ -1,9 +1,12 @@
 #include "checkpoint/checkpoint.h"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "checkpoint/checkpoint_path.h"
 #include "checkpoint/llama2c.h"
 
 namespace elastify {
@@ -39,13 +42,33 @@ StoredTensors open_shards(const fs::path& index_path, std::vector<fs::path>& fil
   return tensors;
 }
 
-// Tied models are stored with either or both of the two names.
-void unify_tied_head(StoredTensors& tensors, ModelConfig& config) {
-  const bool has_embedding = tensors.count(kEmbeddingName) != 0, has_head = tensors.count(kHeadName) != 0;
-  if (config.tied_embeddings) {
-    if (!has_embedding && has_head) tensors[kEmbeddingName] = tensors[kHeadName];
-    tensors.erase(kHeadName);
+// Values, whatever the dtypes.
+bool equal_values(const StoredTensor& a, const StoredTensor& b) {
+  if (a.shape != b.shape) return false;
+  const bool same_dtype = a.dtype == b.dtype;
+  const bool equal =
+      same_dtype ? a.bytes == b.bytes && std::memcmp(a.file->data() + a.offset, b.file->data() + b.offset, a.bytes) == 0
+                 : torch::equal(a.view().to(torch::kFloat32), b.view().to(torch::kFloat32));
+  for (const StoredTensor* tensor : {&a, &b}) tensor->file->release(tensor->offset, tensor->bytes);
+  return equal;
+}
+
+// Tied models are stored with either or both of the two names. If both are there and differ, the head counts, as in
+// transformers: the configuration is wrong, not the weights.
+void unify_tied_head(StoredTensors& tensors, ModelConfig& config, const std::string& source, ImportNotes& notes) {
+  if (!config.tied_embeddings) return;
+  const auto embedding = tensors.find(kEmbeddingName), head = tensors.find(kHeadName);
+  if (head == tensors.end()) return;
+  if (embedding != tensors.end() && !equal_values(embedding->second, head->second)) {
+    notes.push_back(
+        fmt::format("{}: tie_word_embeddings is set, but {} differs from {}: both are kept, as transformers "
+                    "does; set it to false",
+                    source, kHeadName, kEmbeddingName));
+    config.tied_embeddings = false;
+    return;
   }
+  if (embedding == tensors.end()) tensors[kEmbeddingName] = head->second;
+  tensors.erase(kHeadName);
 }
 
 bool is_derived_buffer(const std::string& name) {
@@ -74,19 +97,6 @@ void check_tensors(const StoredTensors& tensors, const ModelConfig& config, cons
                 config.architecture);
     }
   }
-}
-
-fs::path find_llama2c_file(const fs::path& directory) {
-  std::vector<fs::path> found;
-  for (const auto& entry : fs::directory_iterator(directory)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_regular_file() && entry.path().extension() == ".bin" && name.rfind("tok", 0) != 0)
-      found.push_back(entry.path());
-  }
-  if (found.size() == 1) return found.front();
-  fail_data(
-      "{}: expected a checkpoint (config.json with model.safetensors, or one llama2.c .bin file), found {} candidates",
-      directory.string(), found.size());
 }
 
 }  // namespace
@@ -129,38 +139,37 @@ std::vector<TensorShape> expected_tensors(const ModelConfig& c) {
 
 Checkpoint Checkpoint::open(const fs::path& path) {
   Checkpoint checkpoint;
-  checkpoint.path_ = path;
-  std::error_code error;
-  if (!fs::exists(path, error)) fail_data("checkpoint {} does not exist", path.string());
-  if (fs::is_directory(path) && fs::exists(path / "config.json")) {
-    checkpoint.files_.push_back(path / "config.json");
-    checkpoint.config_ = model_config_from_hf(read_json(path / "config.json"), (path / "config.json").string());
-    if (fs::exists(path / "model.safetensors")) {
-      checkpoint.files_.push_back(path / "model.safetensors");
-      checkpoint.tensors_ = open_safetensors(path / "model.safetensors");
-    } else if (fs::exists(path / "model.safetensors.index.json")) {
-      checkpoint.files_.push_back(path / "model.safetensors.index.json");
-      checkpoint.tensors_ = open_shards(path / "model.safetensors.index.json", checkpoint.files_);
-    } else {
-      fail_data("{}: expected model.safetensors or model.safetensors.index.json next to config.json, found neither",
-                path.string());
-    }
-    unify_tied_head(checkpoint.tensors_, checkpoint.config_);
-  } else {
-    const fs::path file = fs::is_directory(path) ? find_llama2c_file(path) : path;
-    Llama2cFile llama2c = open_llama2c(file);
-    checkpoint.files_.push_back(file);
+  const CheckpointPath found = find_checkpoint(path, checkpoint.notes_);
+  checkpoint.path_ = found.path;
+  if (found.llama2c) {
+    Llama2cFile llama2c = open_llama2c(found.path);
+    checkpoint.files_ = {found.path};
     checkpoint.config_ = llama2c.config;
     checkpoint.tensors_ = std::move(llama2c.tensors);
     checkpoint.interleaved_rope_ = true;
+  } else {
+    const fs::path config = found.path / "config.json";
+    checkpoint.files_ = {config, found.weights};
+    checkpoint.config_ = model_config_from_hf(read_json(config), config.string(), &checkpoint.notes_);
+    checkpoint.tensors_ = found.weights.extension() == ".json" ? open_shards(found.weights, checkpoint.files_)
+                                                               : open_safetensors(found.weights);
+    unify_tied_head(checkpoint.tensors_, checkpoint.config_, config.string(), checkpoint.notes_);
   }
-  check_tensors(checkpoint.tensors_, checkpoint.config_, path.string());
+  for (const auto& note : checkpoint.notes_) warn_once(note);
+  check_tensors(checkpoint.tensors_, checkpoint.config_, checkpoint.path_.string());
   return checkpoint;
 }
 
 fs::path Checkpoint::tokenizer_dir() const {
   if (fs::is_directory(path_)) return path_;
   return path_.has_parent_path() ? path_.parent_path() : fs::path(".");
+}
+
+std::string Checkpoint::name() const {
+  const fs::path plain = (path_ / "").lexically_normal().parent_path();  // without a slash at its end
+  return (plain.filename() == "." || plain.filename() == ".." ? fs::absolute(plain).lexically_normal() : plain)
+      .filename()
+      .string();
 }
 
 torch::Tensor Checkpoint::tensor(const std::string& name) const {

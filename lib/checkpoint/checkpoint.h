@@ -25,11 +25,14 @@ std::vector<TensorShape> expected_tensors(const ModelConfig& config);
 class Checkpoint {
  public:
   // A Hugging Face directory (config.json next to model.safetensors or model.safetensors.index.json), or a llama2.c
-  // float file (legacy or version 1), or a directory that holds one such file. Weights stay on disk.
+  // float file (legacy or version 1), or a directory that holds one such file (more in checkpoint_path.h). Weights stay
+  // on disk. What was ignored or decided is warned about, once in a process.
   // Throws Error(kBadData) where something is missing, damaged, of the wrong shape or not supported.
   static Checkpoint open(const fs::path& path);
 
   const fs::path& path() const { return path_; }
+  std::string name() const;  // of the folder or file, for people
+  const ImportNotes& notes() const { return notes_; }
   const ModelConfig& config() const { return config_; }
   // Every file that makes up the model, tokenizer files apart: what a content hash must cover.
   const std::vector<fs::path>& files() const { return files_; }
@@ -48,6 +51,7 @@ class Checkpoint {
   fs::path path_;
   ModelConfig config_;
   std::vector<fs::path> files_;
+  ImportNotes notes_;
   StoredTensors tensors_;
   bool interleaved_rope_ = false;
 };

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include <fmt/ranges.h>
+
 #include "base/error.h"
 #include "checkpoint/hf_reader.h"
 
@@ -59,26 +61,6 @@ namespace {
 
 using nlohmann::json;
 
-RopeScaling read_rope_scaling(const HfReader& reader, const std::string& source, std::int64_t max_positions) {
-  RopeScaling scaling;
-  const std::string type = reader.text("rope_type", reader.text("type", "default"));
-  scaling.factor = reader.number("factor", 1);
-  if (type == "default") return RopeScaling{};
-  if (type == "linear") {
-    scaling.kind = RopeScaling::Kind::kLinear;
-  } else if (type == "llama3") {
-    scaling.kind = RopeScaling::Kind::kLlama3;
-    scaling.low_freq_factor = reader.number("low_freq_factor", 1);
-    scaling.high_freq_factor = reader.number("high_freq_factor", 4);
-    scaling.original_max_positions = reader.integer("original_max_position_embeddings", max_positions);
-    if (scaling.original_max_positions < 1)
-      fail_data("{}: original_max_position_embeddings must be at least 1", source);
-  } else {
-    fail_data("{}: rope_scaling type '{}' is not supported: expected default, linear or llama3", source, type);
-  }
-  return scaling;
-}
-
 void refuse_unsupported(const HfReader& reader, const std::string& source) {
   const std::string act = reader.text("hidden_act", "silu");
   if (act != "silu" && act != "swish") fail_data("{}: hidden_act '{}' is not supported: expected silu", source, act);
@@ -86,22 +68,60 @@ void refuse_unsupported(const HfReader& reader, const std::string& source) {
   if (reader.has("quantization_config")) {
     fail_data("{}: quantised checkpoints are not supported: give the float32, float16 or bfloat16 original", source);
   }
-  if (reader.number("partial_rotary_factor", 1) != 1)
-    fail_data("{}: partial_rotary_factor other than 1 is not supported", source);
 }
 
 std::int64_t read_sliding_window(const HfReader& reader, const ModelConfig& config, const std::string& source) {
   if (config.architecture == "mistral") return reader.integer("sliding_window", 0);
+  if (config.architecture == "llama") return 0;                   // there a window is a key that transformers ignores
+  reader.has("sliding_window"), reader.has("max_window_layers");  // count only together with use_sliding_window
   if (reader.flag("use_sliding_window", false)) {
     fail_data("{}: use_sliding_window of {} (windows in some layers only) is not supported", source,
               config.architecture);
   }
+  for (const auto& type : reader.texts("layer_types")) {
+    if (type != "full_attention")
+      fail_data("{}: layer_types holds '{}', which is not supported: expected full_attention", source, type);
+  }
   return 0;
+}
+
+// Keys that are read elsewhere (the tokenizer's ids) or say nothing about what the model computes.
+constexpr const char* kWithoutEffect[] = {"architectures",
+                                          "_name_or_path",
+                                          "transformers_version",
+                                          "bos_token_id",
+                                          "eos_token_id",
+                                          "pad_token_id",
+                                          "unk_token_id",
+                                          "use_cache",
+                                          "initializer_range",
+                                          "attention_dropout",
+                                          "hidden_dropout",
+                                          "pretraining_tp",
+                                          "torchscript",
+                                          "output_attentions",
+                                          "output_hidden_states",
+                                          "return_dict",
+                                          "id2label",
+                                          "label2id",
+                                          "_attn_implementation",
+                                          "_attn_implementation_autoset",
+                                          "about"};
+
+void note_unread(const HfReader& reader, ImportNotes* notes) {
+  for (const char* key : kWithoutEffect) reader.has(key);
+  const auto unread = reader.unread();
+  if (notes == nullptr || unread.empty()) return;
+  notes->push_back(
+      fmt::format("{}: ignored, because nothing here reads {}: {}; if the model's computation depends on {}, "
+                  "it is another model",
+                  reader.source(), unread.size() == 1 ? "it" : "them", fmt::join(unread, ", "),
+                  unread.size() == 1 ? "it" : "them"));
 }
 
 }  // namespace
 
-ModelConfig model_config_from_hf(const json& document, const std::string& source) {
+ModelConfig model_config_from_hf(const json& document, const std::string& source, ImportNotes* notes) {
   const HfReader reader(document, source);
   ModelConfig config;
   config.architecture = reader.text("model_type", "");
@@ -120,14 +140,9 @@ ModelConfig model_config_from_hf(const json& document, const std::string& source
   config.head_dim = reader.integer("head_dim", type == "qwen3" ? 128 : derived);
   config.max_positions = reader.integer("max_position_embeddings", 2048);
   config.rms_norm_eps = reader.number("rms_norm_eps", 1e-6);
-  config.rope_theta = reader.number("rope_theta", 10000);
-  // transformers 5 gathers all rotary settings in rope_parameters.
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    if (!reader.has(key)) continue;
-    const HfReader rope = reader.section(key);
-    config.rope_theta = rope.number("rope_theta", config.rope_theta);
-    config.rope_scaling = read_rope_scaling(rope, source, config.max_positions);
-  }
+  const RopeConfig rope = read_rope_config(reader, config.max_positions);
+  config.rope_theta = rope.theta;
+  config.rope_scaling = rope.scaling;
   config.tied_embeddings = reader.flag("tie_word_embeddings", false);
   const bool attention_bias = reader.flag("attention_bias", false);
   config.qkv_bias = type == "qwen2" || attention_bias;
@@ -138,6 +153,7 @@ ModelConfig model_config_from_hf(const json& document, const std::string& source
     fail_data("{}: sliding_window must not be negative, found {}", source, config.sliding_window);
   config.dtype = reader.text("torch_dtype", reader.text("dtype", "float32"));
   config.validate(source);
+  note_unread(reader, notes);
   return config;
 }
 

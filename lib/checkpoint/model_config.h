@@ -3,20 +3,13 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
-namespace elastify {
+#include "checkpoint/rope_config.h"
 
-// How rotary frequencies are stretched for long contexts.
-struct RopeScaling {
-  enum class Kind { kNone, kLinear, kLlama3 };
-  Kind kind = Kind::kNone;
-  double factor = 1;
-  double low_freq_factor = 1;                  // kLlama3
-  double high_freq_factor = 4;                 // kLlama3
-  std::int64_t original_max_positions = 8192;  // kLlama3
-};
+namespace elastify {
 
 struct ModelConfig {
   std::string architecture = "llama";  // llama, mistral, qwen2, qwen3 (the model_type of Hugging Face)
@@ -53,9 +46,13 @@ struct ModelConfig {
   void validate(const std::string& source) const;
 };
 
-// Reads a Hugging Face config.json. Throws Error(kBadData) on an architecture or feature that is not supported: what is
-// not understood is refused, never ignored.
-ModelConfig model_config_from_hf(const nlohmann::json& document, const std::string& source);
+// What an import left out or decided, one line for people each.
+using ImportNotes = std::vector<std::string>;
+
+// Reads a Hugging Face config.json. Throws Error(kBadData) on an architecture or feature that is not supported. Keys
+// that nothing here reads are named in `notes`, those apart that say nothing about what the model computes.
+ModelConfig model_config_from_hf(const nlohmann::json& document, const std::string& source,
+                                 ImportNotes* notes = nullptr);
 
 // The config.json of a Hugging Face checkpoint with these dimensions.
 nlohmann::json model_config_to_hf(const ModelConfig& config);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace elastify {
 namespace {
@@ -29,6 +30,20 @@ torch::ScalarType parse_dtype(const std::string& name, const std::string& where)
   fail_data("{}: dtype {} is not supported: expected F64, F32, F16, BF16 or I64", where, name);
 }
 
+// Free text by name, as the format has it; nothing here reads it.
+void check_metadata(const json& header, const std::string& name) {
+  const auto metadata = header.find("__metadata__");
+  if (metadata == header.end()) return;
+  if (!metadata->is_object())
+    fail_data("{}: __metadata__ of its header must be an object of strings, found {}", name, metadata->type_name());
+  for (const auto& item : metadata->items()) {
+    if (!item.value().is_string()) {
+      fail_data("{}: __metadata__ of its header must hold strings: {} is {}", name, item.key(),
+                item.value().type_name());
+    }
+  }
+}
+
 json parse_header(const MappedFile& file, std::size_t& data_begin) {
   const std::string name = file.path().string();
   std::uint64_t header_bytes = 0;
@@ -41,8 +56,10 @@ json parse_header(const MappedFile& file, std::size_t& data_begin) {
               header_bytes, file.size_bytes());
   }
   data_begin = sizeof(header_bytes) + header_bytes;
-  json header = json::parse(file.text().substr(sizeof(header_bytes), header_bytes), nullptr, false);
-  if (!header.is_object()) fail_data("{}: its header is not a JSON object", name);
+  const std::string_view text = file.text().substr(sizeof(header_bytes), header_bytes);
+  json header = text.starts_with('{') ? parse_json(text, name + ": its header") : json();
+  if (!header.is_object()) fail_data("{}: its header is not a JSON object: the file is no safetensors file", name);
+  check_metadata(header, name);
   return header;
 }
 

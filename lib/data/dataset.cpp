@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "checkpoint/safetensors.h"
 #include "data/item.h"
@@ -91,8 +92,7 @@ std::vector<TextDocument> read_jsonl(std::string_view text, const std::string& n
     ++line_number;
     if (line.empty()) continue;
     const std::string where = fmt::format("{} line {}", name, line_number);
-    const json record = json::parse(line, nullptr, false);
-    if (record.is_discarded()) fail_data("{} is not valid JSON", where);
+    const json record = parse_json(line, where);
     if (record.is_object() && record.contains("options")) {
       add_task(parse_task(line, where, ""), documents, last_context);
       continue;

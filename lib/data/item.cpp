@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/utf8.h"
+#include "base/json.h"
 #include "data/words.h"
 
 namespace elastify {
@@ -180,16 +180,7 @@ std::string format_task(const TaskItem& item) {
 }
 
 TaskItem parse_task(std::string_view line, const std::string& where, const std::string& fallback_id) {
-  if (const auto bad = first_invalid_utf8(line)) {
-    fail_data("{} is not UTF-8: byte {} of the line is 0x{:02x}; convert the file first", where, *bad,
-              static_cast<unsigned char>(line[*bad]));
-  }
-  json object;
-  try {
-    object = json::parse(line);
-  } catch (const json::parse_error& error) {
-    fail_data("{} is not valid JSON: parsing stopped at byte {} of the line", where, error.byte);
-  }
+  const json object = parse_json(line, where);
   const Fields fields(object, where);
   TaskItem item;
   item.id = fields.text_or("id", fallback_id);

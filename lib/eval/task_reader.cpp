@@ -3,6 +3,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/utf8.h"
 #include "data/words.h"
 #include "eval/task_reader_parts.h"
@@ -35,13 +36,9 @@ void check_utf8(std::string_view text, const std::string& name) {
 }
 
 json parse_line(std::string_view line, const std::string& where) {
-  try {
-    json object = json::parse(line);
-    if (!object.is_object()) fail_data("{}: expected an object, found {}", where, object.type_name());
-    return object;
-  } catch (const json::parse_error& error) {
-    fail_data("{} is not valid JSON: parsing stopped at byte {} of the line", where, error.byte);
-  }
+  json object = parse_json(line, where);
+  if (!object.is_object()) fail_data("{}: expected an object, found {}", where, object.type_name());
+  return object;
 }
 
 // Calls use(line, number) for lines that are not blank, until it returns false.

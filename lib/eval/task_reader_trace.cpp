@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "eval/task_reader_parts.h"
 
 namespace elastify {
@@ -54,12 +55,7 @@ EvalItem read_request(const json& request, const std::string& where) {
 }  // namespace
 
 TaskFile read_request_trace(std::string_view text, const fs::path& path) {
-  json requests;
-  try {
-    requests = json::parse(text);
-  } catch (const json::parse_error& error) {
-    fail_data("{} is not valid JSON: parsing stopped at byte {}", path.string(), error.byte);
-  }
+  const json requests = parse_json(text, path.string());
   if (!requests.is_array()) fail_data("{}: expected a list of requests, found {}", path.string(), requests.type_name());
   TaskFile file;
   for (std::size_t i = 0; i < requests.size(); ++i) {

@@ -257,7 +257,8 @@ json pack_into(const StageContext& context, const fs::path& artifact, const fs::
   const Checkpoint reordered = Checkpoint::open(context.run.file("reordered"));
   const ElasticPlan plan = load_plan(context.run.file("plan.json"), reordered.config());
   const elrt::TokenizerSpec tokenizer = load_tokenizer_spec(context.config, reordered);
-  PackInputs inputs{reordered, plan, tokenizer, {}, {}, fs::path(context.config.checkpoint).filename().string(), {}};
+  const Checkpoint original = Checkpoint::open(context.config.checkpoint);
+  PackInputs inputs{reordered, plan, tokenizer, {}, {}, original.name(), {}};
   if (context.config.pack.adapters) {
     if (const auto& base = context.config.finetune.base_dtype; base != "f32" && base != context.config.pack.dtype) {
       spdlog::warn(
@@ -271,7 +272,6 @@ json pack_into(const StageContext& context, const fs::path& artifact, const fs::
       fail_data("{} is damaged: {}; run the finetune stage again", summary_path.string(), error.what());
     }
   }
-  const Checkpoint original = Checkpoint::open(context.config.checkpoint);
   inputs.sources["checkpoint"] = context.run.content_hash(original.files().back());
   inputs.sources["tool_version"] = tool_version();
   std::optional<PackedTlm> tlm;

@@ -1,5 +1,7 @@
 #include "reorder/reorder.h"
 
+#include <cmath>
+
 #include "base/error.h"
 #include "base/log.h"
 #include "model/decoder.h"
@@ -84,7 +86,11 @@ double compare_logits(const Checkpoint& a, const Checkpoint& b, const torch::Ten
     return torch::cat(parts, -1);
   };
   const torch::Tensor expected = run(a), found = run(b);
-  return ((expected - found).abs().max() / expected.abs().max()).item<double>();
+  const double difference = (expected - found).abs().max().item<double>(),
+               largest = expected.abs().max().item<double>();
+  if (!std::isfinite(largest))
+    fail_data("{}: its logits are not finite: the checkpoint's weights are too large", a.path().string());
+  return difference == 0 ? 0 : difference / largest;  // a model whose logits are all zero has no scale
 }
 
 }  // namespace elastify

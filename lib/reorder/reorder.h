@@ -27,7 +27,8 @@ torch::Tensor reorder_tensor(const std::string& name, const torch::Tensor& tenso
 void write_reordered(const Checkpoint& source, const UnitOrder& order, const fs::path& directory);
 
 // Runs `tokens` ([batch, seq] int64) through both checkpoints in float64, one block in memory at a time. Returns the
-// largest difference of the logits relative to the largest logit.
+// largest difference of the logits relative to the largest logit; 0 where they are equal, be they all zero. Throws
+// Error(kBadData) where those of `a` are not finite.
 double compare_logits(const Checkpoint& a, const Checkpoint& b, const torch::Tensor& tokens);
 
 }  // namespace elastify

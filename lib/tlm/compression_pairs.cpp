@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "base/error.h"
+#include "base/json.h"
 
 namespace elastify {
 namespace {
@@ -22,9 +23,7 @@ std::vector<json> read_objects(const fs::path& path) {
   std::string line;
   for (std::size_t number = 1; std::getline(lines, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    objects.push_back(json::parse(line, nullptr, false));
-    if (objects.back().is_discarded())
-      fail_data("{} line {}: expected one JSON object, found something else", path.string(), number);
+    objects.push_back(parse_json(line, fmt::format("{} line {}", path.string(), number)));
   }
   return objects;
 }

@@ -3,10 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
-#include "base/utf8.h"
+#include "base/json.h"
 
 namespace elastify {
 
@@ -93,39 +92,10 @@ std::vector<std::string> JsonPlace::texts() const {
 
 std::optional<json> read_strict_json(const fs::path& path, const std::string& name,
                                      std::vector<std::string>& problems) {
-  std::string text;
   try {
-    text = read_file(path);
+    return parse_json(read_file(path), name);
   } catch (const Error& error) {
     problems.push_back(error.what());
-    return std::nullopt;
-  }
-  const auto line_of = [&](std::size_t byte) {
-    return 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(std::min(byte, text.size())), '\n');
-  };
-  if (const auto bad = first_invalid_utf8(text)) {
-    problems.push_back(fmt::format("{} line {}: not UTF-8 (byte {})", name, line_of(*bad), *bad));
-    return std::nullopt;
-  }
-  // The library keeps the last of two equal keys without a word.
-  std::vector<std::set<std::string>> open;
-  bool twice = false;
-  const auto watch = [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) open.emplace_back();
-    if (event == json::parse_event_t::object_end) open.pop_back();
-    if (event == json::parse_event_t::key && !open.back().insert(parsed.get<std::string>()).second) {
-      problems.push_back(fmt::format("{}: key {} stands twice in one object", name, parsed.dump()));
-      twice = true;
-    }
-    return true;
-  };
-  try {
-    json document = json::parse(text, watch);
-    if (twice) return std::nullopt;
-    return document;
-  } catch (const json::parse_error& error) {
-    problems.push_back(
-        fmt::format("{} line {}: not valid JSON (parsing stopped at byte {})", name, line_of(error.byte), error.byte));
     return std::nullopt;
   }
 }

@@ -279,6 +279,12 @@ const char* type_name(TensorType type) {
   return traits == nullptr ? "unknown" : traits->name;
 }
 
+gguf::Metadata readable_metadata(std::span<const std::byte> file) {
+  ByteCursor cursor(file);
+  const Counts counts = read_preamble(cursor);
+  return cursor.ok() ? read_metadata(cursor, counts.key_values) : gguf::Metadata{};
+}
+
 Result<GgufHeader> read_gguf_header(std::span<const std::byte> file) {
   ByteCursor cursor(file);
   GgufHeader header;

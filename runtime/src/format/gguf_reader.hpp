@@ -19,4 +19,7 @@ struct GgufHeader {
 // Reads nothing after the header. Tensors are proven aligned, inside the file and disjoint.
 Result<GgufHeader> read_gguf_header(std::span<const std::byte> file);
 
+// The key-values up to the first that cannot be read: for messages about files that are no artifacts.
+gguf::Metadata readable_metadata(std::span<const std::byte> file);
+
 }  // namespace elrt

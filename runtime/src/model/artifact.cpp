@@ -13,6 +13,7 @@
 #include "elrt/tlm_shape.hpp"
 #include "elrt/tokenizer.hpp"
 #include "elrt/wordpiece.hpp"
+#include "format/foreign_file.hpp"
 #include "model/level_view.hpp"
 #include "model/model.hpp"
 #include "model/model_checks.hpp"
@@ -21,18 +22,18 @@
 namespace elrt {
 namespace {
 
-Result<std::shared_ptr<const Model>> load_model(MappedFile file) {
-  auto header = read_gguf_header(file.bytes());
+// Reads, checks and binds; `model` holds the mapped file already.
+Result<void> load_model(Model* model) {
+  auto header = read_gguf_header(model->file.bytes());
   if (!header) return header.take_failure();
-  auto model =
-      std::make_shared<Model>(Model{std::move(file), std::move(header).value(), {}, {}, {}, nullptr, {}, {}, {}});
-  if (auto done = read_shape(model->header.metadata, &model->shape); !done) return done.take_failure();
-  if (auto done = read_levels(model->header.metadata, model->shape, &model->levels); !done) return done.take_failure();
-  if (auto done = read_tlm_shape(model->header.metadata, &model->tlm); !done) return done.take_failure();
-  if (auto done = bind_tensors(model.get()); !done) return done.take_failure();
+  model->header = std::move(header).value();
+  if (auto done = read_shape(model->header.metadata, &model->shape); !done) return done;
+  if (auto done = read_levels(model->header.metadata, model->shape, &model->levels); !done) return done;
+  if (auto done = read_tlm_shape(model->header.metadata, &model->tlm); !done) return done;
+  if (auto done = bind_tensors(model); !done) return done;
   for (std::size_t i = 0; i < model->levels.size(); ++i)
     model->levels[i].bytes_per_token = count_bytes_per_token(LevelView(*model, i));
-  return std::shared_ptr<const Model>(std::move(model));
+  return {};
 }
 
 float per_level(const gguf::Metadata& metadata, const char* key, std::size_t index) {
@@ -79,18 +80,23 @@ Artifact::~Artifact() = default;
 
 Result<Artifact> Artifact::open(const std::filesystem::path& path) {
   return guarded("open the artifact", [&]() -> Result<Artifact> {
+    if (std::error_code error; std::filesystem::is_directory(path, error)) {
+      return bad_data("cannot open artifact '" + path.string() +
+                      "': it is a folder; name the artifact in it, such as model.gguf of a run directory");
+    }
     auto file = MappedFile::open(path);
     if (!file) return file.take_failure();
-    auto model = load_model(std::move(file).value());
-    if (!model) {
-      Failure failure = model.take_failure();
-      failure.message =
-          "cannot open artifact '" + path.string() + "': " + failure.message + "; pack it again with this version";
+    auto model = std::make_shared<Model>(Model{std::move(file).value(), {}, {}, {}, {}, nullptr, {}, {}, {}});
+    if (auto loaded = load_model(model.get()); !loaded) {
+      Failure failure = loaded.take_failure();
+      const std::string foreign = describe_foreign_file(model->file.bytes());
+      failure.message = "cannot open artifact '" + path.string() + "': " +
+                        (foreign.empty() ? failure.message + "; pack it again with this version" : "it is " + foreign);
       return failure;
     }
     auto impl = std::make_shared<Impl>();
     impl->path = path;
-    impl->model = std::move(model).value();
+    impl->model = std::move(model);
     for (std::size_t i = 0; i < impl->model->levels.size(); ++i)
       impl->levels.push_back(describe_level(*impl->model, i));
     for (const TensorInfo& tensor : impl->model->header.tensors) impl->tensors_by_name.emplace(tensor.name, &tensor);

@@ -75,6 +75,8 @@ TEST_CASE("overrides reach into sections", "[base][unit]") {
   REQUIRE(document == json::parse(R"({"inner": {"share": 0.7, "levels": [3]}, "mode": "slow"})"));
   expect_error(ErrorCode::kUsage, {"KEY=VALUE"}, [&] { apply_override(document, "mode"); });
   expect_error(ErrorCode::kUsage, {"not a section"}, [&] { apply_override(document, "mode.deep=1"); });
+  expect_error(ErrorCode::kUsage, {"--set inner=", "\"a\"", "stands twice"},
+               [&] { apply_override(document, R"(inner={"a": 1, "a": 2})"); });
 }
 
 TEST_CASE("an atomic file that is not committed leaves the old one alone", "[base][unit]") {

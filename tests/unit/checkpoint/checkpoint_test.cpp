@@ -5,6 +5,8 @@
 #include <functional>
 #include <limits>
 
+#include <fmt/ranges.h>
+
 #include "base/torch.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/random_checkpoint.h"
@@ -42,15 +44,21 @@ Tensors small_tensors(const ModelConfig& config) {
   return tensors;
 }
 
-// Writes a sound checkpoint, lets `damage` change it, and opens it.
-void open_damaged(const std::function<void(json&, Tensors&)>& damage) {
-  const TempDir dir;
+// Writes a sound checkpoint after `damage` has changed it.
+void write_checkpoint(const fs::path& folder, const std::function<void(json&, Tensors&)>& damage = {}) {
   json config = small_config();
   Tensors tensors = small_tensors(model_config_from_hf(config, "test"));
-  damage(config, tensors);
-  write_json(dir / "config.json", config);
-  write_safetensors(dir / "model.safetensors", tensors);
-  Checkpoint::open(dir.path());
+  if (damage) damage(config, tensors);
+  write_json(folder / "config.json", config);
+  write_safetensors(folder / "model.safetensors", tensors);
+}
+
+// Writes a sound checkpoint, lets `damage` change it, opens it and says what the import noted.
+std::string open_damaged(const std::function<void(json&, Tensors&)>& damage) {
+  const TempDir dir;
+  write_checkpoint(dir.path(), damage);
+  const Checkpoint checkpoint = Checkpoint::open(dir.path());
+  return fmt::format("{}", fmt::join(checkpoint.notes(), "\n"));
 }
 
 void expect_refused(std::initializer_list<const char*> words, const std::function<void(json&, Tensors&)>& damage) {
@@ -66,7 +74,7 @@ TEST_CASE("a sound checkpoint opens", "[io][unit]") {
 TEST_CASE("missing checkpoints are named", "[io][unit]") {
   const TempDir dir;
   expect_error(ErrorCode::kBadData, {"does not exist"}, [&] { Checkpoint::open(dir / "nothing"); });
-  expect_error(ErrorCode::kBadData, {"expected a checkpoint"}, [&] { Checkpoint::open(dir.path()); });
+  expect_error(ErrorCode::kBadData, {"expected a Hugging Face folder"}, [&] { Checkpoint::open(dir.path()); });
   write_json(dir / "config.json", small_config());
   expect_error(ErrorCode::kBadData, {"found neither"}, [&] { Checkpoint::open(dir.path()); });
 }
@@ -92,12 +100,124 @@ TEST_CASE("a tied head may be stored under either name", "[io][unit]") {
   }));
 }
 
+TEST_CASE("a tied head that differs from the embedding is kept, and said", "[io][unit]") {
+  const TempDir dir;
+  Tensors written;
+  write_checkpoint(dir.path(), [&](json& c, Tensors& t) {
+    c["tie_word_embeddings"] = true;
+    written = t;
+  });
+  const Checkpoint checkpoint = Checkpoint::open(dir.path());
+  REQUIRE_FALSE(checkpoint.config().tied_embeddings);
+  REQUIRE(torch::equal(checkpoint.tensor(kHeadName), written[kHeadName]));
+  REQUIRE(checkpoint.notes().size() == 1);
+  REQUIRE_THAT(checkpoint.notes()[0], Catch::Matchers::Contains("lm_head.weight differs"));
+  const auto as_tied = [](torch::ScalarType dtype) {
+    return open_damaged([dtype](json& c, Tensors& t) {
+      c["tie_word_embeddings"] = true;
+      t[kEmbeddingName] = t[kEmbeddingName].to(torch::kBFloat16).to(torch::kFloat32);
+      t[kHeadName] = t[kEmbeddingName].to(dtype);
+    });
+  };
+  REQUIRE(as_tied(torch::kFloat32).empty());
+  REQUIRE(as_tied(torch::kBFloat16).empty());
+}
+
+TEST_CASE("rotary settings are honoured or refused by name", "[io][unit]") {
+  const auto refused = [](std::initializer_list<const char*> words, const json& settings) {
+    expect_refused(words, [&](json& c, Tensors&) { c.update(settings); });
+  };
+  const json linear = {{"rope_type", "linear"}, {"factor", 4.0}}, plain = {{"rope_type", "default"}};
+  refused({"rope_scaling", "factor is missing"}, {{"rope_scaling", {{"type", "linear"}}}});
+  refused({"rope_parameters", "partial_rotary_factor 0.5"}, {{"rope_parameters", {{"partial_rotary_factor", 0.5}}}});
+  refused({"partial_rotary_factor 0.5"}, {{"partial_rotary_factor", 0.5}});
+  refused({"rope_parameters", "layer type (full_attention, sliding_attention)"},
+          {{"rope_parameters", {{"full_attention", linear}, {"sliding_attention", plain}}}});
+  refused({"rope_parameters", "something else than", "rope_scaling"},
+          {{"rope_scaling", linear}, {"rope_parameters", plain}});
+  refused({"rope_parameters", "rope_theta is 5000", "10000"},
+          {{"rope_theta", 10000.0}, {"rope_parameters", {{"rope_theta", 5000.0}}}});
+  refused({"rope_scaling", "attention_factor"},
+          {{"rope_scaling", {{"rope_type", "linear"}, {"factor", 2.0}, {"attention_factor", 0.5}}}});
+  refused({"rope_scaling", "factor of 8"}, {{"rope_scaling", {{"rope_type", "default"}, {"factor", 8.0}}}});
+  refused({"low_freq_factor is missing"}, {{"rope_scaling", {{"rope_type", "llama3"}, {"factor", 8.0}}}});
+  refused({"layer_types", "sliding_attention"},
+          {{"model_type", "qwen2"}, {"layer_types", {"full_attention", "sliding_attention"}}});
+
+  json both = small_config();
+  both.update({{"rope_theta", 5000.0}, {"rope_scaling", linear}, {"rope_parameters", linear}});
+  both["rope_parameters"]["rope_theta"] = 5000.0;
+  const ModelConfig config = model_config_from_hf(both, "both");
+  CHECK(config.rope_theta == 5000);
+  CHECK(config.rope_scaling.kind == RopeScaling::Kind::kLinear);
+  CHECK(config.rope_scaling.factor == 4);
+}
+
+TEST_CASE("keys of a configuration that nobody reads are named", "[io][unit]") {
+  CHECK(open_damaged([](json& c, Tensors&) {
+          c.update({{"architectures", {"LlamaForCausalLM"}}, {"use_cache", true}, {"pretraining_tp", nullptr}});
+        }).empty());
+  const std::string notes = open_damaged([](json& c, Tensors&) {
+    c.update(
+        {{"logit_scale", 0.5}, {"residual_multiplier", 2.0}, {"transformers_version", "4.41.2"}, {"odd", nullptr}});
+  });
+  CHECK_THAT(notes, Catch::Matchers::Contains("config.json: ignored") &&
+                        Catch::Matchers::Contains("logit_scale, residual_multiplier;"));
+}
+
+TEST_CASE("a file of a folder stands for its folder; other files are told what they are", "[io][unit]") {
+  const TempDir dir;
+  write_checkpoint(dir.path());
+  write_file(dir / "tokenizer.json", "{}");
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    const Checkpoint checkpoint = Checkpoint::open(dir / name);
+    CHECK(checkpoint.path() == dir.path());
+    CHECK_THAT(checkpoint.notes().at(0), Catch::Matchers::Contains("stands for its folder"));
+  }
+  CHECK(Checkpoint::open(dir.path() / "").name() == dir.path().filename());
+
+  const TempDir other;
+  const auto refused = [&](const char* name, const std::string& bytes, std::initializer_list<const char*> words) {
+    elastify_test::write_bytes(other / name, bytes);
+    expect_error(ErrorCode::kBadData, words, [&] { Checkpoint::open(other / name); });
+    expect_error(ErrorCode::kBadData, words, [&] { Checkpoint::open(other.path()); });
+    fs::remove(other / name);
+  };
+  const std::string zeros(400, '\0');
+  refused("m.gguf", "GGUF" + zeros, {"m.gguf", "GGUF", "Hugging Face checkpoint"});
+  refused("pytorch_model.bin", "PK\3\4" + zeros, {"pytorch_model.bin", "PyTorch pickle", "save_pretrained"});
+  refused("m.bin", "\x80\x02\x8a\x0al" + zeros, {"m.bin", "PyTorch pickle"});
+  refused("model.safetensors", std::string("\x10\0\0\0\0\0\0\0{}", 10) + zeros,
+          {"model.safetensors", "without its config.json"});
+  refused("tokenizer.json", "{}", {"tokenizer.json", "JSON file", "Hugging Face folder"});
+  refused("m.bin", "version https://git-lfs.github.com/spec/v1\n", {"Git LFS pointer", "git lfs pull"});
+  write_json(other / "config.json", small_config());
+  elastify_test::write_bytes(other / "pytorch_model-00001-of-00002.bin", "PK\3\4" + zeros);
+  expect_error(ErrorCode::kBadData, {"pytorch_model-00001-of-00002.bin", "PyTorch pickle"},
+               [&] { Checkpoint::open(other.path()); });
+}
+
+TEST_CASE("a folder with a single file and shards takes the single file and says so", "[io][unit]") {
+  const TempDir dir;
+  write_checkpoint(dir.path());
+  write_json(dir / "model.safetensors.index.json", {{"weight_map", {{"a", "model-00001-of-00001.safetensors"}}}});
+  const Checkpoint checkpoint = Checkpoint::open(dir.path());
+  REQUIRE(checkpoint.notes().size() == 1);
+  CHECK_THAT(checkpoint.notes()[0], Catch::Matchers::Contains("model.safetensors.index.json: ignored"));
+  fs::remove(dir / "model.safetensors.index.json");
+  elastify_test::write_bytes(dir / "model-00001-of-00002.safetensors", "x");
+  CHECK_THAT(Checkpoint::open(dir.path()).notes().at(0),
+             Catch::Matchers::Contains("00001-of-00002.safetensors: ignored"));
+  fs::remove(dir / "model.safetensors");
+  expect_error(ErrorCode::kBadData, {"without model.safetensors.index.json"}, [&] { Checkpoint::open(dir.path()); });
+}
+
 TEST_CASE("unknown architectures and features are refused, never ignored", "[io][unit]") {
   expect_refused({"model_type 'gpt2'", "llama, mistral"}, [](json& c, Tensors&) { c["model_type"] = "gpt2"; });
   expect_refused({"hidden_act 'gelu'"}, [](json& c, Tensors&) { c["hidden_act"] = "gelu"; });
   expect_refused({"mlp_bias"}, [](json& c, Tensors&) { c["mlp_bias"] = true; });
   expect_refused({"quantised"}, [](json& c, Tensors&) { c["quantization_config"] = json::object(); });
-  expect_refused({"rope_scaling type 'yarn'"}, [](json& c, Tensors&) {
+  expect_refused({"rope_scaling", "type 'yarn'"}, [](json& c, Tensors&) {
     c["rope_scaling"] = {{"rope_type", "yarn"}, {"factor", 2.0}};
   });
   expect_refused({"use_sliding_window"}, [](json& c, Tensors&) {

@@ -62,7 +62,7 @@ TEST_CASE("damaged safetensors headers are refused with the reason", "[io][unit]
   expect_refused("1234567", {"truncated", "7"});
   expect_refused(std::string(8, '\xff'), {"header claims"});
   expect_refused(file_bytes("[1]", 0), {"not a JSON object"});
-  expect_refused(file_bytes("{\"a\":", 0), {"not a JSON object"});
+  expect_refused(file_bytes("{\"a\":", 0), {"header", "not valid JSON"});
   expect_refused(file_bytes(aligned(good), 7), {"tensor a", "outside"});
   expect_refused(file_bytes(aligned(good), 9), {"1 bytes after the last tensor"});
   expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})"), 8),
@@ -82,6 +82,17 @@ TEST_CASE("damaged safetensors headers are refused with the reason", "[io][unit]
       {"overlaps"});
   expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})"), 12),
                  {"belong to no tensor"});
+}
+
+TEST_CASE("a header that names a tensor twice, or whose metadata is no set of strings, is refused", "[io][unit]") {
+  const std::string a = R"("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]})";
+  expect_refused(file_bytes(aligned("{" + a + "," + a + "}"), 8), {"model.safetensors", "\"a\"", "stands twice"});
+  expect_refused(file_bytes(aligned(R"({"a":{"dtype":"F32","shape":[2],"shape":[1,2],"data_offsets":[0,8]}})"), 8),
+                 {"\"shape\"", "stands twice"});
+  expect_refused(file_bytes(aligned(R"({"__metadata__":7,)" + a + "}"), 8), {"__metadata__", "found number"});
+  expect_refused(file_bytes(aligned(R"({"__metadata__":{"format":1},)" + a + "}"), 8),
+                 {"__metadata__", "format is number"});
+  expect_refused(file_bytes(aligned(" {" + a + "}"), 8), {"not a JSON object"});
 }
 
 TEST_CASE("misaligned data is refused", "[io][unit]") {

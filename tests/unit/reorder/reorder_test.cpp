@@ -3,6 +3,9 @@
 #undef CHECK  // LibTorch's logging defines it too
 #include <catch2/catch.hpp>
 
+#include <functional>
+#include <limits>
+
 #include "model/decoder.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
@@ -62,4 +65,24 @@ TEST_CASE("a prefix of the reordered model is the original with the other units 
   };
   const torch::Tensor tokens = torch::randint(c.vocab_size, {2, 9}, torch::kInt64);
   REQUIRE((sliced.logits(tokens) - full.logits(tokens, options)).abs().max().item<double>() < 1e-10);
+}
+
+TEST_CASE("logits that are all zero are equal logits", "[reorder][unit]") {
+  const elastify_test::TempDir dir;
+  const Checkpoint golden = Checkpoint::open(kGoldens / "llama2_mha_f32");
+  const auto write = [&](const std::string& name, const std::function<void(std::map<std::string, torch::Tensor>&)>& f) {
+    std::map<std::string, torch::Tensor> tensors;
+    for (const auto& [tensor, shape] : expected_tensors(golden.config()))
+      tensors[tensor] = golden.tensor(tensor).clone();
+    f(tensors);
+    fs::create_directories(dir / name);
+    write_json(dir / name / "config.json", model_config_to_hf(golden.config()));
+    write_safetensors(dir / name / "model.safetensors", tensors);
+    return Checkpoint::open(dir / name);
+  };
+  const torch::Tensor tokens = torch::randint(golden.config().vocab_size, {1, 9}, torch::kInt64);
+  const Checkpoint zero = write("zero", [](auto& t) { t[kHeadName].zero_(); });
+  const Checkpoint same = write("same", [](auto& t) { t[kHeadName].zero_(); });
+  REQUIRE(compare_logits(zero, same, tokens) == 0);
+  REQUIRE(compare_logits(zero, golden, tokens) == std::numeric_limits<double>::infinity());
 }

@@ -127,6 +127,33 @@ TEST_CASE("a header cut at any byte is refused", "[runtime][unit]") {
   CHECK(refusal(longer).find("after its last tensor") != std::string::npos);
 }
 
+TEST_CASE("what is no artifact is told what it is and what to do", "[runtime][unit]") {
+  GgufBuilder plain;
+  plain.metadata["general.architecture"] = std::string("llama");
+  plain.metadata["llama.block_count"] = std::uint32_t{2};
+  const auto says = [](const std::vector<unsigned char>& bytes, std::initializer_list<const char*> words) {
+    const std::string found = refusal(bytes);
+    for (const char* word : words) CHECK_THAT(found, Catch::Matchers::Contains(word));
+    CHECK(found.find("pack it again") == std::string::npos);
+  };
+  says(plain.build(), {"plain GGUF file", "'llama'", "llama.cpp", "elastify build"});
+  plain.tensors.push_back(
+      {"token_embd.weight", 12, {256, 2}, std::vector<unsigned char>(288)});  // a type not read here
+  says(plain.build(), {"plain GGUF file", "'llama'", "elastify build"});
+  plain.version = 2;
+  says(plain.build(), {"GGUF file of version 2", "elastify build"});
+  const auto text = [](std::string head) {
+    head.resize(200, ' ');
+    return std::vector<unsigned char>(head.begin(), head.end());
+  };
+  says(text(std::string("\x40\0\0\0\0\0\0\0{\"a\":", 13)), {"safetensors", "elastify build"});
+  says(text("{\"model_type\": \"llama\"}"), {"JSON file", "model.gguf"});
+  says(text("PK\3\4"), {"PyTorch", "elastify build"});
+  const auto folder = Artifact::open(std::filesystem::temp_directory_path());
+  REQUIRE_FALSE(folder);
+  CHECK_THAT(folder.failure().message, Catch::Matchers::Contains("it is a folder"));
+}
+
 TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]") {
   static constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
   const std::string norm = "output_norm.weight", down = "blk.0.ffn_down.weight";

@@ -157,8 +157,8 @@ TEST_CASE("broken pools are problems", "[tasks][unit]") {
 
 TEST_CASE("files that are not JSON, not UTF-8 or hold a key twice are problems with their line", "[tasks][unit]") {
   expect_problem(BankCopy().replace("notes.json", "\"slo\": [1.0, 0.5],", "\"slo\": [1.0, 0.5]"),
-                 {"notes.json line 5: not valid JSON"});
-  expect_problem(BankCopy().replace("notes.json", "Notes of", "Notes\xff of"), {"notes.json line 9: not UTF-8"});
+                 {"notes.json line 5 is not valid JSON"});
+  expect_problem(BankCopy().replace("notes.json", "Notes of", "Notes\xff of"), {"notes.json line 9 is not UTF-8"});
   expect_problem(BankCopy().replace("notes.json", "\"layout\"", "\"slo\": [1, 1], \"layout\""),
                  {"notes.json: key \"slo\" stands twice"});
   CHECK_THROWS_AS(load_task_bank(golden_bank() / "nowhere"), Error);
