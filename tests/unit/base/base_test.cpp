@@ -8,7 +8,6 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "base/plot.h"
 #include "support/expect_error.h"
 #include "support/skip.h"
 #include "support/temp_dir.h"
@@ -133,21 +132,6 @@ TEST_CASE("hashes and seeds depend on everything given", "[base][unit]") {
   REQUIRE(derive_seed(1, "a") != derive_seed(1, "b"));
   REQUIRE(derive_seed(1, "a", 0) != derive_seed(1, "a", 1));
   REQUIRE(derive_seed(1, "a") == derive_seed(1, "a"));
-}
-
-TEST_CASE("every bar is drawn, also that of a series of one", "[base][unit]") {
-  const TempDir dir;
-  const Plot plot{"Layers", "layer", "nats", true, false, {{"anchor", {0}, {3}}, {"other", {1, 2}, {1, 2}}}};
-  if (!draw_plot(dir / "bars.svg", plot)) return elastify_test::skip_case("needs gnuplot");
-  const std::string svg = read_file(dir / "bars.svg");
-  const auto count = [&](const std::string& word) {
-    std::size_t found = 0;
-    for (std::size_t at = svg.find(word); at != std::string::npos; at = svg.find(word, at + 1)) ++found;
-    return found;
-  };
-  // Bars and one key sample for each series, in the series' colours.
-  CHECK(count("<polygon fill = 'rgb(  0, 114, 178)'") == 2);
-  CHECK(count("<polygon fill = 'rgb(213,  94,   0)'") == 3);
 }
 
 TEST_CASE("sizes and times read well", "[base][unit]") {
