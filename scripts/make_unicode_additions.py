@@ -85,4 +85,5 @@ inline constexpr UnicodeAddition kUnicodeAdditions[] = {
     target.write_text(header)
 
 
-main()
+if __name__ == "__main__":
+    main()

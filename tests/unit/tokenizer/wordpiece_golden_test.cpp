@@ -1,4 +1,4 @@
-// WordPiece against stored vectors of the reference implementation (scripts/make_wordpiece_goldens.mjs wrote them; each
+// WordPiece against stored vectors of the reference implementation (scripts/make_wordpiece_goldens.py wrote them; each
 // file names its generator).
 #include <catch2/catch.hpp>
 
