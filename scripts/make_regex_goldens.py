@@ -18,7 +18,7 @@ TEXTS = [
     "\u65e5\u672c\u8a9eabc \u3042\u30a2\u30fc\u4eba\u3005\u3001\u3007", "dead BEEF 0x1F g h", "snake_case-word x.y a-b 'S 'll I'M",
     "a\nb a.b a\rb", "x\x0by\x0cz\x1c\x00", "...!? \u00bfQu\u00e9? \u2014 $5^2 = `x` ~|<>", "\U0001f642\U0001f44d\U0001f3fd\u200d a",
     "badcat AbCdE fooBarBAZ", "{a} [b] a{1 ]}", "trailing   ", "\u0345\u1e9b\u0323 \u01c6\u01c5", "\U00031350a\U0001e030b\U00011f02c",
-    "ss SS st fl",
+    "ss SS st fl", "a\u061db a\u166d \U000111c9b a\u0897b\u1cf2 c\u0301\u0898 \U00011de0\u0660 \u2e52,",
 ] + random_texts(77, [(32, 95), (32, 95), (9, 5), (0xA0, 0x160), (0x300, 0x50), (0x400, 0x60), (0x4E00, 0x80),
                       (0x2000, 0x70), (0x1800, 0x20)], 6)
 
@@ -56,7 +56,8 @@ NORMALIZERS = [
 
 
 def base():
-    """Byte level, with merges across all that a pre-tokenizer may cut: ids then show where it did."""
+    """Byte level, with merges across all that a pre-tokenizer may cut: ids then show where it did. So does the space that
+    ByteLevel puts before every piece."""
     words = [[BYTES[byte] for byte in text.encode()] for text in TEXTS * 2]
     vocabulary, merges = {c: i for i, c in enumerate(BYTES)}, []
     for left, right in learn(words, 300):
@@ -78,9 +79,9 @@ def encode(tokenizer, text):
 def main():
     plain = base()
     write(GOLDEN / "regex/base.json", dump(plain) + "\n")
-    changes = [{"pre_tokenizer": sequence("pretokenizers", [part, byte_level(False)])}
+    changes = [{"pre_tokenizer": sequence("pretokenizers", [part, byte_level(False, True)])}
                for part in [*map(split, PATTERNS), *PRE_TOKENIZERS]]
-    changes += [{"normalizer": part, "pre_tokenizer": byte_level(False)} for part in NORMALIZERS]
+    changes += [{"normalizer": part, "pre_tokenizer": byte_level(False, True)} for part in NORMALIZERS]
     changes.append({"pre_tokenizer": byte_level(True)})
     cases = []
     for change in changes:

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "tokenizer/component_patterns.h"
 #include "tokenizer/json_value.h"
 
 namespace elastify::tokenizer_json {
@@ -16,13 +17,6 @@ using elrt::SplitBehavior;
 using elrt::TokenizerSpec;
 
 constexpr int kMaxDepth = 8;  // of sequences in sequences
-
-// GPT-2's own split, which ByteLevel stands for where use_regex is set (OpenAI's gpt-2 encoder).
-constexpr const char* kGpt2Split = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
-// Unicode's White_Space and punctuation as Hugging Face counts it (ASCII symbols included).
-constexpr const char* kWhiteSpace =
-    R"([\t-\r \x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}])";
-constexpr const char* kPunctuation = R"([\p{P}!-\/:-@\[-`{-~])";
 
 // Calls `visit` for the component or, in a Sequence, for each one in it under `list_key`.
 void each(const json& component, const char* list_key, const std::string& where, int depth,
@@ -66,7 +60,7 @@ void add_normalizer(const json& component, const std::string& type, TokenizerSpe
   if (type == "NFKC") return add(Kind::kNfkc);
   if (type == "NFKD") return add(Kind::kNfkd);
   if (type == "Lowercase") return add(Kind::kLowercase);
-  if (type == "StripAccents") return add(Kind::kReplaceRegex, "\\p{M}", "");
+  if (type == "StripAccents") return add(Kind::kReplaceRegex, kMarks, "");
   if (type == "Replace") {
     auto [pattern, regex] = pattern_of(component, where);
     return add(regex ? Kind::kReplaceRegex : Kind::kReplace, std::move(pattern), text(component, "content", where));
@@ -112,14 +106,14 @@ void add_pre_tokenizer(const json& component, const std::string& type, Tokenizer
     spec.pre_tokenizer.push_back({regex ? Kind::kSplitRegex : Kind::kSplit, std::move(pattern), "",
                                   behavior_of(component, where), flag(component, "invert", false, where)});
   } else if (type == "Digits") {
-    split("\\p{N}",
+    split(kNumeric,
           flag(component, "individual_digits", false, where) ? SplitBehavior::kIsolated : SplitBehavior::kContiguous);
   } else if (type == "Punctuation") {
     split(kPunctuation, find(component, "behavior") ? behavior_of(component, where) : SplitBehavior::kIsolated);
   } else if (type == "WhitespaceSplit") {
     split(kWhiteSpace, SplitBehavior::kRemoved);
   } else if (type == "Whitespace") {
-    split("\\w+|[^\\w\\s]+", SplitBehavior::kRemoved, true);
+    split(kWordOrNot, SplitBehavior::kRemoved, true);
   } else if (type == "Metaspace") {
     add_metaspace(component, spec);
   } else if (type == "ByteLevel") {
