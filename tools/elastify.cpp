@@ -25,11 +25,7 @@ void register_moved(CLI::App& app) {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app("Turns one Llama-family checkpoint into one file that holds a model for every latency.", "elastify");
-  app.require_subcommand(1);
+void register_all(CLI::App& app) {
   app.footer(kExamples);
   elastify_cli::register_stages(app);
   elastify_cli::register_random(app);
@@ -37,5 +33,12 @@ int main(int argc, char** argv) {
   elastify_cli::register_eval(app);
   elastify_cli::register_report(app);
   register_moved(app);
-  return elastify_cli::run_program(app, argc, argv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return elastify_cli::run_program(
+      "elastify", "Turns one Llama-family checkpoint into one file that holds a model for every latency.", register_all,
+      argc, argv);
 }

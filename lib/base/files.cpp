@@ -17,7 +17,13 @@ namespace elastify {
 
 MappedFile::MappedFile(const fs::path& path) : path_(path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail_data("cannot open {}: {}", path.string(), std::strerror(errno));
+  if (descriptor < 0) {
+    // A shortage of the system's or its disk's is no fault of the file that was asked for.
+    const int reason = errno;
+    const bool shortage = reason == EMFILE || reason == ENFILE || reason == ENOMEM || reason == EIO;
+    fail(shortage ? ErrorCode::kInternal : ErrorCode::kBadData, "cannot open {}: {}", path.string(),
+         std::strerror(reason));
+  }
   struct stat info {};
   if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
     ::close(descriptor);
@@ -30,12 +36,14 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
     ::close(descriptor);
     if (mapped == MAP_FAILED) fail(ErrorCode::kInternal, "cannot map {}: {}", path.string(), std::strerror(reason));
     data_ = static_cast<const std::byte*>(mapped);
+    watched_ = elrt::WatchedMapping(mapped, size_, path_.c_str());
   } else {
     ::close(descriptor);
   }
 }
 
 MappedFile::~MappedFile() {
+  watched_ = elrt::WatchedMapping();  // before another mapping can take the place
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
@@ -54,12 +62,52 @@ namespace {
        reason == ENOSPC ? "; free some space and run the same command again" : "");
 }
 
-void sync_parent(const fs::path& path) {
-  const fs::path parent = path.has_parent_path() ? path.parent_path() : fs::path(".");
-  const int descriptor = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);
+// A file's bytes or a folder's names on the disk.
+void sync_path(const fs::path& path, int flags) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags);
+  if (descriptor < 0) fail_write(path);
+  const bool synced = ::fsync(descriptor) == 0;
+  const int reason = errno;
   ::close(descriptor);
+  errno = reason;
+  // EINVAL: a file system that has nothing to flush.
+  if (!synced && reason != EINVAL) fail_write(path);
+}
+
+void sync_parent(const fs::path& path) {
+  sync_path(path.has_parent_path() ? path.parent_path() : fs::path("."), O_DIRECTORY);
+}
+
+// All of a folder: the files' bytes and every folder's names.
+void sync_tree(const fs::path& folder) {
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_symlink()) continue;
+    if (entry.is_regular_file()) sync_path(entry.path(), 0);
+    if (entry.is_directory()) sync_path(entry.path(), O_DIRECTORY);
+  }
+  sync_path(folder, O_DIRECTORY);
+}
+
+// Puts `made` in the place of `target`, which may exist and then survives every failure. 0, or the system's reason.
+int exchange_or_rename(const fs::path& made, const fs::path& target) {
+  if (::rename(made.c_str(), target.c_str()) == 0) return 0;  // nothing or an empty folder was there
+  if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) return errno;
+#ifdef RENAME_EXCHANGE
+  if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+#endif
+  // A file system that cannot exchange: aside, and back where the second step fails.
+  const fs::path aside = target.string() + ".replaced";
+  std::error_code ignored;
+  fs::remove_all(aside, ignored);
+  if (::rename(target.c_str(), aside.c_str()) != 0) return errno;
+  if (::rename(made.c_str(), target.c_str()) != 0) {
+    const int reason = errno;
+    ::rename(aside.c_str(), target.c_str());
+    return reason;
+  }
+  fs::remove_all(aside, ignored);
+  return 0;
 }
 
 fs::path partial_of(const fs::path& path) { return fs::path(path.string() + ".partial"); }
@@ -102,16 +150,20 @@ void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) fail_write(partial_);
   const int closed = ::close(descriptor_);
   descriptor_ = -1;
-  if (closed != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) fail_write(path_);
+  if (closed != 0 || ::rename(partial_.c_str(), path_.c_str()) != 0) {
+    const int reason = errno;
+    ::unlink(partial_.c_str());
+    errno = reason;
+    fail_write(path_);
+  }
   sync_parent(path_);
 }
 
 AtomicDirectory::AtomicDirectory(fs::path target) : target_(std::move(target)), partial_(partial_of(target_)) {
   std::error_code error;
   fs::remove_all(partial_, error);
-  if (!fs::create_directories(partial_, error)) {
-    fail(ErrorCode::kInternal, "cannot create {}: {}", partial_.string(), error.message());
-  }
+  if (!error) fs::create_directories(partial_, error);
+  if (error) fail(ErrorCode::kInternal, "cannot create {}: {}", partial_.string(), error.message());
 }
 
 AtomicDirectory::~AtomicDirectory() {
@@ -120,12 +172,19 @@ AtomicDirectory::~AtomicDirectory() {
 }
 
 void AtomicDirectory::commit() {
-  std::error_code error;
-  fs::remove_all(target_, error);
-  if (!error) fs::rename(partial_, target_, error);
-  if (error) fail(ErrorCode::kInternal, "cannot put {} in place: {}", target_.string(), error.message());
+  replace_directory(partial_, target_);
   committed_ = true;
-  sync_parent(target_);
+}
+
+void replace_directory(const fs::path& made, const fs::path& target) {
+  sync_tree(made);
+  if (const int reason = exchange_or_rename(made, target); reason != 0) {
+    fail(ErrorCode::kInternal, "cannot put {} in the place of {}: {}; what stood there is as it was", made.string(),
+         target.string(), std::strerror(reason));
+  }
+  sync_parent(target);
+  std::error_code ignored;  // what stood there before; who makes `made` again removes what is left of it
+  fs::remove_all(made, ignored);
 }
 
 void write_file(const fs::path& path, std::string_view text) {

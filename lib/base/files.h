@@ -7,13 +7,15 @@
 #include <string>
 #include <string_view>
 
+#include <elrt/mapped_files.hpp>
 #include <nlohmann/json.hpp>
 
 namespace elastify {
 
 namespace fs = std::filesystem;
 
-// A file mapped read-only for as long as this object lives. Throws Error(kBadData) if it cannot be opened.
+// A file mapped read-only for as long as this object lives. Throws Error(kBadData) if it cannot be opened. Where it is
+// made shorter meanwhile, reading it ends the program (elrt/mapped_files.hpp).
 class MappedFile {
  public:
   explicit MappedFile(const fs::path& path);
@@ -32,6 +34,7 @@ class MappedFile {
   fs::path path_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  elrt::WatchedMapping watched_;
 };
 
 // Writes `path`.partial; commit() flushes it to the disk and renames it to `path`. Dropped without commit(), it
@@ -54,7 +57,9 @@ class AtomicFile {
   std::uint64_t position_ = 0;
 };
 
-// A directory that appears whole: fill path(), then commit() replaces `target`.
+// A directory that appears whole: fill path(), then commit() flushes it to the disk and puts it in the place of
+// `target`, which stays as it was where that fails. Throws Error(kInternal) that names the folder and the system's
+// reason.
 class AtomicDirectory {
  public:
   explicit AtomicDirectory(fs::path target);
@@ -69,6 +74,10 @@ class AtomicDirectory {
   fs::path target_, partial_;
   bool committed_ = false;
 };
+
+// Flushes the folder `made` to the disk, puts it in the place of `target` (of the same file system) and removes what
+// stood there, which survives every failure. Throws Error(kInternal) that names both and the system's reason.
+void replace_directory(const fs::path& made, const fs::path& target);
 
 void write_file(const fs::path& path, std::string_view text);           // atomic
 void write_json(const fs::path& path, const nlohmann::json& document);  // atomic, indented, final newline

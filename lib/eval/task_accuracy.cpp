@@ -3,14 +3,12 @@
 #include <elrt/artifact.hpp>
 
 #include <algorithm>
-#include <atomic>
-#include <exception>
 #include <map>
 #include <mutex>
-#include <thread>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "base/plot.h"
 #include "eval/context_mode.h"
 #include "eval/few_shot.h"
@@ -88,42 +86,31 @@ class Runner {
         tasks_(tasks),
         generate_(request.generate),
         progress_("eval", static_cast<std::int64_t>(passes * tasks.size()), "tasks") {
-    const std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
-    const std::size_t threads = request.threads > 0 ? static_cast<std::size_t>(request.threads) : cores;
-    workers_ = std::min(threads, (tasks.size() + kChunk - 1) / kChunk);
+    const std::size_t threads = request.threads > 0 ? static_cast<std::size_t>(request.threads) : core_count();
+    chunks_ = (tasks.size() + kChunk - 1) / kChunk;
+    workers_ = std::min(threads, chunks_);
     session_.threads = static_cast<std::uint32_t>(std::max<std::size_t>(1, threads / workers_));
   }
 
   std::vector<TaskOutcome> run(std::uint32_t level, bool use_adapter) {
     session_.level = level;
     session_.use_adapter = use_adapter;
-    next_ = 0;
     std::vector<TaskOutcome> outcomes(tasks_.size());
-    std::vector<std::thread> threads;
-    for (std::size_t i = 1; i < workers_; ++i) threads.emplace_back([&] { work(outcomes); });
-    work(outcomes);
-    for (auto& thread : threads) thread.join();
-    if (failure_) std::rethrow_exception(failure_);
+    work_in_parallel(chunks_, workers_, [&] {
+      return [&, model = SessionTaskModel(take(elrt::Session::create(artifact_, session_)), tokenizer_)](
+                 std::size_t chunk) mutable { work(model, chunk, outcomes); };
+    });
     return outcomes;
   }
 
  private:
   static constexpr std::size_t kChunk = 8;  // neighbours often share a beginning, which one session reads once
 
-  void work(std::vector<TaskOutcome>& outcomes) noexcept {
-    try {
-      SessionTaskModel model(take(elrt::Session::create(artifact_, session_)), tokenizer_);
-      for (std::size_t begin = next_.fetch_add(kChunk); begin < tasks_.size(); begin = next_.fetch_add(kChunk)) {
-        for (std::size_t i = begin; i < std::min(begin + kChunk, tasks_.size()); ++i) {
-          outcomes[i] = run_task(model, tasks_[i].tokens, tasks_[i].item->task.answer, generate_);
-          const std::scoped_lock lock(mutex_);
-          progress_.update(++done_);
-        }
-      }
-    } catch (...) {
-      next_ = tasks_.size();  // the others stop after their chunk
+  void work(SessionTaskModel& model, std::size_t chunk, std::vector<TaskOutcome>& outcomes) {
+    for (std::size_t i = chunk * kChunk; i < std::min((chunk + 1) * kChunk, tasks_.size()); ++i) {
+      outcomes[i] = run_task(model, tasks_[i].tokens, tasks_[i].item->task.answer, generate_);
       const std::scoped_lock lock(mutex_);
-      if (!failure_) failure_ = std::current_exception();
+      progress_.update(++done_);
     }
   }
 
@@ -131,13 +118,11 @@ class Runner {
   const elrt::Tokenizer& tokenizer_;
   const std::vector<PreparedTask>& tasks_;
   bool generate_;
-  std::size_t workers_ = 1;
+  std::size_t chunks_ = 0, workers_ = 1;
   elrt::SessionOptions session_;
-  std::atomic<std::size_t> next_{0};
   std::mutex mutex_;  // of all below
   Progress progress_;
   std::int64_t done_ = 0;
-  std::exception_ptr failure_;
 };
 
 // {mean_accuracy, [mean_exact_match], families}

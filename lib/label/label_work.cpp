@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <exception>
 #include <mutex>
 #include <numeric>
 #include <sstream>
@@ -17,6 +16,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "eval/runtime_result.h"
 #include "eval/task_model.h"
 #include "eval/task_tokens.h"
@@ -199,13 +199,18 @@ class LabelCrew {
         chunks_((tasks.size() + chunk_tasks_ - 1) / chunk_tasks_),
         progress_("label", static_cast<std::int64_t>(chunks_), "chunks") {}
 
+  // Rounds over all chunks until none is left: what another process holds is left to it, or taken over when it died.
   void run(std::size_t threads) {
     progress_.resume_at(static_cast<std::int64_t>(done()));
-    std::vector<std::thread> others;
-    for (std::size_t i = 1; i < std::min(threads, chunks_); ++i) others.emplace_back([&] { work_on(); });
-    work_on();
-    for (auto& thread : others) thread.join();
-    if (failure_) std::rethrow_exception(failure_);
+    while (done() < chunks_) {
+      std::atomic<bool> worked{false};
+      work_in_parallel(chunks_, threads, [&] {
+        return [&, runner = ChunkRunner(plan_, tasks_, artifact_, *tokenizer_)](std::size_t chunk) {
+          if (try_chunk(runner, chunk)) worked = true;
+        };
+      });
+      if (!worked) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    }
   }
 
  private:
@@ -214,21 +219,6 @@ class LabelCrew {
     std::size_t count = 0;
     for (std::size_t c = 0; c < chunks_; ++c) count += is_done(c) ? 1 : 0;
     return count;
-  }
-
-  void work_on() noexcept {
-    try {
-      const ChunkRunner runner(plan_, tasks_, artifact_, *tokenizer_);
-      while (!stop_ && done() < chunks_) {
-        bool worked = false;
-        for (std::size_t c = 0; c < chunks_ && !stop_; ++c) worked |= try_chunk(runner, c);
-        if (!worked) std::this_thread::sleep_for(std::chrono::milliseconds(100));
-      }
-    } catch (...) {
-      stop_ = true;
-      const std::scoped_lock lock(mutex_);
-      if (!failure_) failure_ = std::current_exception();
-    }
   }
 
   bool try_chunk(const ChunkRunner& runner, std::size_t chunk) {
@@ -248,10 +238,8 @@ class LabelCrew {
   elrt::Artifact artifact_;
   std::shared_ptr<const elrt::Tokenizer> tokenizer_;
   std::size_t chunk_tasks_, chunks_;
-  std::atomic<bool> stop_{false};
   std::mutex mutex_;  // of all below, and of HDF5
   Progress progress_;
-  std::exception_ptr failure_;
 };
 
 }  // namespace
@@ -274,7 +262,7 @@ void run_label_work(const fs::path& work, std::int64_t threads) {
   const LabelPlan plan = read_plan(work);
   const auto tasks = read_prepared(work, plan);
   LabelCrew crew(work, plan, tasks);
-  crew.run(threads > 0 ? static_cast<std::size_t>(threads) : std::max(1u, std::thread::hardware_concurrency()));
+  crew.run(static_cast<std::size_t>(std::max<std::int64_t>(threads, 0)));
 }
 
 OutcomeTable collect_label_work(const fs::path& work) {

@@ -1,7 +1,11 @@
 // elastic-run: generate, score and measure with an elastic artifact.
 // Results go to stdout, everything else to stderr. Exit status: 0 success, 1 internal error, 2 usage, 3 bad data.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
-#include <iostream>
+#include <new>
 
 #include "run_common.hpp"
 
@@ -20,9 +24,7 @@ Exit status: 0 success, 1 internal error, 2 usage, 3 bad artifact or text.)";
 
 int usage_status(const CLI::App& app, const CLI::ParseError& error) { return app.exit(error) == 0 ? 0 : 2; }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   CLI::App app("Runs elastic language models: one file, many sizes.", "elastic-run");
   app.require_subcommand(1);
   app.footer(kExamples);
@@ -36,11 +38,42 @@ int main(int argc, char** argv) {
     return 0;
   } catch (const CLI::ParseError& error) {
     return usage_status(app, error);
+  }
+}
+
+// What ended the program, in one line, which needs no memory; its exit status.
+int report_exception() noexcept {
+  const auto report = [](const char* kind, const char* what, elrt::Status status) {
+    std::fprintf(stderr, "elastic-run: %s%s\n", kind, what);
+    return static_cast<int>(status);
+  };
+  try {
+    throw;
   } catch (const elastic_run::CommandError& error) {
-    std::cerr << "elastic-run: " << error.what() << "\n";
-    return static_cast<int>(error.status);
+    return report("", error.what(), error.status);
+  } catch (const std::bad_alloc&) {
+    return report("", "out of memory", elrt::Status::kInternal);
   } catch (const std::exception& error) {
-    std::cerr << "elastic-run: internal error: " << error.what() << "\n";
-    return 1;
+    return report("internal error: ", error.what(), elrt::Status::kInternal);
+  } catch (...) {
+    return report("internal error: ", "an unknown exception", elrt::Status::kInternal);
+  }
+}
+
+// Where a library lets no exception pass, as parts of CLI11 and of the C++ library do.
+[[noreturn]] void end_without_catch() noexcept {
+  if (std::current_exception() == nullptr) std::abort();
+  ::_exit(report_exception());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  elrt::end_on_lost_pages("elastic-run");
+  std::set_terminate(end_without_catch);
+  try {
+    return run(argc, argv);
+  } catch (...) {
+    return report_exception();
   }
 }

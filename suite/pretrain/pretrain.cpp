@@ -178,8 +178,7 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   summary["key"] = key;
   summary["settings"] = config_to_json(config);
   write_json(work / "pretrain.json", summary);
-  fs::remove_all(directory);
-  fs::rename(work, directory);
+  replace_directory(work, directory);
   for (const char* scratch : {"checkpoint.safetensors", "key"})
     fs::remove(directory / scratch);  // last: a kill loses no training
   return summary;

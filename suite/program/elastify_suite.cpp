@@ -10,15 +10,17 @@ constexpr char kExamples[] = R"(Examples:
 
 Exit status: 0 success, 1 internal error, 2 usage or configuration, 3 bad data.)";
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  CLI::App app("Makes what elastify can be tried on: a task suite, a tokenizer, a small language model.",
-               "elastify-suite");
-  app.require_subcommand(1);
+void register_all(CLI::App& app) {
   app.footer(kExamples);
   elastify_cli::register_tasks(app);
   elastify_cli::register_train_tokenizer(app);
   elastify_cli::register_pretrain(app);
-  return elastify_cli::run_program(app, argc, argv);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return elastify_cli::run_program(
+      "elastify-suite", "Makes what elastify can be tried on: a task suite, a tokenizer, a small language model.",
+      register_all, argc, argv);
 }

@@ -11,6 +11,7 @@
 #include "elrt/gguf.hpp"
 #include "elrt/kv_type.hpp"
 #include "elrt/latency_table.hpp"
+#include "elrt/mapped_files.hpp"
 #include "elrt/result.hpp"
 #include "elrt/sampler.hpp"
 #include "elrt/scheduler.hpp"

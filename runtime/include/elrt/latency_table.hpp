@@ -48,8 +48,9 @@ struct LatencyData {
   TlmLatency tlm;
 };
 
-// The processor's name and how many there are, in one line; the same on every run of one machine.
-std::string device_description();
+// The processor's name and how many there are, in one line; the same on every run of one machine. kInternal where the
+// system cannot say at present.
+Result<std::string> device_description();
 
 // Checked, immutable. Between two measured lengths predictions are linear. Outside they are upper bounds: below the
 // shortest, its own time; beyond the longest (length L), grown by (n/L)^2 for a prompt and n/L for a token, which

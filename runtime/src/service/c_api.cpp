@@ -1,5 +1,6 @@
 // The status boundary: values and failures of the C++ API become codes and a thread's last message.
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -32,17 +33,15 @@ namespace {
 using elrt::invalid_argument;
 using elrt::Result;
 
-std::string& last_error() {
-  thread_local std::string message;
-  return message;
-}
+// A thread's last message, cut to the room it has: it is written where there is no memory as well.
+thread_local std::array<char, 2048> last_error{};
 
-elrt_status fail(const elrt::Failure& failure) {
-  try {
-    last_error() = failure.message;
-  } catch (...) {
-    last_error().clear();
-  }
+elrt_status fail(const elrt::Failure& failure) noexcept {
+  std::size_t bytes = std::min(failure.message.size(), last_error.size() - 1);
+  const auto inside_a_character = [&] { return (static_cast<unsigned char>(failure.message[bytes]) & 0xC0) == 0x80; };
+  while (bytes > 0 && bytes < failure.message.size() && inside_a_character()) --bytes;
+  std::memcpy(last_error.data(), failure.message.data(), bytes);
+  last_error[bytes] = '\0';
   return static_cast<elrt_status>(failure.status);
 }
 
@@ -64,18 +63,6 @@ elrt::GenerateOptions convert(const elrt_generate_options& in) {
   return out;
 }
 
-Result<elrt::KvType> convert(elrt_kv_type type) {
-  switch (type) {
-    case ELRT_KV_F32:
-      return elrt::KvType::kF32;
-    case ELRT_KV_F16:
-      return elrt::KvType::kF16;
-    case ELRT_KV_Q8_0:
-      return elrt::KvType::kQ8_0;
-  }
-  return invalid_argument("the cache type " + std::to_string(static_cast<int>(type)) + " does not exist");
-}
-
 std::filesystem::path table_of(const elrt_engine& engine, const char* path) {
   return path != nullptr ? std::filesystem::path(path) : elrt::LatencyTable::default_path(engine.artifact.path());
 }
@@ -92,9 +79,22 @@ Result<void> check_enum(const char* name, const Enum& value, Enum last) {
                           std::to_string(static_cast<int>(last)));
 }
 
+Result<void> check(const elrt_kv_type& in) { return check_enum("the cache type", in, ELRT_KV_Q8_0); }
 Result<void> check(const elrt_fallback& in) { return check_enum("the fallback", in, ELRT_FALLBACK_RANDOM); }
 Result<void> check(const elrt_slo_unit& in) { return check_enum("the objective's unit", in, ELRT_SLO_MILLISECONDS); }
 Result<void> check(const elrt_cache_policy& in) { return check_enum("the cache policy", in, ELRT_CACHE_REUSE); }
+
+Result<elrt::KvType> convert(const elrt_kv_type& in) {
+  if (auto done = check(in); !done) return done.take_failure();
+  switch (in) {
+    case ELRT_KV_F16:
+      return elrt::KvType::kF16;
+    case ELRT_KV_Q8_0:
+      return elrt::KvType::kQ8_0;
+    default:
+      return elrt::KvType::kF32;
+  }
+}
 
 elrt::Fallback convert(elrt_fallback in) {
   return in == ELRT_FALLBACK_RANDOM ? elrt::Fallback::kRandom : elrt::Fallback::kBest;
@@ -179,7 +179,7 @@ Result<void> tokenize(const elrt_engine& engine, std::string_view text, int32_t*
 
 extern "C" {
 
-const char* elrt_last_error(void) { return last_error().c_str(); }
+const char* elrt_last_error(void) { return last_error.data(); }
 
 elrt_status elrt_engine_open(const char* path, elrt_engine** engine) {
   return call("open the artifact", [&]() -> Result<void> {

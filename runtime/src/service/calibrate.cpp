@@ -198,9 +198,11 @@ Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions&
     Measuring measuring(artifact, options.repeats, lengths.value(), progress);
     if (auto done = measuring.run(session.value(), sampler.value(), tlm ? &*tlm : nullptr); !done)
       return done.take_failure();
+    auto device = device_description();
+    if (!device) return device.take_failure();
     LatencyData data;
     data.artifact = artifact.identity();
-    data.device = device_description();
+    data.device = std::move(device).value();
     data.threads = session->threads();
     data.repeats = options.repeats;
     data.kv_type = options.kv_type;

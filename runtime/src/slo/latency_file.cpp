@@ -8,11 +8,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "base/guarded.hpp"
 #include "base/json_text.hpp"
+#include "base/read_whole.hpp"
 #include "elrt/latency_table.hpp"
 
 namespace elrt {
@@ -181,27 +180,16 @@ std::string to_text(const LatencyData& data) {
 }
 
 Result<std::string> read_text(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) {
-    return invalid_argument("there is no latency table '" + path.string() + "': " + std::strerror(errno) +
-                            "; measure this device with elastic-run calibrate FILE");
-  }
-  std::string text(kMaxFileBytes + 1, '\0');
-  in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (in.bad()) return bad_data("cannot read the latency table '" + path.string() + "'");
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  if (text.size() > kMaxFileBytes)
-    return bad_data("the latency table '" + path.string() + "' is larger than " + std::to_string(kMaxFileBytes) +
-                    " bytes");
-  return text;
+  std::string text;
+  const int reason = read_whole(path.c_str(), kMaxFileBytes, text);
+  const std::string table = "the latency table '" + path.string() + "'";
+  if (reason == 0) return text;
+  if (reason == EFBIG) return bad_data(table + " is larger than " + std::to_string(kMaxFileBytes) + " bytes");
+  if (reason != ENOENT && reason != ENOTDIR)
+    return internal_error("cannot read " + table + ": " + std::strerror(reason));
+  return invalid_argument("there is no latency table '" + path.string() + "': " + std::strerror(reason) +
+                          "; measure this device with elastic-run calibrate FILE");
 }
-
-struct Descriptor {
-  int value = -1;
-  ~Descriptor() {
-    if (value >= 0) ::close(value);
-  }
-};
 
 bool write_whole(int descriptor, std::string_view text) {
   while (!text.empty()) {
@@ -211,6 +199,12 @@ bool write_whole(int descriptor, std::string_view text) {
     text.remove_prefix(static_cast<std::size_t>(written));
   }
   return ::fsync(descriptor) == 0;
+}
+
+// A name is on the disk once its folder is. EINVAL: a file system that has nothing to flush.
+bool sync_folder(const std::filesystem::path& folder) {
+  const FileDescriptor file(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return file.value >= 0 && (::fsync(file.value) == 0 || errno == EINVAL);
 }
 
 }  // namespace
@@ -237,13 +231,14 @@ Result<void> LatencyTable::write(const std::filesystem::path& path) const {
   return guarded("write the latency table", [&]() -> Result<void> {
     const std::string partial = path.string() + ".partial." + std::to_string(::getpid());
     const auto refuse = [&] {
-      const std::string reason = std::strerror(errno);
-      ::unlink(partial.c_str());
-      return internal_error("cannot write the latency table '" + path.string() + "': " + reason);
+      const int reason = errno;
+      ::unlink(partial.c_str());  // first: the words may need memory that is not there
+      return internal_error("cannot write the latency table '" + path.string() + "': " + std::strerror(reason));
     };
-    const Descriptor file{::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)};
-    if (file.value < 0 || !write_whole(file.value, to_text(data_))) return refuse();
-    if (::rename(partial.c_str(), path.c_str()) != 0) return refuse();
+    const std::string text = to_text(data_);
+    const FileDescriptor file(::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    if (file.value < 0 || !write_whole(file.value, text)) return refuse();
+    if (::rename(partial.c_str(), path.c_str()) != 0 || !sync_folder(path.parent_path())) return refuse();
     return {};
   });
 }

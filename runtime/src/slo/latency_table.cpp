@@ -1,12 +1,16 @@
 #include "elrt/latency_table.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
-#include <fstream>
+#include <cstring>
 #include <limits>
+#include <string_view>
 
 #include <unistd.h>
 
+#include "base/guarded.hpp"
+#include "base/read_whole.hpp"
 #include "elrt/format.h"
 
 namespace elrt {
@@ -79,22 +83,28 @@ Result<void> check_data(const LatencyData& data) {
 
 }  // namespace
 
-std::string device_description() {
-  std::string name;
-  std::ifstream info("/proc/cpuinfo");
-  for (std::string line; name.empty() && std::getline(info, line);) {
+Result<std::string> device_description() {
+  std::string info, name;
+  const int reason = read_whole("/proc/cpuinfo", std::size_t{1} << 26, info);
+  if (reason != 0 && reason != ENOENT)
+    return internal_error(std::string("cannot read /proc/cpuinfo: ") + std::strerror(reason));
+  for (std::string_view rest = info; name.empty() && !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
     // x86 gives a name; ARM often only the number of the core's design.
     if (!line.starts_with("model name") && !line.starts_with("CPU part")) continue;
     const std::size_t value = line.find(": ");
-    if (value != std::string::npos) name = line.substr(value + 2);
+    if (value != std::string_view::npos) name = line.substr(value + 2);
   }
   const long processors = sysconf(_SC_NPROCESSORS_CONF);  // all of them, whatever this process may use
   return (name.empty() ? "unknown processor" : name) + ", " + std::to_string(processors) + " processors";
 }
 
 Result<LatencyTable> LatencyTable::create(LatencyData data) {
-  if (auto done = check_data(data); !done) return done.take_failure();
-  return LatencyTable(std::move(data));
+  return guarded("check the latency table", [&]() -> Result<LatencyTable> {
+    if (auto done = check_data(data); !done) return done.take_failure();
+    return LatencyTable(std::move(data));
+  });
 }
 
 std::filesystem::path LatencyTable::default_path(const std::filesystem::path& artifact) {
@@ -102,33 +112,38 @@ std::filesystem::path LatencyTable::default_path(const std::filesystem::path& ar
 }
 
 Result<void> LatencyTable::check(const Artifact& artifact, std::uint32_t threads, KvType kv_type) const {
-  const std::string file = "'" + artifact.path().string() + "'",
-                    next = "; run elastic-run calibrate " + artifact.path().string();
-  if (data_.artifact != artifact.identity())
-    return bad_data("the latency table was measured with another artifact than " + file + next);
-  if (const std::string device = device_description(); data_.device != device) {
-    return bad_data("the latency table was measured on another device ('" + data_.device + "') than this one ('" +
-                    device + "')" + next);
-  }
-  const auto& levels = artifact.levels();
-  if (!std::equal(levels.begin(), levels.end(), data_.levels.begin(), data_.levels.end(),
-                  [](const auto& a, const auto& b) { return a.level == b.level; })) {
-    return bad_data("the latency table's levels are not those of " + file + next);
-  }
-  if (artifact.tlm() != nullptr && (data_.tlm.decision_ms.empty() || data_.tlm.score_ms.empty())) {
-    return bad_data("the latency table lacks the times of the tiny language model in " + file + next);
-  }
-  if (data_.threads != threads) {
-    return invalid_argument("the latency table was measured with " + std::to_string(data_.threads) + " threads, " +
-                            std::to_string(threads) + " are used; use --threads " + std::to_string(data_.threads) +
-                            ", or measure again" + next + " --threads " + std::to_string(threads));
-  }
-  if (data_.kv_type != kv_type) {
-    const std::string measured = kv_type_name(data_.kv_type), used = kv_type_name(kv_type);
-    return invalid_argument("the latency table was measured with a cache of " + measured + ", " + used +
-                            " is used; use --kv-type " + measured + ", or measure again" + next + " --kv-type " + used);
-  }
-  return {};
+  return guarded("check the latency table", [&]() -> Result<void> {
+    const std::string file = "'" + artifact.path().string() + "'",
+                      next = "; run elastic-run calibrate " + artifact.path().string();
+    if (data_.artifact != artifact.identity())
+      return bad_data("the latency table was measured with another artifact than " + file + next);
+    const auto device = device_description();
+    if (!device) return device.failure();
+    if (data_.device != device.value()) {
+      return bad_data("the latency table was measured on another device ('" + data_.device + "') than this one ('" +
+                      device.value() + "')" + next);
+    }
+    const auto& levels = artifact.levels();
+    if (!std::equal(levels.begin(), levels.end(), data_.levels.begin(), data_.levels.end(),
+                    [](const auto& a, const auto& b) { return a.level == b.level; })) {
+      return bad_data("the latency table's levels are not those of " + file + next);
+    }
+    if (artifact.tlm() != nullptr && (data_.tlm.decision_ms.empty() || data_.tlm.score_ms.empty())) {
+      return bad_data("the latency table lacks the times of the tiny language model in " + file + next);
+    }
+    if (data_.threads != threads) {
+      return invalid_argument("the latency table was measured with " + std::to_string(data_.threads) + " threads, " +
+                              std::to_string(threads) + " are used; use --threads " + std::to_string(data_.threads) +
+                              ", or measure again" + next + " --threads " + std::to_string(threads));
+    }
+    if (data_.kv_type != kv_type) {
+      const std::string measured = kv_type_name(data_.kv_type), used = kv_type_name(kv_type);
+      return invalid_argument("the latency table was measured with a cache of " + measured + ", " + used +
+                              " is used; use --kv-type " + measured + ", or measure again" + next + " --kv-type " +
+                              used);
+    }
+    return {};
+  });
 }
 
 double LatencyTable::predict(const std::vector<double>& curve, std::uint32_t tokens, int growth) const {

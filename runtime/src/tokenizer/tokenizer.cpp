@@ -1,8 +1,8 @@
 #include "elrt/tokenizer.hpp"
 
-#include <exception>
 #include <utility>
 
+#include "base/guarded.hpp"
 #include "base/utf8.hpp"
 #include "tokenizer/added_tokens.hpp"
 #include "tokenizer/bpe.hpp"
@@ -115,21 +115,15 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
-  try {
+  return guarded("build the tokenizer", [&]() -> Result<Tokenizer> {
     Result<std::unique_ptr<const Impl>> impl = Impl::create(std::move(spec));
     if (!impl) return impl.take_failure();
     return Tokenizer(std::move(impl).value());
-  } catch (const std::exception& error) {
-    return internal_error(std::string("tokenizer: ") + error.what());
-  }
+  });
 }
 
 Result<std::vector<std::int32_t>> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
-  try {
-    return impl_->encode(text, options);
-  } catch (const std::exception& error) {
-    return internal_error(std::string("tokenizer: ") + error.what());
-  }
+  return guarded("encode the text", [&] { return impl_->encode(text, options); });
 }
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, DecodeOptions options) const {

@@ -218,7 +218,7 @@ TEST_CASE("a table holds for its artifact, device and threads alone", "[runtime]
   CHECK(artifact.identity() != other.identity());
   LatencyData data = small_table();
   data.artifact = artifact.identity();
-  data.device = elrt::device_description();
+  data.device = elrt::device_description().value();
   const auto levels = LatencyTable::create(data)->check(artifact, 2, KvType::kF32);
   REQUIRE_FALSE(levels);
   CHECK(levels.failure().message.find("levels are not those") != std::string::npos);

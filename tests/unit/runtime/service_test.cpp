@@ -36,7 +36,7 @@ constexpr double kDecisionMs = 1, kScoreMs = 2;
 LatencyData linear_table(const Artifact& artifact, bool tlm = true) {
   LatencyData data;
   data.artifact = artifact.identity();
-  data.device = elrt::device_description();
+  data.device = elrt::device_description().value();
   data.threads = 1;
   data.repeats = 1;
   data.tokens = {1, 1000};
