@@ -52,6 +52,10 @@ int main(int argc, char** argv) {
   Lines lines;
   std::string model;
   const auto status = sentencepiece::SentencePieceTrainer::Train(trainer_settings(argv), &lines, &model);
+  if (std::cin.bad()) {  // and not at its end
+    std::cout << "cannot read the text" << std::flush;
+    return 1;
+  }
   std::cout << (status.ok() ? model : status.ToString()) << std::flush;
   if (!std::cout) return 1;
   return status.ok() ? 0 : 3;

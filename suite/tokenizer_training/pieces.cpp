@@ -61,6 +61,8 @@ std::string read_all(std::FILE* file) {
   std::rewind(file);
   char block[1 << 16];
   for (std::size_t count; (count = std::fread(block, 1, sizeof(block), file)) > 0;) bytes.append(block, count);
+  if (std::ferror(file) != 0)
+    fail(ErrorCode::kInternal, "tokenizer training: cannot read a temporary file: {}", std::strerror(errno));
   return bytes;
 }
 

@@ -2,9 +2,10 @@
 //
 //   FAULT_KIND     alloc, read, write, map, sync, rename, open, thread: the call returns its error;
 //                  shrink: the n-th mapped file is cut to nothing by "another process" once it is mapped
+//                  exchange: renameat2() is unknown, as on file systems that cannot exchange two names
 //   FAULT_AT       n, from 1
 //   FAULT_STICKY   1: every later call of the kind fails as well
-//   FAULT_REPORT   a file that is created when the fault happened
+//   FAULT_COUNT    a file that gets the number of the kind's calls when main() ends, however it ends
 //
 // Not seen: what libc calls inside itself (the streams of <stdio.h>, pthread's stacks, malloc's own maps), so that a
 // program can always say what failed. Before main() nothing fails: a library that cannot be set up cannot be tested,
@@ -25,33 +26,33 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum Kind { kNone, kAlloc, kRead, kWrite, kMap, kSync, kRename, kOpen, kThread, kShrink };
-static const char* const kNames[] = {"none", "alloc", "read", "write", "map", "sync", "rename", "open", "thread", "shrink"};
+enum Kind { kNone, kAlloc, kRead, kWrite, kMap, kSync, kRename, kOpen, kThread, kShrink, kExchange };
+static const char* const kNames[] = {"none",   "alloc", "read",   "write",  "map",     "sync",
+                                     "rename", "open",  "thread", "shrink", "exchange"};
 
 static atomic_int armed = kNone;  // the kind, while main() runs
 static atomic_long calls;
 static long fail_at;
 static int sticky;
-static const char* report;
+static int count_file = -1;
 
-static void say_it_happened(void) {
-  if (report == NULL) return;
-  const int file = (int)syscall(SYS_openat, AT_FDCWD, report, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-  if (file >= 0) syscall(SYS_close, file);
+// After every call, so that a process that dies has counted as well.
+static void show_count(long count) {
+  if (count_file >= 0) syscall(SYS_pwrite64, count_file, &count, sizeof(count), 0);
 }
 
 // Whether this call is the one. Counts calls of the armed kind only.
 static int fails(enum Kind kind, int error) {
   if (atomic_load_explicit(&armed, memory_order_relaxed) != (int)kind) return 0;
   const long number = atomic_fetch_add(&calls, 1) + 1;
+  if (kind != kAlloc || number == fail_at) show_count(number);
   if (number != fail_at && !(sticky && number > fail_at)) return 0;
-  if (number == fail_at) say_it_happened();
   errno = error;
   return 1;
 }
 
-#define REAL(name)                                                                  \
-  static __typeof__(name)* real;                                                    \
+#define REAL(name)               \
+  static __typeof__(name)* real; \
   if (real == NULL) real = (__typeof__(name)*)(size_t)dlsym(RTLD_NEXT, #name)
 
 // --- memory ---
@@ -121,30 +122,30 @@ int rename(const char* from, const char* to) {
 }
 int renameat2(int from_at, const char* from, int to_at, const char* to, unsigned flags) {
   REAL(renameat2);
-  return fails(kRename, EIO) ? -1 : real(from_at, from, to_at, to, flags);
+  return fails(kExchange, EINVAL) || fails(kRename, EIO) ? -1 : real(from_at, from, to_at, to, flags);
 }
 
 static mode_t mode_of(int flags, va_list arguments) {
   return (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(arguments, mode_t) : 0;
 }
-#define OPEN(name)                                  \
-  int name(const char* path, int flags, ...) {      \
-    REAL(name);                                     \
-    va_list arguments;                              \
-    va_start(arguments, flags);                     \
-    const mode_t mode = mode_of(flags, arguments);  \
-    va_end(arguments);                              \
+#define OPEN(name)                                              \
+  int name(const char* path, int flags, ...) {                  \
+    REAL(name);                                                 \
+    va_list arguments;                                          \
+    va_start(arguments, flags);                                 \
+    const mode_t mode = mode_of(flags, arguments);              \
+    va_end(arguments);                                          \
     return fails(kOpen, EMFILE) ? -1 : real(path, flags, mode); \
   }
 OPEN(open)
 OPEN(open64)
-#define OPENAT(name)                                       \
-  int name(int at, const char* path, int flags, ...) {     \
-    REAL(name);                                            \
-    va_list arguments;                                     \
-    va_start(arguments, flags);                            \
-    const mode_t mode = mode_of(flags, arguments);         \
-    va_end(arguments);                                     \
+#define OPENAT(name)                                                \
+  int name(int at, const char* path, int flags, ...) {              \
+    REAL(name);                                                     \
+    va_list arguments;                                              \
+    va_start(arguments, flags);                                     \
+    const mode_t mode = mode_of(flags, arguments);                  \
+    va_end(arguments);                                              \
     return fails(kOpen, EMFILE) ? -1 : real(at, path, flags, mode); \
   }
 OPENAT(openat)
@@ -191,22 +192,28 @@ static int (*real_main)(int, char**, char**);
 
 static enum Kind asked_kind(void) {
   const char* name = getenv("FAULT_KIND");
-  for (int kind = kAlloc; name != NULL && kind <= kShrink; ++kind) {
+  for (int kind = kAlloc; name != NULL && kind <= kExchange; ++kind) {
     if (strcmp(name, kNames[kind]) == 0) return (enum Kind)kind;
   }
   return kNone;
+}
+
+static void end(void) {
+  if (atomic_exchange(&armed, kNone) != kNone) show_count(atomic_load(&calls));
 }
 
 static int watched_main(int argc, char** argv, char** environment) {
   const char* at = getenv("FAULT_AT");
   fail_at = at == NULL ? 0 : atol(at);
   sticky = getenv("FAULT_STICKY") != NULL;
-  report = getenv("FAULT_REPORT");
+  const char* count = getenv("FAULT_COUNT");
+  if (count != NULL) count_file = (int)syscall(SYS_openat, AT_FDCWD, count, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  atexit(end);
   const enum Kind kind = asked_kind();
   unsetenv("LD_PRELOAD");  // programs that this one starts run undisturbed
   atomic_store(&armed, (int)kind);
   const int status = real_main(argc, argv, environment);
-  atomic_store(&armed, kNone);
+  end();
   return status;
 }
 
