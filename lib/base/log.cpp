@@ -42,13 +42,12 @@ std::string format_duration(double seconds) {
 }
 
 Progress::Progress(std::string what, std::int64_t total, std::string unit)
-    : what_(std::move(what)), unit_(std::move(unit)), total_(total), started_(Clock::now()), printed_(started_) {}
+    : what_(std::move(what)), unit_(std::move(unit)), total_(total) {}
 
 void Progress::update(std::int64_t done, const std::string& detail) {
-  const auto now = Clock::now();
-  if (now - printed_ < std::chrono::seconds(2)) return;
-  printed_ = now;
-  const double elapsed_s = std::chrono::duration<double>(now - started_).count();
+  if (printed_.seconds() < 2) return;
+  printed_.restart();
+  const double elapsed_s = started_.seconds();
   const double per_s = static_cast<double>(done - resumed_at_) / elapsed_s;
   const double left_s = per_s > 0 ? static_cast<double>(total_ - done) / per_s : 0;
   spdlog::info("{}: {}/{} {}, {:.4g} {}/s, {} left{}{}", what_, done, total_, unit_, per_s, unit_,

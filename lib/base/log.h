@@ -4,9 +4,10 @@
 
 #include <spdlog/spdlog.h>
 
-#include <chrono>
 #include <cstdint>
 #include <string>
+
+#include "base/stopwatch.h"
 
 namespace elastify {
 
@@ -34,11 +35,10 @@ class Progress {
   void resume_at(std::int64_t done) { resumed_at_ = done; }
 
  private:
-  using Clock = std::chrono::steady_clock;
   std::string what_, unit_;
   std::int64_t total_;
   std::int64_t resumed_at_ = 0;
-  Clock::time_point started_, printed_;
+  Stopwatch started_, printed_;
 };
 
 }  // namespace elastify

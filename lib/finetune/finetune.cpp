@@ -1,13 +1,13 @@
 #include "finetune/finetune.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/config.h"
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/plot.h"
+#include "base/stopwatch.h"
 #include "finetune/stepper.h"
 #include "model/side_by_side.h"
 #include "quantise/rounded_weights.h"
@@ -112,7 +112,7 @@ void log_memory(const FinetuneInput& input, const std::vector<LevelPlan>& wanted
 FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& config) {
   check_settings(input, config);
   const SharedThreads threads(config.workers);
-  const auto started = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   const std::vector<LevelPlan> wanted = wanted_levels(input, config);
   const Schedule schedule = make_schedule(config, input.weights.config.hidden_size, input.train.rows());
   const Decoder full(input.weights);
@@ -157,7 +157,7 @@ FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& confi
     summary.levels.push_back(*result);
   }
   std::reverse(summary.levels.begin(), summary.levels.end());
-  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  summary.seconds = watch.seconds();
   return summary;
 }
 

@@ -3,13 +3,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/plot.h"
+#include "base/stopwatch.h"
 #include "finetune/level_state.h"
 #include "train/metrics_log.h"
 
@@ -43,15 +43,15 @@ class LevelTrainer {
     const double loss_before = mean_loss(decoder_, nullptr, task_.held_out, rows_at_once(), task_.config.workers);
     Progress progress(fmt::format("finetune level {}", task_.plan.level), task_.schedule.steps, "steps");
     progress.resume_at(state_.step);
-    auto saved = Clock::now();
+    Stopwatch saved;
     while (state_.step < task_.schedule.steps && !stale()) {
-      const auto started = Clock::now();
+      const Stopwatch step;
       one_step(metrics, progress);
-      state_.seconds += seconds_since(started);
+      state_.seconds += step.seconds();
       if (task_.after_step) task_.after_step(task_.plan.level, state_.step);
-      if (seconds_since(saved) >= task_.config.checkpoint_seconds) {
+      if (saved.seconds() >= task_.config.checkpoint_seconds) {
         checkpoint(metrics);
-        saved = Clock::now();
+        saved.restart();
       }
     }
     checkpoint(metrics);
@@ -59,11 +59,6 @@ class LevelTrainer {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  static double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  }
-
   std::uint64_t level_seed(const char* purpose) const {
     return derive_seed(task_.seed, purpose, static_cast<std::uint64_t>(task_.plan.level));
   }

@@ -1,11 +1,11 @@
 #include "finetune/stepper.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/stopwatch.h"
 #include "finetune/objective.h"
 #include "model/side_by_side.h"
 
@@ -13,21 +13,17 @@ namespace elastify {
 namespace {
 
 // Seconds since the last call; a device's queue is drained first, so that its work is counted where it was asked for.
-class StopWatch {
+class DeviceStopwatch {
  public:
-  explicit StopWatch(torch::Device device) : device_(device), last_(Clock::now()) {}
+  explicit DeviceStopwatch(torch::Device device) : device_(device) {}
   double lap_seconds() {
     if (device_.is_cuda()) torch::cuda::synchronize(device_.index());
-    const auto now = Clock::now();
-    const double seconds = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    return seconds;
+    return watch_.lap();
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
   torch::Device device_;
-  Clock::time_point last_;
+  Stopwatch watch_;
 };
 
 }  // namespace
@@ -50,7 +46,7 @@ torch::Tensor Stepper::pass(FlatAdapter& flat, const Batch& batch, double scale,
                             double& teacher_seconds) {
   torch::Tensor teacher_logits;
   if (teacher_ != nullptr) {
-    StopWatch watch(flat_.values.device());
+    DeviceStopwatch watch(flat_.values.device());
     watch.lap_seconds();  // waits for the student's earlier pass
     teacher_logits = teacher_->logits(batch);
     teacher_seconds = watch.lap_seconds();
@@ -94,7 +90,7 @@ torch::Tensor Stepper::passes(const std::vector<Batch>& batches, std::int64_t st
 }
 
 StepOutcome Stepper::step(const TokenRows& text, const torch::Tensor& rows, std::int64_t step, double learning_rate) {
-  StopWatch watch(flat_.values.device());
+  DeviceStopwatch watch(flat_.values.device());
   StepOutcome outcome;
   std::vector<Batch> batches;
   std::int64_t counted = 0;

@@ -1,13 +1,13 @@
 #include "finetune/teacher.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "model/side_by_side.h"
 
 namespace elastify {
@@ -26,7 +26,7 @@ Teacher::Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_
   const std::int64_t hidden = weights.config.hidden_size, rows = text.rows(), seq = text.seq();
   const auto bytes = static_cast<double>(rows * seq * hidden) * static_cast<double>(weights.embedding.element_size());
   if (bytes > static_cast<double>(cache_bytes)) return;
-  const auto started = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   cache_ = torch::empty({rows, seq, hidden}, weights.embedding.options());
   const std::int64_t step = std::max<std::int64_t>(1, kCacheTokens / seq);
   Progress progress("teacher", rows, "rows");
@@ -40,7 +40,7 @@ Teacher::Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_
     });
     progress.update(last);
   }
-  cache_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  cache_seconds_ = watch.seconds();
 }
 
 torch::Tensor Teacher::logits(const Batch& batch) const {

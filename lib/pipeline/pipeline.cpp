@@ -3,12 +3,12 @@
 #include <elrt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <set>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "model/device.h"
 #include "pipeline/stages.h"
 #include "pipeline/text_source.h"
@@ -162,10 +162,10 @@ json Pipeline::run(const std::string& stage) {
     return summary;
   }
   spdlog::info("{}: starts", stage);
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   StageContext context{config_, run_, parse_device(config_.device), run_.work_dir(stage, key), key};
   json summary = function(context);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = watch.seconds();
   summary["stage"] = stage;
   summary["up_to_date"] = false;
   summary["stage_seconds"] = seconds;

@@ -1,7 +1,6 @@
 #include "profile/importance.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <optional>
@@ -9,15 +8,12 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "profile/ablation.h"
 #include "profile/mask_pass.h"
 
 namespace elastify {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 UnitScores to_host(const UnitScores& scores) {
   return {scores.groups.to(torch::kCPU, torch::kFloat64), scores.neurons.to(torch::kCPU, torch::kFloat64)};
@@ -72,7 +68,7 @@ torch::Tensor estimate(const MaskMoments& moments, UnitKind kind, const ProfileC
 
 ProfilePass gradient_pass(const Decoder& decoder, const TokenRows& rows, const ProfileConfig& config,
                           std::uint64_t seed, const ResumePoint& resume) {
-  const auto started = Clock::now();
+  const Stopwatch watch;
   const torch::Device device = decoder.weights().embedding.device();
   const std::int64_t tokens = count_predictions(rows),
                      batches = (rows.rows() + config.batch_rows - 1) / config.batch_rows;
@@ -99,7 +95,7 @@ ProfilePass gradient_pass(const Decoder& decoder, const TokenRows& rows, const P
   check_finite_loss(pass.mean_loss);
   pass.scores = to_host({estimate(moments, UnitKind::kGroup, config, rows.rows(), tokens),
                          estimate(moments, UnitKind::kNeuron, config, rows.rows(), tokens)});
-  pass.seconds = seconds_since(started);
+  pass.seconds = watch.seconds();
   return pass;
 }
 
@@ -132,7 +128,7 @@ UnitScores random_scores(const ModelConfig& c, std::uint64_t seed) {
 }
 
 ProfilePass ablation_pass(const Decoder& decoder, const TokenRows& rows, const ResumePoint& resume) {
-  const auto started = Clock::now();
+  const Stopwatch watch;
   const ModelConfig& c = decoder.config();
   const std::vector<UnitRef> units = all_units(c);
   const AblationResult result = ablate_units(decoder, rows, units, resume);
@@ -145,7 +141,7 @@ ProfilePass ablation_pass(const Decoder& decoder, const TokenRows& rows, const R
   }
   pass.mean_loss = result.base_loss;
   pass.tokens = result.tokens;
-  pass.seconds = seconds_since(started);
+  pass.seconds = watch.seconds();
   return pass;
 }
 
@@ -175,22 +171,22 @@ ModelWeights trainable(const ModelWeights& weights) {
 // Seconds of one plain forward and backward pass.
 double time_plain(const ModelWeights& weights, const Batch& batch) {
   const Decoder decoder(weights);
-  const auto start = Clock::now();
+  const Stopwatch watch;
   torch::Tensor x = decoder.embed(batch.inputs);
   if (!x.requires_grad()) x = x.detach().requires_grad_(true);
   for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) x = decoder.block(layer, x);
   const torch::Tensor loss = summed_loss(decoder.head(decoder.finish(x)), batch.targets);
   loss.backward();
   torch::zeros({1}, loss.options()).item<double>();  // waits for the device
-  return seconds_since(start);
+  return watch.seconds();
 }
 
 double time_profile(const Decoder& decoder, const Batch& batch, const std::string& method) {
   MaskMoments moments(decoder.config(), batch.inputs.device());
-  const auto start = Clock::now();
+  const Stopwatch watch;
   add_batch_inplace(moments, decoder, batch.inputs, batch.targets, probe_seed(method, 0, 0));
   moments.first(UnitKind::kGroup).sum().item<double>();  // waits for the device
-  return seconds_since(start);
+  return watch.seconds();
 }
 
 double weight_bytes(const ModelWeights& weights) {
@@ -213,7 +209,7 @@ ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const P
     return gradient_pass(decoder, rows, config, seed, resume);
   }
   if (config.method == "ablation") return ablation_pass(decoder, rows, resume);
-  const auto started = Clock::now();
+  const Stopwatch watch;
   ProfilePass pass;
   if (config.method == "magnitude") {
     pass.scores = magnitude_scores(decoder);
@@ -223,7 +219,7 @@ ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const P
     fail_usage("profile.method: expected fisher, taylor2, taylor, magnitude, random or ablation, found {}",
                config.method);
   }
-  pass.seconds = seconds_since(started);
+  pass.seconds = watch.seconds();
   return pass;
 }
 

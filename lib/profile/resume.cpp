@@ -25,8 +25,7 @@ torch::Tensor saved_like(const StoredTensors& stored, const std::string& name, c
 
 }  // namespace
 
-ResumeFile::ResumeFile(const ResumePoint& point, const std::string& arguments)
-    : point_(point), saved_(std::chrono::steady_clock::now()) {
+ResumeFile::ResumeFile(const ResumePoint& point, const std::string& arguments) : point_(point) {
   const std::string text = point.key + "\n" + arguments;
   key_ = static_cast<std::int64_t>(checksum64(text.data(), text.size()));
 }
@@ -52,13 +51,12 @@ std::int64_t ResumeFile::load_inplace(Accumulators& accumulators) const {
 
 void ResumeFile::save(std::int64_t steps, const Accumulators& accumulators, bool now) {
   if (point_.path.empty()) return;
-  const auto time = std::chrono::steady_clock::now();
-  if (!now && std::chrono::duration<double>(time - saved_).count() < point_.every_s) return;
+  if (!now && saved_.seconds() < point_.every_s) return;
   Accumulators all = accumulators;
   all[kKeyName] = scalar(key_);
   all[kStepsName] = scalar(steps);
   write_safetensors(point_.path, all);
-  saved_ = time;
+  saved_.restart();
   if (point_.after_save) point_.after_save(steps);
 }
 

@@ -2,12 +2,12 @@
 // results.
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <map>
 #include <string>
 
 #include "base/files.h"
+#include "base/stopwatch.h"
 #include "base/torch.h"
 
 namespace elastify {
@@ -36,7 +36,7 @@ class ResumeFile {
  private:
   const ResumePoint& point_;
   std::int64_t key_;
-  std::chrono::steady_clock::time_point saved_;
+  Stopwatch saved_;
 };
 
 // Dtype, shape and a hash of the values, for `arguments`.

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "model/decoder.h"
 #include "tlm/flat_slots.h"
 #include "tlm/train_progress.h"
@@ -63,7 +64,6 @@ TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& 
 
 TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& slots, const TlmTrainConfig& config,
                            const TlmSteps& steps, const TlmProgressFile& kept) {
-  using Clock = std::chrono::steady_clock;
   const Schedule rates = make_rates(config);
   FlatSlots flat(slots, config.weight_decay);
   TlmTrainResult result;
@@ -71,7 +71,7 @@ TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& 
   Progress progress(name, config.steps, "steps");
   const std::int64_t done = kept.path.empty() ? 0 : load_train_progress(kept.path, flat, result);
   progress.resume_at(done);
-  auto saved = Clock::now();
+  Stopwatch saved;
   for (std::int64_t step = 0; step < config.steps; ++step) {
     steps.draw(step);
     if (step < done) continue;
@@ -90,9 +90,9 @@ TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& 
     if ((step + 1) % config.log_every != 0 && !last) continue;
     result.losses.push_back(meter.take());
     progress.update(step + 1, fmt::format("loss {:.4f}", result.losses.back()));
-    if (kept.path.empty() || (!last && Clock::now() - saved < kept.every)) continue;
+    if (kept.path.empty() || (!last && saved.seconds() < static_cast<double>(kept.every.count()))) continue;
     save_train_progress(kept.path, flat, result);
-    saved = Clock::now();
+    saved.restart();
   }
   return result;
 }

@@ -1,12 +1,12 @@
 #include "pretrain/pretrainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "pretrain/curriculum.h"
 #include "pretrain/passes.h"
 #include "pretrain/train_state.h"
@@ -15,9 +15,6 @@
 
 namespace elastify {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Documents that are batched by length together: enough for many lengths, few enough to follow the curriculum.
 constexpr std::int64_t kPoolDocuments = 512;
@@ -30,9 +27,9 @@ double measure_peak_gflops(torch::Device device, ProductType products) {
   const torch::Tensor a = torch::rand({kSize, kSize}, torch::TensorOptions().device(device)).to(type);
   double best = 1e9;
   for (int i = 0; i < 6; ++i) {
-    const auto started = Clock::now();
+    const Stopwatch watch;
     torch::mm(a, a)[0][0].item<float>();
-    best = std::min(best, seconds_since(started));
+    best = std::min(best, watch.seconds());
   }
   return 2.0 * kSize * kSize * kSize / best / 1e9;
 }
@@ -90,17 +87,17 @@ class Pretrainer {
     if (state_.step > 0) make_pool();
     summary_.peak_gflops = measure_peak_gflops(device_, products_) * static_cast<double>(config_.workers);
     if (state_.step == 0) evaluate(metrics);  // what the initial weights can do
-    auto saved = Clock::now();
+    Stopwatch saved;
     while (state_.step < last_step_) {
-      const auto started = Clock::now();  // evaluations and checkpoints are not counted
+      const Stopwatch watch;  // evaluations and checkpoints are not counted
       one_step();
-      state_.seconds += seconds_since(started);
+      state_.seconds += watch.seconds();
       if (state_.step % config_.log_every == 0 || state_.step == last_step_) write_line(metrics, progress);
       if (state_.step % schedule_.eval_every == 0 || state_.step == last_step_) evaluate(metrics);
-      if (seconds_since(saved) >= config_.checkpoint_seconds) {
+      if (saved.seconds() >= config_.checkpoint_seconds) {
         state_.metrics_bytes = metrics.sync();
         save_train_state(checkpoint_path(), state_, job_.key, job_.model, optimizers_);
-        saved = Clock::now();
+        saved.restart();
       }
       if (job_.after_step) job_.after_step(state_.step);
     }

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "base/stopwatch.h"
 #include "base/utf8.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer_training/pieces.h"
@@ -146,7 +146,7 @@ json tokenizer_config() {
 }
 
 void train_into(const std::vector<std::string>& texts, const TokenizerTraining& settings, const fs::path& directory) {
-  const auto started = std::chrono::steady_clock::now();
+  const Stopwatch watch;
   std::size_t bytes = 0;
   for (const std::string& text : texts) bytes += text.size();
   spdlog::info("tokenizer training: {} tokens from {} texts, {}", settings.vocab_size, texts.size(),
@@ -161,8 +161,7 @@ void train_into(const std::vector<std::string>& texts, const TokenizerTraining& 
   write_file(directory / "tokenizer.model", model);
   write_json(directory / "tokenizer_config.json", tokenizer_config());
   write_json(directory / "tokenizer.json", tokenizer_document(pieces));  // last: readers look for it first
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - started;
-  spdlog::info("tokenizer training: done in {}", format_duration(took.count()));
+  spdlog::info("tokenizer training: done in {}", format_duration(watch.seconds()));
 }
 
 }  // namespace

@@ -51,7 +51,7 @@ inline void check_ending(const std::string& program, const Outcome& outcome) {
 }
 
 // Every call of the kind fails once: all of them where ELASTIFY_FAULTS_ALL is set, else at most `most` spread evenly.
-// `check` sees each run's outcome and may look at what it left behind. Returns how many faults there were.
+// `check` sees each run's outcome and may look at what it left. Returns how many faults there were.
 inline long sweep(const std::string& program, const std::string& arguments, const std::string& kind, long most,
                   const std::function<void(const FaultOutcome&)>& check, const std::function<void()>& prepare = {}) {
   if (prepare) prepare();
