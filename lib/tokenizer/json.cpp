@@ -1,11 +1,14 @@
 #include "tokenizer/json.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "base/files.h"
+#include "base/log.h"
+#include "tokenizer/json_keys.h"
 #include "tokenizer/json_steps.h"
 #include "tokenizer/json_value.h"
 
@@ -133,10 +136,21 @@ void set_types(elrt::TokenizerSpec& spec) {
   if (spec.unk_id >= 0) spec.types[static_cast<std::size_t>(spec.unk_id)] = elrt::TokenType::kUnknown;
 }
 
+void warn_unread(const json& document, const fs::path& file) {
+  constexpr std::size_t kShown = 8;
+  const std::vector<std::string> unread = unread_keys(document);
+  if (unread.empty()) return;
+  std::string names;
+  for (std::size_t i = 0; i < std::min(unread.size(), kShown); ++i) names += (i > 0 ? ", " : "") + unread[i];
+  if (unread.size() > kShown) names += fmt::format(" and {} more", unread.size() - kShown);
+  spdlog::warn("tokenizer: {}: nothing reads these keys, which are ignored: {}", file.string(), names);
+}
+
 }  // namespace
 
 elrt::TokenizerSpec read_tokenizer_json(const fs::path& file) {
   const json document = read_json(file);
+  warn_unread(document, file);
   const json& model = need(document, "model", "the file");
   check_model(model);
   elrt::TokenizerSpec spec;

@@ -7,8 +7,9 @@
 
 namespace elastify {
 
-// The file alone, without its sidecars. truncation and padding are settings for batches and play no part here. Throws
-// Error(kBadData) for malformed contents and for every component without an equivalent in TokenizerSpec.
+// The file alone, without its sidecars. Keys that nothing reads are warned about by name. truncation and padding are
+// settings for batches and play no part here. Throws Error(kBadData) for malformed contents and for every component
+// without an equivalent in TokenizerSpec.
 elrt::TokenizerSpec read_tokenizer_json(const std::filesystem::path& file);
 
 }  // namespace elastify

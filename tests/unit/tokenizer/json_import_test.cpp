@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "import_support.h"
+#include "tokenizer/json_keys.h"
 
 using namespace elastify_test;
 using Catch::Matchers::Contains;
@@ -172,6 +173,28 @@ TEST_CASE("unsupported components are named, never ignored", "[tokenizer][unit]"
       Contains("does not compile"));
   CHECK_THAT(error_with("/pre_tokenizer", json{{"type", "Split"}, {"pattern", {{"Regex", "a"}}}, {"behavior", "Odd"}}),
              Contains("Odd"));
+}
+
+TEST_CASE("keys that nothing reads are named", "[tokenizer][unit]") {
+  using elastify::tokenizer_json::unread_keys;
+  json document = small_document();
+  CHECK(unread_keys(document).empty());
+  document["surprise"] = 1;
+  document["model"]["drop_out"] = 0.5;
+  document["added_tokens"][1]["speical"] = true;
+  document["normalizer"] = json::parse(R"({"type": "Sequence", "normalizers": [{"type": "NFC", "form": 1},
+    {"type": "Replace", "pattern": {"String": "a"}, "content": "b"}]})");
+  CHECK(unread_keys(document) ==
+        std::vector<std::string>{"surprise", "model.drop_out", "added_tokens[1].speical", "normalizer NFC.form"});
+  CHECK(unread_keys(json::array()).empty());
+  CHECK(unread_keys(json{{"model", 1}, {"added_tokens", {1}}, {"decoder", "x"}}).empty());
+}
+
+TEST_CASE("a key that stands twice in tokenizer.json is refused", "[tokenizer][unit]") {
+  const TemporaryDirectory directory;
+  std::string text = small_document().dump();
+  text.insert(text.find("\"a\":1"), "\"a\":2,");
+  CHECK_THAT(import_error(directory.write("tokenizer.json", text)), Contains("twice"));
 }
 
 TEST_CASE("malformed vocabularies are refused", "[tokenizer][unit]") {
