@@ -38,7 +38,23 @@ std::string error_text(int code) {
 }  // namespace
 
 void Regex::Free::operator()(pcre2_real_code_8* code) const { pcre2_code_free(code); }
-Regex::Regex(pcre2_real_code_8* code) : code_(code) {}
+
+Result<Regex::Code> Regex::compile_code(const std::string& translated, const std::string& pattern) {
+  const std::unique_ptr<pcre2_compile_context, FreeCompileContext> context(pcre2_compile_context_create(nullptr));
+  if (!context) return internal_error("tokenizer regex: out of memory");
+  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
+  int error = 0;
+  PCRE2_SIZE offset = 0;
+  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                          PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset,
+                          context.get()));
+  if (!code) {
+    return bad_data("tokenizer regex does not compile: " + error_text(error) + ": " +
+                    utf8::replace_invalid(pattern.substr(0, 200)));
+  }
+  pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);  // where it is not to be had, matching is only slower
+  return code;
+}
 
 Result<Regex> Regex::compile(const std::string& pattern) {
   if (pattern.empty()) return bad_data("tokenizer regex: empty pattern");
@@ -46,22 +62,16 @@ Result<Regex> Regex::compile(const std::string& pattern) {
     return bad_data("tokenizer regex: " + std::to_string(pattern.size()) + " bytes, expected at most " +
                     std::to_string(kMaxPatternBytes));
   }
-  const Result<std::string> translated = pcre2_from_oniguruma(pattern);
-  if (!translated) return translated.failure();
-  const std::unique_ptr<pcre2_compile_context, FreeCompileContext> context(pcre2_compile_context_create(nullptr));
-  if (!context) return internal_error("tokenizer regex: out of memory");
-  pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  int error = 0;
-  PCRE2_SIZE offset = 0;
-  pcre2_code* code =
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated->data()), translated->size(),
-                    PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &error, &offset, context.get());
-  if (code == nullptr) {
-    return bad_data("tokenizer regex does not compile: " + error_text(error) + ": " +
-                    utf8::replace_invalid(pattern.substr(0, 200)));
-  }
-  pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);  // where it is not to be had, matching is only slower
-  return Regex(code);
+  const Result<std::string> own = pcre2_from_oniguruma(pattern, RegexUnicode::kOwn);
+  if (!own) return own.failure();
+  const Result<std::string> library = pcre2_from_oniguruma(pattern, RegexUnicode::kLibrary);
+  if (!library) return library.failure();
+  Result<Code> code = compile_code(own.value(), pattern);
+  if (!code) return code.take_failure();
+  if (own.value() == library.value()) return Regex(std::move(code).value(), Code());
+  Result<Code> exact = compile_code(library.value(), pattern);
+  if (!exact) return exact.take_failure();
+  return Regex(std::move(code).value(), std::move(exact).value());
 }
 
 Result<std::vector<TextRange>> Regex::find_all(std::string_view text) const {
@@ -71,8 +81,9 @@ Result<std::vector<TextRange>> Regex::find_all(std::string_view text) const {
   pcre2_set_match_limit(context.get(), kMatchLimit);
   pcre2_set_heap_limit(context.get(), kHeapLimitKib);
   std::unique_ptr<pcre2_jit_stack, FreeJitStack> stack;
+  const pcre2_code* code = exact_ && regex_has_additions(text) ? exact_.get() : code_.get();
   const auto search = [&](std::size_t from) {
-    return pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, PCRE2_NO_UTF_CHECK,
+    return pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from, PCRE2_NO_UTF_CHECK,
                        data.get(), context.get());
   };
   std::vector<TextRange> matches;

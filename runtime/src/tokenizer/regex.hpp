@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "elrt/result.hpp"
@@ -33,11 +34,15 @@ class Regex {
   Result<std::vector<TextRange>> find_all(std::string_view text) const;
 
  private:
-  explicit Regex(pcre2_real_code_8* code);
   struct Free {
     void operator()(pcre2_real_code_8* code) const;
   };
-  std::unique_ptr<pcre2_real_code_8, Free> code_;
+  using Code = std::unique_ptr<pcre2_real_code_8, Free>;
+  Regex(Code code, Code exact) : code_(std::move(code)), exact_(std::move(exact)) {}
+  static Result<Code> compile_code(const std::string& translated, const std::string& pattern);
+
+  Code code_;   // for texts without characters that are newer than PCRE2
+  Code exact_;  // slower, for all; none where code_ is exact itself
 };
 
 }  // namespace elrt

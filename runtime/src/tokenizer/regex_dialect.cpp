@@ -51,7 +51,7 @@ struct Options {
 
 class Translator {
  public:
-  explicit Translator(std::string_view pattern) : pattern_(pattern) {}
+  Translator(std::string_view pattern, RegexUnicode unicode) : pattern_(pattern), unicode_(unicode) {}
 
   Result<std::string> translate() {
     alternatives({}, 0);
@@ -305,7 +305,7 @@ class Translator {
     switch (to_lower(c)) {
       case 'd':
         ++at_;
-        set = regex_digit();
+        set = regex_digit(unicode_);
         break;
       case 's':
         ++at_;
@@ -313,7 +313,7 @@ class Translator {
         break;
       case 'w':
         ++at_;
-        set = into != nullptr ? regex_word() : regex_lone_word();
+        set = into != nullptr ? regex_word(unicode_) : regex_lone_word(unicode_);
         break;
       case 'h':
         ++at_;
@@ -328,7 +328,7 @@ class Translator {
         if (take("^")) negated = !negated;
         const std::size_t end = pattern_.find('}', at_);
         const std::string name(pattern_.substr(at_, end == std::string_view::npos ? end : end - at_));
-        const std::optional<RegexSet> property = regex_property(name);
+        const std::optional<RegexSet> property = regex_property(name, unicode_);
         if (!property || end == std::string_view::npos) {
           fail("the property \"" + name.substr(0, 50) + "\"");
           return std::nullopt;
@@ -383,7 +383,7 @@ class Translator {
       out_ += std::string("\\") + static_cast<char>(c);
       return true;
     }
-    const std::string word = regex_lone_word().expression();
+    const std::string word = regex_lone_word(unicode_).expression();
     const char* same = c == 'b' ? "(?!" : "(?=";
     const char* other = c == 'b' ? "(?=" : "(?!";
     out_ += "(?:(?<=" + word + ")" + same + word + ")|(?<!" + word + ")" + other + word + "))";
@@ -475,7 +475,7 @@ class Translator {
     const bool negated = take("^");
     const std::size_t end = pattern_.find(":]", at_);
     const std::string name(pattern_.substr(at_, end == std::string_view::npos ? end : end - at_));
-    const std::optional<RegexSet> set = regex_posix_class(name);
+    const std::optional<RegexSet> set = regex_posix_class(name, unicode_);
     if (!set || end == std::string_view::npos) return fail("the class \"[:" + name.substr(0, 50) + ":]\"");
     if (options.ignore_case && set->cased) return fail("\"[:" + name + ":]\" without regard to case");
     at_ = end + 2;
@@ -551,6 +551,7 @@ class Translator {
   }
 
   std::string_view pattern_;
+  RegexUnicode unicode_;
   std::size_t at_ = 0;
   std::string out_;
   char32_t before_ = 0;  // the letter just written where case is ignored; 0: something else
@@ -560,6 +561,8 @@ class Translator {
 
 }  // namespace
 
-Result<std::string> pcre2_from_oniguruma(std::string_view pattern) { return Translator(pattern).translate(); }
+Result<std::string> pcre2_from_oniguruma(std::string_view pattern, RegexUnicode unicode) {
+  return Translator(pattern, unicode).translate();
+}
 
 }  // namespace elrt

@@ -19,12 +19,13 @@
 #include <string_view>
 
 #include "elrt/result.hpp"
+#include "tokenizer/regex_sets.hpp"
 
 namespace elrt {
 
 // `pattern` must be valid UTF-8. The result is for pcre2_compile with PCRE2_UTF, PCRE2_UCP, PCRE2_MULTILINE and line
 // feed as the only newline. Groups do not capture. kBadData that names what is not supported, and where. O(bytes) time
 // and memory for any pattern.
-Result<std::string> pcre2_from_oniguruma(std::string_view pattern);
+Result<std::string> pcre2_from_oniguruma(std::string_view pattern, RegexUnicode unicode);
 
 }  // namespace elrt

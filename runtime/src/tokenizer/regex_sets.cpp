@@ -8,7 +8,9 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
 
+#include "base/utf8.hpp"
 #include "tokenizer/unicode_additions.hpp"
 
 namespace elrt {
@@ -125,10 +127,10 @@ bool needs_additions() {
 }
 
 // What the library's Unicode has and PCRE2's may lack.
-std::string additions(std::string_view property) {
+std::string additions(std::string_view property, RegexUnicode unicode) {
   static const bool needed = needs_additions();
   std::string items;
-  if (!needed) return items;
+  if (!needed || unicode == RegexUnicode::kOwn) return items;
   for (const UnicodeAddition& addition : kUnicodeAdditions) {
     const std::string_view category = addition.property;
     if (category == property || (property.size() == 1 && category.size() == 2 && category[0] == property[0]))
@@ -144,18 +146,18 @@ bool has_case(std::string_view property) {
          property == "Nl";
 }
 
-RegexSet category(std::string_view property) {
-  return {"\\p{" + std::string(property) + "}" + additions(property), {}, has_case(property)};
+RegexSet category(std::string_view property, RegexUnicode unicode) {
+  return {"\\p{" + std::string(property) + "}" + additions(property, unicode), {}, has_case(property)};
 }
 
 // "Other" holds what is not assigned, so that it loses what becomes assigned.
-RegexSet other() {
+RegexSet other(RegexUnicode unicode) {
   std::string assigned;
-  for (const char* property : {"L", "M", "N", "P", "S", "Z"}) assigned += additions(property);
+  for (const char* property : {"L", "M", "N", "P", "S", "Z"}) assigned += additions(property, unicode);
   return {"", {assigned.empty() ? "\\p{C}" : "(?:(?![" + assigned + "])\\p{C})"}, true};
 }
 
-RegexSet alphabetic() { return {"\\p{Alphabetic}" + additions("Alphabetic"), {}, true}; }
+RegexSet alphabetic(RegexUnicode unicode) { return {"\\p{Alphabetic}" + additions("Alphabetic", unicode), {}, true}; }
 
 }  // namespace
 
@@ -170,6 +172,36 @@ std::string RegexSet::expression(bool negated) const {
   std::string all = items.empty() ? "" : "[" + items + "]";
   for (const std::string& fragment : fragments) all += (all.empty() ? "" : "|") + fragment;
   return negated ? "(?:(?!" + all + ")(?s:.))" : "(?:" + all + ")";
+}
+
+bool regex_has_additions(std::string_view text) {
+  static const std::vector<std::pair<char32_t, char32_t>> ranges = [] {
+    std::vector<std::pair<char32_t, char32_t>> all;
+    for (const UnicodeAddition& addition : kUnicodeAdditions) all.emplace_back(addition.first, addition.last);
+    std::sort(all.begin(), all.end());
+    std::size_t kept = 0;  // properties overlap: ranges that touch become one
+    for (const auto& range : all) {
+      if (kept > 0 && range.first <= all[kept - 1].second + 1)
+        all[kept - 1].second = std::max(all[kept - 1].second, range.second);
+      else
+        all[kept++] = range;
+    }
+    all.resize(kept);
+    return all;
+  }();
+  const char32_t lowest = ranges.front().first;
+  for (std::size_t at = 0; at < text.size();) {
+    if (static_cast<unsigned char>(text[at]) < 0x80) {
+      ++at;
+      continue;
+    }
+    const utf8::Char c = utf8::decode(text.substr(at));
+    at += c.size;
+    if (c.code < lowest) continue;
+    const auto after = std::upper_bound(ranges.begin(), ranges.end(), std::pair(c.code, char32_t{0x10FFFF}));
+    if (after != ranges.begin() && std::prev(after)->second >= c.code) return true;
+  }
+  return false;
 }
 
 bool regex_folds_alike(char32_t c) {
@@ -199,14 +231,14 @@ RegexSet regex_set_of(char32_t first, char32_t last) {
   return {range_items(first, last), {}, last >= 0x80 && !(first == last && regex_folds_alike(first))};
 }
 
-RegexSet regex_word() {
-  RegexSet set = alphabetic();
-  for (const char* property : {"M", "Nd", "Pc"}) set.add(category(property));
+RegexSet regex_word(RegexUnicode unicode) {
+  RegexSet set = alphabetic(unicode);
+  for (const char* property : {"M", "Nd", "Pc"}) set.add(category(property, unicode));
   return set;
 }
 
-RegexSet regex_lone_word() {
-  RegexSet set = regex_word();
+RegexSet regex_lone_word(RegexUnicode unicode) {
+  RegexSet set = regex_word(unicode);
   set.items += "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}";
   return set;
 }
@@ -217,40 +249,40 @@ RegexSet regex_space() {
           false};
 }
 
-RegexSet regex_digit() { return category("Nd"); }
+RegexSet regex_digit(RegexUnicode unicode) { return category("Nd", unicode); }
 RegexSet regex_hex_digit() { return {"0-9A-Fa-f", {}, false}; }
 
-std::optional<RegexSet> regex_property(std::string_view name) {
+std::optional<RegexSet> regex_property(std::string_view name, RegexUnicode unicode) {
   const std::string folded = fold_name(name);
-  if (folded == "c" || folded == "other") return other();
+  if (folded == "c" || folded == "other") return other(unicode);
   for (const Name& entry : kCategories) {
-    if (folded == entry.name) return category(entry.property);
+    if (folded == entry.name) return category(entry.property, unicode);
   }
   if (std::find(std::begin(kScripts), std::end(kScripts), folded) != std::end(kScripts))
-    return RegexSet{"\\p{sc:" + folded + "}" + additions(folded), {}, true};
-  if (folded == "punct") return category("P");
+    return RegexSet{"\\p{sc:" + folded + "}" + additions(folded, unicode), {}, true};
+  if (folded == "punct") return category("P", unicode);
   if (folded == "any") return regex_set_of(0, 0x10FFFF);
-  if (folded == "alphabetic") return alphabetic();
+  if (folded == "alphabetic") return alphabetic(unicode);
   if (folded == "whitespace") return regex_space();
-  return regex_posix_class(name);
+  return regex_posix_class(name, unicode);
 }
 
-std::optional<RegexSet> regex_posix_class(std::string_view name) {
+std::optional<RegexSet> regex_posix_class(std::string_view name, RegexUnicode unicode) {
   const std::string folded = fold_name(name);
-  if (folded == "alpha") return alphabetic();
-  if (folded == "digit") return regex_digit();
+  if (folded == "alpha") return alphabetic(unicode);
+  if (folded == "digit") return regex_digit(unicode);
   if (folded == "space") return regex_space();
   if (folded == "xdigit") return regex_hex_digit();
-  if (folded == "word") return regex_word();
+  if (folded == "word") return regex_word(unicode);
   if (folded == "ascii") return regex_set_of(0, 0x7F);
-  if (folded == "cntrl") return category("Cc");
+  if (folded == "cntrl") return category("Cc", unicode);
   if (folded == "alnum") {
-    RegexSet set = alphabetic();
-    set.add(regex_digit());
+    RegexSet set = alphabetic(unicode);
+    set.add(regex_digit(unicode));
     return set;
   }
   if (folded == "blank") {
-    RegexSet set = category("Zs");
+    RegexSet set = category("Zs", unicode);
     set.items += "\\t";
     return set;
   }
