@@ -130,6 +130,8 @@ TEST_CASE("what has no translation is refused by name", "[tokenizer][unit]") {
   refuses("[[:punct:]]", "[:punct:]");
   refuses("\\p{Nothing}", "Nothing");
   refuses("(?i:ss)", "without regard to case");
+  refuses("(?i:s(?:s))", "without regard to case");
+  refuses("(?i:s{1}s)", "without regard to case");
   refuses("(?i:\xC3\x9F)", "without regard to case");
   refuses("(?i:\\p{Lu})", "without regard to case");
   refuses("\\xC3", "\\x");
