@@ -28,7 +28,7 @@ using CalibrateProgress = std::function<bool(double done)>;
 // their mean). Medians over the repeats are then made monotone by isotonic regression: in the length, and in the level
 // among levels with an adapter and among those without one. (A full level without an adapter can truly be faster than a
 // nearly full one with it, which no clean-up may hide.) Where the artifact has a TLM, its decision and its compression
-// are measured at every length too, in the same turns. kInvalidArgument for options out of range, kInternal where
+// are measured at every length too, in the same turns. kInvalidArgument for options out of range, kCancelled where
 // `progress` stopped it.
 Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions& options = {},
                                const CalibrateProgress& progress = {});

@@ -14,16 +14,26 @@
 
 namespace elrt {
 
-// The text's tokens, after the beginning-of-text token where the tokenizer asks for one (never an end token).
-Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, std::string_view text);
+struct PromptOptions {
+  bool parse_special = false;  // special tokens' names in the text become those tokens
+  bool begin = true;           // false: the text continues another one
+};
+
+// The text's tokens, after the beginning-of-text token where the tokenizer asks for one and the text does not have it
+// already (never an end token).
+Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, std::string_view text,
+                                           const PromptOptions& options = {});
 
 struct GenerateOptions {
   std::uint32_t max_tokens = 128;
   SamplerOptions sampler;
   std::vector<std::string> stop;  // the text ends before the first of them; not part of the result
   bool ignore_end = false;        // go on after the model's own end of text
-  bool keep_context = false;  // the prompt continues what the session has read (and, should it fail, leaves that as it
-                              // was), instead of starting again
+  bool keep_context = false;   // the prompt continues what the session has read (and, should it fail, leaves that as it
+                               // was), instead of starting again; the beginning-of-text token is not repeated
+  bool parse_special = false;  // of the prompt, where it is text: special tokens' names become those tokens
+  ReadProgress on_prompt;      // asked before each batch of the prompt; false ends the generation (kCancelled), and the
+                               // session holds no part of the prompt
   SpeculationOptions speculation;  // changes speed, never the text
 };
 
@@ -43,8 +53,9 @@ struct Generation {
 // Receives whole characters as they become certain; returning false ends the generation. Must not throw.
 using TextCallback = std::function<bool(std::string_view piece)>;
 
-// Generates at the session's level. Fails with kInvalidArgument for an empty prompt and for one that does not fit
-// the context; the session then holds what it held.
+// Generates at the session's level. The session then holds the prompt and the tokens of the result (as many as fit the
+// context), so that a further prompt may continue them. Fails with kInvalidArgument for an empty prompt and for one
+// that does not fit the context; the session then holds what it held.
 Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
                             const GenerateOptions& options, const TextCallback& on_text = {});
 // The same for a prompt that is tokens already, as prompt_tokens() gives them.

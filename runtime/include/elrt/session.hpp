@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -30,6 +31,10 @@ enum class CachePolicy {
   kReuse,      // their keys and values stay, as the kept groups are a prefix; only going down
 };
 
+// Asked before each batch of a text: how many tokens have been read of those that this call reads. False ends the call.
+// Must not throw.
+using ReadProgress = std::function<bool(std::size_t read, std::size_t total)>;
+
 // Move-only; one thread at a time. Keeps the artifact's mapping alive. Logits do not depend on threads or batch_tokens.
 class Session {
  public:
@@ -40,8 +45,10 @@ class Session {
   ~Session();
 
   // Appends `tokens` and returns the logits after the tokens named by `rows` (ascending indices into `tokens`),
-  // [rows.size()][vocab]. They are valid until the next call. On failure nothing has been appended.
-  Result<std::span<const float>> forward(std::span<const TokenId> tokens, std::span<const std::uint32_t> rows);
+  // [rows.size()][vocab]. They are valid until the next call. On failure nothing has been appended; kCancelled where
+  // `progress` ended it.
+  Result<std::span<const float>> forward(std::span<const TokenId> tokens, std::span<const std::uint32_t> rows,
+                                         const ReadProgress& progress = {});
   // The logits after the last token, [vocab].
   Result<std::span<const float>> forward(std::span<const TokenId> tokens);
 
@@ -60,6 +67,9 @@ class Session {
   // level or another session wants them) and the cache of groups that it has not. Returns the bytes of weights. Costs
   // milliseconds.
   std::uint64_t reclaim();
+
+  // Appends `tokens` without reading them yet: the next forward() does, together with its own. Fails as forward() does.
+  Result<void> append(std::span<const TokenId> tokens);
 
   // Goes back: keeps the first `count` of the tokens read so far (all, if they are fewer) and what was computed for
   // them.

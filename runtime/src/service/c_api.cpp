@@ -9,6 +9,8 @@
 #include "base/guarded.hpp"
 #include "elrt/elrt.h"
 #include "elrt/elrt.hpp"
+#include "service/c_convert.hpp"
+#include "service/c_structs.hpp"
 
 struct elrt_engine {
   elrt::Artifact artifact;
@@ -32,6 +34,7 @@ namespace {
 
 using elrt::invalid_argument;
 using elrt::Result;
+using namespace elrt::c_api;
 
 // A thread's last message, cut to the room it has: it is written where there is no memory as well.
 thread_local std::array<char, 2048> last_error{};
@@ -52,120 +55,64 @@ elrt_status call(const char* what, Body&& body) {
   return result ? ELRT_OK : fail(result.failure());
 }
 
-elrt::GenerateOptions convert(const elrt_generate_options& in) {
-  elrt::GenerateOptions out;
-  if (in.max_tokens != 0) out.max_tokens = in.max_tokens;
-  out.sampler = {in.temperature, in.top_k, in.top_p == 0 ? 1.0f : in.top_p, in.min_p, in.seed};
-  for (size_t i = 0; in.stop != nullptr && i < in.stop_count; ++i)
-    out.stop.emplace_back(in.stop[i] == nullptr ? "" : in.stop[i]);
-  out.speculation.draft_level = in.draft_level;
-  if (in.draft_tokens != 0) out.speculation.draft_tokens = in.draft_tokens;
-  return out;
-}
-
 std::filesystem::path table_of(const elrt_engine& engine, const char* path) {
   return path != nullptr ? std::filesystem::path(path) : elrt::LatencyTable::default_path(engine.artifact.path());
 }
 
-// A value that the header does not name is a caller's mistake, and no default. C allows it, so that it is read as an
-// integer.
-template <typename Enum>
-Result<void> check_enum(const char* name, const Enum& value, Enum last) {
-  int number = 0;
-  static_assert(sizeof(number) == sizeof(value));
-  std::memcpy(&number, &value, sizeof(number));
-  if (number >= 0 && number <= static_cast<int>(last)) return {};
-  return invalid_argument(std::string(name) + " is " + std::to_string(number) + ", expected 0 to " +
-                          std::to_string(static_cast<int>(last)));
-}
-
-Result<void> check(const elrt_kv_type& in) { return check_enum("the cache type", in, ELRT_KV_Q8_0); }
-Result<void> check(const elrt_fallback& in) { return check_enum("the fallback", in, ELRT_FALLBACK_RANDOM); }
-Result<void> check(const elrt_slo_unit& in) { return check_enum("the objective's unit", in, ELRT_SLO_MILLISECONDS); }
-Result<void> check(const elrt_cache_policy& in) { return check_enum("the cache policy", in, ELRT_CACHE_REUSE); }
-
-Result<elrt::KvType> convert(const elrt_kv_type& in) {
-  if (auto done = check(in); !done) return done.take_failure();
-  switch (in) {
-    case ELRT_KV_F16:
-      return elrt::KvType::kF16;
-    case ELRT_KV_Q8_0:
-      return elrt::KvType::kQ8_0;
-    default:
-      return elrt::KvType::kF32;
-  }
-}
-
-elrt::Fallback convert(elrt_fallback in) {
-  return in == ELRT_FALLBACK_RANDOM ? elrt::Fallback::kRandom : elrt::Fallback::kBest;
-}
-
 Result<elrt::Scheduler> open_scheduler(const elrt_engine& engine, const elrt::Session& session, const char* path,
-                                       const elrt_scheduler_options& options) {
-  if (auto done = check(options.fallback); !done) return done.take_failure();
+                                       const elrt_scheduler_options* given) {
+  auto options = read_struct("elrt_scheduler_options", given);
+  if (!options) return options.take_failure();
+  if (auto done = check(options->fallback); !done) return done.take_failure();
   auto table = elrt::LatencyTable::read(table_of(engine, path));
   if (!table) return table.take_failure();
   if (auto done = table->check(engine.artifact, session.threads(), session.kv_type()); !done)
     return done.take_failure();
-  elrt::SchedulerOptions chosen;
-  chosen.fallback = convert(options.fallback);
-  chosen.seed = options.seed;
-  chosen.margin = options.margin;
-  return elrt::Scheduler::create(std::move(table).value(), std::move(chosen));
+  return elrt::Scheduler::create(std::move(table).value(), convert(options.value()));
 }
 
-elrt::Slo::Unit convert(elrt_slo_unit in) {
-  return in == ELRT_SLO_MILLISECONDS ? elrt::Slo::Unit::kMilliseconds : elrt::Slo::Unit::kRatio;
+Result<elrt::Service> open_service(const elrt_engine& engine, const char* path, const elrt_service_options* given) {
+  auto options = read_struct("elrt_service_options", given);
+  if (!options) return options.take_failure();
+  if (auto done = check(options->fallback); !done) return done.take_failure();
+  if (auto done = check(options->kv_type); !done) return done.take_failure();
+  auto table = elrt::LatencyTable::read(table_of(engine, path));
+  if (!table) return table.take_failure();
+  return elrt::Service::create(engine.artifact, std::move(table).value(), convert(options.value()));
 }
 
-elrt::Request convert(const elrt_request& in) {
-  return {in.prompt_tokens, in.output_tokens, {convert(in.unit), in.ttft, in.tpot}};
+// The caller's pointers are read from its struct, which may be too short to have them.
+elrt_answer_result known_part(const elrt_answer_result& result) {
+  elrt_answer_result known{};
+  std::memcpy(&known, &result, std::min(result.struct_size, sizeof(known)));
+  return known;
 }
 
-elrt_choice convert(const elrt::Choice& in) {
-  return {in.decision.model_level, in.decision.prompt_level, in.feasible() ? 1 : 0, in.predicted.ttft_ms,
-          in.predicted.tpot_ms,    in.limits.ttft_ms,        in.limits.tpot_ms};
+Result<void> check_answer(const elrt_answer_result* result) {
+  if (result == nullptr) return {};
+  if (auto done = check_result("elrt_answer_result", result); !done) return done;
+  const elrt_answer_result known = known_part(*result);
+  if (auto done = check_result("elrt_choice", known.choice); !done) return done;
+  return check_result("elrt_generate_result", known.generation);
 }
 
-elrt_generate_result convert(const elrt::Generation& in) {
-  return {
-      in.prompt_tokens,       static_cast<uint32_t>(in.tokens.size()), in.ttft_ms, in.tpot_ms, in.speculation.drafted,
-      in.speculation.accepted};
+void write_answer(elrt_answer_result* result, const elrt::Answer& answer) {
+  if (result == nullptr) return;
+  elrt_answer_result out = known_part(*result);
+  write_struct(out.choice, to_c(answer.choice));
+  write_struct(out.generation, to_c(answer.generation));
+  out.prompt_words = answer.prompt_words;
+  out.prompt_words_kept = answer.prompt_words_kept;
+  out.tlm_ms = answer.tlm_ms;
+  out.slo_met = answer.slo_met ? 1 : 0;
+  write_struct(result, out);
 }
 
-elrt_decision_source convert(elrt::Choice::Source in) {
-  switch (in) {
-    case elrt::Choice::Source::kProposed:
-      return ELRT_DECISION_PROPOSED;
-    case elrt::Choice::Source::kFallback:
-      return ELRT_DECISION_FALLBACK;
-    case elrt::Choice::Source::kFastest:
-      return ELRT_DECISION_FASTEST;
-    case elrt::Choice::Source::kFull:
-      return ELRT_DECISION_FULL;
-  }
-  return ELRT_DECISION_FASTEST;
-}
-
-elrt::ServiceOptions convert(const elrt_service_options& in) {
-  elrt::ServiceOptions out;
-  out.session.threads = in.threads;
-  out.session.context_tokens = in.context_tokens;
-  out.fallback = convert(in.fallback);
-  out.seed = in.seed;
-  out.margin = in.margin;
-  out.use_tlm = in.no_tlm == 0;
-  out.follow_pace = in.fixed_pace == 0;
-  return out;
-}
-
-elrt::TextCallback convert(elrt_text_callback on_text, void* user_data) {
-  if (on_text == nullptr) return {};
-  return [on_text, user_data](std::string_view piece) { return on_text(piece.data(), piece.size(), user_data) != 0; };
-}
-
-Result<void> tokenize(const elrt_engine& engine, std::string_view text, int32_t** tokens, size_t* count) {
-  auto ids = elrt::prompt_tokens(*engine.tokenizer, text);
+Result<void> tokenize(const elrt_engine& engine, std::string_view text, const elrt_tokenize_options* given,
+                      int32_t** tokens, size_t* count) {
+  auto options = read_struct("elrt_tokenize_options", given);
+  if (!options) return options.take_failure();
+  auto ids = elrt::prompt_tokens(*engine.tokenizer, text, {options->parse_special != 0, options->no_begin == 0});
   if (!ids) return ids.take_failure();
   auto* copy = static_cast<int32_t*>(std::malloc(std::max<size_t>(1, ids->size()) * sizeof(int32_t)));
   if (copy == nullptr) return elrt::internal_error("cannot tokenise the text: out of memory");
@@ -178,6 +125,10 @@ Result<void> tokenize(const elrt_engine& engine, std::string_view text, int32_t*
 }  // namespace
 
 extern "C" {
+
+const char* elrt_version(void) { return ELRT_VERSION; }
+uint32_t elrt_version_number(void) { return ELRT_VERSION_NUMBER; }
+uint32_t elrt_api_version(void) { return ELRT_API_VERSION; }
 
 const char* elrt_last_error(void) { return last_error.data(); }
 
@@ -207,12 +158,20 @@ uint32_t elrt_engine_vocab_size(const elrt_engine* engine) {
   return engine == nullptr ? 0 : engine->artifact.shape().vocab;
 }
 
-elrt_status elrt_tokenize(const elrt_engine* engine, const char* text, size_t bytes, int32_t** tokens, size_t* count) {
+elrt_status elrt_engine_verify(const elrt_engine* engine) {
+  return call("compare checksums", [&]() -> Result<void> {
+    if (engine == nullptr) return invalid_argument("elrt_engine_verify: engine is NULL");
+    return engine->artifact.verify_checksums();
+  });
+}
+
+elrt_status elrt_tokenize(const elrt_engine* engine, const char* text, size_t bytes,
+                          const elrt_tokenize_options* options, int32_t** tokens, size_t* count) {
   return call("tokenise the text", [&]() -> Result<void> {
     if (engine == nullptr || (text == nullptr && bytes > 0) || tokens == nullptr || count == nullptr) {
       return invalid_argument("elrt_tokenize: an argument is NULL");
     }
-    return tokenize(*engine, {text, bytes}, tokens, count);
+    return tokenize(*engine, {text, bytes}, options, tokens, count);
   });
 }
 
@@ -237,16 +196,10 @@ elrt_status elrt_session_create(const elrt_engine* engine, const elrt_session_op
   return call("create a session", [&]() -> Result<void> {
     if (engine == nullptr || session == nullptr)
       return invalid_argument("elrt_session_create: engine or session is NULL");
-    elrt::SessionOptions chosen;
-    if (options != nullptr) {
-      if (options->level != 0) chosen.level = options->level;
-      chosen.threads = options->threads;
-      chosen.context_tokens = options->context_tokens;
-      auto kv_type = convert(options->kv_type);
-      if (!kv_type) return kv_type.take_failure();
-      chosen.kv_type = kv_type.value();
-    }
-    auto created = elrt::Session::create(engine->artifact, chosen);
+    auto chosen = read_struct("elrt_session_options", options);
+    if (!chosen) return chosen.take_failure();
+    if (auto done = check(chosen->kv_type); !done) return done;
+    auto created = elrt::Session::create(engine->artifact, convert(chosen.value()));
     if (!created) return created.take_failure();
     *session = new elrt_session{std::move(created).value(), engine->tokenizer};
     return {};
@@ -282,11 +235,13 @@ elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prom
   return call("generate", [&]() -> Result<void> {
     if (session == nullptr || (prompt == nullptr && prompt_bytes > 0))
       return invalid_argument("elrt_generate: session or prompt is NULL");
-    const elrt::GenerateOptions chosen = options == nullptr ? elrt::GenerateOptions{} : convert(*options);
-    auto done = elrt::generate(session->session, *session->tokenizer, {prompt, prompt_bytes}, chosen,
-                               convert(on_text, user_data));
+    auto chosen = read_struct("elrt_generate_options", options);
+    if (!chosen) return chosen.take_failure();
+    if (auto done = check_result("elrt_generate_result", result); !done) return done;
+    auto done = elrt::generate(session->session, *session->tokenizer, {prompt, prompt_bytes},
+                               convert(chosen.value(), user_data), convert(on_text, user_data));
     if (!done) return done.take_failure();
-    if (result != nullptr) *result = convert(done.value());
+    write_struct(result, to_c(done.value()));
     return {};
   });
 }
@@ -305,15 +260,16 @@ elrt_status elrt_score(elrt_session* session, const char* text, size_t bytes, do
   });
 }
 
-elrt_status elrt_calibrate(const elrt_engine* engine, uint32_t threads, const char* table_path,
+elrt_status elrt_calibrate(const elrt_engine* engine, const elrt_calibrate_options* options, const char* table_path,
                            elrt_progress_callback on_progress, void* user_data) {
   return call("calibrate", [&]() -> Result<void> {
     if (engine == nullptr) return invalid_argument("elrt_calibrate: engine is NULL");
-    elrt::CalibrateOptions options;
-    options.threads = threads;
+    auto chosen = read_struct("elrt_calibrate_options", options);
+    if (!chosen) return chosen.take_failure();
+    if (auto done = check(chosen->kv_type); !done) return done;
     elrt::CalibrateProgress progress;
     if (on_progress != nullptr) progress = [&](double done) { return on_progress(done, user_data) != 0; };
-    auto table = elrt::calibrate(engine->artifact, options, progress);
+    auto table = elrt::calibrate(engine->artifact, convert(chosen.value()), progress);
     if (!table) return table.take_failure();
     return table->write(table_of(*engine, table_path));
   });
@@ -325,8 +281,7 @@ elrt_status elrt_scheduler_open(const elrt_engine* engine, const elrt_session* s
     if (engine == nullptr || session == nullptr || scheduler == nullptr) {
       return invalid_argument("elrt_scheduler_open: engine, session or scheduler is NULL");
     }
-    auto opened =
-        open_scheduler(*engine, session->session, table_path, options == nullptr ? elrt_scheduler_options{} : *options);
+    auto opened = open_scheduler(*engine, session->session, table_path, options);
     if (!opened) return opened.take_failure();
     *scheduler = new elrt_scheduler{std::move(opened).value()};
     return {};
@@ -339,10 +294,13 @@ elrt_status elrt_decide(elrt_scheduler* scheduler, const elrt_request* request, 
   return call("decide", [&]() -> Result<void> {
     if (scheduler == nullptr || request == nullptr || choice == nullptr)
       return invalid_argument("elrt_decide: an argument is NULL");
-    if (auto done = check(request->unit); !done) return done;
-    auto made = scheduler->scheduler.decide(convert(*request));
+    auto asked = read_struct("elrt_request", request);
+    if (!asked) return asked.take_failure();
+    if (auto done = check_result("elrt_choice", choice); !done) return done;
+    if (auto done = check(asked->unit); !done) return done;
+    auto made = scheduler->scheduler.decide(convert(asked.value()));
     if (!made) return made.take_failure();
-    *choice = convert(made.value());
+    write_struct(choice, to_c(made.value()));
     return {};
   });
 }
@@ -352,13 +310,7 @@ elrt_status elrt_service_open(const elrt_engine* engine, const char* table_path,
   return call("open a service", [&]() -> Result<void> {
     if (engine == nullptr || service == nullptr)
       return invalid_argument("elrt_service_open: engine or service is NULL");
-    if (options != nullptr) {
-      if (auto done = check(options->fallback); !done) return done;
-    }
-    auto table = elrt::LatencyTable::read(table_of(*engine, table_path));
-    if (!table) return table.take_failure();
-    auto made = elrt::Service::create(engine->artifact, std::move(table).value(),
-                                      options == nullptr ? elrt::ServiceOptions{} : convert(*options));
+    auto made = open_service(*engine, table_path, options);
     if (!made) return made.take_failure();
     *service = new elrt_service{std::move(made).value()};
     return {};
@@ -378,19 +330,19 @@ elrt_status elrt_answer(elrt_service* service, const char* prompt, size_t prompt
     if (service == nullptr || (prompt == nullptr && prompt_bytes > 0) || objective == nullptr) {
       return invalid_argument("elrt_answer: service, prompt or objective is NULL");
     }
-    if (auto done = check(objective->unit); !done) return done;
+    auto asked = read_struct("elrt_objective", objective);
+    if (!asked) return asked.take_failure();
+    if (auto done = check(asked->unit); !done) return done;
+    auto chosen = read_struct("elrt_generate_options", options);
+    if (!chosen) return chosen.take_failure();
+    if (auto done = check_answer(result); !done) return done;
     elrt::ServiceRequest request{
-        {prompt, prompt_bytes}, {convert(objective->unit), objective->ttft, objective->tpot}, {}};
-    if (options != nullptr) request.generate = convert(*options);
-    request.question_bytes = objective->question_bytes;
-    request.keep_numbers = objective->keep_numbers != 0;
+        {prompt, prompt_bytes}, {convert(asked->unit), asked->ttft, asked->tpot}, convert(chosen.value(), user_data)};
+    request.question_bytes = asked->question_bytes;
+    request.keep_numbers = asked->keep_numbers != 0;
     auto answer = service->service.answer(request, convert(on_text, user_data));
     if (!answer) return answer.take_failure();
-    if (result != nullptr) {
-      *result = {convert(answer->choice), convert(answer->choice.source), convert(answer->generation),
-                 answer->prompt_words,    answer->prompt_words_kept,      answer->tlm_ms,
-                 answer->slo_met ? 1 : 0};
-    }
+    write_answer(result, answer.value());
     return {};
   });
 }

@@ -149,7 +149,7 @@ class Measuring {
     if (auto done = session.set_level(info.level); !done) return done.take_failure();
     auto times = measure(session, sampler, std::span(tokens_).first(length));
     done_ += work(info, length);
-    if (progress_ && !progress_(std::min(1.0, done_ / total_))) return internal_error("calibration was stopped");
+    if (progress_ && !progress_(std::min(1.0, done_ / total_))) return cancelled("calibration was stopped");
     return times;
   }
 

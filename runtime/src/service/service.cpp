@@ -146,10 +146,12 @@ Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t 
   rules.numbers = asked.keep_numbers;
   rules.spans = {prompt.question};
   const std::vector<float> ranks = sentence_scores(asked.prompt, words, scores.value());
+  PromptOptions text;
+  text.parse_special = asked.generate.parse_special;
   const std::size_t room = kept_words(prompt.tokens.size(), level);
   auto made = compress_prompt(asked.prompt, words, ranks, level, rules);
   for (int round = 0; made; ++round) {
-    auto tokens = prompt_tokens(*tokenizer, made->text);
+    auto tokens = prompt_tokens(*tokenizer, made->text, text);
     if (!tokens) return tokens.take_failure();
     prompt.tokens = std::move(tokens).value();
     answer.prompt_words_kept = static_cast<std::size_t>(std::count(made->kept.begin(), made->kept.end(), true));
@@ -175,7 +177,9 @@ Result<void> Service::Impl::prepare(const ServiceRequest& asked, Prompt& prompt,
   }
   if (asked.generate.max_tokens == 0)
     return invalid_argument("no tokens are to be generated; an objective needs at least one");
-  auto tokens = prompt_tokens(*tokenizer, asked.prompt);
+  PromptOptions text;
+  text.parse_special = asked.generate.parse_special;
+  auto tokens = prompt_tokens(*tokenizer, asked.prompt, text);
   if (!tokens) return tokens.take_failure();
   prompt.tokens = std::move(tokens).value();
   const auto count = static_cast<std::uint32_t>(prompt.tokens.size());

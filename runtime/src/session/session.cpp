@@ -132,7 +132,8 @@ Result<Session> Session::create(const Artifact& artifact, const SessionOptions& 
   });
 }
 
-Result<std::span<const float>> Session::forward(std::span<const TokenId> added, std::span<const std::uint32_t> rows) {
+Result<std::span<const float>> Session::forward(std::span<const TokenId> added, std::span<const std::uint32_t> rows,
+                                                const ReadProgress& progress) {
   using Logits = std::span<const float>;
   Impl& s = *impl_;
   const std::size_t before = s.tokens.size(), cached_before = s.cached;
@@ -144,7 +145,10 @@ Result<std::span<const float>> Session::forward(std::span<const TokenId> added, 
     s.logits.resize(rows.size() * vocab);
     s.cache.reserve(s.view, s.tokens.size());
     std::size_t answered = 0;
+    const std::size_t start = s.cached;
     while (s.cached < s.tokens.size()) {
+      if (progress && !progress(s.cached - start, s.tokens.size() - start))
+        return cancelled("reading the text was stopped");
       const std::size_t count = std::min<std::size_t>(s.batch, s.tokens.size() - s.cached), end = s.cached + count;
       std::size_t last = answered;
       while (last < rows.size() && before + rows[last] < end) ++last;
@@ -164,6 +168,16 @@ Result<std::span<const float>> Session::forward(std::span<const TokenId> tokens)
   if (tokens.empty()) return invalid_argument("no tokens were given");
   const auto last = static_cast<std::uint32_t>(tokens.size() - 1);
   return forward(tokens, {&last, 1});
+}
+
+Result<void> Session::append(std::span<const TokenId> added) {
+  return guarded("add to the text", [&]() -> Result<void> {
+    Impl& s = *impl_;
+    if (auto done = s.check(added, {}); !done) return done;
+    s.tokens.insert(s.tokens.end(), added.begin(), added.end());
+    s.drafted = 0;
+    return {};
+  });
 }
 
 Result<void> Session::set_level(std::uint32_t level, CachePolicy policy) {

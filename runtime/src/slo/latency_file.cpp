@@ -188,7 +188,7 @@ Result<std::string> read_text(const std::filesystem::path& path) {
   if (reason != ENOENT && reason != ENOTDIR)
     return internal_error("cannot read " + table + ": " + std::strerror(reason));
   return invalid_argument("there is no latency table '" + path.string() + "': " + std::strerror(reason) +
-                          "; measure this device with elastic-run calibrate FILE");
+                          "; measure this device with elrt_calibrate, or elastic-run calibrate FILE");
 }
 
 bool write_whole(int descriptor, std::string_view text) {
@@ -215,7 +215,7 @@ Result<LatencyTable> LatencyTable::read(const std::filesystem::path& path) {
     if (!text) return text.take_failure();
     const auto refuse = [&](const Failure& failure) {
       return bad_data("cannot use the latency table '" + path.string() + "': " + failure.message +
-                      "; measure again with elastic-run calibrate FILE");
+                      "; measure again with elrt_calibrate, or elastic-run calibrate FILE");
     };
     auto root = json::parse(text.value());
     if (!root) return refuse(root.failure());

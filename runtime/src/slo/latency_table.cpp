@@ -114,7 +114,8 @@ std::filesystem::path LatencyTable::default_path(const std::filesystem::path& ar
 Result<void> LatencyTable::check(const Artifact& artifact, std::uint32_t threads, KvType kv_type) const {
   return guarded("check the latency table", [&]() -> Result<void> {
     const std::string file = "'" + artifact.path().string() + "'",
-                      next = "; run elastic-run calibrate " + artifact.path().string();
+                      tools = "elrt_calibrate, or elastic-run calibrate " + artifact.path().string(),
+                      next = "; measure again with " + tools;
     if (data_.artifact != artifact.identity())
       return bad_data("the latency table was measured with another artifact than " + file + next);
     const auto device = device_description();
@@ -133,14 +134,14 @@ Result<void> LatencyTable::check(const Artifact& artifact, std::uint32_t threads
     }
     if (data_.threads != threads) {
       return invalid_argument("the latency table was measured with " + std::to_string(data_.threads) + " threads, " +
-                              std::to_string(threads) + " are used; use --threads " + std::to_string(data_.threads) +
-                              ", or measure again" + next + " --threads " + std::to_string(threads));
+                              std::to_string(threads) + " are used; set threads to " + std::to_string(data_.threads) +
+                              ", or measure again with " + std::to_string(threads) + ": " + tools);
     }
     if (data_.kv_type != kv_type) {
       const std::string measured = kv_type_name(data_.kv_type), used = kv_type_name(kv_type);
       return invalid_argument("the latency table was measured with a cache of " + measured + ", " + used +
-                              " is used; use --kv-type " + measured + ", or measure again" + next + " --kv-type " +
-                              used);
+                              " is used; set kv_type to " + measured + ", or measure again with " + used + ": " +
+                              tools);
     }
     return {};
   });

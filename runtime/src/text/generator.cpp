@@ -121,12 +121,20 @@ class TextGuard {
     if (!kept_) session_.truncate(before_);
   }
   void keep() { kept_ = true; }
+  std::size_t before() const { return before_; }  // tokens
 
  private:
   Session& session_;
   std::size_t before_;
   bool kept_ = false;
 };
+
+// The last token was sampled, but nothing had to be predicted from it: it waits, unread, for what continues the text.
+Result<void> append_last(Session& session, std::size_t prompt_end, std::span<const TokenId> tokens) {
+  const std::size_t end = prompt_end + tokens.size();
+  if (session.tokens().size() + 1 != end || end > session.context_tokens()) return {};
+  return session.append(tokens.last(1));
+}
 
 // `start` is when the caller asked: tokenising is part of the time to the first token.
 Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, std::span<const TokenId> prompt,
@@ -139,7 +147,12 @@ Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, s
   TextGuard guard(session);
   Generation result;
   result.prompt_tokens = static_cast<std::uint32_t>(prompt.size());
-  auto logits = session.forward(prompt);
+  const auto last = static_cast<std::uint32_t>(prompt.size() - 1);
+  auto logits = session.forward(prompt, {&last, 1}, options.on_prompt);
+  if (!logits && logits.failure().status == Status::kCancelled) {
+    result.finish = FinishReason::kCancelled;
+    return result;
+  }
   if (!logits) return logits.take_failure();
   TextOutput output(tokenizer, options, on_text);
   SpeculativeReader reader(session, sampler.value(), options.speculation);
@@ -153,6 +166,8 @@ Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, s
     if (const auto ended = output.finish()) result.finish = *ended;
   }
   result.text = output.take_text();
+  if (auto done = append_last(session, guard.before() + prompt.size(), result.tokens); !done)
+    return done.take_failure();
   guard.keep();
   return result;
 }
@@ -164,7 +179,10 @@ Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::s
   return guarded("generate", [&]() -> Result<Generation> {
     const Clock::time_point start = Clock::now();
     if (prompt.empty()) return invalid_argument("the prompt is empty; give at least one character");
-    auto tokens = prompt_tokens(tokenizer, prompt);
+    PromptOptions text;
+    text.parse_special = options.parse_special;
+    text.begin = !options.keep_context || session.tokens().empty();
+    auto tokens = prompt_tokens(tokenizer, prompt, text);
     if (!tokens) return tokens.take_failure();
     return generate_from(session, tokenizer, tokens.value(), options, on_text, start);
   });

@@ -4,13 +4,17 @@
 
 namespace elrt {
 
-Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, std::string_view text) {
+Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, std::string_view text,
+                                           const PromptOptions& options) {
   return guarded("tokenise the text", [&]() -> Result<std::vector<TokenId>> {
     EncodeOptions plain;
     plain.add_bos = false;
+    plain.parse_special = options.parse_special;
     auto tokens = tokenizer.encode(text, plain);
     if (!tokens) return tokens.take_failure();
-    if (tokenizer.spec().add_bos && tokenizer.bos_id() >= 0) tokens->insert(tokens->begin(), tokenizer.bos_id());
+    const TokenId bos = tokenizer.bos_id();
+    const bool wanted = options.begin && tokenizer.spec().add_bos && bos >= 0;
+    if (wanted && (tokens->empty() || tokens->front() != bos)) tokens->insert(tokens->begin(), bos);
     return tokens;
   });
 }

@@ -56,7 +56,8 @@ Result<std::int32_t> Sampler::sample(std::span<const float> logits) {
   std::size_t best = 0;
   for (std::size_t id = 0; id < logits.size(); ++id) {
     if (std::isnan(logits[id]))
-      return bad_data("the model computed NaN logits; its weights are damaged (see inspect --verify)");
+      return bad_data(
+          "the model computed NaN logits; its weights are damaged (elrt_engine_verify or elastify inspect finds them)");
     if (logits[id] > logits[best]) best = id;
   }
   if (logits.empty() || !std::isfinite(logits[best]))

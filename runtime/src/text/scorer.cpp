@@ -20,7 +20,8 @@ double token_loss(std::span<const float> logits, TokenId target) {
 }
 
 constexpr char kNotFinite[] =
-    "the model computed a loss that is not finite; its weights are damaged (see inspect --verify)";
+    "the model computed a loss that is not finite; its weights are damaged (elrt_engine_verify or elastify inspect "
+    "finds them)";
 
 // Predicts window[first + 1..], of which the session has read window[..first - 1]; reads one batch at a time, so that
 // logits never need more memory than a batch's.

@@ -1,5 +1,6 @@
 #include "elrt/generator.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstring>
@@ -154,6 +155,29 @@ TEST_CASE("a generation that fails leaves the text that it was to continue as it
         elrt::generate(fresh, *loaded.tokenizer, "cab", options)->tokens);
 }
 
+TEST_CASE("a conversation is one text: nothing is repeated and nothing is lost between its turns", "[runtime][unit]") {
+  const Loaded loaded = load();
+  Session turns = loaded.session(), whole = loaded.session();
+  GenerateOptions options;
+  options.max_tokens = 5, options.ignore_end = options.keep_context = true;
+  std::vector<TokenId> text;
+  for (const char* prompt : {"ab c", "cab", "c"}) {
+    elrt::PromptOptions part;
+    part.begin = text.empty();
+    const auto added = elrt::prompt_tokens(*loaded.tokenizer, prompt, part).value();
+    text.insert(text.end(), added.begin(), added.end());
+    const auto turn = elrt::generate(turns, *loaded.tokenizer, prompt, options);
+    REQUIRE(turn);
+    CHECK(turn->prompt_tokens == added.size());
+    GenerateOptions apart = options;
+    apart.keep_context = false;
+    CHECK(elrt::generate(whole, *loaded.tokenizer, text, apart)->tokens == turn->tokens);
+    text.insert(text.end(), turn->tokens.begin(), turn->tokens.end());
+    CHECK(std::vector<TokenId>(turns.tokens().begin(), turns.tokens().end()) == text);
+  }
+  CHECK(std::count(text.begin(), text.end(), loaded.tokenizer->bos_id()) == 1);
+}
+
 TEST_CASE("scoring predicts every token after the first once, from its window", "[runtime][unit]") {
   const Loaded loaded = load();
   const auto tokens = elrt::prompt_tokens(*loaded.tokenizer, "ab cab!? c abcabab c? ab").value();
@@ -209,7 +233,7 @@ TEST_CASE("the C API does what the C++ API does", "[runtime][unit]") {
 
   int32_t* tokens = nullptr;
   size_t count = 0, bytes = 0;
-  REQUIRE(elrt_tokenize(engine, "ab c", 4, &tokens, &count) == ELRT_OK);
+  REQUIRE(elrt_tokenize(engine, "ab c", 4, nullptr, &tokens, &count) == ELRT_OK);
   CHECK(count == 3);
   char text[3];
   REQUIRE(elrt_detokenize(engine, tokens, count, text, sizeof text, &bytes) == ELRT_OK);
@@ -218,11 +242,13 @@ TEST_CASE("the C API does what the C++ API does", "[runtime][unit]") {
   elrt_tokens_free(tokens);
 
   elrt_engine_close(engine);  // the session keeps what it needs
-  elrt_generate_options options{};
+  elrt_generate_options options;
+  ELRT_INIT(&options);
   options.max_tokens = 9;
   options.temperature = 1;
   options.seed = 3;
-  elrt_generate_result result{};
+  elrt_generate_result result;
+  ELRT_INIT(&result);
   std::string streamed;
   const auto append = [](const char* piece, size_t size, void* user) {
     static_cast<std::string*>(user)->append(piece, size);

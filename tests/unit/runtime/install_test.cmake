@@ -5,7 +5,7 @@ file(MAKE_DIRECTORY ${WORK_DIR}/consumer)
 file(WRITE ${WORK_DIR}/consumer/CMakeLists.txt [[
 cmake_minimum_required(VERSION 3.25)
 project(consumer C CXX)
-find_package(elrt 0.1 REQUIRED)
+find_package(elrt 0.2 REQUIRED)
 add_executable(consumer main.cpp pure.c)
 target_link_libraries(consumer PRIVATE elrt::elrt)
 target_compile_options(consumer PRIVATE -Wall -Wextra -Werror)
