@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "elrt/export.h"
 #include "elrt/gguf.hpp"
 #include "elrt/result.hpp"
 #include "elrt/tensor_type.hpp"
@@ -47,7 +48,7 @@ struct LevelInfo {
 
 // Move-only handle. Sessions share the mapping, so they stay valid after the artifact is gone; spans and pointers
 // obtained from the artifact do not outlive the last of both. Const members may be called from several threads.
-class Artifact {
+class ELRT_API Artifact {
  public:
   // Maps and checks the file. Reads the header only: no weight is paged in. Fails with kBadData if the file
   // cannot be opened or anything in it is inconsistent.
@@ -84,7 +85,7 @@ class Artifact {
   const std::shared_ptr<const Model>& model() const;
 
  private:
-  struct Impl;
+  struct ELRT_HIDDEN Impl;
   explicit Artifact(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };

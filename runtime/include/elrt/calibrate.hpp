@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "elrt/artifact.hpp"
+#include "elrt/export.h"
 #include "elrt/latency_table.hpp"
 #include "elrt/result.hpp"
 
@@ -30,7 +31,7 @@ using CalibrateProgress = std::function<bool(double done)>;
 // nearly full one with it, which no clean-up may hide.) Where the artifact has a TLM, its decision and its compression
 // are measured at every length too, in the same turns. kInvalidArgument for options out of range, kCancelled where
 // `progress` stopped it.
-Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions& options = {},
-                               const CalibrateProgress& progress = {});
+ELRT_API Result<LatencyTable> calibrate(const Artifact& artifact, const CalibrateOptions& options = {},
+                                        const CalibrateProgress& progress = {});
 
 }  // namespace elrt

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "elrt/export.h"
 #include "elrt/result.hpp"
 #include "elrt/wordpiece.hpp"
 
@@ -36,31 +37,31 @@ struct CompressedPrompt {
 };
 
 // ceil(words * level / 100).
-std::size_t kept_words(std::size_t words, std::uint32_t prompt_level);
+ELRT_API std::size_t kept_words(std::size_t words, std::uint32_t prompt_level);
 
 // words: as WordPiece::encode gives them for `text`; scores: one for each, higher stays longer.
 // kBadData for text that is not UTF-8; kInvalidArgument for a level outside 1..100, words or spans that are not
 // ascending stretches of the text, and scores that are NaN or not as many as words. O(text + words log words).
-Result<CompressedPrompt> compress_prompt(std::string_view text, std::span<const TextSpan> words,
-                                         std::span<const float> scores, std::uint32_t prompt_level,
-                                         const KeepRules& rules = {});
+ELRT_API Result<CompressedPrompt> compress_prompt(std::string_view text, std::span<const TextSpan> words,
+                                                  std::span<const float> scores, std::uint32_t prompt_level,
+                                                  const KeepRules& rules = {});
 // The same for a number of counted words instead of a level; more than there are keeps all.
-Result<CompressedPrompt> compress_prompt_to(std::string_view text, std::span<const TextSpan> words,
-                                            std::span<const float> scores, std::size_t keep_words,
-                                            const KeepRules& rules = {});
+ELRT_API Result<CompressedPrompt> compress_prompt_to(std::string_view text, std::span<const TextSpan> words,
+                                                     std::span<const float> scores, std::size_t keep_words,
+                                                     const KeepRules& rules = {});
 
 // What a word counts by where sentences shall stay readable: by the best score in its sentence, of one sentence by its
 // own. Half of a sentence says less than its words weigh: a model finds "cake" only next to "Leo brings the". Scores
 // are probabilities, 0 to 1. A sentence ends with its line and after a word that ends in ".", "!", "?" or ";", closing
 // quotes and brackets apart.
-std::vector<float> sentence_scores(std::string_view text, std::span<const TextSpan> words,
-                                   std::span<const float> scores);
+ELRT_API std::vector<float> sentence_scores(std::string_view text, std::span<const TextSpan> words,
+                                            std::span<const float> scores);
 
 // Where a prompt's question stands if nobody says so: its last line that has words, together with the one before it
 // where that last line is a mere cue ("A:", "Answer:": one word that ends in a colon), and above lines that begin with
 // option markers the first line that does not. In a text of one line it is the last sentence. Empty, at the text's end,
 // for a text without words.
-TextSpan find_question(std::string_view text, std::span<const TextSpan> words);
+ELRT_API TextSpan find_question(std::string_view text, std::span<const TextSpan> words);
 
 // A stretch of a long text's tokens that an encoder reads at once: [begin, end) of WordPieces::tokens.
 struct TokenChunk {
@@ -72,15 +73,15 @@ struct TokenChunk {
 // Chunks of at most `max_tokens` that cover all tokens in order, each begun at a word at least `overlap` tokens before
 // the end of the one before it, so that tokens near one chunk's edge stand well inside another. Only a word that is
 // itself too long for that is cut. No tokens: no chunk. kInvalidArgument unless overlap < max_tokens.
-Result<std::vector<TokenChunk>> plan_chunks(std::span<const WordPieceToken> tokens, std::size_t max_tokens,
-                                            std::size_t overlap);
+ELRT_API Result<std::vector<TokenChunk>> plan_chunks(std::span<const WordPieceToken> tokens, std::size_t max_tokens,
+                                                     std::size_t overlap);
 
 // Per word the mean over its tokens, 0 for a word without any. chunk_scores[c][i] belongs to token chunks[c].begin + i;
 // where chunks overlap, a token's score is that of the chunk in which more tokens stand on its scarcer side (ends of
 // the text are no edge), of equals the first. kInvalidArgument where chunks do not cover the tokens or sizes do not
 // fit.
-Result<std::vector<float>> merge_word_scores(std::span<const WordPieceToken> tokens, std::size_t words,
-                                             std::span<const TokenChunk> chunks,
-                                             std::span<const std::vector<float>> chunk_scores);
+ELRT_API Result<std::vector<float>> merge_word_scores(std::span<const WordPieceToken> tokens, std::size_t words,
+                                                      std::span<const TokenChunk> chunks,
+                                                      std::span<const std::vector<float>> chunk_scores);
 
 }  // namespace elrt

@@ -6,6 +6,7 @@
 #include "elrt/artifact.hpp"
 #include "elrt/calibrate.hpp"
 #include "elrt/compression.hpp"
+#include "elrt/export.h"
 #include "elrt/format.h"
 #include "elrt/generator.hpp"
 #include "elrt/gguf.hpp"
@@ -24,4 +25,5 @@
 #include "elrt/tlm.hpp"
 #include "elrt/tlm_shape.hpp"
 #include "elrt/tokenizer.hpp"
+#include "elrt/version.h"
 #include "elrt/wordpiece.hpp"

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "elrt/artifact.hpp"
+#include "elrt/export.h"
 #include "elrt/sampler.hpp"
 #include "elrt/session.hpp"
 #include "elrt/speculation.hpp"
@@ -21,8 +22,8 @@ struct PromptOptions {
 
 // The text's tokens, after the beginning-of-text token where the tokenizer asks for one and the text does not have it
 // already (never an end token).
-Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, std::string_view text,
-                                           const PromptOptions& options = {});
+ELRT_API Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, std::string_view text,
+                                                    const PromptOptions& options = {});
 
 struct GenerateOptions {
   std::uint32_t max_tokens = 128;
@@ -38,7 +39,7 @@ struct GenerateOptions {
 };
 
 enum class FinishReason { kEndOfText, kStopString, kMaxTokens, kContextFull, kCancelled };
-const char* finish_reason_name(FinishReason reason);  // "end_of_text", "stop_string", ...
+ELRT_API const char* finish_reason_name(FinishReason reason);  // "end_of_text", "stop_string", ...
 
 struct Generation {
   std::string text;             // what was streamed, joined: valid UTF-8
@@ -56,10 +57,10 @@ using TextCallback = std::function<bool(std::string_view piece)>;
 // Generates at the session's level. The session then holds the prompt and the tokens of the result (as many as fit the
 // context), so that a further prompt may continue them. Fails with kInvalidArgument for an empty prompt and for one
 // that does not fit the context; the session then holds what it held.
-Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
-                            const GenerateOptions& options, const TextCallback& on_text = {});
+ELRT_API Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
+                                     const GenerateOptions& options, const TextCallback& on_text = {});
 // The same for a prompt that is tokens already, as prompt_tokens() gives them.
-Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::span<const TokenId> prompt,
-                            const GenerateOptions& options, const TextCallback& on_text = {});
+ELRT_API Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::span<const TokenId> prompt,
+                                     const GenerateOptions& options, const TextCallback& on_text = {});
 
 }  // namespace elrt

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "elrt/export.h"
 #include "elrt/result.hpp"
 
 namespace elrt {
@@ -14,7 +15,7 @@ enum class KvType : std::uint8_t {
   kQ8_0 = 2,  // 8 bits, and a 16-bit scale for each 32 values of a head
 };
 
-const char* kv_type_name(KvType type);  // "f32", "f16", "q8_0"
-Result<KvType> parse_kv_type(std::string_view name);
+ELRT_API const char* kv_type_name(KvType type);  // "f32", "f16", "q8_0"
+ELRT_API Result<KvType> parse_kv_type(std::string_view name);
 
 }  // namespace elrt

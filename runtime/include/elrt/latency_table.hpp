@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "elrt/artifact.hpp"
+#include "elrt/export.h"
 #include "elrt/kv_type.hpp"
 #include "elrt/result.hpp"
 
@@ -50,12 +51,12 @@ struct LatencyData {
 
 // The processor's name and how many there are, in one line; the same on every run of one machine. kInternal where the
 // system cannot say at present.
-Result<std::string> device_description();
+ELRT_API Result<std::string> device_description();
 
 // Checked, immutable. Between two measured lengths predictions are linear. Outside they are upper bounds: below the
 // shortest, its own time; beyond the longest (length L), grown by (n/L)^2 for a prompt and n/L for a token, which
 // bounds any cost of the form a + b n + c n^2 and a + b n with non-negative terms.
-class LatencyTable {
+class ELRT_API LatencyTable {
  public:
   // Fails with kBadData, naming the first thing that is wrong.
   static Result<LatencyTable> create(LatencyData data);

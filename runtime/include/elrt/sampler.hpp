@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "elrt/export.h"
 #include "elrt/result.hpp"
 
 namespace elrt {
@@ -18,7 +19,7 @@ struct SamplerOptions {
   std::uint64_t seed = 0;
 };
 
-class Sampler {
+class ELRT_API Sampler {
  public:
   // Fails with kInvalidArgument for values outside their ranges.
   static Result<Sampler> create(const SamplerOptions& options);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "elrt/export.h"
 #include "elrt/latency_table.hpp"
 #include "elrt/result.hpp"
 #include "elrt/slo.hpp"
@@ -70,7 +71,7 @@ struct Choice {
 // (Words are scored on the layers that both heads share, the larger part of decision_ms: it is counted whole.)
 // both multiplied by the pace (1 unless it is set). It is feasible if neither, grown by the margin, exceeds the
 // objective, which is always the table's, and if k tokens fit the context.
-class Scheduler {
+class ELRT_API Scheduler {
  public:
   // kInvalidArgument for options out of range.
   static Result<Scheduler> create(LatencyTable table, SchedulerOptions options = {});
@@ -127,6 +128,6 @@ class Scheduler {
 };
 
 // Whether measured times keep to the limits; `tpot_ms` counts only where more than one token was generated.
-bool slo_met(const Latency& limits, const Latency& measured, std::size_t generated_tokens);
+ELRT_API bool slo_met(const Latency& limits, const Latency& measured, std::size_t generated_tokens);
 
 }  // namespace elrt

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "elrt/artifact.hpp"
+#include "elrt/export.h"
 #include "elrt/generator.hpp"
 #include "elrt/latency_table.hpp"
 #include "elrt/result.hpp"
@@ -57,7 +58,7 @@ struct Answer {
 };
 
 // Move-only; one thread at a time.
-class Service {
+class ELRT_API Service {
  public:
   // Fails as LatencyTable::check does where the table is not of this artifact, device and number of threads.
   static Result<Service> create(const Artifact& artifact, LatencyTable table, const ServiceOptions& options = {});
@@ -74,7 +75,7 @@ class Service {
   Result<Answer> answer(const ServiceRequest& request, const TextCallback& on_text = {});
 
  private:
-  struct Impl;
+  struct ELRT_HIDDEN Impl;
   explicit Service(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -8,6 +8,7 @@
 #include <span>
 
 #include "elrt/artifact.hpp"
+#include "elrt/export.h"
 #include "elrt/kv_type.hpp"
 #include "elrt/result.hpp"
 
@@ -36,7 +37,7 @@ enum class CachePolicy {
 using ReadProgress = std::function<bool(std::size_t read, std::size_t total)>;
 
 // Move-only; one thread at a time. Keeps the artifact's mapping alive. Logits do not depend on threads or batch_tokens.
-class Session {
+class ELRT_API Session {
  public:
   static Result<Session> create(const Artifact& artifact, const SessionOptions& options = {});
 
@@ -88,7 +89,7 @@ class Session {
   std::uint64_t cache_bytes_per_token() const;
 
  private:
-  struct Impl;
+  struct ELRT_HIDDEN Impl;
   explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -6,12 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "elrt/export.h"
+
 namespace elrt {
 
 enum class TensorType : std::uint32_t { kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ8_0 = 8 };
 
 // "F32", "F16", "Q4_0", "Q8_0".
-const char* type_name(TensorType type);
+ELRT_API const char* type_name(TensorType type);
 
 // One tensor of the file. `dims` lists the contiguous dimension first. `data` points into the mapping.
 struct TensorInfo {

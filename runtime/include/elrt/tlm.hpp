@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "elrt/artifact.hpp"
+#include "elrt/export.h"
 #include "elrt/result.hpp"
 #include "elrt/slo.hpp"
 #include "elrt/tlm_shape.hpp"
@@ -25,10 +26,10 @@ struct TlmProposal {
 
 // What the decision-head sees of a prompt that is longer than `room` pieces: the first half of the room from its start,
 // the rest from its end, where questions stand.
-std::vector<WordPieceToken> decision_pieces(std::span<const WordPieceToken> pieces, std::size_t room);
+ELRT_API std::vector<WordPieceToken> decision_pieces(std::span<const WordPieceToken> pieces, std::size_t room);
 
 // Move-only; one thread at a time. Keeps the artifact's mapping alive. Results do not depend on threads.
-class Tlm {
+class ELRT_API Tlm {
  public:
   // kInvalidArgument where the artifact has none. `threads` 0: one per core.
   static Result<Tlm> create(const Artifact& artifact, std::uint32_t threads = 0);
@@ -51,7 +52,7 @@ class Tlm {
   Result<std::vector<float>> score_words(const WordPieces& prompt, SloRatios slo);
 
  private:
-  struct Impl;
+  struct ELRT_HIDDEN Impl;
   explicit Tlm(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

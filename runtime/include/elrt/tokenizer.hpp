@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "elrt/export.h"
 #include "elrt/gguf.hpp"
 #include "elrt/result.hpp"
 
@@ -128,11 +129,11 @@ struct TokenizerSpec {
 };
 
 // The spec as key-values: tokenizer.ggml.* as other readers know them, elastic.tokenizer.* for the rest.
-gguf::Metadata tokenizer_metadata(const TokenizerSpec& spec);
+ELRT_API gguf::Metadata tokenizer_metadata(const TokenizerSpec& spec);
 
 // The inverse; other keys are ignored. kBadData for anything missing, mistyped or out of bounds. The result is well
 // formed but only Tokenizer::create checks that it makes sense.
-Result<TokenizerSpec> tokenizer_spec_from_metadata(const gguf::Metadata& metadata);
+ELRT_API Result<TokenizerSpec> tokenizer_spec_from_metadata(const gguf::Metadata& metadata);
 
 struct EncodeOptions {
   bool add_bos = true;         // add what the spec adds (bos, eos); false: neither
@@ -145,7 +146,7 @@ struct DecodeOptions {
   bool raw_bytes = false;    // invalid UTF-8 as it is, instead of U+FFFD
 };
 
-class Tokenizer {
+class ELRT_API Tokenizer {
  public:
   // kBadData with what is wrong where `spec` contradicts itself or exceeds a bound. Regexes are compiled here.
   static Result<Tokenizer> create(TokenizerSpec spec);
@@ -176,7 +177,7 @@ class Tokenizer {
 
  private:
   friend class TextStream;
-  struct Impl;
+  struct ELRT_HIDDEN Impl;
   explicit Tokenizer(std::unique_ptr<const Impl> impl);
   std::unique_ptr<const Impl> impl_;
 };
@@ -184,7 +185,7 @@ class Tokenizer {
 // Decodes token by token: what all calls returned, joined, is what Tokenizer::decode returns for all ids. Every
 // returned piece is whole characters, so an unfinished character waits for its last byte. The tokenizer must outlive
 // it.
-class TextStream {
+class ELRT_API TextStream {
  public:
   explicit TextStream(const Tokenizer& tokenizer, DecodeOptions options = {});
   std::string push(std::int32_t id);

@@ -19,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "elrt/export.h"
 #include "elrt/result.hpp"
 
 namespace elrt {
@@ -45,7 +46,7 @@ struct WordPieces {
   std::vector<TextSpan> words;
 };
 
-class WordPiece {
+class ELRT_API WordPiece {
  public:
   static constexpr std::size_t kMaxTextBytes = std::size_t{1} << 24;  // 16 MiB: far above any prompt
 
@@ -80,7 +81,7 @@ class WordPiece {
   std::int32_t mask_id() const;
 
  private:
-  struct Impl;
+  struct ELRT_HIDDEN Impl;
   explicit WordPiece(std::unique_ptr<const Impl> impl);
   std::unique_ptr<const Impl> impl_;
 };

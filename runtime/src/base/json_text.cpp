@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/decimal.hpp"
 #include "base/utf8.hpp"
 
 namespace elrt::json {
@@ -112,7 +113,7 @@ class Parser {
     return at_ - begin;
   }
 
-  // from_chars reads more than JSON allows ("1.", "nan", "01"), so the grammar is checked first.
+  // parse_decimal reads more than JSON allows ("1.", "nan", "01"), so the grammar is checked first.
   bool read_number(double& number) {
     const std::size_t begin = at_;
     if (peek() == '-') ++at_;
@@ -128,9 +129,9 @@ class Parser {
       if (peek() == '+' || peek() == '-') ++at_;
       if (digits() == 0) return wrong("a number without digits");
     }
-    const auto [end, code] = std::from_chars(text_.data() + begin, text_.data() + at_, number);
-    if (code != std::errc{} || end != text_.data() + at_ || !std::isfinite(number))
-      return wrong("a number out of range");
+    const std::optional<double> read = parse_decimal(std::string(text_.substr(begin, at_ - begin)));
+    if (!read || !std::isfinite(*read)) return wrong("a number out of range");
+    number = *read;
     return true;
   }
 

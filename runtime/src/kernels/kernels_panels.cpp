@@ -12,7 +12,7 @@
 #include "kernels/fetch.hpp"
 #include "kernels/kernels.hpp"
 
-#if HWY_ARCH_ARM_A64 && HWY_ONCE
+#if HWY_ARCH_ARM_A64 && HWY_ONCE && defined(__linux__)
 #include <sys/auxv.h>
 #endif
 
@@ -82,7 +82,7 @@ namespace {
 bool processor_has_byte_dot_extension() {
 #if HWY_ARCH_X86
   return __builtin_cpu_supports("avx512vnni") != 0;
-#elif HWY_ARCH_ARM_A64
+#elif HWY_ARCH_ARM_A64 && defined(__linux__)
   constexpr unsigned long kAsimdDotProduct = 1ul << 20;  // HWCAP_ASIMDDP of Linux
   return (getauxval(AT_HWCAP) & kAsimdDotProduct) != 0;
 #else

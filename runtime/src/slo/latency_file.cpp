@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/decimal.hpp"
 #include "base/guarded.hpp"
 #include "base/json_text.hpp"
 #include "base/read_whole.hpp"
@@ -136,13 +137,8 @@ Result<LatencyData> read_data(const Value& root) {
   return data;
 }
 
-// Six significant digits: below what a clock resolves, and rounding keeps the order. No locale is asked.
-std::string number(double value) {
-  std::array<char, 32> buffer;
-  const auto [end, error] =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::general, 6);
-  return error == std::errc{} ? std::string(buffer.data(), end) : "0";
-}
+// Six significant digits: below what a clock resolves, and rounding keeps the order.
+std::string number(double value) { return format_decimal(value, 6); }
 
 template <typename T>
 std::string list(const std::vector<T>& values) {

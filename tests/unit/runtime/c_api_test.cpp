@@ -58,7 +58,7 @@ elrt_generate_options generate_options(std::uint32_t tokens) {
 }
 
 elrt_generate_result generated(elrt_session* session, const std::string& prompt, const elrt_generate_options& options,
-                               std::string* text = nullptr, void* user_data = nullptr) {
+                               void* user_data = nullptr) {
   elrt_generate_result result;
   ELRT_INIT(&result);
   REQUIRE(elrt_generate(session, prompt.data(), prompt.size(), &options, nullptr, user_data, &result) == ELRT_OK);
