@@ -1,5 +1,6 @@
 # Removes what `cmake --install` of this build folder wrote last (its manifests say what), and our folders that are then
 # empty. Run with -DBUILD_DIR=...
+cmake_minimum_required(VERSION 3.25)
 file(GLOB manifests ${BUILD_DIR}/install_manifest*.txt)
 if(NOT manifests)
   message(FATAL_ERROR "nothing to uninstall: ${BUILD_DIR} has no install_manifest.txt; it was not installed from here")

@@ -86,7 +86,7 @@ class ELRT_API Artifact {
 
  private:
   struct ELRT_HIDDEN Impl;
-  explicit Artifact(std::shared_ptr<Impl> impl);
+  ELRT_HIDDEN explicit Artifact(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };
 

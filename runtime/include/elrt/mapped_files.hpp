@@ -8,19 +8,21 @@
 
 #include <cstddef>
 
+#include "elrt/export.h"
+
 namespace elrt {
 
 // Ends the process with status 3 (by _exit) and the line "PROGRAM: cannot read 'FILE': ..." on stderr where a SIGBUS
 // comes from a watched mapping; any other SIGBUS takes its default. `program` must live as long as the process.
-void end_on_lost_pages(const char* program) noexcept;
+ELRT_API void end_on_lost_pages(const char* program) noexcept;
 
 // The path of the watched mapping that holds `address`, nullptr if none does. Async-signal-safe. At most 511 bytes of a
 // path are kept.
-const char* find_mapping(const void* address) noexcept;
+ELRT_API const char* find_mapping(const void* address) noexcept;
 
 // Names the mapped range [begin, begin + bytes) while it lives. Artifacts do so by themselves. Where there are more
 // than a few hundred mappings the later ones stay unnamed.
-class WatchedMapping {
+class ELRT_API WatchedMapping {
  public:
   WatchedMapping() = default;
   WatchedMapping(const void* begin, std::size_t bytes, const char* path) noexcept;

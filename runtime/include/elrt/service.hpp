@@ -76,7 +76,7 @@ class ELRT_API Service {
 
  private:
   struct ELRT_HIDDEN Impl;
-  explicit Service(std::unique_ptr<Impl> impl);
+  ELRT_HIDDEN explicit Service(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

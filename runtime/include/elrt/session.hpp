@@ -90,7 +90,7 @@ class ELRT_API Session {
 
  private:
   struct ELRT_HIDDEN Impl;
-  explicit Session(std::unique_ptr<Impl> impl);
+  ELRT_HIDDEN explicit Session(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

@@ -53,7 +53,7 @@ class ELRT_API Tlm {
 
  private:
   struct ELRT_HIDDEN Impl;
-  explicit Tlm(std::unique_ptr<Impl> impl);
+  ELRT_HIDDEN explicit Tlm(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

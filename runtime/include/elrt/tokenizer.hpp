@@ -178,7 +178,7 @@ class ELRT_API Tokenizer {
  private:
   friend class TextStream;
   struct ELRT_HIDDEN Impl;
-  explicit Tokenizer(std::unique_ptr<const Impl> impl);
+  ELRT_HIDDEN explicit Tokenizer(std::unique_ptr<const Impl> impl);
   std::unique_ptr<const Impl> impl_;
 };
 

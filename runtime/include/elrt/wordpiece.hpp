@@ -82,7 +82,7 @@ class ELRT_API WordPiece {
 
  private:
   struct ELRT_HIDDEN Impl;
-  explicit WordPiece(std::unique_ptr<const Impl> impl);
+  ELRT_HIDDEN explicit WordPiece(std::unique_ptr<const Impl> impl);
   std::unique_ptr<const Impl> impl_;
 };
 

@@ -104,10 +104,18 @@ HWY_INLINE void multiply_panel(const Shape& s, const W* weights, const float* x,
     if (bias != nullptr) bias += by;
     outputs -= by;
   };
-  for (; outputs >= kVectors * lanes; next(kVectors * lanes))
+  while (outputs >= kVectors * lanes) {
     multiply_tokens<D, kVectors>(s, weights, x, y, bias, tokens);
-  for (; outputs >= lanes; next(lanes)) multiply_tokens<D, 1>(s, weights, x, y, bias, tokens);
-  for (; outputs > 0; next(hn::Lanes(Narrow()))) multiply_tokens<Narrow, 1>(s, weights, x, y, bias, tokens);
+    next(kVectors * lanes);
+  }
+  while (outputs >= lanes) {
+    multiply_tokens<D, 1>(s, weights, x, y, bias, tokens);
+    next(lanes);
+  }
+  while (outputs > 0) {
+    multiply_tokens<Narrow, 1>(s, weights, x, y, bias, tokens);
+    next(hn::Lanes(Narrow()));
+  }
 }
 
 // The last outputs of a matrix fill no vector: whole ones are computed aside, since what lies after y and the bias is

@@ -1,5 +1,6 @@
 # What a shared elrt offers is what its headers mark with ELRT_API, no more and no less.
 # Run with -DLIBRARY=... -DHEADERS=<folder of elrt/*.h> -DNM=...
+cmake_minimum_required(VERSION 3.25)
 execute_process(COMMAND ${NM} -D --defined-only -C ${LIBRARY} OUTPUT_VARIABLE listing RESULT_VARIABLE failed)
 if(failed)
   message(FATAL_ERROR "${NM} ${LIBRARY} failed: ${failed}")
@@ -7,10 +8,10 @@ endif()
 
 # Names that follow ELRT_API: C functions, C++ classes, C++ functions at namespace level.
 file(GLOB headers ${HEADERS}/*.h ${HEADERS}/*.hpp)
+list(FILTER headers EXCLUDE REGEX "export\\.h$")  # defines the mark
 set(marked "")
 foreach(header IN LISTS headers)
   file(READ ${header} text)
-  string(REGEX REPLACE "#define ELRT_API[^\n]*" "" text "${text}")
   string(REPLACE ";" "\n" text "${text}")  # a list would be cut here
   string(REGEX MATCHALL "ELRT_API[^({\n]*(\n[^({\n]*)?[({]" found "${text}")
   foreach(declaration IN LISTS found)
@@ -32,8 +33,8 @@ foreach(line IN LISTS lines)
     continue()
   endif()
   set(symbol "${CMAKE_MATCH_1}")
-  if(symbol MATCHES "^(elrt_[a-z0-9_]+)$" OR symbol MATCHES "^elrt::([A-Za-z_0-9]+)")
-    set(name ${CMAKE_MATCH_1})
+  if(symbol MATCHES "^elrt::([A-Za-z_0-9]+)|^(elrt_[a-z0-9_]+)$")
+    set(name ${CMAKE_MATCH_1}${CMAKE_MATCH_2})
     if(name IN_LIST marked AND NOT symbol MATCHES "::Impl")
       list(APPEND offered ${name})
       continue()

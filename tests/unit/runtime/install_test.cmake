@@ -1,6 +1,7 @@
 # Installs the runtime into a fresh folder and builds programs against it as strangers do: C++ and C with
 # find_package(elrt), a project of C alone, and both languages by pkg-config. Then removes it again.
 # Run with -DBUILD_DIR=... -DWORK_DIR=... -DCC=... -DCXX=... -DCXX_FLAGS=... -DSANITIZE=... -DUNINSTALL=...
+cmake_minimum_required(VERSION 3.25)
 file(REMOVE_RECURSE ${WORK_DIR})
 set(prefix ${WORK_DIR}/prefix)
 set(flags "")

@@ -232,11 +232,11 @@ TEST_CASE("a table holds for its artifact, device and threads alone", "[runtime]
   const auto threads = table.check(artifact, 3, KvType::kF32);
   REQUIRE_FALSE(threads);
   CHECK(threads.failure().status == Status::kInvalidArgument);
-  CHECK(threads.failure().message.find("set threads to 3") != std::string::npos);
+  CHECK(threads.failure().message.find("set threads to 2, or measure again with 3") != std::string::npos);
   const auto cache = table.check(artifact, 2, KvType::kQ8_0);
   REQUIRE_FALSE(cache);
   CHECK(cache.failure().status == Status::kInvalidArgument);
-  CHECK(cache.failure().message.find("set kv_type to q8_0") != std::string::npos);
+  CHECK(cache.failure().message.find("set kv_type to f32, or measure again with q8_0") != std::string::npos);
   data.device = "another device";
   const auto device = LatencyTable::create(data)->check(artifact, 2, KvType::kF32);
   REQUIRE_FALSE(device);

@@ -28,6 +28,7 @@ inline elrt::TokenizerSpec tiny_tokenizer() {
   }
   for (const char* text : {"a", "b", "c", " ", "ab", " c"})
     add(text, elrt::TokenType::kNormal, static_cast<float>(-1.0 * static_cast<double>(spec.tokens.size())));
+  spec.added = {{1, true}, {2, true}};
   spec.unk_id = 0, spec.bos_id = 1, spec.eos_id = 2, spec.add_bos = true;
   spec.decoder = {{elrt::DecoderStep::Kind::kByteFallback, "", "", 0, 0},
                   {elrt::DecoderStep::Kind::kFuse, "", "", 0, 0}};
