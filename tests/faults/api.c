@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
   elrt_status status = ELRT_INVALID_ARGUMENT;
   if (argc != 2) return 2;
   if (failed(status = elrt_engine_open(argv[1], &engine))) goto end;
-  if (failed(status = elrt_tokenize(engine, prompt, strlen(prompt), &tokens, &count))) goto end;
+  if (failed(status = elrt_tokenize(engine, prompt, strlen(prompt), NULL, &tokens, &count))) goto end;
   if (failed(status = elrt_detokenize(engine, tokens, count, text, sizeof(text), &bytes))) goto end;
   if (failed(status = elrt_session_create(engine, NULL, &session))) goto end;
   if (failed(status = elrt_session_set_level(session, 50, ELRT_CACHE_RECOMPUTE))) goto end;
