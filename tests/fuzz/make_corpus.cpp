@@ -21,7 +21,8 @@ void put(const fs::path& path, const std::string& bytes) {
 }
 std::string text_of(const std::vector<unsigned char>& bytes) { return {bytes.begin(), bytes.end()}; }
 std::string with_text(const std::string& text, const std::string& rest) {
-  return {static_cast<char>(text.size() & 0xFF), static_cast<char>(text.size() >> 8) + text + rest};
+  std::string bytes = {static_cast<char>(text.size() & 0xFF), static_cast<char>(text.size() >> 8)};
+  return bytes + text + rest;
 }
 
 // Two blocks that hold little, so that a mutation often meets a header.

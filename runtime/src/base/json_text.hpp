@@ -15,7 +15,7 @@ namespace elrt::json {
 struct Member;
 
 struct Value {
-  std::variant<std::nullptr_t, bool, double, std::string, std::vector<Value>, std::vector<Member>> content = nullptr;
+  std::variant<std::nullptr_t, bool, double, std::string, std::vector<Value>, std::vector<Member>> content;
 
   // The content if it has exactly the type T, else nullptr.
   template <typename T>
