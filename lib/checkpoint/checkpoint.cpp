@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoint/block_table.h"
 #include "checkpoint/checkpoint_path.h"
 #include "checkpoint/llama2c.h"
 
@@ -106,31 +107,11 @@ std::string block_tensor_name(std::int64_t layer, const std::string& part) {
 }
 
 std::vector<TensorShape> expected_tensors(const ModelConfig& c) {
-  const std::int64_t query_rows = c.num_heads * c.head_dim, kv_rows = c.num_kv_heads * c.head_dim;
+  const auto parts = block_tensors(c);
+  const BlockWidths widths = block_widths(c);
   std::vector<TensorShape> all = {{kEmbeddingName, {c.vocab_size, c.hidden_size}}};
   for (std::int64_t layer = 0; layer < c.num_layers; ++layer) {
-    const auto add = [&](const char* part, std::vector<std::int64_t> shape) {
-      all.push_back({block_tensor_name(layer, part), std::move(shape)});
-    };
-    add("input_layernorm.weight", {c.hidden_size});
-    add("self_attn.q_proj.weight", {query_rows, c.hidden_size});
-    add("self_attn.k_proj.weight", {kv_rows, c.hidden_size});
-    add("self_attn.v_proj.weight", {kv_rows, c.hidden_size});
-    if (c.qkv_bias) {
-      add("self_attn.q_proj.bias", {query_rows});
-      add("self_attn.k_proj.bias", {kv_rows});
-      add("self_attn.v_proj.bias", {kv_rows});
-    }
-    if (c.qk_norm) {
-      add("self_attn.q_norm.weight", {c.head_dim});
-      add("self_attn.k_norm.weight", {c.head_dim});
-    }
-    add("self_attn.o_proj.weight", {c.hidden_size, query_rows});
-    if (c.output_bias) add("self_attn.o_proj.bias", {c.hidden_size});
-    add("post_attention_layernorm.weight", {c.hidden_size});
-    add("mlp.gate_proj.weight", {c.intermediate_size, c.hidden_size});
-    add("mlp.up_proj.weight", {c.intermediate_size, c.hidden_size});
-    add("mlp.down_proj.weight", {c.hidden_size, c.intermediate_size});
+    for (const BlockTensor& part : parts) all.push_back({block_tensor_name(layer, part.name), part.shape(widths)});
   }
   all.push_back({kFinalNormName, {c.hidden_size}});
   if (!c.tied_embeddings) all.push_back({kHeadName, {c.vocab_size, c.hidden_size}});

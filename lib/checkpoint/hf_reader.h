@@ -85,4 +85,8 @@ class HfReader {
   mutable std::set<std::string> asked_;
 };
 
+// One line for people that names the keys that nobody asked for, those apart that say nothing about what a model
+// computes; empty: there are none.
+std::string unread_note(const HfReader& reader);
+
 }  // namespace elastify

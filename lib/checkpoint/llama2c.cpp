@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "checkpoint/block_table.h"
 #include "checkpoint/checkpoint.h"
 
 namespace elastify {
@@ -78,8 +79,10 @@ class Cursor {
     tensors_[name] = {file_, offset_, bytes, torch::kFloat32, shape};
     skip(bytes);
   }
-  void take_per_layer(const std::string& part, std::int64_t layers, const std::vector<std::int64_t>& shape) {
-    for (std::int64_t layer = 0; layer < layers; ++layer) take(block_tensor_name(layer, part), shape);
+  // One tensor of every block, block after block.
+  void take_per_layer(const char* part, const ModelConfig& config) {
+    const auto shape = find_block_tensor(part)->shape(block_widths(config));
+    for (std::int64_t layer = 0; layer < config.num_layers; ++layer) take(block_tensor_name(layer, part), shape);
   }
   void skip(std::size_t bytes) {
     if (bytes > file_->size_bytes() - offset_) {
@@ -100,18 +103,15 @@ class Cursor {
   StoredTensors& tensors_;
 };
 
-void take_blocks(Cursor& cursor, const ModelConfig& c) {
-  const std::int64_t kv_rows = c.num_kv_heads * c.head_dim;
-  cursor.take_per_layer("self_attn.q_proj.weight", c.num_layers, {c.hidden_size, c.hidden_size});
-  cursor.take_per_layer("self_attn.k_proj.weight", c.num_layers, {kv_rows, c.hidden_size});
-  cursor.take_per_layer("self_attn.v_proj.weight", c.num_layers, {kv_rows, c.hidden_size});
-  cursor.take_per_layer("self_attn.o_proj.weight", c.num_layers, {c.hidden_size, c.hidden_size});
+void take_attention(Cursor& cursor, const ModelConfig& c) {
+  for (const char* part :
+       {"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight", "self_attn.o_proj.weight"})
+    cursor.take_per_layer(part, c);
 }
 
 void take_mlp(Cursor& cursor, const ModelConfig& c) {
-  cursor.take_per_layer("mlp.gate_proj.weight", c.num_layers, {c.intermediate_size, c.hidden_size});
-  cursor.take_per_layer("mlp.down_proj.weight", c.num_layers, {c.hidden_size, c.intermediate_size});
-  cursor.take_per_layer("mlp.up_proj.weight", c.num_layers, {c.intermediate_size, c.hidden_size});
+  for (const char* part : {"mlp.gate_proj.weight", "mlp.down_proj.weight", "mlp.up_proj.weight"})
+    cursor.take_per_layer(part, c);
 }
 
 }  // namespace
@@ -123,17 +123,17 @@ Llama2cFile open_llama2c(const fs::path& path) {
   const ModelConfig& c = result.config;
   Cursor cursor(file, header.bytes, result.tensors);
   if (header.versioned) {  // norms first
-    cursor.take_per_layer("input_layernorm.weight", c.num_layers, {c.hidden_size});
-    cursor.take_per_layer("post_attention_layernorm.weight", c.num_layers, {c.hidden_size});
+    cursor.take_per_layer("input_layernorm.weight", c);
+    cursor.take_per_layer("post_attention_layernorm.weight", c);
     cursor.take(kFinalNormName, {c.hidden_size});
     cursor.take(kEmbeddingName, {c.vocab_size, c.hidden_size});
-    take_blocks(cursor, c);
+    take_attention(cursor, c);
     take_mlp(cursor, c);
   } else {
     cursor.take(kEmbeddingName, {c.vocab_size, c.hidden_size});
-    cursor.take_per_layer("input_layernorm.weight", c.num_layers, {c.hidden_size});
-    take_blocks(cursor, c);
-    cursor.take_per_layer("post_attention_layernorm.weight", c.num_layers, {c.hidden_size});
+    cursor.take_per_layer("input_layernorm.weight", c);
+    take_attention(cursor, c);
+    cursor.take_per_layer("post_attention_layernorm.weight", c);
     take_mlp(cursor, c);
     cursor.take(kFinalNormName, {c.hidden_size});
     // Two tables of rotary factors, which are computed here instead.

@@ -3,21 +3,31 @@
 #include <cmath>
 #include <limits>
 
-#include <fmt/ranges.h>
-
 #include "base/error.h"
+#include "checkpoint/block_table.h"
 #include "checkpoint/hf_reader.h"
 
 namespace elastify {
 
-std::int64_t ModelConfig::weights_per_group() const {
-  const std::int64_t query_rows = group_width(), kv_rows = 2 * head_dim;
-  return 2 * query_rows * hidden_size + kv_rows * hidden_size + (qkv_bias ? query_rows + kv_rows : 0);
+namespace {
+
+// Of the tensors that hold such units, in a block that keeps one of each.
+std::int64_t weights_of(const ModelConfig& config, Unit unit) {
+  const BlockWidths widths = block_widths(config, 1, 1);
+  std::int64_t count = 0;
+  for (const BlockTensor& entry : block_table()) {
+    if (entry.unit() == unit && entry.wanted(config)) {
+      count += static_cast<std::int64_t>(widths.of(entry.stored.outputs) * widths.of(entry.stored.inputs));
+    }
+  }
+  return count;
 }
 
-std::int64_t ModelConfig::fixed_weights_per_block() const {
-  return 2 * hidden_size + (qk_norm ? 2 * head_dim : 0) + (output_bias ? hidden_size : 0);
-}
+}  // namespace
+
+std::int64_t ModelConfig::weights_per_group() const { return weights_of(*this, Unit::kGroup); }
+std::int64_t ModelConfig::weights_per_neuron() const { return weights_of(*this, Unit::kNeuron); }
+std::int64_t ModelConfig::fixed_weights_per_block() const { return weights_of(*this, Unit::kNone); }
 
 std::int64_t ModelConfig::weights_per_block() const {
   return num_kv_heads * weights_per_group() + intermediate_size * weights_per_neuron() + fixed_weights_per_block();
@@ -85,40 +95,6 @@ std::int64_t read_sliding_window(const HfReader& reader, const ModelConfig& conf
   return 0;
 }
 
-// Keys that are read elsewhere (the tokenizer's ids) or say nothing about what the model computes.
-constexpr const char* kWithoutEffect[] = {"architectures",
-                                          "_name_or_path",
-                                          "transformers_version",
-                                          "bos_token_id",
-                                          "eos_token_id",
-                                          "pad_token_id",
-                                          "unk_token_id",
-                                          "use_cache",
-                                          "initializer_range",
-                                          "attention_dropout",
-                                          "hidden_dropout",
-                                          "pretraining_tp",
-                                          "torchscript",
-                                          "output_attentions",
-                                          "output_hidden_states",
-                                          "return_dict",
-                                          "id2label",
-                                          "label2id",
-                                          "_attn_implementation",
-                                          "_attn_implementation_autoset",
-                                          "about"};
-
-void note_unread(const HfReader& reader, ImportNotes* notes) {
-  for (const char* key : kWithoutEffect) reader.has(key);
-  const auto unread = reader.unread();
-  if (notes == nullptr || unread.empty()) return;
-  notes->push_back(
-      fmt::format("{}: ignored, because nothing here reads {}: {}; if the model's computation depends on {}, "
-                  "it is another model",
-                  reader.source(), unread.size() == 1 ? "it" : "them", fmt::join(unread, ", "),
-                  unread.size() == 1 ? "it" : "them"));
-}
-
 }  // namespace
 
 ModelConfig model_config_from_hf(const json& document, const std::string& source, ImportNotes* notes) {
@@ -153,7 +129,7 @@ ModelConfig model_config_from_hf(const json& document, const std::string& source
     fail_data("{}: sliding_window must not be negative, found {}", source, config.sliding_window);
   config.dtype = reader.text("torch_dtype", reader.text("dtype", "float32"));
   config.validate(source);
-  note_unread(reader, notes);
+  if (const std::string note = unread_note(reader); notes != nullptr && !note.empty()) notes->push_back(note);
   return config;
 }
 

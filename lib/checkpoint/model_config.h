@@ -37,7 +37,7 @@ struct ModelConfig {
 
   // Weights that leave with a unit, and those of a block that always stay (norms, the bias of o_proj).
   std::int64_t weights_per_group() const;
-  std::int64_t weights_per_neuron() const { return 3 * hidden_size; }
+  std::int64_t weights_per_neuron() const;
   std::int64_t fixed_weights_per_block() const;
   std::int64_t weights_per_block() const;
   std::int64_t weights_outside_blocks() const;  // embedding, final norm, LM head where it is not tied

@@ -10,11 +10,7 @@
 namespace elastify {
 namespace {
 
-const torch::Tensor& projection(const BlockWeights& block, Target target) {
-  const std::array<const torch::Tensor*, 7> all = {&block.q,    &block.k,  &block.v,   &block.o,
-                                                   &block.gate, &block.up, &block.down};
-  return *all[static_cast<std::size_t>(target)];
-}
+const BlockTensor& matrix_of(Target target) { return block_matrices()[static_cast<std::size_t>(target)]; }
 
 std::string pair_name(std::size_t layer, std::size_t target, const char* half) {
   return fmt::format("layers.{}.{}.lora_{}", layer, kTargetNames[target], half);
@@ -60,7 +56,7 @@ Adapter make_adapter(const ModelWeights& sliced, const std::vector<Target>& targ
   const auto device = sliced.embedding.device();
   for (std::size_t layer = 0; layer < sliced.blocks.size(); ++layer) {
     for (const Target target : targets) {
-      const torch::Tensor& weight = projection(sliced.blocks[layer], target);
+      const torch::Tensor& weight = sliced.blocks[layer].*matrix_of(target).field;
       const double bound = 1 / std::sqrt(static_cast<double>(weight.size(1)));
       LoraPair& pair = adapter.blocks[layer][static_cast<std::size_t>(target)];
       pair.a = torch::empty({rank, weight.size(1)}, torch::kFloat32)
@@ -77,13 +73,9 @@ Adapter make_adapter(const ModelWeights& sliced, const std::vector<Target>& targ
 Adapter slice_adapter(const Adapter& adapter, const ModelConfig& config, const LevelWidths& widths) {
   Adapter sliced = adapter;
   for_each_pair(adapter, [&](std::size_t layer, std::size_t index, const LoraPair& pair) {
-    const auto target = static_cast<Target>(index);
-    const std::int64_t queries = widths.kv_groups[layer] * config.group_width(), neurons = widths.neurons[layer];
-    const std::int64_t keys = widths.kv_groups[layer] * config.head_dim;
-    const bool by_input = target == Target::kO || target == Target::kDown;
-    const std::int64_t kept = target == Target::kQ || target == Target::kO   ? queries
-                              : target == Target::kK || target == Target::kV ? keys
-                                                                             : neurons;
+    const BlockTensor& matrix = matrix_of(static_cast<Target>(index));
+    const bool by_input = matrix.stored.by_input();
+    const std::int64_t kept = matrix.unit_extent(block_widths(config, widths.kv_groups[layer], widths.neurons[layer]));
     const torch::Tensor& cut = by_input ? pair.a : pair.b;
     const std::int64_t dimension = by_input ? 1 : 0;
     require(kept <= cut.size(dimension), "layer {}: an adapter of width {} cannot be cut to {}", layer,
@@ -98,7 +90,7 @@ ModelWeights merge_adapter(const ModelWeights& sliced, const Adapter& adapter) {
   torch::NoGradGuard no_grad;
   ModelWeights merged = sliced;
   for_each_pair(adapter, [&](std::size_t layer, std::size_t target, const LoraPair& pair) {
-    auto& weight = const_cast<torch::Tensor&>(projection(merged.blocks[layer], static_cast<Target>(target)));
+    torch::Tensor& weight = merged.blocks[layer].*matrix_of(static_cast<Target>(target)).field;
     weight = weight + (pair.b.to(weight.dtype()).mm(pair.a.to(weight.dtype())) * adapter.scale);
   });
   return merged;

@@ -11,7 +11,9 @@
 namespace elastify {
 
 enum class Target { kQ, kK, kV, kO, kGate, kUp, kDown };
+// In the order of block_matrices().
 inline constexpr std::array<const char*, 7> kTargetNames = {"q", "k", "v", "o", "gate", "up", "down"};
+static_assert(kTargetNames.size() == std::size(elrt::format::tensor::kAdapterTargets));
 // Throws Error(kUsage) on another word.
 Target parse_target(const std::string& name);
 

@@ -12,30 +12,9 @@ LevelWidths full_widths(const ModelConfig& config) {
 
 BlockWeights load_block(const Checkpoint& checkpoint, std::int64_t layer, torch::Device device,
                         torch::ScalarType dtype) {
-  const ModelConfig& c = checkpoint.config();
-  const auto load = [&](const char* part) {
-    return checkpoint.finite_tensor(block_tensor_name(layer, part)).to(device, dtype);
-  };
   BlockWeights block;
-  block.attn_norm = load("input_layernorm.weight");
-  block.q = load("self_attn.q_proj.weight");
-  block.k = load("self_attn.k_proj.weight");
-  block.v = load("self_attn.v_proj.weight");
-  block.o = load("self_attn.o_proj.weight");
-  if (c.qkv_bias) {
-    block.q_bias = load("self_attn.q_proj.bias");
-    block.k_bias = load("self_attn.k_proj.bias");
-    block.v_bias = load("self_attn.v_proj.bias");
-  }
-  if (c.output_bias) block.o_bias = load("self_attn.o_proj.bias");
-  if (c.qk_norm) {
-    block.q_norm = load("self_attn.q_norm.weight");
-    block.k_norm = load("self_attn.k_norm.weight");
-  }
-  block.ffn_norm = load("post_attention_layernorm.weight");
-  block.gate = load("mlp.gate_proj.weight");
-  block.up = load("mlp.up_proj.weight");
-  block.down = load("mlp.down_proj.weight");
+  for (const BlockTensor& part : block_tensors(checkpoint.config()))
+    block.*part.field = checkpoint.finite_tensor(block_tensor_name(layer, part.name)).to(device, dtype);
   return block;
 }
 
@@ -57,21 +36,13 @@ BlockWeights slice_block(const BlockWeights& block, const ModelConfig& c, std::i
   require(kv_groups >= 1 && kv_groups * c.head_dim <= block.k.size(0) && neurons >= 1 && neurons <= block.gate.size(0),
           "cannot slice a block of {} KV groups and {} neurons to {} and {}", block.k.size(0) / c.head_dim,
           block.gate.size(0), kv_groups, neurons);
-  const std::int64_t query_rows = kv_groups * c.group_width(), kv_rows = kv_groups * c.head_dim;
-  const auto first_rows = [](const torch::Tensor& t, std::int64_t rows) {
-    return t.defined() ? t.narrow(0, 0, rows) : t;
-  };
+  const BlockWidths widths = block_widths(c, kv_groups, neurons);
   BlockWeights sliced = block;
-  sliced.q = first_rows(block.q, query_rows);
-  sliced.k = first_rows(block.k, kv_rows);
-  sliced.v = first_rows(block.v, kv_rows);
-  sliced.q_bias = first_rows(block.q_bias, query_rows);
-  sliced.k_bias = first_rows(block.k_bias, kv_rows);
-  sliced.v_bias = first_rows(block.v_bias, kv_rows);
-  sliced.o = block.o.narrow(1, 0, query_rows);
-  sliced.gate = first_rows(block.gate, neurons);
-  sliced.up = first_rows(block.up, neurons);
-  sliced.down = block.down.narrow(1, 0, neurons);
+  for (const BlockTensor& part : block_table()) {
+    torch::Tensor& tensor = sliced.*part.field;
+    if (part.unit() != Unit::kNone && tensor.defined())
+      tensor = tensor.narrow(part.unit_dimension(), 0, part.unit_extent(widths));
+  }
   return sliced;
 }
 

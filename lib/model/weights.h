@@ -4,21 +4,11 @@
 #include <vector>
 
 #include "base/torch.h"
+#include "checkpoint/block_table.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/model_config.h"
 
 namespace elastify {
-
-// Projections are [outputs, inputs] as in Hugging Face. Optional tensors are undefined where the model has none.
-struct BlockWeights {
-  torch::Tensor attn_norm;  // [hidden]
-  torch::Tensor q, k, v,
-      o;  // [groups * group_width, hidden], [groups * head_dim, hidden] twice, [hidden, groups * group_width]
-  torch::Tensor q_bias, k_bias, v_bias, o_bias;
-  torch::Tensor q_norm, k_norm;  // [head_dim]
-  torch::Tensor ffn_norm;        // [hidden]
-  torch::Tensor gate, up, down;  // [neurons, hidden] twice, [hidden, neurons]
-};
 
 struct ModelWeights {
   ModelConfig config;        // of the full model, whatever the blocks were sliced to

@@ -173,27 +173,16 @@ class TensorList {
   void add_block(std::int64_t layer) {
     const ModelConfig& c = checkpoint_.config();
     const TensorType dtype = parse_dtype(settings_.dtype, settings_.dtype);
-    const auto to = [&](const char* part) { return fmt::format("blk.{}.{}", layer, part); };
-    const auto from = [&](const char* part) { return block_tensor_name(layer, part); };
-    add(to(name::kAttnNorm), from("input_layernorm.weight"), TensorType::kF32);
-    add(to(name::kAttnQ), from("self_attn.q_proj.weight"), dtype);
-    add(to(name::kAttnK), from("self_attn.k_proj.weight"), dtype);
-    add(to(name::kAttnV), from("self_attn.v_proj.weight"), dtype);
-    if (c.qkv_bias) {
-      add(to(name::kAttnQBias), from("self_attn.q_proj.bias"), TensorType::kF32);
-      add(to(name::kAttnKBias), from("self_attn.k_proj.bias"), TensorType::kF32);
-      add(to(name::kAttnVBias), from("self_attn.v_proj.bias"), TensorType::kF32);
+    for (const BlockTensor& part : block_tensors(c)) {
+      const std::string to = fmt::format("blk.{}.{}", layer, part.stored.name),
+                        from = block_tensor_name(layer, part.name);
+      if (!part.matrix())
+        add(to, from, TensorType::kF32);
+      else if (part.stored.by_input())
+        add_tiled(to, from, dtype);
+      else
+        add(to, from, dtype);
     }
-    if (c.qk_norm) {
-      add(to(name::kAttnQNorm), from("self_attn.q_norm.weight"), TensorType::kF32);
-      add(to(name::kAttnKNorm), from("self_attn.k_norm.weight"), TensorType::kF32);
-    }
-    add_tiled(to(name::kAttnOutput), from("self_attn.o_proj.weight"), dtype);
-    if (c.output_bias) add(to(name::kAttnOutputBias), from("self_attn.o_proj.bias"), TensorType::kF32);
-    add(to(name::kFfnNorm), from("post_attention_layernorm.weight"), TensorType::kF32);
-    add(to(name::kFfnGate), from("mlp.gate_proj.weight"), dtype);
-    add(to(name::kFfnUp), from("mlp.up_proj.weight"), dtype);
-    add_tiled(to(name::kFfnDown), from("mlp.down_proj.weight"), dtype);
   }
 
   const Checkpoint& checkpoint_;
@@ -213,36 +202,14 @@ std::vector<std::string> permuted_suffixes(const std::vector<GgufTensor>& tensor
   return suffixes;
 }
 
-struct Extents {
-  std::int64_t inputs, outputs;
-};
-
-Extents target_extents(const ModelConfig& c, Target target, std::int64_t groups, std::int64_t neurons) {
-  switch (target) {
-    case Target::kQ:
-      return {c.hidden_size, groups * c.group_width()};
-    case Target::kK:
-    case Target::kV:
-      return {c.hidden_size, groups * c.head_dim};
-    case Target::kO:
-      return {groups * c.group_width(), c.hidden_size};
-    case Target::kGate:
-    case Target::kUp:
-      return {c.hidden_size, neurons};
-    case Target::kDown:
-      return {neurons, c.hidden_size};
-  }
-  fail(ErrorCode::kInternal, "unknown adapter target");
-}
-
 void add_adapter(TensorList& list, const ModelConfig& config, const LevelPlan& level, const Adapter& adapter) {
   for (std::size_t layer = 0; layer < adapter.blocks.size(); ++layer) {
     for (std::size_t target = 0; target < adapter.blocks[layer].size(); ++target) {
       const LoraPair& pair = adapter.blocks[layer][target];
       if (!pair.defined()) continue;
-      const Extents fits = target_extents(config, static_cast<Target>(target), level.widths.kv_groups[layer],
-                                          level.widths.neurons[layer]);
-      const std::vector<std::int64_t> a_shape = {adapter.rank, fits.inputs}, b_shape = {fits.outputs, adapter.rank};
+      const auto fits = block_matrices()[target].shape(
+          block_widths(config, level.widths.kv_groups[layer], level.widths.neurons[layer]));
+      const std::vector<std::int64_t> a_shape = {adapter.rank, fits[1]}, b_shape = {fits[0], adapter.rank};
       if (pair.a.sizes().vec() != a_shape || pair.b.sizes().vec() != b_shape) {
         fail_data(
             "the adapter of level {} does not fit layer {} {}: expected A [{}] and B [{}], found [{}] and [{}]; run "

@@ -104,18 +104,22 @@ UnitScores magnitude_scores(const Decoder& decoder) {
   const torch::NoGradGuard no_grad;
   const ModelConfig& c = decoder.config();
   const auto row_squares = [](const torch::Tensor& weight, std::int64_t units) {
-    return weight.defined() ? weight.to(torch::kFloat64).square().reshape({units, -1}).sum(1)
-                            : torch::zeros({units}, torch::kFloat64);
+    return weight.to(torch::kFloat64).square().reshape({units, -1}).sum(1);
   };
   std::vector<torch::Tensor> groups, neurons;
   for (const BlockWeights& w : decoder.weights().blocks) {
-    const torch::Device device = w.q.device();
-    torch::Tensor group = row_squares(w.o.t(), c.num_kv_heads);
-    for (const torch::Tensor& part : {w.q, w.k, w.v, w.q_bias, w.k_bias, w.v_bias})
-      group = group + row_squares(part, c.num_kv_heads).to(device);
-    groups.push_back(group.sqrt());
-    const std::int64_t n = c.intermediate_size;
-    neurons.push_back((row_squares(w.gate, n) + row_squares(w.up, n) + row_squares(w.down.t(), n)).sqrt());
+    torch::Tensor squares[2];  // of KV groups, of neurons
+    for (const BlockTensor& part : block_table()) {
+      const torch::Tensor& tensor = w.*part.field;
+      if (part.unit() == Unit::kNone || !tensor.defined()) continue;
+      const bool group = part.unit() == Unit::kGroup;
+      torch::Tensor& sum = squares[group ? 0 : 1];
+      const torch::Tensor rows =
+          row_squares(part.stored.by_input() ? tensor.t() : tensor, group ? c.num_kv_heads : c.intermediate_size);
+      sum = sum.defined() ? sum + rows : rows;
+    }
+    groups.push_back(squares[0].sqrt());
+    neurons.push_back(squares[1].sqrt());
   }
   return to_host({torch::stack(groups), torch::stack(neurons)});
 }
@@ -160,10 +164,7 @@ ModelWeights trainable(const ModelWeights& weights) {
   };
   for (torch::Tensor* t : {&copy.embedding, &copy.final_norm, &copy.head}) ask(*t);
   for (BlockWeights& b : copy.blocks) {
-    for (torch::Tensor* t : {&b.attn_norm, &b.q, &b.k, &b.v, &b.o, &b.q_bias, &b.k_bias, &b.v_bias, &b.o_bias,
-                             &b.q_norm, &b.k_norm, &b.ffn_norm, &b.gate, &b.up, &b.down}) {
-      ask(*t);
-    }
+    for (const BlockTensor& part : block_table()) ask(b.*part.field);
   }
   return copy;
 }

@@ -22,8 +22,7 @@ ModelWeights round_weights(const ModelWeights& weights, const std::string& dtype
   ModelWeights rounded = weights;
   if (dtype == "f32") return rounded;
   for (BlockWeights& block : rounded.blocks) {
-    for (torch::Tensor* matrix : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down})
-      *matrix = round_matrix(*matrix, dtype);
+    for (const BlockTensor& matrix : block_matrices()) block.*matrix.field = round_matrix(block.*matrix.field, dtype);
   }
   return rounded;
 }

@@ -1,6 +1,8 @@
 #include "reorder/reorder.h"
 
 #include <cmath>
+#include <string_view>
+#include <utility>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -9,14 +11,12 @@
 namespace elastify {
 namespace {
 
-bool ends_with(const std::string& text, std::string_view suffix) {
-  return text.size() >= suffix.size() && text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
-}
-
-// "model.layers.12.mlp.up_proj.weight" -> 12; -1 outside the blocks
-std::int64_t layer_of(const std::string& name) {
+// "model.layers.12.mlp.up_proj.weight" -> 12, "mlp.up_proj.weight"; -1 outside the blocks
+std::pair<std::int64_t, std::string_view> split_name(std::string_view name) {
   constexpr std::string_view kPrefix = "model.layers.";
-  return name.rfind(kPrefix, 0) == 0 ? std::stoll(name.substr(kPrefix.size())) : -1;
+  const auto dot = name.find('.', kPrefix.size());
+  if (!name.starts_with(kPrefix) || dot == std::string_view::npos) return {-1, name};
+  return {std::stoll(std::string(name.substr(kPrefix.size(), dot - kPrefix.size()))), name.substr(dot + 1)};
 }
 
 }  // namespace
@@ -32,18 +32,13 @@ UnitOrder order_by_importance(const torch::Tensor& groups, const torch::Tensor& 
 
 torch::Tensor reorder_tensor(const std::string& name, const torch::Tensor& tensor, const ModelConfig& config,
                              const UnitOrder& order) {
-  const std::int64_t layer = layer_of(name);
-  if (layer < 0) return tensor;
-  const Permutation& groups = order.groups[static_cast<std::size_t>(layer)];
-  const Permutation& neurons = order.neurons[static_cast<std::size_t>(layer)];
-  const auto is = [&](const char* part) { return ends_with(name, part); };
-  if (is("q_proj.weight") || is("q_proj.bias")) return groups.apply(tensor, 0, config.group_width());
-  if (is("k_proj.weight") || is("k_proj.bias") || is("v_proj.weight") || is("v_proj.bias"))
-    return groups.apply(tensor, 0, config.head_dim);
-  if (is("o_proj.weight")) return groups.apply(tensor, 1, config.group_width());
-  if (is("gate_proj.weight") || is("up_proj.weight")) return neurons.apply(tensor, 0);
-  if (is("down_proj.weight")) return neurons.apply(tensor, 1);
-  return tensor;
+  const auto [layer, part] = split_name(name);
+  const BlockTensor* entry = layer < 0 ? nullptr : find_block_tensor(part);
+  if (entry == nullptr || entry->unit() == Unit::kNone) return tensor;
+  const auto& permutations = entry->unit() == Unit::kGroup ? order.groups : order.neurons;
+  const Permutation& permutation = permutations[static_cast<std::size_t>(layer)];
+  const std::int64_t unit_width = entry->unit_extent(block_widths(config, 1, 1));
+  return permutation.apply(tensor, entry->unit_dimension(), unit_width);
 }
 
 void write_reordered(const Checkpoint& source, const UnitOrder& order, const fs::path& directory) {

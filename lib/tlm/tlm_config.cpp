@@ -1,5 +1,6 @@
 #include "tlm/tlm_config.h"
 
+#include "base/log.h"
 #include "checkpoint/hf_reader.h"
 
 namespace elastify {
@@ -80,6 +81,7 @@ TlmConfig tlm_config_from_hf(const nlohmann::json& document, const std::string& 
   c.attention_dropout = reader.number("attention_probs_dropout_prob", c.attention_dropout);
   c.validate(source);
   const std::int64_t inner = reader.integer("true_hidden_size", c.inner_size());
+  if (const std::string note = unread_note(reader); !note.empty()) warn_once(note);
   if (inner != c.inner_size()) {
     fail_data("{}: true_hidden_size must be {} by the other keys, found {}", source, c.inner_size(), inner);
   }

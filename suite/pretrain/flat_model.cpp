@@ -16,10 +16,7 @@ namespace {
 std::vector<torch::Tensor*> slots(ModelWeights& weights) {
   std::vector<torch::Tensor*> all = {&weights.embedding};
   for (auto& block : weights.blocks) {
-    for (torch::Tensor* tensor : {&block.attn_norm, &block.q, &block.k, &block.v, &block.o, &block.ffn_norm,
-                                  &block.gate, &block.up, &block.down}) {
-      all.push_back(tensor);
-    }
+    for (const BlockTensor& part : block_tensors(weights.config)) all.push_back(&(block.*part.field));
   }
   all.push_back(&weights.final_norm);
   return all;
@@ -28,11 +25,7 @@ std::vector<torch::Tensor*> slots(ModelWeights& weights) {
 std::vector<std::string> slot_names(const ModelConfig& config) {
   std::vector<std::string> names = {kEmbeddingName};
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-    for (const char* part : {"input_layernorm.weight", "self_attn.q_proj.weight", "self_attn.k_proj.weight",
-                             "self_attn.v_proj.weight", "self_attn.o_proj.weight", "post_attention_layernorm.weight",
-                             "mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight"}) {
-      names.push_back(block_tensor_name(layer, part));
-    }
+    for (const BlockTensor& part : block_tensors(config)) names.push_back(block_tensor_name(layer, part.name));
   }
   names.push_back(kFinalNormName);
   return names;
@@ -69,8 +62,7 @@ void initialise(torch::Tensor& tensor, const std::string& name, std::uint64_t se
 std::vector<torch::Tensor> FlatModel::matrices() const {
   std::vector<torch::Tensor> all;
   for (const auto& block : weights.blocks) {
-    for (const auto* tensor : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down})
-      all.push_back(*tensor);
+    for (const BlockTensor& part : block_matrices()) all.push_back(block.*part.field);
   }
   return all;
 }

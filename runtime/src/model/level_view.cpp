@@ -1,5 +1,7 @@
 #include "model/level_view.hpp"
 
+#include "model/layer_table.hpp"
+
 namespace elrt {
 namespace {
 
@@ -28,11 +30,14 @@ std::uint64_t count_bytes_per_token(const LevelView& view) {
   const std::uint64_t hidden = model.shape.hidden;
   std::uint64_t bytes = view.adapter_bytes();
   for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
-    const LayerWeights& w = model.layers[layer];
-    const std::uint64_t q = view.q_width(layer), kv = view.kv_width(layer), neurons = view.neurons(layer);
-    bytes += matrix_bytes(w.q, q, hidden) + matrix_bytes(w.k, kv, hidden) + matrix_bytes(w.v, kv, hidden) +
-             matrix_bytes(w.o, hidden, q) + matrix_bytes(w.gate, neurons, hidden) +
-             matrix_bytes(w.up, neurons, hidden) + matrix_bytes(w.down, hidden, neurons) + 2 * hidden * sizeof(float);
+    const format::BlockWidths widths = block_widths(view, layer);
+    for_each_matrix(model.layers[layer], [&](const format::BlockTensor& stored, const Matrix& matrix) {
+      bytes += matrix_bytes(matrix, widths.of(stored.outputs), widths.of(stored.inputs));
+    });
+    for (const format::BlockTensor& stored : format::kBlockTensors) {
+      // Norms that every block has; heads' norms and biases, a few numbers for each head, are not counted.
+      if (!stored.matrix() && !stored.optional) bytes += widths.of(stored.outputs) * sizeof(float);
+    }
   }
   return bytes + matrix_bytes(model.output, model.shape.vocab, hidden) +
          matrix_bytes(model.embedding, 32, hidden) / 32 + hidden * sizeof(float);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "elrt/format.h"
+#include "model/layer_table.hpp"
 #include "model/model_checks.hpp"
 #include "model/tensor_binder.hpp"
 #include "model/tlm_model.hpp"
@@ -14,36 +15,35 @@ namespace names = format::tensor;
 
 LayerWeights bind_layer(TensorBinder& binder, const ModelShape& shape, std::uint32_t layer) {
   const std::string blk = "blk." + std::to_string(layer) + ".";
-  const std::uint32_t q_width = shape.heads * shape.head_dim, kv_width = shape.kv_heads * shape.head_dim;
+  const format::BlockWidths widths = block_widths(shape, shape.kv_heads, shape.ffn);
   LayerWeights weights;
-  weights.attn_norm = binder.vector(blk + names::kAttnNorm, shape.hidden);
-  weights.q = binder.rows(blk + names::kAttnQ, shape.hidden, q_width);
-  weights.k = binder.rows(blk + names::kAttnK, shape.hidden, kv_width);
-  weights.v = binder.rows(blk + names::kAttnV, shape.hidden, kv_width);
-  weights.o = binder.tiles(blk + names::kAttnOutput, q_width, shape.hidden);
-  weights.q_bias = binder.optional_vector(blk + names::kAttnQBias, q_width);
-  weights.k_bias = binder.optional_vector(blk + names::kAttnKBias, kv_width);
-  weights.v_bias = binder.optional_vector(blk + names::kAttnVBias, kv_width);
-  weights.o_bias = binder.optional_vector(blk + names::kAttnOutputBias, shape.hidden);
-  weights.q_norm = binder.optional_vector(blk + names::kAttnQNorm, shape.head_dim);
-  weights.k_norm = binder.optional_vector(blk + names::kAttnKNorm, shape.head_dim);
-  weights.ffn_norm = binder.vector(blk + names::kFfnNorm, shape.hidden);
-  weights.gate = binder.rows(blk + names::kFfnGate, shape.hidden, shape.ffn);
-  weights.up = binder.rows(blk + names::kFfnUp, shape.hidden, shape.ffn);
-  weights.down = binder.tiles(blk + names::kFfnDown, shape.ffn, shape.hidden);
+  for (std::size_t i = 0; i < std::size(kLayerTensors); ++i) {
+    const format::BlockTensor& stored = format::kBlockTensors[i];
+    const std::string name = blk + stored.name;
+    const auto outputs = static_cast<std::uint32_t>(widths.of(stored.outputs)),
+               inputs = static_cast<std::uint32_t>(widths.of(stored.inputs));
+    if (stored.matrix()) {
+      weights.*kLayerTensors[i].matrix =
+          stored.by_input() ? binder.tiles(name, inputs, outputs) : binder.rows(name, inputs, outputs);
+    } else {
+      weights.*kLayerTensors[i].vector =
+          stored.optional ? binder.optional_vector(name, outputs) : binder.vector(name, outputs);
+    }
+  }
   return weights;
 }
 
 LayerAdapter bind_adapter(TensorBinder& binder, const ModelShape& shape, const LevelData& level, std::uint32_t layer) {
-  const std::uint32_t kv = level.kv_groups[layer] * shape.head_dim, q = kv * shape.heads_per_group();
-  const std::uint32_t neurons = level.neurons[layer], hidden = shape.hidden;
-  const std::uint32_t in[kTargets] = {hidden, hidden, hidden, q, hidden, hidden, neurons};
-  const std::uint32_t out[kTargets] = {q, kv, kv, hidden, neurons, neurons, hidden};
+  const format::BlockWidths widths = block_widths(shape, level.kv_groups[layer], level.neurons[layer]);
   const std::string prefix = "adapter." + std::to_string(level.percent) + ".blk." + std::to_string(layer) + ".";
   LayerAdapter adapter;
-  for (std::size_t target = 0; target < kTargets; ++target) {
+  std::size_t target = 0;
+  for (const format::BlockTensor& stored : format::kBlockTensors) {
+    if (!stored.matrix()) continue;
     adapter[target] =
-        binder.adapter(prefix + names::kAdapterTargets[target], in[target], level.adapter_rank, out[target]);
+        binder.adapter(prefix + names::kAdapterTargets[target], static_cast<std::uint32_t>(widths.of(stored.inputs)),
+                       level.adapter_rank, static_cast<std::uint32_t>(widths.of(stored.outputs)));
+    ++target;
   }
   return adapter;
 }
@@ -78,7 +78,7 @@ bool read_pair_frequencies(const ModelShape& shape, const float* divisors, std::
 bool has_quantised(const Model& model) {
   bool any = model.embedding.quantised() || model.output.quantised();
   for (const LayerWeights& w : model.layers) {
-    for (const Matrix* m : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down}) any = any || m->quantised();
+    for_each_matrix(w, [&](const format::BlockTensor&, const Matrix& m) { any = any || m.quantised(); });
   }
   return any;
 }

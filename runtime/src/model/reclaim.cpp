@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "model/layer_table.hpp"
+
 namespace elrt {
 namespace {
 
@@ -33,10 +35,10 @@ std::uint64_t reclaim(const Model& model, const LevelView& view) {
     bytes += give_back(m.data + prefix_bytes(m, outputs, inputs), m.data + prefix_bytes(m, m.outputs, m.inputs), page);
   };
   for (std::size_t layer = 0; layer < model.layers.size(); ++layer) {
-    const LayerWeights& w = model.layers[layer];
-    const std::uint64_t q = view.q_width(layer), kv = view.kv_width(layer), neurons = view.neurons(layer);
-    behind(w.q, q, w.q.inputs), behind(w.k, kv, w.k.inputs), behind(w.v, kv, w.v.inputs), behind(w.o, w.o.outputs, q);
-    behind(w.gate, neurons, w.gate.inputs), behind(w.up, neurons, w.up.inputs), behind(w.down, w.down.outputs, neurons);
+    const format::BlockWidths widths = block_widths(view, layer);
+    for_each_matrix(model.layers[layer], [&](const format::BlockTensor& stored, const Matrix& matrix) {
+      behind(matrix, widths.of(stored.outputs), widths.of(stored.inputs));
+    });
   }
   for (const LevelData& level : model.levels) {
     if (level.percent == view.percent()) continue;
