@@ -1,14 +1,19 @@
 #include "pack/inspect.h"
 
+#include <elrt/block_tensors.h>
 #include <elrt/format.h>
 #include <elrt/artifact.hpp>
 #include <elrt/tlm.hpp>
 #include <elrt/tokenizer.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "pack/import_summary.h"
+#include "pack/inspect_checkpoint.h"
 
 namespace elastify {
 namespace {
@@ -74,6 +79,42 @@ json tlm_json(const elrt::Artifact& artifact) {
           {"prompt_levels", tlm->prompt_levels}};
 }
 
+// What the file's tensors and keys say of the model, as the summary of a checkpoint has it.
+json features_json(const elrt::Artifact& artifact) {
+  namespace name = elrt::format::tensor;
+  const auto in_block = [&](const char* part) { return artifact.find_tensor(std::string("blk.0.") + part) != nullptr; };
+  const bool scaled = artifact.find_tensor(name::kRopeFreqs) != nullptr;
+  return {{"tied_embeddings", artifact.find_tensor(name::kOutput) == nullptr},
+          {"qkv_bias", in_block(name::kAttnQBias)},
+          {"output_bias", in_block(name::kAttnOutputBias)},
+          {"qk_norm", in_block(name::kAttnQNorm)},
+          {"sliding_window", artifact.shape().sliding_window},
+          {"rope_theta", artifact.shape().rope_base},
+          {"rope_scaling", scaled ? json("frequencies scaled by rope_freqs") : json(nullptr)}};
+}
+
+// Tensors of the file that no reader looks at, for people.
+json unread_tensors(const elrt::Artifact& artifact) {
+  namespace name = elrt::format::tensor;
+  const auto known = [](const std::string& found) {
+    for (const char* prefix : {"adapter.", name::kTlm}) {
+      if (found.starts_with(prefix)) return true;
+    }
+    if (found.starts_with("blk.")) {
+      const std::string part = found.substr(std::min(found.size(), found.find('.', 4) + 1));
+      return std::any_of(std::begin(elrt::format::kBlockTensors), std::end(elrt::format::kBlockTensors),
+                         [&](const auto& entry) { return part == entry.name; });
+    }
+    return found == name::kTokenEmbedding || found == name::kOutputNorm || found == name::kOutput ||
+           found == name::kRopeFreqs;
+  };
+  json unread = json::array();
+  for (const auto& tensor : artifact.tensors()) {
+    if (!known(tensor.name)) unread.push_back(fmt::format("tensor {}: ignored, because nothing reads it", tensor.name));
+  }
+  return unread;
+}
+
 std::string format_tlm(const json& tlm) {
   if (tlm.is_null()) return "";
   return fmt::format(
@@ -118,8 +159,14 @@ json inspect_artifact(const fs::path& path, bool verify) {
   }
   json levels = json::array();
   for (const auto& level : artifact->levels()) levels.push_back(level_json(level));
-  return {{"file", path.string()},
+  return {{"kind", "artifact"},
+          {"file", path.string()},
           {"bytes", artifact->file_bytes()},
+          {"architecture", elrt::format::kArchitecture},
+          {"features", features_json(artifact.value())},
+          {"ignored", unread_tensors(artifact.value())},
+          {"tokenizer",
+           tokenizer_json(tokenizer.value()->spec(), value_or<std::string>(metadata, "tokenizer.chat_template", ""))},
           {"name", value_or<std::string>(metadata, "general.name", "")},
           {"format_version", value_or<std::uint32_t>(metadata, elrt::format::key::kFormatVersionNumber, 0)},
           {"shape",
@@ -147,11 +194,9 @@ std::string format_inspection(const json& summary) {
                                  summary.at("name").get<std::string>(), format_bytes(summary.at("bytes").get<double>()),
                                  summary.at("format_version").get<int>(), summary.at("tensors").get<int>(),
                                  summary.at("verified").get<bool>() ? ", all checksums right" : "");
-  text +=
-      fmt::format("{} layers, hidden {}, {} neurons, {} heads in {} KV groups, vocabulary {}, context {}, anchors {}\n",
-                  shape.at("layers").get<int>(), shape.at("hidden").get<int>(), shape.at("neurons").get<int>(),
-                  shape.at("heads").get<int>(), shape.at("kv_groups").get<int>(), shape.at("vocab").get<int>(),
-                  shape.at("context").get<int>(), summary.at("anchors").dump());
+  text += format_shape(shape) + format_features(summary.at("features")) + format_tokenizer(summary.at("tokenizer")) +
+          format_ignored(summary.at("ignored"));
+  if (const json& anchors = summary.at("anchors"); !anchors.empty()) text += "anchor layers " + anchors.dump() + "\n";
   text += format_quantised(summary.at("quantised"));
   text += format_tlm(summary.at("tlm"));
   text += "\nlevel  block ratio  total ratio  adapter     read per token  KV groups / neurons by layer\n";
@@ -166,6 +211,22 @@ std::string format_inspection(const json& summary) {
                     level.at("neurons").dump());
   }
   return text;
+}
+
+json inspect(const fs::path& path, bool verify) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    const bool run = !fs::exists(path / "config.json") && fs::is_regular_file(path / "model.gguf");
+    return run ? inspect_artifact(path / "model.gguf", verify) : inspect_checkpoint(path, verify);
+  }
+  std::string magic(4, '\0');
+  std::ifstream(path, std::ios::binary).read(magic.data(), 4);
+  return magic == "GGUF" || path.extension() == ".gguf" || !fs::exists(path, error) ? inspect_artifact(path, verify)
+                                                                                    : inspect_checkpoint(path, verify);
+}
+
+std::string format_summary(const json& summary) {
+  return summary.at("kind") == "artifact" ? format_inspection(summary) : format_checkpoint(summary);
 }
 
 }  // namespace elastify

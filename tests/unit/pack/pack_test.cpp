@@ -255,6 +255,10 @@ TEST_CASE("an artifact says what was packed", "[pack][unit]") {
   REQUIRE(summary.at("levels")[3].at("loss_after").get<double>() == 2.5);
   REQUIRE(summary.at("levels")[0].at("loss_after").is_null());
   REQUIRE(summary.at("source").at("checkpoint") == "abc");
+  REQUIRE(summary.at("kind") == "artifact");
+  REQUIRE(summary.at("features").at("qk_norm") == true);
+  REQUIRE_THAT(format_summary(summary), Catch::Matchers::Contains("norms of queries and keys") &&
+                                            Catch::Matchers::Contains("chat template none"));
   const auto* up = artifact->find_tensor("blk.2.ffn_up.weight");
   REQUIRE(up != nullptr);
   const auto stored = torch::from_blob(const_cast<std::byte*>(up->data), {76, 48});
