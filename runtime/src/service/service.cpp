@@ -251,6 +251,8 @@ Result<Answer> Service::answer(const ServiceRequest& request, const TextCallback
     auto generation = generate(service.session, *service.tokenizer, prompt.tokens, request.generate, on_text);
     if (!generation) return generation.take_failure();
     answer.generation = std::move(generation).value();
+    const bool begun = answer.generation.finish != FinishReason::kCancelled || !answer.generation.tokens.empty();
+    if (!begun) return answer;  // while the prompt was read: there are no times to learn from
     answer.generation.ttft_ms += before_ms;
     const Latency measured{answer.generation.ttft_ms, answer.generation.tpot_ms};
     const Latency& predicted = answer.choice.predicted;

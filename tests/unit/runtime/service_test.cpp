@@ -337,6 +337,23 @@ TEST_CASE("a table of another artifact, device or without the TLM's times is ref
   CHECK(status(linear_table(setup.artifact, false)) == elrt::Status::kBadData);
 }
 
+TEST_CASE("requests that are cancelled while their prompt is read say nothing about the device's pace",
+          "[runtime][service][unit]") {
+  const Setup setup;
+  Service service = setup.service();
+  ServiceRequest cancelled = request(kPrompt, ratio(1, 1));
+  cancelled.generate.on_prompt = [](std::size_t, std::size_t) { return false; };
+  for (int i = 0; i < 20; ++i) {
+    const Answer stopped = answer(service, cancelled);
+    CHECK(stopped.generation.finish == elrt::FinishReason::kCancelled);
+    CHECK(stopped.generation.tokens.empty());
+    CHECK_FALSE(stopped.slo_met);
+  }
+  const Answer whole = answer(service, request(kPrompt, ratio(1, 1)));
+  CHECK(whole.generation.tokens.size() == 3);
+  CHECK(whole.pace.ttft_ms == 1);
+}
+
 TEST_CASE("a calibration measures the TLM, and the C API answers under its table", "[runtime][service][unit]") {
   const Setup setup({50, 50});
   const std::string path = setup.file.path().string(), table_path = path + ".latency.json";
