@@ -1,4 +1,8 @@
 // elastify eval: an artifact's levels on text, or on multiple-choice tasks.
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 #include <iostream>
 #include <memory>
 
@@ -31,11 +35,20 @@ void measure_text(EvalOptions& options) {
     std::cout << elastify::format_text_loss(result);
 }
 
+// Before minutes of measuring, not after them.
+void check_plot(const elastify::fs::path& svg) {
+  if (elastify::fs::is_directory(svg)) elastify::fail_usage("--plot {} is a folder: name an SVG file", svg.string());
+  const auto folder = svg.has_parent_path() ? svg.parent_path() : elastify::fs::path(".");
+  if (::access(folder.c_str(), W_OK) != 0)
+    elastify::fail_usage("--plot {} cannot be written: {}", svg.string(), std::strerror(errno));
+}
+
 void measure_tasks(EvalOptions& options) {
   options.tasks.artifact = options.file;
   options.tasks.levels = options.levels;
   options.tasks.threads = options.threads;
   options.tasks.generate = options.tasks.generate || options.tasks.show > 0;
+  if (!options.plot.empty()) check_plot(options.plot);
   const nlohmann::json result = elastify::measure_task_accuracy(options.tasks);
   if (!options.plot.empty()) elastify::draw_task_accuracy(options.plot, result);
   if (options.json)
@@ -61,19 +74,22 @@ void register_eval(CLI::App& app) {
                        "multiple-choice tasks: JSONL of one's own, or a public set's file; may be repeated")
           ->allow_extra_args(false)
           ->excludes(text);
-  command->add_option("--levels", options->levels, "e.g. 20,50,100; all by default")->delimiter(',');
+  command->add_option("--levels", options->levels, "e.g. 20,50,100; all by default")
+      ->delimiter(',')
+      ->check(common::in_range(1, 100));
   command->add_option("--limit-tokens", options->text.max_tokens, "text: stop after so many predictions; 0: all")
       ->needs(text)
+      ->check(common::at_least(0))
       ->capture_default_str();
   command->add_option("--limit", options->tasks.limit, "tasks: the first so many of each family; 0: all")
       ->needs(tasks)
-      ->check(CLI::NonNegativeNumber)
+      ->check(common::at_least(0))
       ->capture_default_str();
   command
       ->add_option("--few-shot", options->tasks.few_shot,
                    "tasks: solved examples of the same family before each question")
       ->needs(tasks)
-      ->check(CLI::NonNegativeNumber)
+      ->check(common::at_least(0))
       ->capture_default_str();
   command
       ->add_flag("--generate", options->tasks.generate,
@@ -83,20 +99,20 @@ void register_eval(CLI::App& app) {
       ->add_option("--show", options->tasks.show,
                    "tasks: print so many of each family with what every level writes (implies --generate)")
       ->needs(tasks)
-      ->check(CLI::NonNegativeNumber)
+      ->check(common::at_least(0))
       ->capture_default_str();
   command->add_option("--plot", options->plot, "tasks: mean accuracy by level as a chart, an SVG file")->needs(tasks);
   command
       ->add_option("--context", options->tasks.context,
                    "tasks: a control: none (question alone), shuffled (another item's), half (of its words)")
       ->needs(tasks)
-      ->check(CLI::IsMember(elastify::kContextModes))
+      ->check(common::one_of({elastify::kContextModes.begin(), elastify::kContextModes.end()}))
       ->capture_default_str();
   command->add_option("--seed", options->tasks.seed, "tasks: of the examples and the controls")
       ->needs(tasks)
       ->capture_default_str();
   command->add_option("--threads", options->threads, "0: all cores; changes no result")
-      ->check(CLI::NonNegativeNumber)
+      ->check(common::in_range(0, 1024))
       ->capture_default_str();
   command->add_flag("--json", options->json, "print the result as one JSON object");
   command->footer(

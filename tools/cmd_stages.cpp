@@ -66,7 +66,7 @@ void register_label_helper(CLI::App& app) {
   command->add_option("--run-dir", options->run_dir, "folder of the other process, on a file system that both see")
       ->required();
   command->add_option("--threads", *threads, "0: all cores; changes no result")
-      ->check(CLI::NonNegativeNumber)
+      ->check(common::in_range(0, 1024))
       ->capture_default_str();
   command->add_flag("--json", options->json, "print the result as one JSON object");
   command->callback([options, threads] {

@@ -7,14 +7,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/option_checks.hpp"
+
 namespace elastify_cli {
 
 // One JSON object on stdout; invalid UTF-8 is replaced, NaN becomes null.
 void print_json(const nlohmann::json& object);
 
-// Lets `register_commands` add its commands and footer, adds --log, parses the arguments, runs the command that they
-// name and reports what failed in one line. The exit status is 0 for success, 1 for an internal error, 2 for usage or
-// configuration, 3 for bad data.
+// common::run_program with --log, and LibTorch's errors in our words.
 int run_program(const char* name, const char* about, const std::function<void(CLI::App&)>& register_commands, int argc,
                 char** argv);
 

@@ -100,7 +100,9 @@ void ConfigReader::integers(const char* key, std::vector<std::int64_t>& field, s
   std::vector<std::int64_t> read;
   bool good = value->is_array();
   for (const auto& item : good ? *value : json::array()) {
-    good = good && item.is_number_integer() && item.get<std::int64_t>() >= low && item.get<std::int64_t>() <= high;
+    const bool fits = item.is_number_unsigned() ? item.get<std::uint64_t>() <= static_cast<std::uint64_t>(INT64_MAX)
+                                                : item.is_number_integer();
+    good = good && fits && item.get<std::int64_t>() >= low && item.get<std::int64_t>() <= high;
     if (good) read.push_back(item.get<std::int64_t>());
   }
   if (good)

@@ -3,26 +3,15 @@
 
 #include <fmt/format.h>
 
-#include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "common/error.hpp"
+
 namespace elastify {
 
-enum class ErrorCode : int {
-  kInternal = 1,  // a bug or a failed system call
-  kUsage = 2,     // command line or configuration
-  kBadData = 3,   // checkpoint, text, run directory or artifact
-};
-
-class Error : public std::runtime_error {
- public:
-  Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
-  ErrorCode code() const { return code_; }
-
- private:
-  ErrorCode code_;
-};
+using common::Error;
+using common::ErrorCode;
 
 // Message order: what failed, which object, expected, found, next step.
 template <typename... Args>

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "common/text_file.hpp"
 
 namespace elastify {
 
@@ -205,6 +206,6 @@ std::string read_file(const fs::path& path, std::uint64_t limit_bytes) {
   return std::string(file.text());
 }
 
-nlohmann::json read_json(const fs::path& path) { return parse_json(read_file(path), path.string()); }
+nlohmann::json read_json(const fs::path& path) { return parse_json(common::read_text(path), path.string()); }
 
 }  // namespace elastify

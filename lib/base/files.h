@@ -84,7 +84,8 @@ void write_json(const fs::path& path, const nlohmann::json& document);  // atomi
 
 // The whole file. Throws Error(kBadData) if it is missing or larger than `limit_bytes`.
 std::string read_file(const fs::path& path, std::uint64_t limit_bytes = std::uint64_t{1} << 31);
-// As parse_json() (base/json.h). Throws Error(kBadData) that names the file and the line where parsing stopped.
+// Read as every text is (common/text_file.hpp) and as parse_json() (common/json.hpp). Throws Error(kBadData) that names
+// the file and the line where parsing stopped.
 nlohmann::json read_json(const fs::path& path);
 
 }  // namespace elastify

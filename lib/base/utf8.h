@@ -1,13 +1,10 @@
 // Is a text UTF-8?
 #pragma once
 
-#include <cstddef>
-#include <optional>
-#include <string_view>
+#include "common/utf8.hpp"
 
 namespace elastify {
 
-// The first byte that does not belong to a whole, shortest-form character other than a surrogate; nothing where all do.
-std::optional<std::size_t> first_invalid_utf8(std::string_view text);
+using common::first_invalid_utf8;
 
 }  // namespace elastify

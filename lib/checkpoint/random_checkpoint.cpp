@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/output_folder.h"
 #include "checkpoint/checkpoint.h"
 
 namespace elastify {
@@ -83,7 +84,7 @@ json byte_tokenizer() {
 void write_random_checkpoint(const ModelConfig& config, std::uint64_t seed, const fs::path& directory) {
   constexpr std::int64_t kByteTokens = 258;
   const torch::ScalarType dtype = parse_dtype(config.dtype);
-  AtomicDirectory target(directory);
+  OutputFolder target(directory);
   json document = model_config_to_hf(config);
   if (config.vocab_size >= kByteTokens) {
     document["bos_token_id"] = 256;

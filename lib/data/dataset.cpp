@@ -10,8 +10,8 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "base/utf8.h"
 #include "checkpoint/safetensors.h"
+#include "common/text_file.hpp"
 #include "data/item.h"
 #include "data/words.h"
 
@@ -19,13 +19,6 @@ namespace elastify {
 namespace {
 
 using nlohmann::json;
-
-void check_utf8(std::string_view text, const std::string& where) {
-  const auto at = first_invalid_utf8(text);
-  if (!at) return;
-  fail_data("{} is not UTF-8: byte {} is 0x{:02x}; convert the file first", where, *at,
-            static_cast<unsigned char>(text[*at]));
-}
 
 std::vector<TextDocument> read_plain(std::string_view text) {
   constexpr std::string_view kSeparator = "<|endoftext|>";
@@ -169,14 +162,15 @@ std::string whole_text(const TextDocument& document) {
 }
 
 std::vector<TextDocument> read_documents(const fs::path& path) {
-  const MappedFile file(path);
-  const std::string extension = path.extension().string();
+  const common::TextKind kind = common::text_kind(path);
   std::vector<TextDocument> documents;
-  if (extension == ".json") {
+  if (kind == common::TextKind::kJson) {
     documents = read_json_array(path);
   } else {
-    check_utf8(file.text(), path.string());
-    documents = extension == ".jsonl" ? read_jsonl(file.text(), path.string()) : read_plain(file.text());
+    const std::string text = common::read_text(path);
+    if (kind == common::TextKind::kTable)
+      fail_data("{} holds a table: expected text; write its records as .jsonl", path.string());
+    documents = kind == common::TextKind::kJsonLines ? read_jsonl(text, path.string()) : read_plain(text);
   }
   std::erase_if(documents, [](const TextDocument& document) { return document.text.empty(); });
   if (documents.empty()) fail_data("{} holds no text", path.string());

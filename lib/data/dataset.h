@@ -30,11 +30,13 @@ struct TextDocument {
 
 std::string whole_text(const TextDocument& document);  // all turns, one after the other
 
+// Files are read as common/text_file.hpp says: encodings, marks, extensions in any case.
 // .txt: documents separated by lines that hold only <|endoftext|>, or one document where there are none.
-// .jsonl: one object a line: {"text"}, {"prompt", "response"}, Alpaca's {"instruction", "input", "output"} or a task
+// .jsonl, .ndjson: one object a line: {"text"}, {"prompt", "response"}, Alpaca's {"instruction", "input", "output"} or
+// a task
 //         ({"context", "question", "options", "answer"}, see tasks/item.h): its right option is the response;
 //         tasks in a row over one context become one document, a turn each, so that the context is read once.
-// .json: an array of such objects. Other extensions are read as .txt.
+// .json: an array of such objects. .csv and .tsv are refused; other extensions are read as .txt.
 // Throws Error(kBadData) with the file and line (or item) on malformed input, on text that is not UTF-8 and on no text.
 std::vector<TextDocument> read_documents(const fs::path& path);
 

@@ -5,13 +5,12 @@
 #include <string_view>
 #include <vector>
 
+#include "common/words.hpp"
+
 namespace elastify {
 
-// Without spaces, tabs and line ends at both ends.
-std::string_view trim(std::string_view text);
-
-// Lower case, runs of white space as one space, none at the ends.
-std::string fold_text(std::string_view text);
+using common::fold_text;
+using common::trim;
 
 // Runs of letters and digits (every byte of a character beyond ASCII is a letter), with inner apostrophes; lower case.
 std::vector<std::string> words_of(std::string_view text);

@@ -161,6 +161,7 @@ json Pipeline::run(const std::string& stage) {
     summary["up_to_date"] = true;
     return summary;
   }
+  run_.claim(stage, outputs_of(stage));
   spdlog::info("{}: starts", stage);
   const Stopwatch watch;
   StageContext context{config_, run_, parse_device(config_.device), run_.work_dir(stage, key), key};

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/output_folder.h"
 
 namespace elastify {
 
@@ -78,6 +79,13 @@ bool RunDirectory::up_to_date(const std::string& stage, const std::string& key) 
     if (!fs::exists(path) || content_hash(path) != output.value()) return false;
   }
   return true;
+}
+
+void RunDirectory::claim(const std::string& stage, const std::vector<std::string>& outputs) {
+  if (fs::exists(record_path(stage)))  // also of a version that left no mark
+    mark_outputs(path_, outputs);
+  else
+    claim_outputs(path_, outputs);
 }
 
 void RunDirectory::record(const std::string& stage, const std::string& key, const std::vector<std::string>& outputs,

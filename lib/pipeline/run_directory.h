@@ -28,6 +28,8 @@ class RunDirectory {
 
   // True if `stage` last finished under `key` and its outputs (relative paths) are still what it wrote.
   bool up_to_date(const std::string& stage, const std::string& key);
+  // Before `stage` writes: throws Error(kUsage) naming an output in its place that the tool did not make.
+  void claim(const std::string& stage, const std::vector<std::string>& outputs);
   void record(const std::string& stage, const std::string& key, const std::vector<std::string>& outputs,
               double seconds);
   // The hash of what `stage` wrote, for the keys of stages that read it. Throws Error(kUsage) if it has not run,

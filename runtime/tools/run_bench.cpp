@@ -163,18 +163,18 @@ void register_bench(CLI::App& app) {
   CLI::App* sub = app.add_subcommand("bench", "measure speed and memory per level");
   sub->add_option("file", command->files, "one artifact or several, as of several types")->required();
   sub->add_option("--threads", command->threads, "threads; 0: one per core")
-      ->check(CLI::Range(0u, 1024u))
+      ->check(common::in_range(0, 1024))
       ->capture_default_str();
   sub->add_flag("--json", command->json, "print one JSON object to stdout");
   sub->add_option("--levels", command->levels, "levels, separated by commas; default: all")->delimiter(',');
   auto* prompt = sub->add_option("--prompt-tokens", command->prompt_tokens, "tokens read at once")
-                     ->check(CLI::Range(1u, 1u << 24))
+                     ->check(common::in_range(1, 1 << 24))
                      ->capture_default_str();
   auto* gen = sub->add_option("--gen-tokens", command->gen_tokens, "tokens decoded one by one")
-                  ->check(CLI::Range(1u, 1u << 24))
+                  ->check(common::in_range(1, 1 << 24))
                   ->capture_default_str();
   sub->add_option("--repeats", command->repeats, "runs per level; medians are reported")
-      ->check(CLI::Range(1u, 1000u))
+      ->check(common::in_range(1, 1000))
       ->capture_default_str();
   add_kv_type_option(*sub, command->kv_type);
   sub->add_flag("--reclaim", command->reclaim,
@@ -185,7 +185,7 @@ void register_bench(CLI::App& app) {
                   "measure generation at the largest level with drafts of each of these")
       ->delimiter(',');
   sub->add_option("--draft-tokens", command->draft_tokens, "guesses in a row at most")
-      ->check(CLI::Range(1u, elrt::kMaxDraftTokens))
+      ->check(common::in_range(1, elrt::kMaxDraftTokens))
       ->capture_default_str();
   sub->add_option("--prompt", command->prompt, "the text after which --draft-levels generates; default: random tokens");
   sub->footer(

@@ -107,10 +107,10 @@ void register_calibrate(CLI::App& app) {
   add_kv_type_option(*sub, options.kv_type);
   sub->add_option("--out", command->out, "the table; default: FILE.latency.json");
   sub->add_option("--repeats", options.repeats, "measurements per level and length; medians are kept")
-      ->check(CLI::Range(1u, 1000u))
+      ->check(common::in_range(1, 1000))
       ->capture_default_str();
   sub->add_option("--max-tokens", options.max_tokens, "the longest length, where the model's context is not shorter")
-      ->check(CLI::Range(2u, 1u << 24))
+      ->check(common::in_range(2, 1 << 24))
       ->capture_default_str();
   sub->add_option("--lengths", options.lengths,
                   "lengths, separated by commas; default: powers of two from 16, and the longest")

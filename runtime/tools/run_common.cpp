@@ -8,7 +8,7 @@ namespace elastic_run {
 void add_run_options(CLI::App& command, RunOptions& options) {
   command.add_option("file", options.file, "the artifact, model.gguf")->required();
   command.add_option("--threads", options.threads, "threads; 0: one per core")
-      ->check(CLI::Range(0u, 1024u))
+      ->check(common::in_range(0, 1024))
       ->capture_default_str();
   command.add_flag("--json", options.json, "print one JSON object to stdout");
 }

@@ -5,18 +5,19 @@
 #include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
 #include <utility>
 
+#include "common/error.hpp"
+#include "common/option_checks.hpp"
 #include "elrt/elrt.hpp"
 
 namespace elastic_run {
 
-// Carries a failure to main, which prints it and exits with its status.
-struct CommandError : std::runtime_error {
-  elrt::Status status;
-  explicit CommandError(const elrt::Failure& failure) : std::runtime_error(failure.message), status(failure.status) {}
+// Carries a failure to main, which prints it and exits with its status: the runtime numbers its own alike.
+struct CommandError : common::Error {
+  explicit CommandError(const elrt::Failure& failure)
+      : Error(static_cast<common::ErrorCode>(failure.status), failure.message) {}
 };
 
 // The value, or the failure thrown as a CommandError.

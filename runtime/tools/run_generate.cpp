@@ -1,13 +1,15 @@
 #include <iostream>
 #include <memory>
 
+#include "common/program.hpp"
+#include "common/text_file.hpp"
 #include "run_slo.hpp"
 
 namespace elastic_run {
 namespace {
 
 struct GenerateCommand : LevelOptions {
-  std::string prompt;
+  std::string prompt, prompt_file;
   elrt::GenerateOptions generate;
   SloOptions objective;
 };
@@ -39,6 +41,7 @@ nlohmann::json to_json(const elrt::Generation& result, std::size_t words, const 
 
 void print_summary(const elrt::Generation& result, const elrt::Session& session) {
   std::cout << "\n";
+  common::check_output();
   std::cerr << "level " << session.level() << ", " << result.prompt_tokens << " prompt tokens, " << result.tokens.size()
             << " generated (" << elrt::finish_reason_name(result.finish) << "), first after " << result.ttft_ms
             << " ms, then " << result.tpot_ms << " ms each\n";
@@ -75,7 +78,8 @@ void run_under(const elrt::Slo& slo, const GenerateCommand& command) {
   print_slo(answer);
 }
 
-void run(const GenerateCommand& command) {
+void run(GenerateCommand& command) {
+  if (!command.prompt_file.empty()) command.prompt = common::read_plain_text(command.prompt_file);
   const auto slo = command.objective.slo();
   slo ? run_under(*slo, command) : run_at_level(command);
 }
@@ -87,10 +91,12 @@ void register_generate(CLI::App& app) {
   CLI::App* sub = app.add_subcommand("generate", "continue a prompt");
   CLI::Option* level = add_level_options(*sub, *command);
   add_slo_options(*sub, command->objective, level);
-  sub->add_option("--prompt", command->prompt, "the text to continue")->required();
+  auto* prompt = sub->add_option("--prompt", command->prompt, "the text to continue; this or --prompt-file");
+  sub->add_option("--prompt-file", command->prompt_file, "a file with that text, every byte of it; -: standard input")
+      ->excludes(prompt);
   auto& generate = command->generate;
   sub->add_option("--max-tokens", generate.max_tokens, "tokens to generate at most")
-      ->check(CLI::Range(1u, 1u << 24))
+      ->check(common::in_range(1, 1 << 24))
       ->capture_default_str();
   sub->add_option("--temperature", generate.sampler.temperature, "0: always the most probable token")
       ->capture_default_str();
@@ -108,7 +114,7 @@ void register_generate(CLI::App& app) {
                   "a smaller level that guesses ahead where that is faster, text unchanged; 0: none")
       ->capture_default_str();
   sub->add_option("--draft-tokens", generate.speculation.draft_tokens, "guesses in a row at most")
-      ->check(CLI::Range(1u, elrt::kMaxDraftTokens))
+      ->check(common::in_range(1, elrt::kMaxDraftTokens))
       ->capture_default_str();
   sub->add_flag("--ignore-eos", generate.ignore_end, "go on after the model's end of text");
   sub->footer(
@@ -125,9 +131,14 @@ void register_generate(CLI::App& app) {
       "  elastic-run generate model.gguf --prompt \"Once upon a time\" --kv-type q8_0 --draft-level 30\n"
       "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft 0.4 --tpot 0.7\n"
       "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft-ms 80 --tpot-ms 12 --margin 0.05 --json\n"
-      "  elastic-run generate model.gguf --prompt \"$(cat notes.txt)\" --question \"Who brings the cake?\" --ttft 0.4 "
-      "--tpot 0.7");
-  sub->callback([command] { run(*command); });
+      "  elastic-run generate model.gguf --prompt-file notes.txt --question \"Who brings the cake?\" --ttft 0.4 "
+      "--tpot 0.7\n"
+      "  git diff | elastic-run generate model.gguf --prompt-file - --max-tokens 64");
+  sub->callback([command, sub] {
+    if (sub->count("--prompt") + sub->count("--prompt-file") == 0)
+      common::fail(common::ErrorCode::kUsage, "generate has nothing to continue: give --prompt or --prompt-file");
+    run(*command);
+  });
 }
 
 }  // namespace elastic_run

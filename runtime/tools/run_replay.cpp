@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
 #include <random>
 
+#include "common/task_file.hpp"
 #include "run_slo.hpp"
 
 namespace elastic_run {
@@ -22,44 +22,34 @@ struct ReplayCommand : RunOptions {
 };
 
 struct Request {
-  std::size_t line = 0;
-  std::string kind, prompt;  // the question closes the prompt
+  std::string id, kind, prompt;  // the question closes the prompt
   std::size_t question_bytes = 0;
   elrt::Slo slo;
   std::optional<std::string> expected;
 };
 
-Request parse_request(const json& line) {
+// A task as a request: the model reads what it reads in an evaluation.
+Request to_request(const common::EvalItem& item, const std::string& file) {
+  const common::TaskItem& task = item.task;
+  if (!item.leads.empty())
+    common::fail_data("{} holds pairs of sentences ({}): expected questions, which can be served", file, task.id);
   Request request;
-  request.kind = line.value("family", "all");
-  const std::string question = line.at("question").get<std::string>() + "\nA:";
-  request.prompt = line.at("context").get<std::string>() + "\n" + question;
-  request.question_bytes = question.size();
-  request.slo = {elrt::Slo::Unit::kRatio, line.at("slo").at(0), line.at("slo").at(1)};
-  if (line.contains("options") && line.contains("answer"))
-    request.expected = line["options"].at(line["answer"].get<std::size_t>());
+  request.id = task.id;
+  request.kind = task.family;
+  request.prompt = common::task_prompt(task);
+  request.question_bytes = request.prompt.size() - (task.context.empty() ? 0 : task.context.size() + 1);
+  request.slo = {elrt::Slo::Unit::kRatio, task.slo[0], task.slo[1]};
+  if (!task.options.empty()) request.expected = task.options[task.answer];
   return request;
 }
 
 // Mixed, so that kinds meet the machine alike.
 std::vector<Request> read_requests(const ReplayCommand& command) {
-  std::ifstream in(command.requests);
-  if (!in) throw CommandError(elrt::bad_data("cannot open the requests '" + command.requests + "'"));
+  const common::TaskFile file = common::read_task_file(command.requests, common::TaskOptions::kOptional);
+  for (const auto& [reason, count] : file.left_out)
+    std::fprintf(stderr, "elastic-run: %zu requests were left out: %s\n", count, reason.c_str());
   std::vector<Request> requests;
-  std::size_t number = 0;
-  for (std::string line; std::getline(in, line);) {
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    try {
-      requests.push_back(parse_request(json::parse(line)));
-      requests.back().line = number;
-    } catch (const json::exception& error) {
-      throw CommandError(
-          elrt::bad_data(command.requests + ":" + std::to_string(number) +
-                         ": expected an object with context, question and slo [ttft, tpot]: " + error.what()));
-    }
-  }
-  if (requests.empty()) throw CommandError(elrt::bad_data("'" + command.requests + "' holds no request"));
+  for (const auto& item : file.items) requests.push_back(to_request(item, command.requests));
   std::mt19937_64 random(command.seed);
   std::shuffle(requests.begin(), requests.end(), random);
   return requests;
@@ -73,6 +63,7 @@ double quantile(std::vector<double> values, double share) {
 
 struct Tally {
   std::size_t requests = 0, possible = 0, feasible = 0, met = 0, asked = 0, checked = 0, right = 0;
+  std::map<std::string, std::size_t> sources;  // of the decisions, see source_name
   std::vector<double> ttft_ms, tpot_ms, predicted_ttft_ms, predicted_tpot_ms, ttft_ratio, tpot_ratio, tlm_ms, tlm_share,
       pace_ttft, pace_tpot;
 
@@ -80,6 +71,7 @@ struct Tally {
     const elrt::Generation& made = answer.generation;
     const elrt::Latency& predicted = answer.choice.predicted;
     ++requests;
+    ++sources[source_name(answer.choice.source)];
     feasible += answer.choice.feasible() ? 1 : 0;
     if (answer.possible) ++possible, met += answer.slo_met ? 1 : 0;
     pace_ttft.push_back(answer.pace.ttft_ms), pace_tpot.push_back(answer.pace.tpot_ms);
@@ -98,7 +90,7 @@ struct Tally {
 
   json to_json() const {
     json object = {{"requests", requests}, {"possible", possible}, {"met_of_possible", met}, {"feasible", feasible},
-                   {"tlm_asked", asked},   {"checked", checked},   {"right", right}};
+                   {"tlm_asked", asked},   {"checked", checked},   {"right", right},         {"sources", sources}};
     const auto add_figures = [&](const char* name, const std::vector<double>& values) {
       object[name] = {
           {"median", quantile(values, 0.5)}, {"p95", quantile(values, 0.95)}, {"p99", quantile(values, 0.99)}};
@@ -154,8 +146,8 @@ void run(const ReplayCommand& command) {
     asked.question_bytes = request.question_bytes;
     const elrt::Result<elrt::Answer> served = service.answer(asked);
     if (!served) {
-      throw CommandError({served.failure().status,
-                          command.requests + ":" + std::to_string(request.line) + ": " + served.failure().message});
+      throw CommandError(
+          {served.failure().status, command.requests + ": request " + request.id + ": " + served.failure().message});
     }
     const elrt::Answer& answer = served.value();
     kinds[request.kind].add(request, answer), all.add(request, answer);
@@ -177,14 +169,15 @@ void register_replay(CLI::App& app) {
   add_kv_type_option(*sub, command->kv_type);
   sub->add_option(
          "--requests", command->requests,
-         "JSON lines with context, question and slo [ttft, tpot] (shares of the full model's times); family groups\n"
-         "the result, options and answer (its index) let answers be checked: elastify-suite tasks writes such files")
+         "what elastify eval --tasks reads: JSON lines with question, and perhaps context, slo [ttft, tpot] (shares\n"
+         "of the full model's times, 1 where none is given), family (groups the result), options and answer (its\n"
+         "index; answers are then checked), as elastify-suite tasks writes them; or a public set or trace")
       ->required();
   sub->add_option("--count", command->count,
                   "requests to serve, from the start again where the file has fewer; 0: each once")
       ->capture_default_str();
   sub->add_option("--max-tokens", command->max_tokens, "tokens to generate at most")
-      ->check(CLI::Range(1u, 1u << 24))
+      ->check(common::in_range(1, 1 << 24))
       ->capture_default_str();
   sub->add_option("--seed", command->seed, "of the order of requests and of the random fallback")
       ->capture_default_str();

@@ -1,10 +1,8 @@
-#include <fstream>
 #include <iostream>
-#include <iterator>
-#include <map>
 #include <memory>
 #include <string>
 
+#include "common/text_file.hpp"
 #include "run_common.hpp"
 
 namespace elastic_run {
@@ -18,12 +16,9 @@ struct ScoreCommand : LevelOptions {
   elrt::CachePolicy policy = elrt::CachePolicy::kRecompute;
 };
 
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw CommandError(elrt::bad_data("cannot open the text file '" + path + "'"));
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (in.bad()) throw CommandError(elrt::internal_error("cannot read the text file '" + path + "'"));
-  if (text.empty()) throw CommandError(elrt::bad_data("the text file '" + path + "' is empty"));
+std::string read_file(const std::string& name) {
+  std::string text = common::read_plain_text(name);
+  if (text.empty()) common::fail_data("{} is empty: expected a text", name == "-" ? "standard input" : name);
   return text;
 }
 
@@ -58,15 +53,17 @@ void register_score(CLI::App& app) {
   auto command = std::make_shared<ScoreCommand>();
   CLI::App* sub = app.add_subcommand("score", "the loss of a text");
   add_level_options(*sub, *command);
-  sub->add_option("--text-file", command->text_file, "the text, UTF-8")->required();
+  sub->add_option("--text-file", command->text_file, "the text, UTF-8; -: standard input")->required();
   sub->add_option("--context", command->context, "tokens per window; 0: the model's context")->capture_default_str();
   sub->add_flag("--per-token", command->per_token, "with --json: token_nll, the loss of every predicted token");
   auto* first = sub->add_option("--first-level", command->first_level,
                                 "read half of each window at this level, then change to --level and predict the rest");
-  sub->add_option("--kv-policy", command->policy,
-                  "what the change does to the cache: recompute or reuse (going down only)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, elrt::CachePolicy>{
-          {"recompute", elrt::CachePolicy::kRecompute}, {"reuse", elrt::CachePolicy::kReuse}}))
+  const auto set_policy = [command](const std::string& name) {
+    command->policy = name == "reuse" ? elrt::CachePolicy::kReuse : elrt::CachePolicy::kRecompute;
+  };
+  sub->add_option_function<std::string>("--kv-policy", set_policy,
+                                        "what the change does to the cache: reuse for going down only")
+      ->check(common::one_of({"recompute", "reuse"}))
       ->default_str("recompute")
       ->needs(first);
   first->excludes("--per-token");

@@ -43,7 +43,7 @@ void add_service_options(CLI::App& command, SloOptions& options) {
           .add_option("--fallback", options.fallback,
                       "which feasible decision: best (by the accuracy the artifact expects, or the largest) or random "
                       "(by --seed)")
-          ->check(CLI::IsMember({"best", "random"}))
+          ->check(common::one_of({"best", "random"}))
           ->capture_default_str(),
       command
           .add_option("--margin", options.margin,
@@ -73,8 +73,6 @@ elrt::Service open_service(const SloOptions& options, const elrt::Artifact& arti
   return service;
 }
 
-namespace {
-
 const char* source_name(elrt::Choice::Source source) {
   switch (source) {
     case elrt::Choice::Source::kProposed:
@@ -88,8 +86,6 @@ const char* source_name(elrt::Choice::Source source) {
   }
   return "unknown";
 }
-
-}  // namespace
 
 void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::Slo& slo, const elrt::Answer& answer) {
   const elrt::Choice& choice = answer.choice;

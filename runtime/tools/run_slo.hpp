@@ -37,6 +37,9 @@ void add_service_options(CLI::App& command, SloOptions& options);
 elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact,
                            const elrt::SessionOptions& session, std::uint64_t seed);
 
+// "full", "proposed", "fallback" or "fastest".
+const char* source_name(elrt::Choice::Source source);
+
 // Adds the fields of a request that was served under `slo` to generate's.
 void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::Slo& slo, const elrt::Answer& answer);
 void print_slo(const elrt::Answer& answer);  // the same for people, on stderr

@@ -34,3 +34,16 @@ function(elastify_torch_headers TARGET)
   endif()
   target_precompile_headers(${TARGET} REUSE_FROM elastify_checkpoint)
 endfunction()
+
+# Lets PROGRAM print its bash completion after it is linked, and installs that. Not where the program cannot run here.
+include(GNUInstallDirs)
+function(elastify_completion PROGRAM)
+  if(CMAKE_CROSSCOMPILING)
+    return()
+  endif()
+  set(folder ${CMAKE_BINARY_DIR}/completions)
+  file(MAKE_DIRECTORY ${folder})
+  add_custom_command(TARGET ${PROGRAM} POST_BUILD VERBATIM
+                     COMMAND ${PROGRAM} --bash-completion > ${folder}/${PROGRAM})
+  install(FILES ${folder}/${PROGRAM} DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/bash-completion/completions OPTIONAL)
+endfunction()

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/output_folder.h"
 #include "base/plot.h"
 #include "model/device.h"
 #include "pretrain/recall_heads.h"
@@ -75,16 +76,15 @@ std::string training_key(const PretrainConfig& config) {
 }
 
 std::optional<json> finished(const fs::path& directory, const std::string& key) {
-  if (!fs::exists(directory)) return std::nullopt;
-  if (!fs::exists(directory / "pretrain.json")) {
-    if (fs::is_directory(directory) && fs::is_empty(directory)) return std::nullopt;
-    fail_usage("{} holds something that `elastify-suite pretrain` did not write: give another --out",
-               directory.string());
+  if (fs::exists(directory / "pretrain.json")) {
+    json summary = read_json(directory / "pretrain.json");
+    if (summary.is_object() && summary.value("key", json()) == key) {
+      summary["up_to_date"] = true;
+      return summary;
+    }
   }
-  json summary = read_json(directory / "pretrain.json");
-  if (summary.value("key", "") != key) return std::nullopt;
-  summary["up_to_date"] = true;
-  return summary;
+  require_free(directory);
+  return std::nullopt;
 }
 
 // The files of a tokenizer that is given, or of one that is trained, in `directory`.
@@ -141,7 +141,8 @@ void draw_losses(const fs::path& directory) {
 
 }  // namespace
 
-json pretrain(const PretrainConfig& config, const fs::path& directory) {
+json pretrain(const PretrainConfig& config, const fs::path& out) {
+  const fs::path directory = output_path(out);
   const torch::Device device = parse_device(config.device);
   set_compute_threads(config.threads == 0 && config.workers > 1 ? 1 : config.threads,
                       model_config(config, config.model.vocab_size));
@@ -152,7 +153,10 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   if (!config.data.task_bank.empty()) bank = load_task_bank(config.data.task_bank);
   const TaskBank* tasks = bank ? &*bank : nullptr;
   const fs::path work = directory.string() + ".partial";
-  if (fs::exists(work / "key") && read_file(work / "key") != key) fs::remove_all(work);
+  if (!fs::exists(work / "key"))
+    require_free(work);
+  else if (read_file(work / "key") != key)
+    fs::remove_all(work);
   fs::create_directories(work);
   write_file(work / "key", key);
   prepare_tokenizer(config, tasks, work);
@@ -178,9 +182,10 @@ json pretrain(const PretrainConfig& config, const fs::path& directory) {
   summary["key"] = key;
   summary["settings"] = config_to_json(config);
   write_json(work / "pretrain.json", summary);
-  replace_directory(work, directory);
+  put_in_place(work, directory);
   for (const char* scratch : {"checkpoint.safetensors", "key"})
     fs::remove(directory / scratch);  // last: a kill loses no training
+  mark_outputs(directory, {});
   return summary;
 }
 

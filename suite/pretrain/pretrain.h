@@ -10,7 +10,7 @@ namespace elastify {
 // where a run that was killed goes on; equal settings, data, threads and device give equal bits. A finished directory
 // of the same settings and data is left as it is. Throws Error(kUsage) on settings that do not fit together and where
 // `directory` holds something else, Error(kBadData) on damaged data.
-nlohmann::json pretrain(const PretrainConfig& config, const fs::path& directory);
+nlohmann::json pretrain(const PretrainConfig& config, const fs::path& out);
 
 // A few lines for people.
 std::string format_pretrain(const nlohmann::json& summary);

@@ -75,42 +75,42 @@ void register_tasks(CLI::App& app) {
   command->add_option("--seed", options->request.seed, "equal seeds give equal files")->capture_default_str();
   command->add_option("--train", items[elastify::Split::kTrain], "items per family")
       ->capture_default_str()
-      ->check(CLI::Range(0, 100'000'000));
+      ->check(common::in_range(0, 1e8));
   command->add_option("--validation", items[elastify::Split::kValidation], "items per family")
       ->capture_default_str()
-      ->check(CLI::Range(0, 100'000'000));
+      ->check(common::in_range(0, 1e8));
   command->add_option("--test", items[elastify::Split::kTest], "items per family")
       ->capture_default_str()
-      ->check(CLI::Range(0, 100'000'000));
+      ->check(common::in_range(0, 1e8));
   command->add_option("--questions", options->request.questions, "at most, over one context of the training split")
       ->capture_default_str()
-      ->check(CLI::Range(1, 64));
+      ->check(common::in_range(1, 64));
   auto& recovery = options->request.recovery;
   command
       ->add_option("--recovery", recovery.items,
                    "items per family of recovery.jsonl: training contexts with invented names and noise in the wording")
       ->capture_default_str()
-      ->check(CLI::Range(0, 100'000'000));
+      ->check(common::in_range(0, 1e8));
   command->add_option("--recovery-questions", recovery.questions, "at most, over one context of recovery.jsonl")
       ->capture_default_str()
-      ->check(CLI::Range(1, 64));
+      ->check(common::in_range(1, 64));
   command
       ->add_option("--rename-share", recovery.rename_share,
                    "of the named values in recovery.jsonl, how many get invented names")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(common::in_range(0, 1));
   command
       ->add_option("--word-noise", recovery.word_noise,
                    "of the words in recovery.jsonl that no fact needs, how many go or are replaced, at most")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1.0));
+      ->check(common::in_range(0, 1));
   command->add_flag("--json", options->json, "print the table as one JSON object");
   command->add_flag("--check", options->check, "only read the bank; print every problem and warning");
-  command->add_option("--show", options->show, "only print so many items per family")->check(CLI::Range(0, 100'000));
+  command->add_option("--show", options->show, "only print so many items per family")->check(common::in_range(0, 1e5));
   command->add_option("--family", options->families, "of --show; all by default")->delimiter(',');
   command->add_option("--split", options->split, "of --show")
       ->capture_default_str()
-      ->check(CLI::IsMember({"train", "validation", "test"}));
+      ->check(common::one_of({"train", "validation", "test"}));
   command->footer(kExamples);
   command->callback([options] { run(*options); });
 }

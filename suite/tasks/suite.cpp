@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/output_folder.h"
 #include "data/words.h"
 #include "tasks/checker.h"
 #include "tasks/shortcuts.h"
@@ -108,17 +109,21 @@ void check_item(const TaskItem& item) {
 
 }  // namespace
 
-json make_suite(const SuiteRequest& request) {
+json make_suite(SuiteRequest request) {
+  if (!request.out.empty()) {
+    request.out = output_path(request.out);
+    std::vector<std::string> names;
+    for (const Split split : kSplits) names.push_back(std::string(split_name(split)) + ".jsonl");
+    if (request.recovery.items > 0) names.emplace_back("recovery.jsonl");
+    claim_outputs(request.out, names);
+  }
   const TaskGenerator generator(load_task_bank(request.bank));
   SplitWatch watch(generator.bank());
   json rows = json::array();
   const auto families = generator.bank().families.size();
   for (const Split split : kSplits) {
     std::optional<AtomicFile> file;
-    if (!request.out.empty()) {
-      fs::create_directories(request.out);
-      file.emplace(request.out / (std::string(split_name(split)) + ".jsonl"));
-    }
+    if (!request.out.empty()) file.emplace(request.out / (std::string(split_name(split)) + ".jsonl"));
     std::vector<Sums> sums(families);
     Progress progress(fmt::format("tasks: {}", split_name(split)),
                       request.items[split] * static_cast<std::int64_t>(families), "items");

@@ -29,7 +29,7 @@ struct SuiteRequest {
 // the five baselines are those of shortcuts.h, answer_places the share of right options at each place. shared_values
 // counts values of named types, shared_sentences facts' sentences, that stand in two splits. Throws Error(kBadData) on
 // a bank with problems, an item that the checker refuses, and named values in two splits.
-nlohmann::json make_suite(const SuiteRequest& request);
+nlohmann::json make_suite(SuiteRequest request);
 
 std::string format_suite(const nlohmann::json& result);
 

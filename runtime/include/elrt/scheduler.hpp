@@ -53,7 +53,7 @@ struct Choice {
     kProposed,  // the proposed decision, which is feasible
     kFallback,  // another feasible decision, by SchedulerOptions::fallback
     kFastest,   // nothing is feasible: the decision that misses the objective least
-    kFull,      // the full model on the whole prompt, feasible as long as no TLM is asked
+    kFull,      // the full model on the whole prompt, feasible where no TLM is asked
   };
   Decision decision;
   Source source = Source::kFallback;

@@ -116,7 +116,11 @@ SloRatios Service::Impl::ratios(const Request& request) const {
 
 Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request& request, Prompt& prompt,
                                      Answer& answer) {
-  if (!tlm) return scheduler.decide(request);
+  if (!tlm) {
+    auto choice = scheduler.decide(request);
+    if (choice && choice->feasible() && choice->decision == Decision{100, 100}) choice->source = Choice::Source::kFull;
+    return choice;
+  }
   auto full = scheduler.full_decision(request);
   if (!full) return full.take_failure();
   if (full.value()) return *full.value();

@@ -1,11 +1,11 @@
-#include "eval/delimited.h"
+#include "common/delimited.hpp"
 
 #include <catch2/catch.hpp>
 
 #include "support/expect_error.h"
 
+using common::read_delimited;
 using elastify::ErrorCode;
-using elastify::read_delimited;
 using elastify_test::expect_error;
 
 TEST_CASE("fields are read as spreadsheets write them", "[eval][unit]") {

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/error.h"
-#include "base/json.h"
-#include "eval/task_reader_parts.h"
+#include "common/error.hpp"
+#include "common/json.hpp"
+#include "common/task_file_parts.hpp"
 
-namespace elastify {
+namespace common {
 namespace {
 
 using nlohmann::json;
@@ -48,6 +48,8 @@ EvalItem read_request(const json& request, const std::string& where) {
   }
   item.task.answer = gold_index(request[2], item.task.options, where);
   item.task.slo = {request[3][0].get<double>(), request[3][1].get<double>()};
+  if (!(item.task.slo[0] > 0) || !(item.task.slo[1] > 0))
+    fail_data("{}: expected [TTFT, TPOT] above 0, found {}", where, shown(request[3]));
   item.task.family = request[5].get<std::string>();
   return item;
 }
@@ -59,7 +61,7 @@ TaskFile read_request_trace(std::string_view text, const fs::path& path) {
   if (!requests.is_array()) fail_data("{}: expected a list of requests, found {}", path.string(), requests.type_name());
   TaskFile file;
   for (std::size_t i = 0; i < requests.size(); ++i) {
-    const std::string where = fmt::format("{} item {}", path.string(), i);
+    const std::string where = filled("{} item {}", path.string(), i);
     EvalItem item = read_request(requests[i], where);
     item.task.id = item_id(path, i);
     add_item(file, std::move(item), where);
@@ -67,4 +69,4 @@ TaskFile read_request_trace(std::string_view text, const fs::path& path) {
   return file;
 }
 
-}  // namespace elastify
+}  // namespace common

@@ -1,8 +1,8 @@
 // The JSONL of llm-foundry's evaluation data (ARC, OpenBookQA, BoolQ, PIQA, WinoGrande, ...).
-#include "base/error.h"
-#include "eval/task_reader_parts.h"
+#include "common/error.hpp"
+#include "common/task_file_parts.hpp"
 
-namespace elastify {
+namespace common {
 namespace {
 
 // "Passage: ...\nQuestion: ...": a context to read, and what is asked about it.
@@ -55,4 +55,4 @@ TaskFile read_foundry_schemas(std::string_view text, const fs::path& path) {
   return file;
 }
 
-}  // namespace elastify
+}  // namespace common

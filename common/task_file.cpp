@@ -1,14 +1,14 @@
-#include "eval/task_reader.h"
+#include "common/task_file.hpp"
 
 #include <set>
 
-#include "base/error.h"
-#include "base/json.h"
-#include "base/utf8.h"
-#include "data/words.h"
-#include "eval/task_reader_parts.h"
+#include "common/error.hpp"
+#include "common/json.hpp"
+#include "common/task_file_parts.hpp"
+#include "common/text_file.hpp"
+#include "common/words.hpp"
 
-namespace elastify {
+namespace common {
 namespace {
 
 using nlohmann::json;
@@ -17,23 +17,7 @@ constexpr char kLayouts[] =
     "expected question, options and answer (see README, \"Accuracy on tasks\"), or query, choices and gold, or "
     "context_options, continuation and gold";
 
-std::string_view without_mark(std::string_view text) {
-  if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);  // a byte order mark, as some editors write it
-  return text;
-}
-
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
-
-std::size_t line_of(std::string_view text, std::size_t byte) {
-  return 1 + static_cast<std::size_t>(std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(byte), '\n'));
-}
-
-void check_utf8(std::string_view text, const std::string& name) {
-  const auto at = first_invalid_utf8(text);
-  if (!at) return;
-  fail_data("{} line {} is not UTF-8: byte {} of the file is 0x{:02x}; convert the file first", name,
-            line_of(text, *at), *at, static_cast<unsigned char>(text[*at]));
-}
 
 json parse_line(std::string_view line, const std::string& where) {
   json object = parse_json(line, where);
@@ -54,21 +38,21 @@ void for_each_line(std::string_view text, F&& use) {
   }
 }
 
-TaskFile read_own(const fs::path& path) {
+TaskFile read_own(const fs::path& path, TaskOptions options) {
   TaskFile file;
-  for (auto& task : read_tasks(path)) file.items.push_back({std::move(task)});
+  for (auto& task : read_tasks(path, options)) file.items.push_back({std::move(task)});
   return file;
 }
 
-TaskFile read_jsonl(std::string_view text, const fs::path& path) {
+TaskFile read_jsonl(std::string_view text, const fs::path& path, TaskOptions options) {
   json first;
   std::string where;
   for_each_line(text, [&](std::string_view line, std::size_t number) {
-    where = fmt::format("{} line {}", path.string(), number);
+    where = filled("{} line {}", path.string(), number);
     first = parse_line(line, where);
     return false;
   });
-  if (first.contains("question")) return read_own(path);
+  if (first.contains("question")) return read_own(path, options);
   if (first.contains("query") && first.contains("choices")) return read_foundry_choices(text, path);
   if (first.contains("context_options")) return read_foundry_schemas(text, path);
   std::string keys;
@@ -76,13 +60,17 @@ TaskFile read_jsonl(std::string_view text, const fs::path& path) {
   fail_data("{}: {}; found {}", where, kLayouts, keys.empty() ? "no fields" : keys.substr(0, 200));
 }
 
-TaskFile read_by_extension(std::string_view text, const fs::path& path) {
-  const std::string extension = path.extension().string();
-  if (extension == ".jsonl") return read_jsonl(text, path);
-  if (extension == ".json") return read_request_trace(text, path);
+// A file whose name tells nothing is told by its first character.
+TaskFile read_by_extension(std::string_view text, const fs::path& path, TaskOptions options) {
+  const std::string extension = lower_extension(path);
+  const TextKind kind = text_kind(path);
+  const char first = text[text.find_first_not_of(" \t\r\n")];
+  if (kind == TextKind::kJsonLines || (kind == TextKind::kPlain && first == '{'))
+    return read_jsonl(text, path, options);
+  if (kind == TextKind::kJson || (kind == TextKind::kPlain && first == '[')) return read_request_trace(text, path);
   if (extension == ".csv") return read_octopus_csv(text, path);
   if (extension == ".tsv") return read_llamatouch_tsv(text, path);
-  fail_data("{} holds no tasks that eval knows: expected .jsonl, .json, .csv or .tsv, found {}", path.string(),
+  fail_data("{} holds no tasks: expected .jsonl, .ndjson, .json, .csv or .tsv, found {}", path.string(),
             extension.empty() ? "no extension" : extension);
 }
 
@@ -121,7 +109,7 @@ std::size_t JsonLine::index(const char* key) const {
 void for_each_json_line(std::string_view text, const fs::path& path,
                         const std::function<void(const JsonLine&, std::size_t)>& use) {
   for_each_line(text, [&](std::string_view line, std::size_t number) {
-    const std::string where = fmt::format("{} line {}", path.string(), number);
+    const std::string where = filled("{} line {}", path.string(), number);
     const json object = parse_line(line, where);
     use(JsonLine(object, where), number);
     return true;
@@ -129,7 +117,7 @@ void for_each_json_line(std::string_view text, const fs::path& path,
 }
 
 std::string item_id(const fs::path& path, std::size_t number) {
-  return fmt::format("{}:{}", path.filename().string(), number);
+  return filled("{}:{}", path.filename().string(), number);
 }
 
 void add_item(TaskFile& file, EvalItem item, const std::string& where) {
@@ -155,17 +143,15 @@ void add_item(TaskFile& file, EvalItem item, const std::string& where) {
   file.items.push_back(std::move(item));
 }
 
-TaskFile read_task_file(const fs::path& path) {
-  const MappedFile mapped(path);
-  const std::string_view text = without_mark(mapped.text());
+TaskFile read_task_file(const fs::path& path, TaskOptions options) {
+  const std::string text = read_text(path);
   if (is_blank(text)) fail_data("{} is empty: expected one task a line", path.string());
-  check_utf8(text, path.string());
-  TaskFile file = read_by_extension(text, path);
+  TaskFile file = read_by_extension(text, path, options);
   if (!file.items.empty()) return file;
   std::string why;
   for (const auto& [reason, count] : file.left_out)
-    why += fmt::format("{}{} with {}", why.empty() ? ": " : ", ", count, reason);
+    why += filled("{}{} with {}", why.empty() ? ": " : ", ", count, reason);
   fail_data("{} holds no tasks that can be scored{}", path.string(), why);
 }
 
-}  // namespace elastify
+}  // namespace common

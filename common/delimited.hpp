@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace elastify {
+namespace common {
 
 struct DelimitedRecord {
   std::vector<std::string> fields;
@@ -18,4 +18,4 @@ struct DelimitedRecord {
 // quoted field without end and on text after its end.
 std::vector<DelimitedRecord> read_delimited(std::string_view text, char separator, const std::string& name);
 
-}  // namespace elastify
+}  // namespace common

@@ -1,10 +1,10 @@
-#include "eval/delimited.h"
+#include "common/delimited.hpp"
 
 #include <algorithm>
 
-#include "base/error.h"
+#include "common/error.hpp"
 
-namespace elastify {
+namespace common {
 namespace {
 
 class Scanner {
@@ -74,4 +74,4 @@ std::vector<DelimitedRecord> read_delimited(std::string_view text, char separato
   return records;
 }
 
-}  // namespace elastify
+}  // namespace common

@@ -1,15 +1,14 @@
-#include "data/item.h"
-
-#include <fmt/format.h>
+#include "common/task_item.hpp"
 
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "base/error.h"
-#include "base/json.h"
-#include "data/words.h"
+#include "common/error.hpp"
+#include "common/json.hpp"
+#include "common/text_file.hpp"
+#include "common/words.hpp"
 
-namespace elastify {
+namespace common {
 namespace {
 
 using nlohmann::json;
@@ -110,7 +109,7 @@ void read_evaluation_fields(const Fields& fields, TaskItem& item) {
   }
   if (fields.has("facts")) {
     for (std::size_t i = 0; i < fields.list("facts").size(); ++i) {
-      const Fields fact = fields.inside(fields.list("facts")[i], fmt::format("facts[{}]", i));
+      const Fields fact = fields.inside(fields.list("facts")[i], filled("facts[{}]", i));
       item.facts.push_back({fact.text("relation"), fact.slots("slots"), fact.span(fact.get("span"), "span")});
     }
   }
@@ -179,7 +178,8 @@ std::string format_task(const TaskItem& item) {
   return object.dump();
 }
 
-TaskItem parse_task(std::string_view line, const std::string& where, const std::string& fallback_id) {
+TaskItem parse_task(std::string_view line, const std::string& where, const std::string& fallback_id,
+                    TaskOptions options) {
   const json object = parse_json(line, where);
   const Fields fields(object, where);
   TaskItem item;
@@ -193,17 +193,18 @@ TaskItem parse_task(std::string_view line, const std::string& where, const std::
   }
   item.context = fields.text_or("context", "");
   item.question = fields.text("question");
-  item.options = fields.texts("options");
-  item.answer = fields.whole("answer");
-  check_options(item, where);
+  if (options == TaskOptions::kRequired || fields.has("options")) {
+    item.options = fields.texts("options");
+    item.answer = fields.whole("answer");
+    check_options(item, where);
+  }
   read_evaluation_fields(fields, item);
   return item;
 }
 
-std::vector<TaskItem> read_tasks(const fs::path& path) {
-  const MappedFile file(path);
-  std::string_view text = file.text();
-  if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);  // a byte order mark, as some editors write it
+std::vector<TaskItem> read_tasks(const fs::path& path, TaskOptions options) {
+  const std::string bytes = read_text(path);
+  const std::string_view text = bytes;
   std::vector<TaskItem> items;
   std::size_t number = 0;
   for (std::size_t begin = 0; begin < text.size();) {
@@ -212,12 +213,13 @@ std::vector<TaskItem> read_tasks(const fs::path& path) {
     begin = end + 1;
     ++number;
     if (line.empty()) continue;
-    items.push_back(parse_task(line, fmt::format("{} line {}", path.string(), number),
-                               fmt::format("{}:{}", path.filename().string(), number)));
+    items.push_back(parse_task(line, filled("{} line {}", path.string(), number),
+                               filled("{}:{}", path.filename().string(), number), options));
   }
   if (items.empty())
-    fail_data("{} holds no task: expected one JSON object a line with question, options and answer", path.string());
+    fail_data("{} holds no task: expected one JSON object a line with {}", path.string(),
+              options == TaskOptions::kRequired ? "question, options and answer" : "question");
   return items;
 }
 
-}  // namespace elastify
+}  // namespace common

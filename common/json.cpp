@@ -1,13 +1,13 @@
-#include "base/json.h"
+#include "common/json.hpp"
 
 #include <algorithm>
 #include <unordered_set>
 #include <vector>
 
-#include "base/error.h"
-#include "base/utf8.h"
+#include "common/error.hpp"
+#include "common/utf8.hpp"
 
-namespace elastify {
+namespace common {
 namespace {
 
 using nlohmann::json;
@@ -18,15 +18,15 @@ constexpr int kMaxDepth = 512;  // far beyond any document that is meant; far be
 std::string place_of(std::string_view text, std::size_t byte, const std::string& source) {
   if (text.find('\n') == std::string_view::npos) return source;
   const auto end = text.begin() + static_cast<std::ptrdiff_t>(std::min(byte, text.size()));
-  return fmt::format("{} line {}", source, 1 + std::count(text.begin(), end, '\n'));
+  return filled("{} line {}", source, 1 + std::count(text.begin(), end, '\n'));
 }
 
 }  // namespace
 
 json parse_json(std::string_view text, const std::string& source) {
   if (const auto bad = first_invalid_utf8(text)) {
-    fail_data("{} is not UTF-8: byte {} is 0x{:02x}; convert the file first", place_of(text, *bad, source), *bad,
-              static_cast<unsigned char>(text[*bad]));
+    fail_data("{} is not UTF-8: byte {} is {}; convert the file first", place_of(text, *bad, source), *bad,
+              hex_byte(text[*bad]));
   }
   std::vector<std::unordered_set<std::string>> open;  // the keys of every object around the present place
   const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
@@ -46,4 +46,4 @@ json parse_json(std::string_view text, const std::string& source) {
   }
 }
 
-}  // namespace elastify
+}  // namespace common

@@ -7,9 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "eval/task_reader.h"
+#include "common/task_file.hpp"
 
-namespace elastify {
+namespace common {
 
 TaskFile read_foundry_choices(std::string_view text, const fs::path& path);
 TaskFile read_foundry_schemas(std::string_view text, const fs::path& path);
@@ -40,4 +40,4 @@ std::string item_id(const fs::path& path, std::size_t number);  // "FILE:NUMBER"
 // than two options, on an empty one and on an answer out of range.
 void add_item(TaskFile& file, EvalItem item, const std::string& where);
 
-}  // namespace elastify
+}  // namespace common

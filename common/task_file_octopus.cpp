@@ -1,14 +1,14 @@
 // Octopus' function choice, as the ElastiLM release has it: question, one column per function, letter of the right one.
-#include "base/error.h"
-#include "eval/delimited.h"
-#include "eval/task_reader_parts.h"
+#include "common/delimited.hpp"
+#include "common/error.hpp"
+#include "common/task_file_parts.hpp"
 
-namespace elastify {
+namespace common {
 
 TaskFile read_octopus_csv(std::string_view text, const fs::path& path) {
   TaskFile file;
   for (auto& record : read_delimited(text, ',', path.string())) {
-    const std::string where = fmt::format("{} line {}", path.string(), record.line);
+    const std::string where = filled("{} line {}", path.string(), record.line);
     auto& fields = record.fields;
     const std::string letter = fields.back();
     if (fields.size() < 4 || letter.size() != 1 || letter[0] < 'A' || letter[0] > 'Z') {
@@ -26,4 +26,4 @@ TaskFile read_octopus_csv(std::string_view text, const fs::path& path) {
   return file;
 }
 
-}  // namespace elastify
+}  // namespace common

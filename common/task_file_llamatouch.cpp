@@ -1,12 +1,12 @@
 // LlamaTouch's tasks: which app does this? Two columns (task, app), or the full table with a header.
 #include <algorithm>
 
-#include "base/error.h"
-#include "data/words.h"
-#include "eval/delimited.h"
-#include "eval/task_reader_parts.h"
+#include "common/delimited.hpp"
+#include "common/error.hpp"
+#include "common/task_file_parts.hpp"
+#include "common/words.hpp"
 
-namespace elastify {
+namespace common {
 namespace {
 
 struct Columns {
@@ -60,9 +60,9 @@ TaskFile read_llamatouch_tsv(std::string_view text, const fs::path& path) {
     item.task.question = records[i].fields[columns.task];
     item.task.options = apps;
     item.task.answer = answers[i];
-    add_item(file, std::move(item), fmt::format("{} line {}", path.string(), records[i].line));
+    add_item(file, std::move(item), filled("{} line {}", path.string(), records[i].line));
   }
   return file;
 }
 
-}  // namespace elastify
+}  // namespace common

@@ -1,0 +1,148 @@
+#include "base/output_folder.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+
+namespace elastify {
+namespace {
+
+std::set<std::string> marked(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_regular_file(folder / kOutputMark, error)) return {};
+  const nlohmann::json mark = nlohmann::json::parse(read_file(folder / kOutputMark), nullptr, false);
+  std::set<std::string> names;
+  if (!mark.is_object() || !mark.contains("made")) return names;
+  for (const auto& name : mark["made"]) {
+    if (name.is_string()) names.insert(name.get<std::string>());
+  }
+  return names;
+}
+
+std::vector<std::string> entries_of(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+void write_mark(const fs::path& folder, const std::set<std::string>& names) {
+  write_json(folder / kOutputMark, {{"about", "what elastify made in this folder and may replace"}, {"made", names}});
+}
+
+void check_system(const std::error_code& error, const char* what, const fs::path& path) {
+  if (error) fail(ErrorCode::kInternal, "cannot {} {}: {}", what, path.string(), error.message());
+}
+
+// Where a run that fills `target` works: next to it, or in it where it exists (it may be a mount, or where the user
+// stands).
+fs::path work_path(const fs::path& target) {
+  return fs::exists(target) ? target / ".elastify.partial" : fs::path(target.string() + ".partial");
+}
+
+// Names that reach the disk before anybody relies on them.
+void sync_folder(const fs::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  ::fsync(descriptor);
+  ::close(descriptor);
+}
+
+}  // namespace
+
+fs::path output_path(const fs::path& named) {
+  if (named.empty()) fail_usage("the output folder has no name: give one with --out");
+  std::error_code error;
+  fs::path path = fs::weakly_canonical(fs::absolute(named), error).lexically_normal();
+  if (error) fail_usage("cannot use the output folder {}: {}", named.string(), error.message());
+  if (!path.has_filename() && path.has_relative_path()) path = path.parent_path();  // a slash at the end
+  if (fs::exists(path) && !fs::is_directory(path))
+    fail_usage("{} is a file: expected a folder; give another name, or remove it", path.string());
+  return path;
+}
+
+void require_free(const fs::path& folder, const std::vector<std::string>& names) {
+  if (!fs::exists(folder)) return;
+  const std::set<std::string> ours = marked(folder);
+  for (const std::string& name : entries_of(folder)) {
+    if (name == kOutputMark || name == ".elastify.partial" || ours.contains(name)) continue;
+    if (!names.empty() && std::find(names.begin(), names.end(), name) == names.end()) continue;
+    fail_usage(
+        "{} is in the way: elastify did not make it and removes nothing of yours; move it, or name another folder",
+        (folder / name).string());
+  }
+}
+
+void mark_outputs(const fs::path& folder, const std::vector<std::string>& names) {
+  std::set<std::string> all;
+  for (const std::string& name : marked(folder)) {
+    if (fs::exists(folder / name)) all.insert(name);
+  }
+  all.insert(names.begin(), names.end());
+  write_mark(folder, all);
+}
+
+void claim_outputs(const fs::path& folder, const std::vector<std::string>& names) {
+  require_free(folder, names);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) fail_usage("cannot make the folder {}: {}", folder.string(), error.message());
+  mark_outputs(folder, names);
+}
+
+void put_in_place(const fs::path& work, const fs::path& target) {
+  std::error_code error;
+  std::vector<std::string> names = entries_of(work);
+  std::erase(names, kOutputMark);
+  write_mark(work, {names.begin(), names.end()});
+  if (!fs::exists(target)) {
+    fs::rename(work, target, error);
+    check_system(error, "put in place", target);
+    return sync_folder(target.parent_path());
+  }
+  require_free(target);
+  const std::set<std::string> old = marked(target);
+  for (const std::string& name : names) {
+    if (fs::is_directory(target / name)) fs::remove_all(target / name, error);
+    check_system(error, "replace", target / name);
+    fs::rename(work / name, target / name, error);
+    check_system(error, "put in place", target / name);
+  }
+  for (const std::string& name : old) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) fs::remove_all(target / name, error);
+  }
+  fs::rename(work / kOutputMark, target / kOutputMark, error);
+  check_system(error, "put in place", target / kOutputMark);
+  fs::remove_all(work, error);
+  sync_folder(target);
+}
+
+OutputFolder::OutputFolder(const fs::path& named) : target_(output_path(named)), work_(work_path(target_)) {
+  require_free(target_);
+  std::error_code error;
+  if (fs::exists(work_)) {  // of a run that was killed, or somebody's
+    if (!fs::exists(work_ / kOutputMark))
+      fail_usage("{} is in the way: elastify did not make it; move it, or name another folder", work_.string());
+    fs::remove_all(work_, error);
+    check_system(error, "remove", work_);
+  }
+  fs::create_directories(work_, error);
+  check_system(error, "create", work_);
+  write_mark(work_, {});
+}
+
+OutputFolder::~OutputFolder() {
+  std::error_code ignored;
+  if (!committed_) fs::remove_all(work_, ignored);
+}
+
+void OutputFolder::commit() {
+  put_in_place(work_, target_);
+  committed_ = true;
+}
+
+}  // namespace elastify
