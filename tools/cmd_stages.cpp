@@ -69,6 +69,8 @@ void register_label_helper(CLI::App& app) {
       ->check(common::in_range(0, 1024))
       ->capture_default_str();
   command->add_flag("--json", options->json, "print the result as one JSON object");
+  command->footer(
+      "Example, while another process builds there:\n  elastify help-label --run-dir runs/mine --threads 4");
   command->callback([options, threads] {
     const nlohmann::json summary = elastify::help_label(options->run_dir, *threads);
     if (options->json)

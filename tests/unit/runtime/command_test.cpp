@@ -218,6 +218,7 @@ TEST_CASE("generate chooses the level that the objective and the table ask for",
     return json::parse(setup.generate(options + " --json").out)["level"];
   };
   CHECK(level("--ttft 1 --tpot 1") == 100);
+  CHECK(json::parse(setup.generate("--ttft 1 --tpot 1 --json").out)["decision_source"] == "full");
   CHECK(level("--ttft 0.4 --tpot 1") == 20);
   CHECK(level("--ttft 1 --tpot 0.3") == 20);
   CHECK(level("--ttft-ms 2000 --tpot-ms 200") == 50);
@@ -296,6 +297,19 @@ TEST_CASE("bad input gives one line and the right status", "[runtime][cli]") {
       {"generate --help", 0},
       {"generate " + file, 2},
       {"generate " + file + " --prompt ''", 2},
+      {"nonsense --help", 2},
+      {"--version", 0},
+      {"generate " + file + " --prompt a --prompt-file b", 2},
+      {"generate " + file + " --prompt-file /nonexistent", 3},
+      {"generate " + file + " --prompt-file /", 3},
+      {"generate " + file + " --prompt a --level 0x32", 2},
+      {"generate " + file + " --prompt a --seed -1", 2},
+      {"generate " + file + " --prompt a --seed 100000000000000000000", 2},
+      {"generate " + file + " --prompt a --temperature ''", 2},
+      {"generate " + file + " --prompt a --temperature nan", 2},
+      {"score " + file + " --text-file /", 3},
+      {"bench " + file + " --levels 20,,50", 2},
+      {"replay " + file + " --requests /", 3},
       {"generate " + file + " --prompt a --level 33", 2},
       {"generate " + file + " --prompt a --temperature -1", 2},
       {"generate " + file + " --prompt a --nonsense", 2},
@@ -346,6 +360,56 @@ TEST_CASE("bad input gives one line and the right status", "[runtime][cli]") {
   CHECK(std::count(message.out.begin(), message.out.end(), '\n') == 1);
 }
 
+TEST_CASE("a prompt and a text come from files and from standard input", "[runtime][cli]") {
+  const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
+  const TemporaryFile prompt(bytes_of("ab c"));
+  const std::string generate =
+      "generate " + model.path().string() + " --max-tokens 012 --ignore-eos --level 050 --json ";
+  const auto tokens = [&](const std::string& options, const std::string& redirect = "2>/dev/null") {
+    return json::parse(run(generate + options, redirect).out)["tokens"];
+  };
+  const json expected = tokens("--prompt 'ab c'");
+  CHECK(expected.size() == 12);  // in the decimal system
+  CHECK(tokens("--prompt-file " + prompt.path().string()) == expected);
+  CHECK(tokens("--prompt-file -", "<" + prompt.path().string()) == expected);
+  const TemporaryFile marked(
+      bytes_of("\xef\xbb\xbf"
+               "ab cab c")),
+      plain(bytes_of("ab cab c"));
+  const auto score = [&](const std::string& name, const std::string& redirect = "") {
+    return run("score " + model.path().string() + " --json --text-file " + name, redirect).out;
+  };
+  CHECK(score(marked.path().string()) == score(plain.path().string()));
+  CHECK(score("-", "<" + plain.path().string()) == score(plain.path().string()));
+  const Outcome folder = run("score " + model.path().string() + " --text-file /tmp", "2>&1");
+  CHECK(folder.out == "elastic-run: /tmp is a folder: expected a file; name one in it\n");
+}
+
+TEST_CASE("what cannot be written is an error, once", "[runtime][cli]") {
+  const TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
+  const TemporaryFile text(bytes_of("ab cab c"));
+  const std::string file = model.path().string();
+  for (const std::string& command :
+       {"score " + file + " --text-file " + text.path().string(),
+        "score " + file + " --json --text-file " + text.path().string(),
+        "generate " + file + " --prompt ab --max-tokens 3", "generate " + file + " --prompt ab --max-tokens 3 --json",
+        "bench " + file + " --gen-tokens 2 --repeats 1 --json", std::string("--help"),
+        std::string("generate --help")}) {
+    INFO(command);
+    const Outcome full = run(command, "2>&1 >/dev/full | grep -v measur");
+    CHECK(full.out == "elastic-run: cannot write the result to stdout: No space left on device\n");
+    CHECK(run(command, ">/dev/full 2>/dev/null").status == 1);
+  }
+  // A reader that has gone: `true` ends before the program begins.
+  const TemporaryFile status(bytes_of(""));
+  const std::string program = std::string(ELASTIFY_BIN_DIR) + "/elastic-run generate " + file + " --prompt ab";
+  REQUIRE(std::system(("{ sleep 0.3; " + program + " 2>/dev/null; echo $? >" + status.path().string() + "; } | true")
+                          .c_str()) == 0);
+  int ended = -1;
+  std::ifstream(status.path()) >> ended;
+  CHECK(ended == 1);
+}
+
 TEST_CASE("replay counts objectives of many requests and checks answers", "[runtime][unit]") {
   const Calibrated calibrated;
   const std::string line =
@@ -380,16 +444,31 @@ TEST_CASE("replay counts objectives of many requests and checks answers", "[runt
   CHECK(result["all"]["requests"] == 3);
   CHECK(result["all"]["checked"] == 3);
   CHECK(result["all"]["right"] == 0);
+  CHECK(result["all"]["sources"] == json({{"full", 1}, {"fallback", 1}, {"fastest", 1}}));
   CHECK(result["all"]["predicted_ttft_ms"]["median"].get<double>() == Approx(2000));
   CHECK(result["all"]["ttft_measured_over_predicted"]["p95"].get<double>() < 1);
   CHECK(json::parse(replay(lines, "--no-tlm --json --count 7").out)["all"]["requests"] == 7);
   CHECK(replay(lines, "--no-tlm").out.find("| all | 3 | 2 | 100.0 %") != std::string::npos);
 
+  const json published =
+      json::parse(replay(R"([["ab cab c?", ["zzz", "ab"], "B", [0.6, 0.6], 0.1, "arc"]])", "--no-tlm --json").out);
+  CHECK(published["kinds"]["arc"]["checked"] == 1);
+  CHECK(json::parse(replay(R"({"question": "ab"})", "--no-tlm --json").out)["all"]["checked"] == 0);
+
   const Outcome malformed = replay(with_slo("easy", "1", "1") + "{\"context\": \"ab\"}\n", "--no-tlm");
   CHECK(malformed.status == 3);
-  CHECK(malformed.out.find(":2: expected an object with context, question and slo") != std::string::npos);
+  CHECK(malformed.out.find(" line 2: question is missing") != std::string::npos);
   CHECK(replay("\n", "--no-tlm").status == 3);
   const Outcome refused = replay(with_slo("easy", "1", "1") + with_slo("easy", "0", "1"), "--no-tlm");
-  CHECK(refused.status == 2);
-  CHECK(refused.out.find(":2: ") != std::string::npos);
+  CHECK(refused.status == 3);
+  CHECK(refused.out.find(" line 2: slo: expected shares above 0") != std::string::npos);
+  for (const char* answer : {"0.9", "-1", "2", "\"ab\""}) {
+    std::string bad = with_slo("easy", "1", "1");
+    bad.replace(bad.find("\"answer\": 0") + 10, 1, answer);
+    const Outcome outcome = replay(bad, "--no-tlm");
+    INFO(outcome.out);
+    CHECK(outcome.status == 3);
+    CHECK(outcome.out.find(" line 1: answer: expected") != std::string::npos);
+    CHECK(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 1);
+  }
 }
