@@ -20,11 +20,11 @@ fs::path output_path(const fs::path& named);
 void require_free(const fs::path& folder, const std::vector<std::string>& names = {});
 // Writes the mark: `names`, and those that it listed before and that are still there.
 void mark_outputs(const fs::path& folder, const std::vector<std::string>& names);
-// Both, before the work: what a run that is killed leaves behind is then known as the tool's.
+// Both, before the work: what a run that is killed leaves is then known as the tool's.
 void claim_outputs(const fs::path& folder, const std::vector<std::string>& names);
 
 // A folder of the tool's own that appears whole: fill path(), then commit(). What an earlier run made there is
-// replaced; anything else in it is refused at the start, as require_free does. Without commit() nothing is left behind.
+// replaced; anything else in it is refused at the start, as require_free does. Without commit() nothing is left over.
 class OutputFolder {
  public:
   explicit OutputFolder(const fs::path& named);

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "common/text_file.hpp"
 
 namespace elastify {
 namespace {
@@ -12,14 +13,14 @@ using nlohmann::json;
 
 std::vector<json> read_objects(const fs::path& path) {
   std::vector<json> objects;
-  if (path.extension() != ".jsonl") {
+  if (common::text_kind(path) != common::TextKind::kJsonLines) {
     const json document = read_json(path);
     if (!document.is_array() && !document.is_object())
       fail_data("{}: expected an array or an object of pairs", path.string());
     for (const auto& item : document.items()) objects.push_back(item.value());
     return objects;
   }
-  std::istringstream lines(read_file(path));
+  std::istringstream lines(common::read_text(path));
   std::string line;
   for (std::size_t number = 1; std::getline(lines, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
