@@ -110,7 +110,7 @@ void check_output() {
   std::cout.flush();
   if (std::cout && std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
   fail(ErrorCode::kInternal, "cannot write the result to stdout: {}",
-       errno != 0 ? std::strerror(errno) : "an earlier write failed");
+       errno != 0 ? std::strerror(errno) : "the disk is full, or its reader has gone");
 }
 
 int run_program(const char* name, const char* about, const std::function<void(CLI::App&)>& register_commands, int argc,

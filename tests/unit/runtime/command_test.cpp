@@ -397,7 +397,8 @@ TEST_CASE("what cannot be written is an error, once", "[runtime][cli]") {
         std::string("generate --help")}) {
     INFO(command);
     const Outcome full = run(command, "2>&1 >/dev/full | grep -v measur");
-    CHECK(full.out == "elastic-run: cannot write the result to stdout: No space left on device\n");
+    CHECK(full.out.starts_with("elastic-run: cannot write the result to stdout: "));
+    CHECK(std::count(full.out.begin(), full.out.end(), '\n') == 1);
     CHECK(run(command, ">/dev/full 2>/dev/null").status == 1);
   }
   // A reader that has gone: `true` ends before the program begins.
