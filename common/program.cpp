@@ -9,7 +9,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <elrt/mapped_files.hpp>
 #include <filesystem>
 #include <iostream>
 #include <new>
@@ -118,7 +117,6 @@ int run_program(const char* name, const char* about, const std::function<void(CL
   program_name = name;
   describe_library = describe;
   hold_standard_streams();
-  elrt::end_on_lost_pages(name);
   std::set_terminate(end_without_catch);
   try {
     CLI::App app(about, name);

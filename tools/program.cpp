@@ -4,6 +4,7 @@
 #include <malloc.h>
 
 #include <cstring>
+#include <elrt/mapped_files.hpp>
 #include <iostream>
 
 #include "base/log.h"
@@ -32,6 +33,7 @@ void print_json(const nlohmann::json& object) {
 
 int run_program(const char* name, const char* about, const std::function<void(CLI::App&)>& register_commands, int argc,
                 char** argv) {
+  elrt::end_on_lost_pages(name);
   // Training allocates the same large tensors in every step: kept, they cost no page faults; returned, one for every
   // page.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);

@@ -19,6 +19,7 @@ Exit status: 0 success, 1 internal error, 2 usage, 3 bad artifact or text.)";
 }  // namespace
 
 int main(int argc, char** argv) {
+  elrt::end_on_lost_pages("elastic-run");
   return common::run_program(
       "elastic-run", "Runs elastic language models: one file, many sizes.",
       [](CLI::App& app) {

@@ -37,7 +37,7 @@ endfunction()
 
 # Lets PROGRAM print its bash completion after it is linked, and installs that. Not where the program cannot run here.
 include(GNUInstallDirs)
-function(elastify_completion PROGRAM)
+function(elastify_completion PROGRAM COMPONENT)
   if(CMAKE_CROSSCOMPILING)
     return()
   endif()
@@ -45,5 +45,6 @@ function(elastify_completion PROGRAM)
   file(MAKE_DIRECTORY ${folder})
   add_custom_command(TARGET ${PROGRAM} POST_BUILD VERBATIM
                      COMMAND ${PROGRAM} --bash-completion > ${folder}/${PROGRAM})
-  install(FILES ${folder}/${PROGRAM} DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/bash-completion/completions OPTIONAL)
+  install(FILES ${folder}/${PROGRAM} DESTINATION ${CMAKE_INSTALL_DATAROOTDIR}/bash-completion/completions
+          COMPONENT ${COMPONENT} OPTIONAL)
 endfunction()
