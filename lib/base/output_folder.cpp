@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <set>
 
 #include "base/error.h"
@@ -38,18 +39,44 @@ void check_system(const std::error_code& error, const char* what, const fs::path
   if (error) fail(ErrorCode::kInternal, "cannot {} {}: {}", what, path.string(), error.message());
 }
 
-// Where a run that fills `target` works: next to it, or in it where it exists (it may be a mount, or where the user
-// stands).
+// Does the user, or this process, stand in `folder`? Then it has to stay the folder that it is.
+bool holds_current(const fs::path& folder) {
+  if (!fs::exists(folder)) return false;
+  const fs::path here = fs::current_path();
+  return std::mismatch(folder.begin(), folder.end(), here.begin(), here.end()).first == folder.end();
+}
+
+// Where a run that fills `target` works: next to it, or in it where it has to stay.
 fs::path work_path(const fs::path& target) {
-  return fs::exists(target) ? target / ".elastify.partial" : fs::path(target.string() + ".partial");
+  return holds_current(target) ? target / ".elastify.partial" : fs::path(target.string() + ".partial");
 }
 
 // Names that reach the disk before anybody relies on them.
 void sync_folder(const fs::path& folder) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;
-  ::fsync(descriptor);
-  ::close(descriptor);
+  const bool synced = descriptor >= 0 && (::fsync(descriptor) == 0 || errno == EINVAL);
+  const int reason = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (!synced) check_system({reason, std::generic_category()}, "flush", folder);
+}
+
+// Entry by entry, what the run before made and this one did not last.
+void move_entries(const fs::path& work, const fs::path& target, const std::vector<std::string>& names) {
+  std::error_code error;
+  const std::set<std::string> old = marked(target);
+  for (const std::string& name : names) {
+    if (fs::is_directory(target / name)) fs::remove_all(target / name, error);
+    check_system(error, "replace", target / name);
+    fs::rename(work / name, target / name, error);
+    check_system(error, "put in place", target / name);
+  }
+  for (const std::string& name : old) {
+    if (std::find(names.begin(), names.end(), name) == names.end()) fs::remove_all(target / name, error);
+  }
+  fs::rename(work / kOutputMark, target / kOutputMark, error);
+  check_system(error, "put in place", target / kOutputMark);
+  fs::remove_all(work, error);
+  sync_folder(target);
 }
 
 }  // namespace
@@ -95,30 +122,14 @@ void claim_outputs(const fs::path& folder, const std::vector<std::string>& names
 }
 
 void put_in_place(const fs::path& work, const fs::path& target) {
-  std::error_code error;
   std::vector<std::string> names = entries_of(work);
   std::erase(names, kOutputMark);
   write_mark(work, {names.begin(), names.end()});
-  if (!fs::exists(target)) {
-    fs::rename(work, target, error);
-    check_system(error, "put in place", target);
-    return sync_folder(target.parent_path());
-  }
   require_free(target);
-  const std::set<std::string> old = marked(target);
-  for (const std::string& name : names) {
-    if (fs::is_directory(target / name)) fs::remove_all(target / name, error);
-    check_system(error, "replace", target / name);
-    fs::rename(work / name, target / name, error);
-    check_system(error, "put in place", target / name);
-  }
-  for (const std::string& name : old) {
-    if (std::find(names.begin(), names.end(), name) == names.end()) fs::remove_all(target / name, error);
-  }
-  fs::rename(work / kOutputMark, target / kOutputMark, error);
-  check_system(error, "put in place", target / kOutputMark);
-  fs::remove_all(work, error);
-  sync_folder(target);
+  if (holds_current(target))
+    move_entries(work, target, names);
+  else
+    replace_directory(work, target);
 }
 
 OutputFolder::OutputFolder(const fs::path& named) : target_(output_path(named)), work_(work_path(target_)) {

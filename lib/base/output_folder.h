@@ -40,8 +40,9 @@ class OutputFolder {
   bool committed_ = false;
 };
 
-// Moves the entries of `work` into `target`, a folder on the same file system (made where needed), in place of what the
-// tool made there, marks them and removes `work`. Where `target` does not exist, `work` becomes it in one step.
+// Marks `work` and puts it in the place of `target`, on the same file system, in one step. Where the process stands in
+// `target`, the entries move instead, one by one. Throws Error(kUsage) as require_free does, kInternal for the
+// system's.
 void put_in_place(const fs::path& work, const fs::path& target);
 
 }  // namespace elastify

@@ -44,9 +44,11 @@ double bytes_per_token(const std::vector<std::string>& texts, const std::string&
 
 void run(const TokenizerOptions& options) {
   const elastify::fs::path out = elastify::output_path(options.out);
-  elastify::claim_outputs(out, {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"});
+  const std::vector<std::string> names = {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"};
+  elastify::require_free(out, names);
   const std::vector<std::string> texts = read_texts(options.files);
   elastify::train_tokenizer(texts, options.training, out);
+  elastify::mark_outputs(out, names);
   const double density = bytes_per_token(texts, out);
   if (options.json) {
     print_json({{"tokenizer", options.out},
@@ -68,9 +70,7 @@ void register_train_tokenizer(CLI::App& app) {
   elastify::TokenizerTraining& training = options->training;
   command->add_option("--text", options->files, "text files: .txt, .jsonl or .json")->required();
   command->add_option("--out", options->out, "folder for tokenizer.json; other files in it stay")->required();
-  command->add_option("--vocab-size", training.vocab_size, "tokens altogether")
-      ->check(common::in_range(1, 1 << 24))
-      ->capture_default_str();
+  command->add_option("--vocab-size", training.vocab_size, "tokens altogether")->capture_default_str();
   command->add_option("--model", options->model, "kind of tokenizer")
       ->check(common::one_of({"bpe"}))
       ->capture_default_str();
@@ -79,7 +79,6 @@ void register_train_tokenizer(CLI::App& app) {
   command
       ->add_option("--character-coverage", training.character_coverage,
                    "share of the characters with tokens of their own; the rest become bytes")
-      ->check(common::in_range(0, 1))
       ->capture_default_str();
   command->add_flag("--json", options->json, "print the result as one JSON object");
   command->footer(

@@ -110,6 +110,7 @@ void check_item(const TaskItem& item) {
 }  // namespace
 
 json make_suite(SuiteRequest request) {
+  const TaskGenerator generator(load_task_bank(request.bank));
   if (!request.out.empty()) {
     request.out = output_path(request.out);
     std::vector<std::string> names;
@@ -117,7 +118,6 @@ json make_suite(SuiteRequest request) {
     if (request.recovery.items > 0) names.emplace_back("recovery.jsonl");
     claim_outputs(request.out, names);
   }
-  const TaskGenerator generator(load_task_bank(request.bank));
   SplitWatch watch(generator.bank());
   json rows = json::array();
   const auto families = generator.bank().families.size();
