@@ -12,9 +12,13 @@ void register_report(CLI::App& app) {
     std::string run_dir;
     bool json = false;
   };
-  CLI::App* command = app.add_subcommand("report", "one table of everything measured in a run directory");
+  CLI::App* command =
+      app.add_subcommand("report", "one table of everything measured in a run directory -> quality.svg");
   auto options = std::make_shared<Options>();
-  command->add_option("--run-dir", options->run_dir, "run directory of a build; bench.json in it adds speeds")
+  command
+      ->add_option("--run-dir", options->run_dir,
+                   "run directory of a build; bench.json or a latency table in it adds speeds and quality.svg, loss "
+                   "against latency")
       ->required();
   command->add_flag("--json", options->json, "print the result as one JSON object");
   command->footer(
@@ -22,6 +26,7 @@ void register_report(CLI::App& app) {
       "runs/mine");
   command->callback([options] {
     const nlohmann::json report = elastify::make_report(options->run_dir);
+    elastify::draw_report(options->run_dir, report);
     if (options->json)
       print_json(report);
     else

@@ -145,7 +145,7 @@ std::string heat_map_panel(const HeatMap& map, std::size_t panel) {
   // From white to the charts' blue, light enough for dark numbers.
   script +=
       fmt::format("set palette defined (0 '#ffffff', 1 '#56b4e9')\nset cbrange [{:.9g}:{:.9g}]\n", map.low, map.high);
-  script += fmt::format("plot $cells{} using 1:2:3 with image", panel);
+  script += fmt::format("plot $cells{} using 1:2:3 with image pixels", panel);
   if (map.x.size() <= kMaxCells)
     script += fmt::format(", $cells{} using 1:2:4 with labels tc rgb '#000000' font ',11'", panel);
   return script + "\n";

@@ -3,6 +3,7 @@
 #include <elrt/artifact.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <mutex>
 
@@ -12,6 +13,7 @@
 #include "base/plot.h"
 #include "eval/context_mode.h"
 #include "eval/few_shot.h"
+#include "eval/interval.h"
 #include "eval/runtime_result.h"
 #include "eval/task_examples.h"
 #include "eval/task_reader.h"
@@ -232,6 +234,29 @@ std::string level_table(const json& level) {
   return text + "\n";
 }
 
+struct ShareOfFamily {
+  double accuracy = 0;
+  std::size_t n = 0;
+};
+
+// The mean over families and its 95 % interval, in percent: the families' Wilson intervals joined by the distances of
+// their ends from the shares (MOVER, Zou and Donner 2008).
+void add_share(Series& series, double level, const std::vector<ShareOfFamily>& families) {
+  double mean = 0, below = 0, above = 0;
+  for (const auto& family : families) {
+    const auto n = static_cast<double>(family.n);
+    const Interval interval = wilson_interval(static_cast<std::size_t>(std::llround(family.accuracy * n)), family.n);
+    mean += family.accuracy;
+    below += std::pow(family.accuracy - interval.low, 2);
+    above += std::pow(interval.high - family.accuracy, 2);
+  }
+  const double percent_each = 100 / static_cast<double>(families.size());
+  series.x.push_back(level);
+  series.y.push_back(percent_each * mean);
+  series.low.push_back(percent_each * (mean - std::sqrt(below)));
+  series.high.push_back(percent_each * (mean + std::sqrt(above)));
+}
+
 }  // namespace
 
 std::string format_task_accuracy(const json& result) {
@@ -243,28 +268,40 @@ std::string format_task_accuracy(const json& result) {
   return text;
 }
 
-bool draw_task_accuracy(const fs::path& svg, const json& result) {
+Plot task_accuracy_plot(const json& result) {
   Series with{"with adapter", {}, {}}, without{"without adapter", {}, {}}, chance{"chance", {}, {}};
-  const auto add = [](Series& series, double level, double share) {
-    series.x.push_back(level);
-    series.y.push_back(100 * share);
-  };
+  bool adapters = false;
   for (const auto& level : result.at("levels")) {
     const double name = level.at("level").get<double>();
+    std::vector<ShareOfFamily> families, bare;
     double fair = 0;
-    for (const auto& family : level.at("families")) fair += family.at("chance").get<double>();
-    add(with, name, level.at("mean_accuracy"));
-    add(without, name,
-        level.contains("mean_accuracy_without_adapter") ? level.at("mean_accuracy_without_adapter")
-                                                        : level.at("mean_accuracy"));
-    add(chance, name, fair / static_cast<double>(level.at("families").size()));
+    for (const auto& family : level.at("families")) {
+      const auto n = family.at("n").get<std::size_t>();
+      const bool both = family.contains("without_adapter");
+      families.push_back({family.at("accuracy"), n});
+      bare.push_back({both ? family["without_adapter"].at("accuracy") : family.at("accuracy"), n});
+      adapters = adapters || both;
+      fair += family.at("chance").get<double>();
+    }
+    add_share(with, name, families);
+    add_share(without, name, bare);
+    chance.x.push_back(name);
+    chance.y.push_back(100 * fair / static_cast<double>(families.size()));
   }
-  return draw_plot(svg, {"Accuracy on tasks",
-                         "level, percent of the blocks' weights",
-                         "mean accuracy over families, percent",
-                         false,
-                         false,
-                         {with, without, chance}});
+  Plot plot{"Accuracy on tasks by level",
+            "level, percent of the blocks' weights",
+            "mean accuracy over families, percent, 95 % interval",
+            false,
+            false,
+            {with}};
+  if (adapters)
+    plot.series.push_back(without);
+  else
+    plot.series.front().name = "accuracy";
+  plot.series.push_back(chance);
+  return plot;
 }
+
+bool draw_task_accuracy(const fs::path& svg, const json& result) { return draw_plot(svg, task_accuracy_plot(result)); }
 
 }  // namespace elastify

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/plot.h"
 
 namespace elastify {
 
@@ -33,7 +34,9 @@ nlohmann::json measure_task_accuracy(const TaskAccuracyRequest& request);
 
 std::string format_task_accuracy(const nlohmann::json& result);
 
-// Mean accuracy by level, with and without adapters, next to chance, as a chart. False where gnuplot is missing.
+// Mean accuracy by level with its 95 % interval, with and without adapters, next to chance.
+Plot task_accuracy_plot(const nlohmann::json& result);
+// The same as an SVG file. False where gnuplot is missing.
 bool draw_task_accuracy(const fs::path& svg, const nlohmann::json& result);
 
 }  // namespace elastify

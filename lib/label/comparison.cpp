@@ -1,9 +1,11 @@
 #include "label/comparison.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "base/error.h"
+#include "eval/interval.h"
 
 namespace elastify {
 namespace {
@@ -154,15 +156,23 @@ std::string format_comparison(const json& comparison, const std::vector<SloRatio
   return text + "\n";
 }
 
+std::string policy_name(const std::string& policy) {
+  static const std::map<std::string, std::string> names = {{"oracle", "hindsight"},
+                                                           {"tlm", "TLM"},
+                                                           {"proposal", "as served"},
+                                                           {"single", "best single decision by family"},
+                                                           {"model_only", "levels alone"},
+                                                           {"prompt_only", "prompt levels alone"},
+                                                           {"random", "random feasible decision"},
+                                                           {"full", "full model"}};
+  const auto found = names.find(policy);
+  return found == names.end() ? policy : found->second;
+}
+
 HeatMap comparison_map(const json& comparison, const std::string& policy) {
-  HeatMap map{"Right answers within the SLO, percent: " + policy,
-              "TTFT, share of the full model's",
-              "TPOT, share of the full model's",
-              {},
-              {},
-              {},
-              0,
-              100};
+  HeatMap map{"", "TTFT, share of the full model's", "TPOT, share of the full model's", {}, {}, {}, 0, 100};
+  const auto tasks = comparison.at("tasks").get<std::size_t>();
+  double widest = 0;
   const auto place = [](std::vector<double>& ticks, double value) {
     auto found = std::find(ticks.begin(), ticks.end(), value);
     if (found == ticks.end()) found = ticks.insert(ticks.end(), value);
@@ -173,7 +183,12 @@ HeatMap comparison_map(const json& comparison, const std::string& policy) {
     map.values.resize(map.y.size());
     map.values[y].resize(std::max(map.values[y].size(), x + 1));
     map.values[y][x] = 100 * values.at(policy).at("accuracy").get<double>();
+    const double right = values.at(policy).at("accuracy").get<double>() * static_cast<double>(tasks);
+    const Interval interval = wilson_interval(static_cast<std::size_t>(std::llround(right)), tasks);
+    widest = std::max(widest, 50 * (interval.high - interval.low));
   }
+  map.title = fmt::format("Right answers within the objective, percent: {} ({} tasks, 95 % interval at most ± {:.1f})",
+                          policy_name(policy), tasks, widest);
   return map;
 }
 

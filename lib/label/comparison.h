@@ -4,9 +4,11 @@
 //   tlm          the decision-head's choice: the feasible decision with the largest sum of its two heads' logits
 //   proposal     the two heads' own largest, and where that is not feasible the runtime's fallback `best`
 //   single       one decision for all tasks of a family, chosen on validation for the SLO; the fallback where it is not
-//   feasible model_only   the whole prompt at the level that is best on validation among the feasible ones prompt_only
-//   the full model at the prompt level that is best on validation among the feasible ones random       every feasible
-//   decision as likely full         the full model and the whole prompt, whatever the SLO
+//                feasible
+//   model_only   the whole prompt at the level that is best on validation among the feasible ones
+//   prompt_only  the full model at the prompt level that is best on validation among the feasible ones
+//   random       every feasible decision as likely
+//   full         the full model and the whole prompt, whatever the SLO
 // The last five ask no decision-head, so that its time does not count for them; the first three do not where the full
 // decision keeps the SLO without one, and take that. An answer counts where it is right and its decision is predicted
 // to keep the SLO.
@@ -31,7 +33,10 @@ nlohmann::json compare_decisions(const DualHead& model, const DecisionData& with
 // `slos`: pairs of the lattice, a row each, and the mean.
 std::string format_comparison(const nlohmann::json& comparison, const std::vector<SloRatios>& slos);
 
-// A policy's accuracy over the lattice: TTFT across, TPOT up.
+// A policy's name as documents have it: "hindsight" for oracle, "TLM" for tlm, ...
+std::string policy_name(const std::string& policy);
+
+// A policy's accuracy over the lattice: TTFT across, TPOT up. The title has the widest 95 % interval of a cell.
 HeatMap comparison_map(const nlohmann::json& comparison, const std::string& policy);
 
 }  // namespace elastify

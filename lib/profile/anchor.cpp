@@ -35,6 +35,25 @@ BatchStates run_batch(const Decoder& decoder, const TokenRows& rows, std::int64_
   return states;
 }
 
+torch::Tensor predictions_by_row(const torch::Tensor& targets) { return (targets != kIgnore).sum(1); }
+
+// Of the ratio estimator sum d / sum n over independent rows, residuals d - m n: by layer. Empty for a single row.
+// `squares` and `products` are sums of d d and d n over rows, [layers].
+std::vector<double> standard_errors(const AnchorsResult& result, const torch::Tensor& squares,
+                                    const torch::Tensor& products, const torch::Tensor& predictions) {
+  const auto rows = static_cast<double>(predictions.numel()), tokens = static_cast<double>(result.tokens);
+  if (rows < 2) return {};
+  const double counts = predictions.to(torch::kFloat64).square().sum().item<double>();
+  std::vector<double> errors;
+  for (std::size_t layer = 0; layer < result.loss_increase.size(); ++layer) {
+    const double mean = result.loss_increase[layer];
+    const auto at = static_cast<std::int64_t>(layer);
+    const double residuals = squares[at].item<double>() - 2 * mean * products[at].item<double>() + mean * mean * counts;
+    errors.push_back(std::sqrt(std::max(0.0, residuals) * rows / (rows - 1)) / tokens);
+  }
+  return errors;
+}
+
 void check_finite(const AnchorsResult& result) {
   bool finite = std::isfinite(result.base_loss);
   for (const double increase : result.loss_increase) finite = finite && std::isfinite(increase);
@@ -101,8 +120,10 @@ AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const 
   result.tokens = count_predictions(rows);
   const auto wide = torch::TensorOptions().dtype(torch::kFloat64).device(decoder.weights().embedding.device());
   torch::Tensor base = torch::zeros({1}, wide), increase = torch::zeros({layers}, wide);
-  Accumulators state = {{"base", base}, {"increase", increase}};
-  ResumeFile file(resume, fmt::format("anchors 1, batches of {}, {} {}", config.batch_rows, tensor_hash(rows.inputs),
+  // A row's increase d and its count n of predictions, for the error of the ratio sum d / sum n.
+  torch::Tensor squares = torch::zeros({layers}, wide), products = torch::zeros({layers}, wide);
+  Accumulators state = {{"base", base}, {"increase", increase}, {"squares", squares}, {"products", products}};
+  ResumeFile file(resume, fmt::format("anchors 2, batches of {}, {} {}", config.batch_rows, tensor_hash(rows.inputs),
                                       tensor_hash(rows.targets)));
   const std::int64_t done = file.load_inplace(state),
                      steps = (rows.rows() + config.batch_rows - 1) / config.batch_rows * layers;
@@ -117,13 +138,18 @@ AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const 
     // The layer's input goes straight into the layer above.
     const torch::Tensor without =
         loss_from(decoder, batch.inputs[static_cast<std::size_t>(layer)], layer + 1, batch.targets);
-    increase[layer].add_((without - batch.losses).sum());
+    const torch::Tensor by_row = (without - batch.losses).sum(1);
+    increase[layer].add_(by_row.sum());
+    squares[layer].add_(by_row.square().sum());
+    products[layer].add_((by_row * predictions_by_row(batch.targets).to(wide)).sum());
     progress.update(step + 1);
     file.save(step + 1, state, step + 1 == steps);
   }
   result.base_loss = base.item<double>() / static_cast<double>(result.tokens);
   const torch::Tensor host = (increase / static_cast<double>(result.tokens)).to(torch::kCPU);
   result.loss_increase.assign(host.data_ptr<double>(), host.data_ptr<double>() + layers);
+  result.standard_error =
+      standard_errors(result, squares.to(torch::kCPU), products.to(torch::kCPU), predictions_by_row(rows.targets));
   check_finite(result);
   result.anchors = choose_anchors(result.loss_increase, count);
   result.power_law = fit_power_law(result.loss_increase);
@@ -141,6 +167,7 @@ json anchors_to_json(const AnchorsResult& r) {
   return {{"about", "loss change with each layer removed, nats per token; anchors are kept whole at every level"},
           {"base_loss", r.base_loss},
           {"loss_increase", r.loss_increase},
+          {"standard_error", r.standard_error},
           {"anchors", r.anchors},
           {"tokens", r.tokens},
           {"power_law", law}};
@@ -154,6 +181,7 @@ AnchorsResult load_anchors(const fs::path& path, std::int64_t layers) {
   try {
     document.at("base_loss").get_to(result.base_loss);
     document.at("loss_increase").get_to(result.loss_increase);
+    if (document.contains("standard_error")) document.at("standard_error").get_to(result.standard_error);
     document.at("anchors").get_to(result.anchors);
     document.at("tokens").get_to(result.tokens);
   } catch (const json::exception& error) {
@@ -174,14 +202,19 @@ AnchorsResult load_anchors(const fs::path& path, std::int64_t layers) {
 }
 
 Plot anchors_plot(const AnchorsResult& result) {
-  Plot plot{"Loss change with each layer removed", "layer", "nats per token", true, false, {}};
+  constexpr double kZ = 1.959963984540054;  // the normal distribution's 97.5 % point
+  Plot plot{"Change of the loss when a layer is removed", "layer", "nats per token, 95 % interval", true, false, {}};
   Series anchors{"anchor layers", {}, {}}, others{"other layers", {}, {}};
   for (std::size_t layer = 0; layer < result.loss_increase.size(); ++layer) {
     const auto index = static_cast<std::int64_t>(layer);
     Series& series = std::binary_search(result.anchors.begin(), result.anchors.end(), index) ? anchors : others;
     series.x.push_back(static_cast<double>(index));
     series.y.push_back(result.loss_increase[layer]);
+    if (layer >= result.standard_error.size()) continue;
+    series.low.push_back(result.loss_increase[layer] - kZ * result.standard_error[layer]);
+    series.high.push_back(result.loss_increase[layer] + kZ * result.standard_error[layer]);
   }
+  if (result.standard_error.empty()) plot.y_label = "nats per token";
   plot.series = {anchors, others};
   return plot;
 }

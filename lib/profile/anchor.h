@@ -38,10 +38,11 @@ struct PowerLaw {
 PowerLaw fit_power_law(const std::vector<double>& loss_increase);
 
 struct AnchorsResult {
-  double base_loss = 0;               // nats per token, full model
-  std::vector<double> loss_increase;  // nats per token, by layer; negative where removal helps
-  std::vector<std::int64_t> anchors;  // layer indexes, ascending
-  std::int64_t tokens = 0;            // predictions measured on
+  double base_loss = 0;                  // nats per token, full model
+  std::vector<double> loss_increase;     // nats per token, by layer; negative where removal helps
+  std::vector<double> standard_error{};  // of each increase, rows being what was sampled; empty: not measured
+  std::vector<std::int64_t> anchors;     // layer indexes, ascending
+  std::int64_t tokens = 0;               // predictions measured on
   PowerLaw power_law;
 };
 
@@ -61,7 +62,7 @@ void save_anchors(const fs::path& path, const AnchorsResult& result);
 // Throws Error(kBadData) on a damaged file or one of a model with another number of layers.
 AnchorsResult load_anchors(const fs::path& path, std::int64_t layers);
 
-// A bar for each layer's increase, anchors in a series of their own.
+// A bar for each layer's increase with its 95 % interval, anchors in a series of their own.
 Plot anchors_plot(const AnchorsResult& result);
 
 }  // namespace elastify

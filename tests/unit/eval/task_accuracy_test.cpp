@@ -274,3 +274,39 @@ TEST_CASE("what cannot be measured is refused", "[eval][unit]") {
     refuse(ErrorCode::kBadData, {"not finite", "damaged"});
   }
 }
+
+TEST_CASE("the chart has the mean over families with its interval", "[eval][unit]") {
+  const json result = {
+      {"levels",
+       {{{"level", 20},
+         {"families",
+          {{"a", {{"n", 100}, {"accuracy", 0.5}, {"chance", 0.25}, {"without_adapter", {{"accuracy", 0.3}}}}},
+           {"b", {{"n", 100}, {"accuracy", 0.8}, {"chance", 0.35}, {"without_adapter", {{"accuracy", 0.4}}}}}}}},
+        {{"level", 100},
+         {"families",
+          {{"a", {{"n", 100}, {"accuracy", 0.9}, {"chance", 0.25}}},
+           {"b", {{"n", 100}, {"accuracy", 1.0}, {"chance", 0.35}}}}}}}}};
+  const elastify::Plot plot = elastify::task_accuracy_plot(result);
+  REQUIRE(plot.series.size() == 3);
+  const elastify::Series &with = plot.series[0], &without = plot.series[1], &chance = plot.series[2];
+  CHECK(with.name == "with adapter");
+  CHECK(with.y[0] == Approx(65));
+  CHECK(with.y[1] == Approx(95));
+  CHECK(without.y[0] == Approx(35));
+  CHECK(without.y[1] == Approx(95));  // level 100 has no adapter
+  CHECK(chance.y[0] == Approx(30));
+  CHECK(chance.low.empty());
+  // Wilson: 0.5 of 100 is 0.4038 to 0.5962, 0.8 of 100 is 0.7112 to 0.8666.
+  CHECK(with.low[0] == Approx(65 - 50 * std::hypot(0.0962, 0.0888)).margin(0.02));
+  CHECK(with.high[0] == Approx(65 + 50 * std::hypot(0.0962, 0.0666)).margin(0.02));
+  CHECK(with.high[1] <= 100);
+}
+
+TEST_CASE("without adapters the chart has no series for them", "[eval][unit]") {
+  const json result = {
+      {"levels", {{{"level", 100}, {"families", {{"a", {{"n", 10}, {"accuracy", 0.5}, {"chance", 0.25}}}}}}}}};
+  const elastify::Plot plot = elastify::task_accuracy_plot(result);
+  REQUIRE(plot.series.size() == 2);
+  CHECK(plot.series[0].name == "accuracy");
+  CHECK(plot.series[1].name == "chance");
+}

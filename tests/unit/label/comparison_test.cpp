@@ -136,6 +136,9 @@ TEST_CASE("no policy beats hindsight, none answers beyond the SLO, and random is
     }
   }
   const HeatMap map = comparison_map(result, "oracle");
+  CHECK_THAT(map.title, Catch::Matchers::Contains("within the objective") && Catch::Matchers::Contains("hindsight") &&
+                            Catch::Matchers::Contains("95 % interval"));
+  for (const auto& policy : kPolicies) CHECK((policy == "random" || policy_name(policy) != policy));
   CHECK(map.x.size() == 9);
   CHECK(map.y.size() == 6);
   CHECK(map.values.at(5).at(8) == 100 * result.at("lattice").back().at("oracle").at("accuracy").get<double>());

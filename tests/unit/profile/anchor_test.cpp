@@ -7,6 +7,8 @@
 #undef CHECK
 #include <catch2/catch.hpp>
 
+#include <cmath>
+
 using namespace elastify;
 using namespace elastify_test;
 
@@ -64,6 +66,43 @@ TEST_CASE("the increase of a layer equals the loss of the model without its bloc
   }
 }
 
+TEST_CASE("an increase has the standard error of its rows", "[profile][unit]") {
+  TinyShape shape;
+  shape.layers = 2;
+  const ModelWeights weights = tiny_model(shape, 4, torch::kFloat64);
+  const Decoder decoder(weights);
+  TokenRows rows = self_rows(decoder, 5, 8, 2);
+  rows.targets.index_put_({0, torch::indexing::Slice(0, 3)}, kIgnore);  // rows differ in how much they predict
+  const AnchorsResult result = find_anchors(decoder, rows, with_count(1));
+  REQUIRE(result.standard_error.size() == 2);
+  const torch::NoGradGuard no_grad;
+  for (std::size_t layer = 0; layer < 2; ++layer) {
+    ModelWeights without = weights;
+    without.blocks.erase(without.blocks.begin() + static_cast<std::ptrdiff_t>(layer));
+    double residuals = 0;
+    for (std::int64_t row = 0; row < 5; ++row) {
+      const torch::Tensor input = rows.inputs.narrow(0, row, 1), target = rows.targets.narrow(0, row, 1);
+      const double change =
+          (summed_loss(Decoder(without).logits(input), target) - summed_loss(Decoder(weights).logits(input), target))
+              .item<double>();
+      const double predictions = static_cast<double>((target != kIgnore).sum().item<std::int64_t>());
+      residuals += std::pow(change - result.loss_increase[layer] * predictions, 2);
+    }
+    const double expected = std::sqrt(residuals * 5 / 4) / static_cast<double>(result.tokens);
+    CHECK(result.standard_error[layer] == Approx(expected).epsilon(1e-9));
+  }
+  const Plot plot = anchors_plot(result);
+  REQUIRE(plot.series.size() == 2);
+  for (const auto& series : plot.series) {
+    REQUIRE(series.low.size() == series.y.size());
+    for (std::size_t i = 0; i < series.y.size(); ++i) {
+      const double error = result.standard_error[static_cast<std::size_t>(series.x[i])];
+      CHECK(series.high[i] - series.y[i] == Approx(1.96 * error).epsilon(1e-3));
+      CHECK(series.y[i] - series.low[i] == Approx(1.96 * error).epsilon(1e-3));
+    }
+  }
+}
+
 TEST_CASE("shares round to the nearest count, at least one", "[profile][unit]") {
   AnchorsConfig config;
   CHECK(anchor_count(config, 32) == 6);
@@ -109,6 +148,7 @@ TEST_CASE("a search for anchors that is killed and resumed gives the same bits",
   const AnchorsResult resumed = find_anchors(decoder, rows, with_count(1), point);
   CHECK(saves == 16 - killed_at);
   CHECK(resumed.loss_increase == whole.loss_increase);
+  CHECK(resumed.standard_error == whole.standard_error);
   CHECK(resumed.base_loss == whole.base_loss);
   fs::remove(path);
 }
@@ -118,6 +158,7 @@ TEST_CASE("anchors survive a file, and damaged files are refused", "[profile][un
   AnchorsResult result;
   result.base_loss = 1.5;
   result.loss_increase = {0.1, 0.30000000000000004, 0.2};
+  result.standard_error = {0.01, 0.02, 0.03};
   result.anchors = {1};
   result.tokens = 99;
   result.power_law = fit_power_law(result.loss_increase);
@@ -125,6 +166,7 @@ TEST_CASE("anchors survive a file, and damaged files are refused", "[profile][un
   const AnchorsResult loaded = load_anchors(path, 3);
   CHECK(loaded.base_loss == result.base_loss);
   CHECK(loaded.loss_increase == result.loss_increase);
+  CHECK(loaded.standard_error == result.standard_error);
   CHECK(loaded.anchors == result.anchors);
   CHECK(loaded.tokens == 99);
   CHECK(loaded.power_law.exponent == result.power_law.exponent);
