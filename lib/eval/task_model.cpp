@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 
 namespace elastify {
 namespace {

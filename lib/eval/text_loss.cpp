@@ -9,8 +9,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "base/runtime_result.h"
 #include "data/dataset.h"
-#include "eval/runtime_result.h"
 
 namespace elastify {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 
 namespace elastify {
 namespace {

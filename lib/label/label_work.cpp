@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 #include "eval/task_model.h"
 #include "eval/task_tokens.h"
 #include "label/task_prompt.h"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 #include "tlm/prompt_scorer.h"
 
 namespace elastify {

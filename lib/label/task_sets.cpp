@@ -10,7 +10,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/parallel.h"
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 #include "eval/task_reader.h"
 #include "tlm/compression_pairs.h"
 #include "tlm/prompt_scorer.h"

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 #include "pack/inspect.h"
 #include "pipeline/quality_chart.h"
 

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "reorder/plan_chart.h"
 
 namespace elastify {
 namespace {
@@ -55,6 +56,7 @@ void save_plan(const fs::path& path, const ElasticPlan& plan) {
   write_json(
       path,
       {{"kind", plan.kind}, {"neuron_multiple", plan.neuron_multiple}, {"anchors", plan.anchors}, {"levels", levels}});
+  draw_charts(fs::path(path).replace_extension(".svg"), plan_charts(plan));
 }
 
 ElasticPlan load_plan(const fs::path& path, const ModelConfig& config) {

@@ -27,6 +27,7 @@ struct ElasticPlan {
 double block_ratio(const ModelConfig& config, const LevelWidths& widths);
 double total_ratio(const ModelConfig& config, const LevelWidths& widths);
 
+// And its picture next to it: plan.svg for plan.json (plan_chart.h).
 void save_plan(const fs::path& path, const ElasticPlan& plan);
 // Throws Error(kBadData) if the plan does not fit `config` or does not nest.
 ElasticPlan load_plan(const fs::path& path, const ModelConfig& config);

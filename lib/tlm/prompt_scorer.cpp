@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 #include "tlm/dual_head_file.h"
 #include "tlm/train.h"
 

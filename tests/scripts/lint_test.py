@@ -114,6 +114,11 @@ class LintTest(unittest.TestCase):
         self.write("runtime/src/service/service.cpp", '#include "data/rows.h"\n')
         self.finds("arrows", "runtime/src/service/service.cpp:1", "the runtime includes the toolchain's data/rows.h")
 
+    def test_the_runtime_includes_what_programs_share(self):
+        self.write("common/number.hpp", "#pragma once\n")
+        self.write("runtime/src/service/service.cpp", '#include "common/number.hpp"\n')
+        self.finds("arrows", "runtime/src/service/service.cpp:1", "the programs' common/number.hpp")
+
     def test_a_library_includes_what_it_does_not_link(self):
         self.write("lib/tlm/train.cpp", '#include "eval/loss.h"\n')
         self.finds("arrows", "lib/tlm/train.cpp:1", "does not link 'eval'")
