@@ -3,9 +3,11 @@
 #include <memory>
 
 #include "commands.h"
+#include "pipeline/bench_stages.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/report.h"
-#include "pipeline/tlm_stages.h"
+#include "pipeline/stage_table.h"
+#include "pipeline/stages.h"
 
 namespace elastify_cli {
 namespace {
@@ -30,8 +32,9 @@ std::shared_ptr<StageOptions> add_options(CLI::App& command) {
   return options;
 }
 
-void register_stage(CLI::App& app, const std::string& stage, const std::string& help) {
-  CLI::App* command = app.add_subcommand(stage, help);
+void register_stage(CLI::App& app, const elastify::Stage& entry) {
+  const std::string stage = entry.name;
+  CLI::App* command = app.add_subcommand(stage, entry.help);
   auto options = add_options(*command);
   command->footer("Example:\n  elastify " + stage +
                   " configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint");
@@ -44,17 +47,27 @@ void register_stage(CLI::App& app, const std::string& stage, const std::string& 
         "train on matrices rounded as an artifact of this type has them: f32, f16, q8_0 or q4_0; short for\n"
         "--set finetune.base_dtype=, to be followed by pack with the same --dtype");
   }
-  command->callback([options, stage] {
+  command->callback([options, stage, describe = entry.describe] {
     if (!options->base_dtype.empty()) options->overrides.push_back("finetune.base_dtype=" + options->base_dtype);
     if (!options->dtype.empty()) options->overrides.push_back("pack.dtype=" + options->dtype);
-    elastify::Pipeline pipeline(elastify::load_pipeline_config(options->config, options->overrides), options->run_dir);
-    const nlohmann::json summary = pipeline.run(stage);
+    elastify::Pipeline pipeline(elastify::load_pipeline_config(options->config, options->overrides), options->run_dir,
+                                stage);
+    const nlohmann::json summary = pipeline.run();
     if (options->json)
       print_json(summary);
-    else if (stage == "compare")
-      std::cout << elastify::format_compare_stage(summary);
     else
-      std::cout << stage << (summary.value("up_to_date", false) ? ": up to date\n" : ": done\n");
+      std::cout << stage << (summary.value("up_to_date", false) ? ": up to date\n" : ": done\n") << describe(summary);
+  });
+}
+
+// Hidden: what scripts/figures asks.
+void register_bench(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("bench-stages", "what stages cost next to plain training, as JSON")->group("");
+  auto options = std::make_shared<StageOptions>();
+  command->add_option("CONFIG", options->config, "pipeline settings, a JSON file")->required();
+  command->add_option("--set", options->overrides, "KEY=VALUE over the file")->allow_extra_args(false);
+  command->callback([options] {
+    print_json(elastify::bench_stages(elastify::load_pipeline_config(options->config, options->overrides)));
   });
 }
 
@@ -95,20 +108,9 @@ void register_stages(CLI::App& app) {
     else
       std::cout << elastify::format_report(elastify::make_report(options->run_dir));
   });
-  register_stage(app, "sample", "draw text from the model itself, where no recovery text is given");
-  register_stage(app, "profile", "importance of every KV group and MLP neuron -> profile.h5");
-  register_stage(app, "anchors", "loss with each layer removed -> anchors.json");
-  register_stage(app, "reorder", "sort units by importance, plan the levels -> reordered/, plan.json");
-  register_stage(app, "finetune", "recover every level with an adapter -> adapters/, finetune.json");
-  register_stage(app, "pack-base", "the language model alone, which labels are made with -> base.gguf");
-  register_stage(
-      app, "train-score",
-      "the tiny language model's body and score-head, from the model's own behaviour or pairs of texts -> score/");
-  register_stage(app, "label", "every labelled task at every model level and prompt level, once -> labels.h5");
-  register_stage(app, "train-tlm", "the decision-head, for a latency table -> tlm/");
-  register_stage(app, "compare", "decisions and compression on held-out tasks -> comparison.json, charts");
-  register_stage(app, "pack", "one file with all levels -> model.gguf");
+  for (const elastify::Stage& stage : elastify::stage_table()) register_stage(app, stage);
   register_label_helper(app);
+  register_bench(app);
 }
 
 }  // namespace elastify_cli

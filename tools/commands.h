@@ -6,6 +6,7 @@
 namespace elastify_cli {
 
 void register_stages(CLI::App& app);  // build, and a command per stage
+void register_config(CLI::App& app);
 void register_random(CLI::App& app);
 void register_inspect(CLI::App& app);
 void register_eval(CLI::App& app);

@@ -28,6 +28,7 @@ void register_moved(CLI::App& app) {
 void register_all(CLI::App& app) {
   app.footer(kExamples);
   elastify_cli::register_stages(app);
+  elastify_cli::register_config(app);
   elastify_cli::register_random(app);
   elastify_cli::register_inspect(app);
   elastify_cli::register_eval(app);

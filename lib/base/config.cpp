@@ -1,6 +1,7 @@
 #include "base/config.h"
 
 #include <cmath>
+#include <map>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -27,7 +28,7 @@ void ConfigReader::problem(const char* key, const std::string& expected, const j
   problems_.push_back(fmt::format("{}{}: expected {}, found {}", path_, key, expected, found.dump()));
 }
 
-void ConfigReader::number(const char* key, double& field, double low, double high) {
+void ConfigReader::number(const char* key, double& field, double low, double high, const char*) {
   const json* value = take(key);
   if (value == nullptr) return;
   if (value->is_number() && value->get<double>() >= low && value->get<double>() <= high) {
@@ -37,7 +38,7 @@ void ConfigReader::number(const char* key, double& field, double low, double hig
   }
 }
 
-void ConfigReader::integer(const char* key, std::int64_t& field, std::int64_t low, std::int64_t high) {
+void ConfigReader::integer(const char* key, std::int64_t& field, std::int64_t low, std::int64_t high, const char*) {
   const json* value = take(key);
   if (value == nullptr) return;
   const bool fits = value->is_number_unsigned() ? value->get<std::uint64_t>() <= static_cast<std::uint64_t>(INT64_MAX)
@@ -49,7 +50,7 @@ void ConfigReader::integer(const char* key, std::int64_t& field, std::int64_t lo
   }
 }
 
-void ConfigReader::flag(const char* key, bool& field) {
+void ConfigReader::flag(const char* key, bool& field, const char*) {
   const json* value = take(key);
   if (value == nullptr) return;
   if (value->is_boolean())
@@ -58,7 +59,7 @@ void ConfigReader::flag(const char* key, bool& field) {
     problem(key, "true or false", *value);
 }
 
-void ConfigReader::text(const char* key, std::string& field) {
+void ConfigReader::text(const char* key, std::string& field, const char*) {
   const json* value = take(key);
   if (value == nullptr) return;
   if (value->is_string())
@@ -67,7 +68,7 @@ void ConfigReader::text(const char* key, std::string& field) {
     problem(key, "a string", *value);
 }
 
-void ConfigReader::choice(const char* key, std::string& field, const std::vector<std::string>& allowed) {
+void ConfigReader::choice(const char* key, std::string& field, const std::vector<std::string>& allowed, const char*) {
   const json* value = take(key);
   if (value == nullptr) return;
   for (const auto& word : allowed) {
@@ -79,7 +80,7 @@ void ConfigReader::choice(const char* key, std::string& field, const std::vector
   problem(key, fmt::format("one of {}", fmt::join(allowed, ", ")), *value);
 }
 
-void ConfigReader::texts(const char* key, std::vector<std::string>& field) {
+void ConfigReader::texts(const char* key, std::vector<std::string>& field, const char*) {
   const json* value = take(key);
   if (value == nullptr) return;
   std::vector<std::string> read;
@@ -94,7 +95,8 @@ void ConfigReader::texts(const char* key, std::vector<std::string>& field) {
     problem(key, "a list of strings", *value);
 }
 
-void ConfigReader::integers(const char* key, std::vector<std::int64_t>& field, std::int64_t low, std::int64_t high) {
+void ConfigReader::integers(const char* key, std::vector<std::int64_t>& field, std::int64_t low, std::int64_t high,
+                            const char*) {
   const json* value = take(key);
   if (value == nullptr) return;
   std::vector<std::int64_t> read;
@@ -117,6 +119,64 @@ void ConfigReader::finish() {
     if (known_.count(item.key()) != 0) continue;
     problems_.push_back(fmt::format("{}{}: unknown key; known here: {}", path_, item.key(), fmt::join(known_, ", ")));
   }
+}
+
+void ConfigDescriber::add(const char* key, const char* type, json value, const std::string& range,
+                          const char* meaning) {
+  keys_.push_back(
+      {{"key", path_ + key}, {"type", type}, {"default", std::move(value)}, {"range", range}, {"meaning", meaning}});
+}
+
+void ConfigDescriber::number(const char* key, double& field, double low, double high, const char* meaning) {
+  add(key, "number", field, fmt::format("{} to {}", low, high), meaning);
+}
+void ConfigDescriber::integer(const char* key, std::int64_t& field, std::int64_t low, std::int64_t high,
+                              const char* meaning) {
+  add(key, "whole number", field, high == INT64_MAX ? fmt::format("from {}", low) : fmt::format("{} to {}", low, high),
+      meaning);
+}
+void ConfigDescriber::flag(const char* key, bool& field, const char* meaning) {
+  add(key, "flag", field, "true, false", meaning);
+}
+void ConfigDescriber::text(const char* key, std::string& field, const char* meaning) {
+  add(key, "text", field, "", meaning);
+}
+void ConfigDescriber::choice(const char* key, std::string& field, const std::vector<std::string>& allowed,
+                             const char* meaning) {
+  add(key, "choice", field, fmt::format("{}", fmt::join(allowed, ", ")), meaning);
+}
+void ConfigDescriber::texts(const char* key, std::vector<std::string>& field, const char* meaning) {
+  add(key, "list of texts", field, "", meaning);
+}
+void ConfigDescriber::integers(const char* key, std::vector<std::int64_t>& field, std::int64_t low, std::int64_t high,
+                               const char* meaning) {
+  add(key, "list of whole numbers", field, fmt::format("{} to {} each", low, high), meaning);
+}
+
+std::string format_description(const json& keys) {
+  const auto parent = [](const std::string& key) {
+    const auto dot = key.rfind('.');
+    return dot == std::string::npos ? std::string() : key.substr(0, dot);
+  };
+  std::vector<std::string> sections = {""};
+  std::map<std::string, std::string> meanings, rows;
+  for (const auto& entry : keys) {
+    const auto key = entry.at("key").get<std::string>(), meaning = entry.at("meaning").get<std::string>();
+    if (entry.at("type") == "section") {
+      sections.push_back(key);
+      meanings[key] = meaning;
+      continue;
+    }
+    const std::string name = key.substr(parent(key).empty() ? 0 : parent(key).size() + 1);
+    rows[parent(key)] += fmt::format("| `{}` | `{}` | {} | {} |\n", name, entry.at("default").dump(),
+                                     entry.at("range").get<std::string>(), meaning);
+  }
+  std::string text;
+  for (const auto& section : sections) {
+    if (!section.empty()) text += fmt::format("\n### `{}`: {}\n\n", section, meanings[section]);
+    if (rows.count(section) != 0) text += "| key | default | range | meaning |\n|---|---|---|---|\n" + rows[section];
+  }
+  return text;
 }
 
 void apply_override(json& document, const std::string& assignment) {

@@ -1,9 +1,10 @@
 // Strict JSON configuration. A stage's settings are one plain struct with one visit() that names each field, its range
-// and its meaning once; the same visit() reads a file, reports every problem at once, and writes the resolved settings.
+// and its meaning once; the same visit() reads a file, reports every problem at once, writes the resolved settings and
+// describes them.
 //
 //   struct AnchorsConfig {
 //     double share = 0.2;
-//     template <typename V> void visit(V& v) { v.number("share", share, 0, 1); }
+//     template <typename V> void visit(V& v) { v.number("share", share, 0, 1, "of the layers"); }
 //   };
 #pragma once
 
@@ -25,16 +26,17 @@ class ConfigReader {
  public:
   ConfigReader(const json& object, std::string path, std::vector<std::string>& problems);
 
-  void number(const char* key, double& field, double low, double high);
-  void integer(const char* key, std::int64_t& field, std::int64_t low, std::int64_t high);
-  void flag(const char* key, bool& field);
-  void text(const char* key, std::string& field);
-  void choice(const char* key, std::string& field, const std::vector<std::string>& allowed);
-  void texts(const char* key, std::vector<std::string>& field);
-  void integers(const char* key, std::vector<std::int64_t>& field, std::int64_t low, std::int64_t high);
+  void number(const char* key, double& field, double low, double high, const char* meaning = "");
+  void integer(const char* key, std::int64_t& field, std::int64_t low, std::int64_t high, const char* meaning = "");
+  void flag(const char* key, bool& field, const char* meaning = "");
+  void text(const char* key, std::string& field, const char* meaning = "");
+  void choice(const char* key, std::string& field, const std::vector<std::string>& allowed, const char* meaning = "");
+  void texts(const char* key, std::vector<std::string>& field, const char* meaning = "");
+  void integers(const char* key, std::vector<std::int64_t>& field, std::int64_t low, std::int64_t high,
+                const char* meaning = "");
 
   template <typename Section>
-  void section(const char* key, Section& section) {
+  void section(const char* key, Section& section, const char* = "") {
     const json* value = take(key);
     if (value == nullptr) return;
     ConfigReader reader(*value, path_ + key + ".", problems_);
@@ -58,15 +60,21 @@ class ConfigReader {
 // Writes every field with its present value.
 class ConfigWriter {
  public:
-  void number(const char* key, double& field, double, double) { object_[key] = field; }
-  void integer(const char* key, std::int64_t& field, std::int64_t, std::int64_t) { object_[key] = field; }
-  void flag(const char* key, bool& field) { object_[key] = field; }
-  void text(const char* key, std::string& field) { object_[key] = field; }
-  void choice(const char* key, std::string& field, const std::vector<std::string>&) { object_[key] = field; }
-  void texts(const char* key, std::vector<std::string>& field) { object_[key] = field; }
-  void integers(const char* key, std::vector<std::int64_t>& field, std::int64_t, std::int64_t) { object_[key] = field; }
+  void number(const char* key, double& field, double, double, const char* = "") { object_[key] = field; }
+  void integer(const char* key, std::int64_t& field, std::int64_t, std::int64_t, const char* = "") {
+    object_[key] = field;
+  }
+  void flag(const char* key, bool& field, const char* = "") { object_[key] = field; }
+  void text(const char* key, std::string& field, const char* = "") { object_[key] = field; }
+  void choice(const char* key, std::string& field, const std::vector<std::string>&, const char* = "") {
+    object_[key] = field;
+  }
+  void texts(const char* key, std::vector<std::string>& field, const char* = "") { object_[key] = field; }
+  void integers(const char* key, std::vector<std::int64_t>& field, std::int64_t, std::int64_t, const char* = "") {
+    object_[key] = field;
+  }
   template <typename Section>
-  void section(const char* key, Section& section) {
+  void section(const char* key, Section& section, const char* = "") {
     ConfigWriter writer;
     section.visit(writer);
     object_[key] = writer.result();
@@ -75,6 +83,34 @@ class ConfigWriter {
 
  private:
   json object_ = json::object();
+};
+
+// Every key with what may stand there: [{key, type, default, range, meaning}], sections as keys of type "section".
+class ConfigDescriber {
+ public:
+  explicit ConfigDescriber(std::string path = "") : path_(std::move(path)) {}
+  void number(const char* key, double& field, double low, double high, const char* meaning = "");
+  void integer(const char* key, std::int64_t& field, std::int64_t low, std::int64_t high, const char* meaning = "");
+  void flag(const char* key, bool& field, const char* meaning = "");
+  void text(const char* key, std::string& field, const char* meaning = "");
+  void choice(const char* key, std::string& field, const std::vector<std::string>& allowed, const char* meaning = "");
+  void texts(const char* key, std::vector<std::string>& field, const char* meaning = "");
+  void integers(const char* key, std::vector<std::int64_t>& field, std::int64_t low, std::int64_t high,
+                const char* meaning = "");
+  template <typename Section>
+  void section(const char* key, Section& section, const char* meaning = "") {
+    add(key, "section", nullptr, "", meaning);
+    ConfigDescriber inner(path_ + key + ".");
+    section.visit(inner);
+    for (const auto& entry : inner.result()) keys_.push_back(entry);
+  }
+  const json& result() const { return keys_; }
+
+ private:
+  void add(const char* key, const char* type, json value, const std::string& range, const char* meaning);
+
+  std::string path_;
+  json keys_ = json::array();
 };
 
 // One `key.path=value` of the command line laid over `document`; value is JSON, or a string where it does not parse.
@@ -98,6 +134,16 @@ Config read_config(const json& document, const std::string& source) {
   throw_config_problems(source, problems);
   return config;
 }
+
+template <typename Config>
+json describe_config() {
+  Config config;
+  ConfigDescriber describer;
+  config.visit(describer);
+  return describer.result();
+}
+// The same as tables in Markdown, one for each section.
+std::string format_description(const json& keys);
 
 template <typename Config>
 json config_to_json(Config config) {

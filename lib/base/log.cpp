@@ -8,6 +8,16 @@
 #include "base/error.h"
 
 namespace elastify {
+namespace {
+
+ProgressFrame& progress_frame() {
+  static ProgressFrame frame;
+  return frame;
+}
+
+}  // namespace
+
+void set_progress_frame(ProgressFrame frame) { progress_frame() = std::move(frame); }
 
 void set_up_log(const std::string& level) {
   const auto parsed = spdlog::level::from_str(level == "warn" ? "warning" : level == "error" ? "err" : level);
@@ -50,8 +60,10 @@ void Progress::update(std::int64_t done, const std::string& detail) {
   const double elapsed_s = started_.seconds();
   const double per_s = static_cast<double>(done - resumed_at_) / elapsed_s;
   const double left_s = per_s > 0 ? static_cast<double>(total_ - done) / per_s : 0;
-  spdlog::info("{}: {}/{} {}, {:.4g} {}/s, {} left{}{}", what_, done, total_, unit_, per_s, unit_,
-               format_duration(left_s), detail.empty() ? "" : ", ", detail);
+  const ProgressFrame& frame = progress_frame();
+  const std::string whole = frame.whole ? frame.whole(left_s) : "";
+  spdlog::info("{}{}: {}/{} {}, {:.4g} {}/s, {} left{}{}{}{}", frame.before, what_, done, total_, unit_, per_s, unit_,
+               format_duration(left_s), detail.empty() ? "" : ", ", detail, whole.empty() ? "" : "; ", whole);
 }
 
 }  // namespace elastify

@@ -5,6 +5,7 @@
 #include <spdlog/spdlog.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "base/stopwatch.h"
@@ -21,6 +22,14 @@ void warn_once(const std::string& text);
 std::string format_bytes(double bytes);
 // "3 m 20 s", "1 h 5 m"
 std::string format_duration(double seconds);
+
+// What a build of several stages adds to every line of progress: "BEFORE: 3/10 rows, ..., 10 s left; WHOLE".
+struct ProgressFrame {
+  std::string before;                               // "stage 2 of 7, "
+  std::function<std::string(double left_s)> whole;  // from the time that the line's own work will still take
+};
+// Until the next call; one with nothing in it ends it. For one thread at a time.
+void set_progress_frame(ProgressFrame frame);
 
 // One line on stderr at most every two seconds: what, how far, speed in `unit`/s, time left. Silent for short work.
 class Progress {

@@ -8,39 +8,17 @@
 #include "base/log.h"
 #include "base/plot.h"
 #include "base/stopwatch.h"
-#include "finetune/stepper.h"
+#include "finetune/recovery_schedule.h"
 #include "model/side_by_side.h"
 #include "quantise/rounded_weights.h"
 
 namespace elastify {
 namespace {
 
-// Settings that are each possible but not together, or not with this model and text.
-void check_settings(const FinetuneInput& input, const FinetuneConfig& config) {
-  std::vector<std::string> problems;
-  const auto planned = [&](std::int64_t level) {
-    return std::any_of(input.levels.begin(), input.levels.end(),
-                       [&](const LevelPlan& plan) { return plan.level == level; });
-  };
-  if (config.batch_rows % config.accumulation != 0) {
-    problems.push_back(fmt::format("accumulation: expected a divisor of batch_rows ({}), found {}", config.batch_rows,
-                                   config.accumulation));
-  }
-  if (config.workers > 1 && config.dropout > 0) {
-    problems.push_back("workers: expected 1 with dropout, whose masks come from one generator, found " +
-                       std::to_string(config.workers));
-  }
-  if (config.targets.empty())
-    problems.push_back("targets: expected at least one of q, k, v, o, gate, up, down, found none");
-  for (const auto& target : config.targets) {
-    if (std::find(kTargetNames.begin(), kTargetNames.end(), target) == kTargetNames.end()) {
-      problems.push_back(fmt::format("targets: expected q, k, v, o, gate, up or down, found \"{}\"", target));
-    }
-  }
-  for (const std::int64_t level : config.levels) {
-    if (!planned(level)) problems.push_back(fmt::format("levels: the plan has no level {}", level));
-  }
-  throw_config_problems("finetune", problems);
+void check_input(const FinetuneInput& input, const FinetuneConfig& config) {
+  std::vector<std::int64_t> levels;
+  for (const LevelPlan& plan : input.levels) levels.push_back(plan.level);
+  throw_config_problems("finetune", settings_problems(config, levels));
   if (input.train.rows() == 0 || input.held_out.rows() == 0) {
     fail_data("finetune: expected training and held-out text, found {} and {} rows", input.train.rows(),
               input.held_out.rows());
@@ -66,7 +44,6 @@ std::string level_key(const FinetuneInput& input, const FinetuneConfig& config, 
   relevant.products = product_type_name(
       parse_product_type(config.products, input.weights.embedding.device(), input.weights.config.hidden_size));
   relevant.checkpoint_seconds = defaults.checkpoint_seconds;
-  relevant.timed_steps = defaults.timed_steps;
   const json document = {{"inputs", input.key},
                          {"seed", input.seed},
                          {"parent", parent},
@@ -79,38 +56,33 @@ std::string level_key(const FinetuneInput& input, const FinetuneConfig& config, 
   return hash_text(document.dump());
 }
 
-// Median seconds of a step on the full model: what the levels' steps are compared with.
-double time_full_step(const FinetuneInput& input, const FinetuneConfig& config, const Decoder& full,
-                      const Teacher& teacher) {
-  if (config.timed_steps == 0) return 0;
-  std::vector<Target> targets;
-  for (const auto& name : config.targets) targets.push_back(parse_target(name));
-  const Adapter adapter = make_adapter(input.weights, targets, config.rank, config.alpha, config.dropout, input.seed);
-  Stepper stepper(full, adapter, config, &teacher, input.seed);
-  RowOrder order(input.train.rows(), input.seed);
-  std::vector<double> seconds;
-  for (std::int64_t step = 0; step <= config.timed_steps; ++step) {
-    const auto outcome = stepper.step(input.train, order.rows(step * config.batch_rows, config.batch_rows), step, 0);
-    if (step > 0) seconds.push_back(outcome.student_seconds);  // the first one warms caches
-  }
-  return median(seconds);
-}
-
-void log_memory(const FinetuneInput& input, const std::vector<LevelPlan>& wanted, const FinetuneConfig& config,
-                std::int64_t& bytes) {
-  const auto element = static_cast<std::int64_t>(input.weights.embedding.element_size());
-  for (const LevelPlan& plan : wanted) {
-    bytes = std::max(bytes, finetune_memory_bytes(input.weights.config, plan.widths, config, input.train.rows(),
-                                                  input.train.seq(), element));
-  }
-  spdlog::info("finetune: {} levels, {} rows of {} tokens, about {} of memory", wanted.size(), input.train.rows(),
-               input.train.seq(), format_bytes(static_cast<double>(bytes)));
-}
-
 }  // namespace
 
+std::vector<std::string> settings_problems(const FinetuneConfig& config, const std::vector<std::int64_t>& levels) {
+  std::vector<std::string> problems;
+  if (config.batch_rows % config.accumulation != 0) {
+    problems.push_back(fmt::format("accumulation: expected a divisor of batch_rows ({}), found {}", config.batch_rows,
+                                   config.accumulation));
+  }
+  if (config.workers > 1 && config.dropout > 0) {
+    problems.push_back("workers: expected 1 with dropout, whose masks come from one generator, found " +
+                       std::to_string(config.workers));
+  }
+  if (config.targets.empty())
+    problems.push_back("targets: expected at least one of q, k, v, o, gate, up, down, found none");
+  for (const auto& target : config.targets) {
+    if (std::find(kTargetNames.begin(), kTargetNames.end(), target) == kTargetNames.end())
+      problems.push_back(fmt::format("targets: expected q, k, v, o, gate, up or down, found \"{}\"", target));
+  }
+  for (const std::int64_t level : config.levels) {
+    if (std::count(levels.begin(), levels.end(), level) == 0)
+      problems.push_back(fmt::format("levels: the plan has no level {}", level));
+  }
+  return problems;
+}
+
 FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& config) {
-  check_settings(input, config);
+  check_input(input, config);
   const SharedThreads threads(config.workers);
   const Stopwatch watch;
   const std::vector<LevelPlan> wanted = wanted_levels(input, config);
@@ -127,22 +99,19 @@ FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& confi
     std::optional<LevelResult> result = load_level_result(directory, key);
     if (result) {
       spdlog::info("finetune level {}: done before", plan.level);
-      summary.full_step_seconds =
-          result->step_ratio > 0 ? result->step_seconds / result->step_ratio : summary.full_step_seconds;
     } else {
       if (!teacher) {
-        log_memory(input, wanted, config, summary.memory_bytes);
+        spdlog::info("finetune: {} levels, {} rows of {} tokens", wanted.size(), input.train.rows(), input.train.seq());
         base = round_weights(input.weights, config.base_dtype);
         summary.loss_full =
             mean_loss(Decoder(*base), nullptr, input.held_out, config.batch_rows / config.accumulation, config.workers);
         teacher.emplace(full, input.train, config.loss == "distill" ? config.teacher_cache_mib << 20 : 0,
                         config.workers);
         summary.teacher_cache_seconds = teacher->cache_seconds();
-        if (summary.full_step_seconds == 0) summary.full_step_seconds = time_full_step(input, config, full, *teacher);
       }
       result = train_level({plan, *base, input.train, input.held_out, config, schedule, &*teacher,
-                            config.inherit && parent ? &*parent : nullptr, summary.loss_full, summary.full_step_seconds,
-                            input.seed, key, directory, input.after_step});
+                            config.inherit && parent ? &*parent : nullptr, summary.loss_full, input.seed, key,
+                            directory, input.after_step});
       spdlog::info("finetune level {}: held-out loss {:.4f} -> {:.4f} (full {:.4f}), {} steps, {}", plan.level,
                    result->loss_before, result->loss_after, result->loss_full, result->steps_run,
                    format_duration(result->seconds));
@@ -165,10 +134,8 @@ nlohmann::json to_json(const FinetuneSummary& summary) {
   json levels = json::array();
   for (const auto& level : summary.levels) levels.push_back(to_json(level));
   return {{"loss_full", summary.loss_full},
-          {"full_step_seconds", summary.full_step_seconds},
           {"teacher_cache_seconds", summary.teacher_cache_seconds},
           {"seconds", summary.seconds},
-          {"memory_bytes", summary.memory_bytes},
           {"levels", levels}};
 }
 

@@ -18,12 +18,13 @@ struct FinetuneInput {
 
 struct FinetuneSummary {
   double loss_full = 0;              // of the full level, rounded to base_dtype
-  double full_step_seconds = 0;      // median, the teacher's pass apart; 0 where it was not timed
   double teacher_cache_seconds = 0;  // 0 where the teacher runs in every step
   double seconds = 0;                // of this process
-  std::int64_t memory_bytes = 0;     // as estimated before the start
   std::vector<LevelResult> levels;   // ascending
 };
+
+// Settings that are each possible but not together, or not with a plan of these levels: "targets: expected ...".
+std::vector<std::string> settings_problems(const FinetuneConfig& config, const std::vector<std::int64_t>& levels);
 
 // Levels run from the largest to the smallest, so that each can start from its larger neighbour's adapter. Finished
 // levels are not run again; an unfinished one goes on from its checkpoint, with the same bits as an uninterrupted run.

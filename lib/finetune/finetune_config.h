@@ -49,44 +49,50 @@ struct FinetuneConfig {
   std::string dtype = "auto";      // of the frozen base: bfloat16 where a CUDA device has it, float32 elsewhere
   std::string products = "auto";   // of a float32 base's matrices in training: "float32", "bfloat16", or bfloat16 where
                                    // the processor multiplies it natively
-  std::int64_t timed_steps = 5;    // steps of the full level that are timed for comparison, 0: none
   std::int64_t teacher_cache_mib =
       256;  // keeps the teacher's last hidden states where they fit: one pass for all levels
 
   template <typename V>
   void visit(V& v) {
-    v.integers("levels", levels, 1, 99);
-    v.integer("rank", rank, 1, 1024);
-    v.number("alpha", alpha, 0, 1e4);
-    v.number("dropout", dropout, 0, 0.9);
-    v.texts("targets", targets);
-    v.flag("inherit", inherit);
-    v.choice("loss", loss, {"distill", "next_token"});
-    v.number("distill_weight", distill_weight, 0, 1);
-    v.number("temperature", temperature, 0.1, 20);
-    v.number("learning_rate", learning_rate, 0, 1e3);
-    v.integer("steps", steps, 0, 1'000'000'000);
-    v.number("epochs", epochs, 0.001, 10000);
-    v.integer("batch_rows", batch_rows, 1, 1 << 20);
-    v.integer("accumulation", accumulation, 1, 1 << 16);
-    v.integer("workers", workers, 1, 1024);
-    v.integer("seq", seq, 2, 1 << 20);
-    v.integer("warmup_steps", warmup_steps, 0, 1'000'000'000);
-    v.number("final_rate", final_rate, 0, 1);
-    v.number("clip_norm", clip_norm, 0, 1e6);
-    v.number("weight_decay", weight_decay, 0, 10);
-    v.number("beta1", beta1, 0, 0.9999);
-    v.number("beta2", beta2, 0, 0.999999);
-    v.integer("held_out_tokens", held_out_tokens, 0, 1'000'000'000'000);
-    v.integer("eval_every", eval_every, 0, 1'000'000'000);
-    v.integer("patience", patience, 0, 1'000'000);
-    v.integer("log_every", log_every, 1, 1'000'000'000);
-    v.number("checkpoint_seconds", checkpoint_seconds, 0, 1e7);
-    v.choice("base_dtype", base_dtype, {"f32", "f16", "q8_0", "q4_0"});
-    v.choice("dtype", dtype, {"auto", "float32", "bfloat16", "float64"});
-    v.choice("products", products, {"auto", "float32", "bfloat16"});
-    v.integer("timed_steps", timed_steps, 0, 1000);
-    v.integer("teacher_cache_mib", teacher_cache_mib, 0, 1 << 24);
+    v.integers("levels", levels, 1, 99, "levels to recover; empty: every level of the plan below 100");
+    v.integer("rank", rank, 1, 1024, "of the adapters (LoRA, Hu et al. 2021)");
+    v.number("alpha", alpha, 0, 1e4, "adapters are scaled by alpha / rank");
+    v.number("dropout", dropout, 0, 0.9, "of the adapters' inputs while training");
+    v.texts("targets", targets, "projections that have an adapter: q, k, v, o, gate, up, down");
+    v.flag("inherit", inherit, "a level starts from the next larger level's adapter, cut to its units");
+    v.choice("loss", loss, {"distill", "next_token"},
+             "distill: the full level's next-token distribution; next_token: the text alone");
+    v.number("distill_weight", distill_weight, 0, 1,
+             "share of the distillation term; the rest goes to the next-token term");
+    v.number("temperature", temperature, 0.1, 20, "softens both distributions (Hinton et al. 2015)");
+    v.number("learning_rate", learning_rate, 0, 1e3, "0: by the model's width");
+    v.integer("steps", steps, 0, 1'000'000'000, "0: as many as epochs take");
+    v.number("epochs", epochs, 0.001, 10000, "passes over the text, where steps is 0");
+    v.integer("batch_rows", batch_rows, 1, 1 << 20, "rows a step");
+    v.integer("accumulation", accumulation, 1, 1 << 16, "passes of equal size in which a step reads its rows");
+    v.integer("workers", workers, 1, 1024, "passes at a time, which share the threads; 1 with dropout");
+    v.integer("seq", seq, 2, 1 << 20, "tokens a row; at most the model's context");
+    v.integer("warmup_steps", warmup_steps, 0, 1'000'000'000, "at most a tenth of all steps");
+    v.number("final_rate", final_rate, 0, 1, "of the learning rate, where the cosine ends");
+    v.number("clip_norm", clip_norm, 0, 1e6, "longest gradient; 0: no clipping");
+    v.number("weight_decay", weight_decay, 0, 10, "of AdamW");
+    v.number("beta1", beta1, 0, 0.9999, "of AdamW");
+    v.number("beta2", beta2, 0, 0.999999, "of AdamW");
+    v.integer("held_out_tokens", held_out_tokens, 0, 1'000'000'000'000,
+              "held-out text that is evaluated, at most; 0: all");
+    v.integer("eval_every", eval_every, 0, 1'000'000'000, "steps between evaluations; 0: twenty times a level");
+    v.integer("patience", patience, 0, 1'000'000, "evaluations without improvement that end a level; 0: none");
+    v.integer("log_every", log_every, 1, 1'000'000'000, "steps between lines of metrics.jsonl");
+    v.number("checkpoint_seconds", checkpoint_seconds, 0, 1e7, "between checkpoints inside a level");
+    v.choice(
+        "base_dtype", base_dtype, {"f32", "f16", "q8_0", "q4_0"},
+        "of the artifact that the adapters are for: the sub-models' matrices are rounded as pack.dtype rounds them");
+    v.choice("dtype", dtype, {"auto", "float32", "bfloat16", "float64"},
+             "of the frozen base; auto: bfloat16 where a CUDA device has it, float32 elsewhere");
+    v.choice("products", products, {"auto", "float32", "bfloat16"},
+             "of a float32 base's matrices in training; auto: bfloat16 where the processor multiplies it natively");
+    v.integer("teacher_cache_mib", teacher_cache_mib, 0, 1 << 24,
+              "keeps the teacher's last hidden states where they fit: one pass for all levels");
   }
 };
 

@@ -25,7 +25,6 @@ void for_each_field(Result& r, Visit&& visit) {
   visit("seconds", r.seconds);
   visit("step_seconds", r.step_seconds);
   visit("teacher_seconds", r.teacher_seconds);
-  visit("step_ratio", r.step_ratio);
   visit("peak_rss_bytes", r.peak_rss_bytes);
 }
 

@@ -21,8 +21,7 @@ struct LevelResult {
   double seconds = 0;               // training and evaluation
   double step_seconds = 0;          // median of a step, the teacher's pass apart
   double teacher_seconds = 0;       // median of the teacher's part of a step
-  double step_ratio = 0;            // step_seconds over the full level's; 0 where that was not timed
-  std::int64_t peak_rss_bytes = 0;  // of the process, so far
+  std::int64_t peak_rss_bytes = 0;  // of the stage, so far
 };
 
 nlohmann::json to_json(const LevelResult& result);

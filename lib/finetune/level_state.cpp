@@ -1,86 +1,59 @@
 #include "finetune/level_state.h"
 
-#include "base/error.h"
-#include "base/hash.h"
-#include "base/log.h"
-#include "checkpoint/safetensors.h"
+#include "train/training_state.h"
 
 namespace elastify {
 namespace {
 
-torch::Tensor whole_numbers(std::vector<std::int64_t> values) { return torch::tensor(values, torch::kInt64); }
-torch::Tensor real_numbers(const std::vector<double>& values) { return torch::tensor(values, torch::kFloat64); }
-
-std::int64_t key_number(const std::string& key) {
-  return static_cast<std::int64_t>(checksum64(key.data(), key.size()));
+// One list of names for saving and restoring.
+template <typename State, typename Visit>
+void for_each_count(State& s, Visit&& visit) {
+  visit("step", s.step);
+  visit("bad_steps", s.bad_steps);
+  visit("stale", s.stale);
+  visit("best_step", s.best_step);
+  visit("line_steps", s.line_steps);
+  visit("line_tokens", s.line_tokens);
+  visit("metrics_bytes", s.metrics_bytes);
 }
-
-// The order of the numbers in the file's "counts" and "figures".
-constexpr std::int64_t kCounts = 10, kFigures = 4;
-
-const StoredTensor& entry(const StoredTensors& tensors, const fs::path& path, const char* name, std::int64_t size) {
-  const auto found = tensors.find(name);
-  if (found == tensors.end() || found->second.shape.size() != 1 || (size >= 0 && found->second.shape[0] != size)) {
-    fail_data("{}: expected a tensor {} of {} values; remove its folder to start the level again", path.string(), name,
-              size);
-  }
-  return found->second;
-}
-
-std::vector<double> read_reals(const torch::Tensor& tensor) {
-  const torch::Tensor wide = tensor.to(torch::kFloat64).contiguous();
-  return {wide.data_ptr<double>(), wide.data_ptr<double>() + wide.numel()};
+template <typename State, typename Visit>
+void for_each_figure(State& s, Visit&& visit) {
+  visit("best_loss", s.best_loss);
+  visit("line_loss", s.line_loss);
+  visit("line_seconds", s.line_seconds);
+  visit("seconds", s.seconds);
 }
 
 }  // namespace
 
 void save_level_state(const fs::path& path, const LevelState& s, const std::string& key, Stepper& stepper) {
-  std::map<std::string, torch::Tensor> tensors;
-  tensors["counts"] =
-      whole_numbers({key_number(key), s.step, s.bad_steps, s.stale, s.best_step, s.line_steps, s.line_tokens,
-                     static_cast<std::int64_t>(s.metrics_bytes), stepper.optimizer().steps(), s.best.defined()});
-  tensors["figures"] = real_numbers({s.best_loss, s.line_loss, s.line_seconds, s.seconds});
-  tensors["student_seconds"] = real_numbers(s.student_seconds);
-  tensors["teacher_seconds"] = real_numbers(s.teacher_seconds);
-  tensors["values"] = stepper.flat().values;
-  tensors["mean"] = stepper.optimizer().mean();
-  tensors["square"] = stepper.optimizer().square();
-  tensors["best"] = s.best.defined() ? s.best : stepper.flat().values;
-  write_safetensors(path, tensors);
+  TrainingState state;
+  for_each_count(s,
+                 [&](const char* name, const auto& value) { state.put_count(name, static_cast<std::int64_t>(value)); });
+  for_each_figure(s, [&](const char* name, double value) { state.put_figure(name, value); });
+  state.put_figures("student_seconds", s.student_seconds);
+  state.put_figures("teacher_seconds", s.teacher_seconds);
+  state.put("values", stepper.flat().values);
+  state.put_optimizer("adamw", stepper.optimizer());
+  state.put_count("has_best", s.best.defined() ? 1 : 0);
+  if (s.best.defined()) state.put("best", s.best);
+  state.save(path, key);
 }
 
 std::optional<LevelState> load_level_state(const fs::path& path, const std::string& key, Stepper& stepper) {
-  if (!fs::exists(path)) return std::nullopt;
-  torch::NoGradGuard no_grad;
-  const StoredTensors tensors = open_safetensors(path);
-  const torch::Tensor counts = entry(tensors, path, "counts", kCounts).view();
-  const auto count = [&](std::int64_t i) { return counts[i].item<std::int64_t>(); };
-  if (count(0) != key_number(key)) {
-    spdlog::info("{} belongs to other inputs or settings: the level starts again", path.string());
-    return std::nullopt;
-  }
-  const std::vector<double> figures = read_reals(entry(tensors, path, "figures", kFigures).view());
-  torch::Tensor values = stepper.flat().values;
-  const std::int64_t weights = values.numel();
+  const auto state = TrainingState::load(path, key);
+  if (!state) return std::nullopt;
   LevelState s;
-  s.step = count(1);
-  s.bad_steps = count(2);
-  s.stale = count(3);
-  s.best_step = count(4);
-  s.line_steps = count(5);
-  s.line_tokens = count(6);
-  s.metrics_bytes = static_cast<std::uint64_t>(count(7));
-  s.best_loss = figures[0];
-  s.line_loss = figures[1];
-  s.line_seconds = figures[2];
-  s.seconds = figures[3];
-  s.student_seconds = read_reals(entry(tensors, path, "student_seconds", s.step).view());
-  s.teacher_seconds = read_reals(entry(tensors, path, "teacher_seconds", s.step).view());
-  values.copy_(entry(tensors, path, "values", weights).view());
-  stepper.optimizer().mean().copy_(entry(tensors, path, "mean", weights).view());
-  stepper.optimizer().square().copy_(entry(tensors, path, "square", weights).view());
-  stepper.optimizer().set_steps(count(8));
-  if (count(9) != 0) s.best = entry(tensors, path, "best", weights).view().to(values.options()).clone();
+  for_each_count(s, [&](const char* name, auto& value) {
+    value = static_cast<std::remove_reference_t<decltype(value)>>(state->count(name));
+  });
+  for_each_figure(s, [&](const char* name, double& value) { value = state->figure(name); });
+  s.student_seconds = state->figures("student_seconds");
+  s.teacher_seconds = state->figures("teacher_seconds");
+  const torch::Tensor values = stepper.flat().values;
+  state->copy_to("values", values);
+  state->restore_optimizer("adamw", stepper.optimizer());
+  if (state->count("has_best") != 0) s.best = state->tensor("best", values).to(values.options()).clone();
   return s;
 }
 

@@ -1,13 +1,13 @@
 #include "finetune/level_trainer.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/plot.h"
 #include "base/stopwatch.h"
 #include "finetune/level_state.h"
@@ -49,9 +49,10 @@ class LevelTrainer {
       one_step(metrics, progress);
       state_.seconds += step.seconds();
       if (task_.after_step) task_.after_step(task_.plan.level, state_.step);
-      if (saved.seconds() >= task_.config.checkpoint_seconds) {
+      if (interrupted() != 0 || saved.seconds() >= task_.config.checkpoint_seconds) {
         checkpoint(metrics);
         saved.restart();
+        stop_if_interrupted();
       }
     }
     checkpoint(metrics);
@@ -160,7 +161,7 @@ class LevelTrainer {
           result.level, result.loss_before, result.loss_after);
     }
     plot();
-    result.peak_rss_bytes = peak_rss_bytes();
+    result.peak_rss_bytes = peak_resident_bytes();
     save_level_result(task_.directory, result, task_.key);
     std::error_code ignored;
     fs::remove(checkpoint_path(), ignored);
@@ -181,7 +182,6 @@ class LevelTrainer {
     r.seconds = state_.seconds;
     r.step_seconds = median(state_.student_seconds);
     r.teacher_seconds = median(state_.teacher_seconds);
-    r.step_ratio = task_.full_step_seconds > 0 ? r.step_seconds / task_.full_step_seconds : 0;
     return r;
   }
 
@@ -216,12 +216,6 @@ class LevelTrainer {
 }  // namespace
 
 LevelResult train_level(const LevelTask& task) { return LevelTrainer(task).run(); }
-
-std::int64_t peak_rss_bytes() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
-}
 
 double median(std::vector<double> values) {
   if (values.empty()) return 0;

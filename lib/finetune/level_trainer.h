@@ -21,7 +21,6 @@ struct LevelTask {
   const Teacher* teacher = nullptr;  // null for next-token loss alone
   const Adapter* parent = nullptr;   // the next larger level's, to start from; null: a fresh one
   double loss_full = 0;
-  double full_step_seconds = 0;
   std::uint64_t seed = 0;
   std::string key;     // names everything that the result depends on
   fs::path directory;  // adapters/level_NN
@@ -34,7 +33,6 @@ struct LevelTask {
 // steps in a row without a finite loss.
 LevelResult train_level(const LevelTask& task);
 
-std::int64_t peak_rss_bytes();
 double median(std::vector<double> values);  // 0 for none
 
 }  // namespace elastify

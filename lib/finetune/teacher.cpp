@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/stopwatch.h"
 #include "model/side_by_side.h"
@@ -39,6 +40,7 @@ Teacher::Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_
           .copy_(full.hidden(text.inputs.narrow(0, first, here).to(weights.embedding.device())));
     });
     progress.update(last);
+    stop_if_interrupted();
   }
   cache_seconds_ = watch.seconds();
 }

@@ -27,11 +27,16 @@ struct DecisionConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.choice("objective", objective, {"right", "lightest"});
-    v.number("saving", saving, 0, 1);
-    v.number("sharpness", sharpness, 0, 1000);
-    v.number("prior_sharpness", prior_sharpness, 0, 1000);
-    v.integer("eval_every", eval_every, 1, 1'000'000'000);
+    v.choice("objective", objective, {"right", "lightest"},
+             "right: the expected utility of a decision; lightest: cross-entropy against the lightest right decision, "
+             "as published");
+    v.number("saving", saving, 0, 1, "how much a right answer is worth less at the full decision's cost");
+    v.number(
+        "sharpness", sharpness, 0, 1000,
+        "0: outcomes are right or wrong; else softmax(-sharpness x mean losses) of the right option in their place");
+    v.number("prior_sharpness", prior_sharpness, 0, 1000,
+             "the classifiers start at so many times the mean utility of their levels");
+    v.integer("eval_every", eval_every, 1, 1'000'000'000, "steps between heads that are compared on validation");
   }
 };
 

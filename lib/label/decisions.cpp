@@ -49,13 +49,11 @@ elrt::Latency DecisionSpace::predict(const elrt::Request& request, std::int64_t 
                                      std::int64_t prompt) const {
   const auto prompt_level = narrow(table_.prompt_levels[static_cast<std::size_t>(prompt)]),
              level = narrow(table_.model_levels[static_cast<std::size_t>(model)]);
-  const elrt::Latency nominal = scheduler_.predict(request, {level, prompt_level});
   const auto kept = narrow(table_.prompt_tokens.accessor<std::int64_t, 2>()[task][prompt]);
-  const elrt::LatencyTable& latency = scheduler_.table();
-  const double tlm_ms = (tlm_ || prompt_level < 100 ? latency.decision_ms(request.prompt_tokens) : 0) +
-                        (prompt_level < 100 ? latency.score_ms(request.prompt_tokens) : 0);
-  return {std::max(nominal.ttft_ms, latency.ttft_ms(level, kept) + tlm_ms),
-          std::max(nominal.tpot_ms, latency.tpot_ms(level, kept + request.output_tokens / 2))};
+  const elrt::Decision decision{level, prompt_level};
+  const elrt::Latency nominal = scheduler_.predict(request, decision),
+                      counted = scheduler_.predict(request, decision, kept);
+  return {std::max(nominal.ttft_ms, counted.ttft_ms), std::max(nominal.tpot_ms, counted.tpot_ms)};
 }
 
 bool DecisionSpace::full_feasible(std::int64_t task, const SloRatios& slo) const {

@@ -27,16 +27,18 @@ struct LabelConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.texts("train", train);
-    v.texts("validation", validation);
-    v.texts("test", test);
-    v.choice("decisions_from", decisions_from, {"train", "validation"});
-    v.integer("train_items", train_items, 1, 1'000'000'000);
-    v.integer("validation_items", validation_items, 0, 1'000'000'000);
-    v.integer("test_items", test_items, 0, 1'000'000'000);
-    v.integers("model_levels", model_levels, 1, 100);
-    v.integers("prompt_levels", prompt_levels, 1, 100);
-    v.integer("chunk_tasks", chunk_tasks, 1, 1 << 20);
+    v.texts("train", train, "task files; none: no tiny language model");
+    v.texts("validation", validation, "task files that choose between heads");
+    v.texts("test", test, "task files of the comparison");
+    v.choice("decisions_from", decisions_from, {"train", "validation"},
+             "where the decision-head's tasks come from: the second half of every family's train tasks, or the first "
+             "half of the validation tasks, of which the second then validates");
+    v.integer("train_items", train_items, 1, 1'000'000'000, "labelled tasks of each family");
+    v.integer("validation_items", validation_items, 0, 1'000'000'000, "labelled tasks of each family");
+    v.integer("test_items", test_items, 0, 1'000'000'000, "labelled tasks of each family");
+    v.integers("model_levels", model_levels, 1, 100, "levels that are asked; empty: all of the artifact's");
+    v.integers("prompt_levels", prompt_levels, 1, 100, "shares of the prompt's words, percent, rising, the last 100");
+    v.integer("chunk_tasks", chunk_tasks, 1, 1 << 20, "tasks that a process takes at a time");
   }
 };
 
@@ -53,12 +55,14 @@ struct TlmStageConfig {
   template <typename V>
   void visit(V& v) {
     model.visit(v);
-    v.texts("pairs", pairs);
-    v.integer("word_items", word_items, 1, 1'000'000'000);
-    v.integer("word_level", word_level, 1, 100);
-    v.section("words", words);
-    v.section("decisions", decisions);
-    v.text("latency_table", latency_table);
+    v.texts("pairs", pairs,
+            "texts with compressed versions, MeetingBank's layout; none: labels from the language model itself");
+    v.integer("word_items", word_items, 1, 1'000'000'000, "tasks of each family whose words are labelled");
+    v.integer("word_level", word_level, 1, 100, "of the language model that labels them");
+    v.section("words", words, "labels of words");
+    v.section("decisions", decisions, "training of decisions");
+    v.text("latency_table", latency_table,
+           "of elastic-run calibrate; empty: a synthetic one, of which only the proportions count");
   }
 };
 

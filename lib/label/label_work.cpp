@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/runtime_result.h"
@@ -225,6 +226,7 @@ class LabelCrew {
     if (is_done(chunk)) return false;
     const ChunkLock lock(chunk_path(work_, chunk, ".lock"));
     if (!lock.held() || is_done(chunk)) return false;
+    stop_if_interrupted();
     const OutcomeTable table = runner.run(chunk * chunk_tasks_, std::min(tasks_.size(), (chunk + 1) * chunk_tasks_));
     const std::scoped_lock one_at_a_time(mutex_);  // HDF5 is not made for threads
     save_outcomes(chunk_path(work_, chunk, ".h5"), table);

@@ -23,9 +23,10 @@ struct WordLabelConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.integer("chunk_words", chunk_words, 1, 1 << 20);
-    v.integer("open_chunks", open_chunks, 0, 1 << 20);
-    v.number("min_rise", min_rise, 0, 100);
+    v.integer("chunk_words", chunk_words, 1, 1 << 20, "longest stretch that is left out at once");
+    v.integer("open_chunks", open_chunks, 0, 1 << 20,
+              "stretches whose words are left out one by one, those of the largest rise");
+    v.number("min_rise", min_rise, 0, 100, "nats per token of the right answer that a word must carry to be retained");
   }
 };
 

@@ -23,11 +23,13 @@ struct PackConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.choice("dtype", dtype, {"f32", "f16", "q8_0", "q4_0"});
-    v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16", "q8_0", "q4_0"});
-    v.choice("head_dtype", head_dtype, {"same", "f32", "f16", "q8_0", "q4_0"});
-    v.flag("adapters", adapters);
-    v.text("tlm", tlm);
+    v.choice("dtype", dtype, {"f32", "f16", "q8_0", "q4_0"}, "of the blocks' matrices");
+    v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16", "q8_0", "q4_0"}, "same: as dtype");
+    v.choice("head_dtype", head_dtype, {"same", "f32", "f16", "q8_0", "q4_0"}, "same: as dtype");
+    v.flag("adapters", adapters, "false: levels as they were cut, without the finetune stage");
+    v.text(
+        "tlm", tlm,
+        "folder of a trained tiny language model, which rides in the artifact; empty: the run's own, where it has one");
   }
 };
 

@@ -1,192 +1,125 @@
 #include "pipeline/pipeline.h"
 
-#include <elrt/format.h>
-
 #include <algorithm>
-#include <set>
 
 #include "base/error.h"
-#include "base/hash.h"
+#include "base/interrupt.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/stopwatch.h"
 #include "model/device.h"
+#include "pipeline/build_progress.h"
+#include "pipeline/check_settings.h"
+#include "pipeline/stage_key.h"
+#include "pipeline/stage_table.h"
 #include "pipeline/stages.h"
-#include "pipeline/text_source.h"
-#include "pipeline/tlm_stages.h"
 
 namespace elastify {
 namespace {
 
-using StageFunction = json (*)(const StageContext&);
-const std::vector<std::pair<std::string, StageFunction>> kStages = {
-    {"sample", run_sample},           {"profile", run_profile},   {"anchors", run_anchors},
-    {"reorder", run_reorder},         {"finetune", run_finetune}, {"pack-base", run_pack_base},
-    {"train-score", run_train_score}, {"label", run_label},       {"train-tlm", run_train_tlm},
-    {"compare", run_compare},         {"pack", run_pack}};
-const std::set<std::string> kTlmStages = {"pack-base", "train-score", "label", "train-tlm", "compare"};
+// Settings first: a refused run leaves no folder.
+std::vector<const Stage*> checked_stages(const PipelineConfig& config, const std::string& stage) {
+  const std::vector<const Stage*> stages =
+      stage.empty() ? wanted_stages(config) : std::vector<const Stage*>{&find_stage(stage)};
+  check_settings(config, stages);
+  set_compute_threads(config.threads, Checkpoint::open(config.checkpoint).config());
+  return stages;
+}
+
+constexpr const char* kResolvedFile = "config.resolved.json";
 
 }  // namespace
 
-const std::vector<std::string>& stage_names() {
-  static const std::vector<std::string> names = [] {
-    std::vector<std::string> all;
-    for (const auto& [name, function] : kStages) all.push_back(name);
-    return all;
-  }();
-  return names;
-}
+Pipeline::Pipeline(PipelineConfig config, const fs::path& run_dir, const std::string& stage)
+    : config_(std::move(config)), stages_(checked_stages(config_, stage)), run_(run_dir) {}
 
-Pipeline::Pipeline(PipelineConfig config, const fs::path& run_dir) : config_(std::move(config)), run_(run_dir) {
-  parse_device(config_.device);
-  set_compute_threads(config_.threads, Checkpoint::open(config_.checkpoint).config());
-  json resolved = config_to_json(config_);
-  resolved["threads"] = torch::get_num_threads();
-  write_json(run_.file("config.resolved.json"), resolved);
-}
-
-std::string Pipeline::key_of(const std::string& stage) {
-  const Checkpoint checkpoint = Checkpoint::open(config_.checkpoint);
-  json key = {{"version", tool_version()}, {"stage", stage}, {"seed", config_.seed}};
-  const auto add_compute = [&] {
-    key["device"] = config_.device;
-    key["threads"] = torch::get_num_threads();
-  };
-  const auto add_checkpoint = [&] {
-    for (const auto& file : checkpoint.files()) key["checkpoint"].push_back(run_.content_hash(file));
-    for (const auto& file : tokenizer_files(tokenizer_path(config_, checkpoint)))
-      key["tokenizer"].push_back(run_.content_hash(file));
-    for (const auto& file : text_end_files(config_, checkpoint)) key["tokenizer"].push_back(run_.content_hash(file));
-  };
-  json resolved = config_to_json(config_);
-  if (stage == "sample") {
-    add_checkpoint();
-    add_compute();
-    for (const char* name : {"sample_documents", "sample_tokens", "sample_temperature"})
-      key["data"][name] = resolved["data"][name];
-  } else if (stage == "profile" || stage == "anchors") {
-    add_checkpoint();
-    add_compute();
-    key["text"] = text_hash(run_, config_);
-    key["seq"] = config_.profile.seq;
-    key["settings"] = resolved[stage];
-  } else if (stage == "reorder") {
-    add_checkpoint();
-    key["profile"] = run_.output_hash("profile");
-    key["anchors"] = run_.output_hash("anchors");
-    key["settings"] = resolved[stage];
-  } else if (stage == "finetune") {
-    add_compute();
-    key["reorder"] = run_.output_hash("reorder");
-    key["text"] = text_hash(run_, config_);
-    key["settings"] = resolved[stage];
-    key["settings"]["products"] = product_type_name(
-        parse_product_type(config_.finetune.products, parse_device(config_.device), checkpoint.config().hidden_size));
-  } else if (stage == "train-score" || stage == "label" || stage == "train-tlm" || stage == "compare") {
-    add_compute();
-    add_tlm_inputs(stage, resolved, key);
-  } else {
-    add_checkpoint();
-    key["reorder"] = run_.output_hash("reorder");
-    if (config_.pack.adapters) key["finetune"] = run_.output_hash("finetune");
-    if (stage == "pack") {
-      if (!config_.pack.tlm.empty()) {
-        for (const auto& file : packed_tlm_files(config_.pack.tlm)) key["tlm"].push_back(run_.content_hash(file));
-      } else if (config_.label.wanted()) {
-        key["tlm"] = run_.output_hash("train-tlm");
-      }
-    }
-    key["format"] = elrt::format::kFormatVersion;
-    key["settings"] = resolved["pack"];
-  }
-  return hash_text(key.dump());
-}
-
-// Labels stand on the base artifact and the score-head, the decision-head on labels and a latency table.
-void Pipeline::add_tlm_inputs(const std::string& stage, const json& resolved, json& key) {
-  const auto add_files = [&](const std::vector<std::string>& paths) {
-    for (const auto& path : paths) key["files"].push_back(run_.content_hash(path));
-  };
-  if (!config_.label.wanted()) fail_usage("stage {} needs tasks: set label.train", stage);
-  add_files(config_.label.train);
-  key["base"] = run_.output_hash("pack-base");
-  key["label"] = resolved["label"];
-  if (stage == "train-score") {
-    key["settings"] = resolved["tlm"];
-    key["settings"].erase("decision");
-    key["settings"].erase("decisions");
-    key["settings"].erase("latency_table");
-    add_files(config_.tlm.pairs);
-    if (!config_.tlm.model.vocabulary.empty()) add_files({config_.tlm.model.vocabulary});
-    if (!config_.tlm.model.body.empty()) add_files({config_.tlm.model.body});
-    for (const char* items : {"train_items", "validation_items", "test_items", "chunk_tasks", "validation", "test"})
-      key["label"].erase(items);
-    return;
-  }
-  add_files(config_.label.validation);
-  add_files(config_.label.test);
-  key["score"] = run_.output_hash("train-score");
-  if (stage == "label") return;
-  key["labels"] = run_.output_hash("label");
-  key["settings"] = resolved["tlm"];
-  if (!config_.tlm.latency_table.empty()) add_files({config_.tlm.latency_table});
-  if (stage == "compare") key["tlm"] = run_.output_hash("train-tlm");
-}
-
-std::vector<std::string> Pipeline::outputs_of(const std::string& stage) const {
-  static const std::map<std::string, std::vector<std::string>> outputs = {{"sample", {kSampledFile}},
-                                                                          {"profile", {"profile.h5"}},
-                                                                          {"anchors", {"anchors.json"}},
-                                                                          {"reorder", {"reordered", "plan.json"}},
-                                                                          {"finetune", {"adapters", "finetune.json"}},
-                                                                          {"pack-base", {kBaseArtifact}},
-                                                                          {"train-score", {"score"}},
-                                                                          {"label", {"labels.h5"}},
-                                                                          {"train-tlm", {"tlm", kLatencyFile}},
-                                                                          {"compare", {"comparison.json"}},
-                                                                          {"pack", {"model.gguf"}}};
-  return outputs.at(stage);
-}
-
-json Pipeline::run(const std::string& stage) {
-  StageFunction function = nullptr;
-  for (const auto& [name, candidate] : kStages) {
-    if (name == stage) function = candidate;
-  }
-  require(function != nullptr, "unknown stage {}", stage);
-  const std::string key = key_of(stage);
-  const fs::path summary_path = run_.file(".stages") / (stage + ".summary.json");
-  if (run_.up_to_date(stage, key) && fs::exists(summary_path)) {
-    spdlog::info("{}: up to date", stage);
-    json summary = read_json(summary_path);
-    summary["up_to_date"] = true;
-    return summary;
-  }
-  run_.claim(stage, outputs_of(stage));
-  spdlog::info("{}: starts", stage);
+json Pipeline::run_now(const Stage& stage, const std::string& key) {
+  run_.claim(stage.name, stage.outputs);
+  // The old description goes before the artifact that it describes.
+  if (std::find(stage.outputs.begin(), stage.outputs.end(), kArtifact) != stage.outputs.end())
+    fs::remove(run_.file(kResolvedFile));
+  trim_memory();
+  restart_peak();
+  double stated_bytes = 0;
   const Stopwatch watch;
-  StageContext context{config_, run_, parse_device(config_.device), run_.work_dir(stage, key), key};
-  json summary = function(context);
+  json summary =
+      stage.run({config_, run_, parse_device(config_.device), run_.work_dir(stage.name, key), key, &stated_bytes});
   const double seconds = watch.seconds();
-  summary["stage"] = stage;
+  summary["stage"] = stage.name;
   summary["up_to_date"] = false;
   summary["stage_seconds"] = seconds;
-  write_json(summary_path, summary);
-  run_.record(stage, key, outputs_of(stage), seconds);
-  run_.clear_work(stage);
-  spdlog::info("{}: done in {}", stage, format_duration(seconds));
+  summary["memory"] = {{"used_bytes", peak_resident_bytes()}};
+  if (stated_bytes > 0) summary["memory"]["stated_bytes"] = static_cast<std::int64_t>(stated_bytes);
+  write_json(run_.file(".stages") / (std::string(stage.name) + ".summary.json"), summary);
+  run_.record(stage.name, key, stage.outputs, seconds, stage_settings(stage, config_));
+  run_.clear_work(stage.name);
+  return summary;
+}
+
+json Pipeline::run(const Stage& stage, BuildProgress& progress) {
+  const std::string key = stage_key(stage, config_, run_);
+  const fs::path summary_path = run_.file(".stages") / (std::string(stage.name) + ".summary.json");
+  const std::string place = stages_.size() > 1 ? progress.place() + ", " : "";
+  if (run_.up_to_date(stage.name, key) && fs::exists(summary_path)) {
+    spdlog::info("{}{}: up to date", place, stage.name);
+    json summary = read_json(summary_path);
+    summary["up_to_date"] = true;
+    progress.finish(false);
+    return summary;
+  }
+  const double left_s = stages_.size() > 1 ? progress.left_seconds(-1) : -1;
+  spdlog::info("{}{}: starts{}", place, stage.name, left_s < 0 ? "" : "; build: " + format_duration(left_s) + " left");
+  json summary = run_now(stage, key);
+  progress.finish(true);
+  spdlog::info("{}{}: done in {}, {} of memory", place, stage.name,
+               format_duration(summary.at("stage_seconds").get<double>()),
+               format_bytes(summary.at("memory").at("used_bytes").get<double>()));
+  return summary;
+}
+
+json Pipeline::run() {
+  const json summary = build().at("stages").at(0);
   return summary;
 }
 
 json Pipeline::build() {
-  json stages = json::array();
-  for (const auto& stage : stage_names()) {
-    if (stage == "sample" && !needs_sampling(config_.data)) continue;
-    if (stage == "finetune" && !config_.pack.adapters) continue;
-    if (kTlmStages.contains(stage) && !config_.label.wanted()) continue;
-    if (stage == "compare" && (config_.label.test.empty() || config_.label.validation.empty())) continue;
-    stages.push_back(run(stage));
+  const InterruptWatch watch;
+  BuildProgress progress(stages_, config_, run_);
+  json summaries = json::array();
+  const char* name = "";
+  try {
+    for (const Stage* stage : stages_) {
+      name = stage->name;
+      progress.start(*stage);
+      summaries.push_back(run(*stage, progress));
+      stop_if_interrupted();
+    }
+  } catch (const Interrupted& stopped) {
+    throw Interrupted(stopped.signal(),
+                      fmt::format("{} in stage {} ({}): what is done is kept; the same command goes on from here",
+                                  stopped.what(), name, progress.place()));
   }
-  return {{"stages", stages}, {"artifact", run_.file("model.gguf").string()}};
+  if (all_up_to_date()) write_resolved();
+  return {{"stages", summaries}, {"artifact", run_.file(kArtifact).string()}};
+}
+
+// After a whole build this holds; after a single stage it may, where the others ran with the same settings.
+bool Pipeline::all_up_to_date() {
+  const auto wanted = wanted_stages(config_);
+  if (stages_.size() == wanted.size()) return true;
+  return std::all_of(wanted.begin(), wanted.end(), [&](const Stage* stage) {
+    try {
+      return run_.up_to_date(stage->name, stage_key(*stage, config_, run_));
+    } catch (const Error&) {  // a stage before it has not run, or an input is gone
+      return false;
+    }
+  });
+}
+
+void Pipeline::write_resolved() const {
+  json resolved = config_to_json(config_);
+  resolved["threads"] = torch::get_num_threads();
+  write_json(run_.file(kResolvedFile), resolved);
 }
 
 }  // namespace elastify

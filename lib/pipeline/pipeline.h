@@ -1,38 +1,40 @@
-// Stages over a run directory: `elastify build` runs them all, each subcommand one of them.
+// Stages over a run directory: `elastify build` runs all that the settings want, each subcommand one of them.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "pipeline/pipeline_config.h"
 #include "pipeline/run_directory.h"
+#include "pipeline/stage.h"
 
 namespace elastify {
 
-// In the order of a build: sample, profile, anchors, reorder, finetune; pack-base, train-score, label, train-tlm and
-// compare where there are labelled tasks; pack.
-const std::vector<std::string>& stage_names();
+class BuildProgress;
 
 class Pipeline {
  public:
-  // Locks the run directory and writes config.resolved.json into it. Throws Error(kUsage) on a device that is not
-  // there.
-  Pipeline(PipelineConfig config, const fs::path& run_dir);
+  // Checks the settings for what will run: `stage`, or where it is empty a whole build. Then locks the run directory.
+  // Throws Error(kUsage) with all problems at once, Error(kBadData) where the checkpoint is damaged.
+  Pipeline(PipelineConfig config, const fs::path& run_dir, const std::string& stage = "");
 
-  // Runs one stage unless it is up to date: its key (tool version, resolved settings, content of its inputs) is that of
-  // its last run and its outputs are untouched. A stage that was killed goes on where it was. Returns the stage's
-  // summary, with "stage", "up_to_date" and "seconds".
-  json run(const std::string& stage);
-  // All stages, then the report: {"stages": [...], "artifact": PATH, "levels": [...]}.
+  // Runs the stage unless it is up to date: its key (tool version, resolved settings, content of its inputs) is that of
+  // its last run and its outputs are untouched. A stage that was stopped goes on where it was. Returns the stage's
+  // summary, with "stage", "up_to_date", "stage_seconds" and "memory" {stated_bytes, used_bytes}. Throws Interrupted
+  // after Ctrl-C or SIGTERM, progress saved.
+  json run();
+  // All stages: {"stages": [...], "artifact": PATH}. config.resolved.json is written once all of them are up to date,
+  // and removed before model.gguf is replaced, so that it never describes an artifact that it did not make.
   json build();
 
  private:
-  std::string key_of(const std::string& stage);
-  void add_tlm_inputs(const std::string& stage, const json& resolved, json& key);
-  std::vector<std::string> outputs_of(const std::string& stage) const;
+  json run(const Stage& stage, BuildProgress& progress);
+  json run_now(const Stage& stage, const std::string& key);
+  void write_resolved() const;
+  bool all_up_to_date();
 
   PipelineConfig config_;
+  std::vector<const Stage*> stages_;
   RunDirectory run_;
 };
 

@@ -27,14 +27,15 @@ struct DataConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.texts("calibration", calibration);
-    v.texts("recovery", recovery);
-    v.texts("held_out", held_out);
-    v.number("held_out_share", held_out_share, 0.001, 0.5);
-    v.flag("pack", pack);
-    v.integer("sample_documents", sample_documents, 2, std::int64_t{1} << 32);
-    v.integer("sample_tokens", sample_tokens, 2, 1 << 20);
-    v.number("sample_temperature", sample_temperature, 0.01, 10);
+    v.texts("calibration", calibration, "text for profile and anchors; none: the training side of recovery");
+    v.texts("recovery", recovery, "text for finetune; none: sampled from the model itself");
+    v.texts("held_out", held_out, "text for finetune's evaluation; none: a share of recovery that nothing else reads");
+    v.number("held_out_share", held_out_share, 0.001, 0.5, "of the recovery documents, where held_out is empty");
+    v.flag("pack", pack, "documents one after the other in every row; false: a row each, for tasks and the like");
+    v.integer("sample_documents", sample_documents, 2, std::int64_t{1} << 32,
+              "documents to sample where there is no text");
+    v.integer("sample_tokens", sample_tokens, 2, 1 << 20, "longest sampled document");
+    v.number("sample_temperature", sample_temperature, 0.01, 10, "1: the model's own distribution");
   }
 };
 
@@ -57,24 +58,30 @@ struct PipelineConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.text("about", about);
-    v.text("checkpoint", checkpoint);
-    v.text("tokenizer", tokenizer);
-    v.integer("seed", seed, 0, INT64_MAX);
-    v.integer("threads", threads, 0, 4096);
-    v.text("device", device);
-    v.section("data", data);
-    v.section("profile", profile);
-    v.section("anchors", anchors);
-    v.section("reorder", reorder);
-    v.section("finetune", finetune);
-    v.section("pack", pack);
-    v.section("label", label);
-    v.section("tlm", tlm);
+    v.text("about", about, "what the file is for and the command that runs it; changes nothing");
+    v.text("checkpoint", checkpoint, "a Hugging Face folder or a llama2.c file");
+    v.text("tokenizer", tokenizer, "the tokenizer's file or folder; empty: next to the checkpoint");
+    v.integer("seed", seed, 0, INT64_MAX, "of everything that is drawn");
+    v.integer(
+        "threads", threads, 0, 4096,
+        "of LibTorch; 0: all cores, one for tiny models; results are the same bits for equal seed, threads and device");
+    v.text("device", device, "cpu, cuda or cuda:N");
+    v.section("data", data, "which text is read");
+    v.section("profile", profile, "importance of units");
+    v.section("anchors", anchors, "layers that are kept whole");
+    v.section("reorder", reorder, "the order of units and the plan of levels");
+    v.section("finetune", finetune, "recovery of every level with an adapter");
+    v.section("pack", pack, "the artifact");
+    v.section("label", label,
+              "what the language model answers under every decision; without tasks there is no tiny language model");
+    v.section("tlm", tlm, "the tiny language model");
   }
 };
 
 // Reads `path` and lays the overrides (KEY=VALUE) over it. Throws Error(kUsage) with every problem at once.
 PipelineConfig load_pipeline_config(const fs::path& path, const std::vector<std::string>& overrides);
+
+// configs/README.md, from describe_config<PipelineConfig>().
+std::string settings_readme(const json& keys);
 
 }  // namespace elastify

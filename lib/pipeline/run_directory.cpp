@@ -58,14 +58,25 @@ std::string RunDirectory::content_hash(const fs::path& path) {
   }
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0) fail_data("cannot read {}: {}", path.string(), std::strerror(errno));
-  const std::string id = fmt::format("{} {} {}.{:09}", fs::absolute(path).lexically_normal().string(), info.st_size,
-                                     info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+  // A program can set the time of modification, the time of change only the system.
+  const std::string id =
+      fmt::format("{} {} {}.{:09} {}.{:09}", fs::absolute(path).lexically_normal().string(), info.st_size,
+                  info.st_mtim.tv_sec, info.st_mtim.tv_nsec, info.st_ctim.tv_sec, info.st_ctim.tv_nsec);
   const auto known = hashes_.find(id);
   if (known != hashes_.end()) return known->second;
   const std::string hash = hash_file(path);
   hashes_[id] = hash;
   save_hashes();
   return hash;
+}
+
+std::string RunDirectory::input_hash(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::is_directory(status)) fail_usage("{} is a folder, expected a file", path.string());
+  if (fs::exists(status) && !fs::is_regular_file(status))
+    fail_usage("{} is a device, pipe or socket, expected a file", path.string());
+  return content_hash(path);
 }
 
 fs::path RunDirectory::record_path(const std::string& stage) const { return path_ / ".stages" / (stage + ".json"); }
@@ -89,13 +100,14 @@ void RunDirectory::claim(const std::string& stage, const std::vector<std::string
 }
 
 void RunDirectory::record(const std::string& stage, const std::string& key, const std::vector<std::string>& outputs,
-                          double seconds) {
+                          double seconds, const json& settings) {
   json hashes = json::object();
   for (const auto& output : outputs) {
     if (fs::exists(path_ / output)) hashes[output] = content_hash(path_ / output);
   }
-  write_json(record_path(stage),
-             {{"key", key}, {"version", tool_version()}, {"outputs", hashes}, {"seconds", seconds}});
+  write_json(
+      record_path(stage),
+      {{"key", key}, {"version", tool_version()}, {"outputs", hashes}, {"seconds", seconds}, {"settings", settings}});
 }
 
 std::string RunDirectory::output_hash(const std::string& stage) {
@@ -110,10 +122,24 @@ std::string RunDirectory::output_hash(const std::string& stage) {
   std::string all;
   for (const auto& output : record["outputs"].items()) {
     const fs::path path = path_ / output.key();
-    if (!fs::exists(path)) fail_usage("{} is gone: run stage {} again", path.string(), stage);
-    all += output.key() + " " + content_hash(path) + "\n";
+    if (!fs::exists(path)) fail_usage("{} is gone: run elastify {} again", path.string(), stage);
+    const std::string found = content_hash(path);
+    if (found != output.value()) {
+      fail_data(
+          "{} is not what stage {} wrote: expected hash {}, found {}; run elastify {} again, or elastify build for "
+          "all",
+          path.string(), stage, output.value().is_string() ? output.value().get<std::string>() : "none", found, stage);
+    }
+    all += output.key() + " " + found + "\n";
   }
   return hash_text(all);
+}
+
+double RunDirectory::last_seconds(const std::string& stage) const {
+  if (!fs::exists(record_path(stage))) return 0;
+  const json record = json::parse(read_file(record_path(stage)), nullptr, false);
+  const json seconds = record.is_object() ? record.value("seconds", json()) : json();
+  return seconds.is_number() ? seconds.get<double>() : 0;
 }
 
 fs::path RunDirectory::work_dir(const std::string& stage, const std::string& key) {

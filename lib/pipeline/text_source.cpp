@@ -67,11 +67,19 @@ std::vector<fs::path> text_end_files(const PipelineConfig& config, const Checkpo
 
 bool needs_sampling(const DataConfig& data) { return data.recovery.empty(); }
 
+std::vector<InputPath> text_paths(const DataConfig& data) {
+  std::vector<InputPath> all;
+  for (const auto& path : data.calibration) all.push_back({"data.calibration", path, {}});
+  for (const auto& path : data.recovery) all.push_back({"data.recovery", path, {}});
+  for (const auto& path : data.held_out) all.push_back({"data.held_out", path, {}});
+  return all;
+}
+
 std::string text_hash(RunDirectory& run, const PipelineConfig& config) {
   std::string all;
   const DataConfig& data = config.data;
   for (const auto* paths : {&data.calibration, &data.recovery, &data.held_out}) {
-    for (const auto& path : *paths) all += run.content_hash(path) + " ";
+    for (const auto& path : *paths) all += run.input_hash(path) + " ";
     all += "/ ";
   }
   if (needs_sampling(data)) all += run.output_hash("sample");

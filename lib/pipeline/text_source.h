@@ -6,6 +6,7 @@
 #include "checkpoint/checkpoint.h"
 #include "pipeline/pipeline_config.h"
 #include "pipeline/run_directory.h"
+#include "pipeline/stage.h"
 
 namespace elastify {
 
@@ -20,6 +21,9 @@ std::vector<fs::path> text_end_files(const PipelineConfig& config, const Checkpo
 
 // True where recovery text has to be sampled from the model.
 bool needs_sampling(const DataConfig& data);
+
+// The files that the three sets below are read from, each with its key of the settings.
+std::vector<InputPath> text_paths(const DataConfig& data);
 
 // Hash of everything that the three sets below depend on, the sampled documents included.
 std::string text_hash(RunDirectory& run, const PipelineConfig& config);

@@ -21,10 +21,11 @@ struct AnchorsConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.number("share", share, 0, 1);
-    v.integer("count", count, -1, 1 << 20);
-    v.integer("tokens", tokens, 2, std::int64_t{1} << 40);
-    v.integer("batch_rows", batch_rows, 1, 1 << 20);
+    v.number("share", share, 0, 1,
+             "of the layers that are anchors, rounded to the nearest count, at least one unless it is 0");
+    v.integer("count", count, -1, 1 << 20, "of anchor layers; -1: by share");
+    v.integer("tokens", tokens, 2, std::int64_t{1} << 40, "calibration tokens");
+    v.integer("batch_rows", batch_rows, 1, 1 << 20, "rows a batch: memory grows with it");
   }
 };
 

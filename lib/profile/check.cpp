@@ -76,13 +76,10 @@ RankCheck check_ranks(const UnitScores& scores, const std::vector<UnitRef>& unit
   return check;
 }
 
-nlohmann::json profile_summary(const Profile& profile, const UnitScores& check_scores, double seconds,
-                               double time_ratio, double activations_ratio) {
+nlohmann::json profile_summary(const Profile& profile, const UnitScores& check_scores, double seconds) {
   nlohmann::json summary = {
       {"method", profile.method}, {"tokens", profile.tokens}, {"mean_loss", profile.mean_loss}, {"seconds", seconds}};
   if (seconds > 0) summary["tokens_per_s"] = static_cast<double>(profile.tokens) / seconds;
-  if (time_ratio > 0) summary["time_ratio"] = time_ratio;
-  if (activations_ratio > 0) summary["time_ratio_activations"] = activations_ratio;
   if (profile.checked.empty()) return summary;
   const RankCheck check = check_ranks(check_scores, profile.checked, profile.checked_change);
   nlohmann::json neurons = nlohmann::json::array();

@@ -28,13 +28,11 @@ struct RankCheck {
 RankCheck check_ranks(const UnitScores& scores, const std::vector<UnitRef>& units,
                       const std::vector<double>& loss_change);
 
-// What the stage reports. The keys: method, tokens, mean_loss, seconds, tokens_per_s, time_ratio and
-// time_ratio_activations (TimeRatio's two; absent where 0), and check {tokens, units, spearman_neurons [layers],
-// spearman_neurons_mean, spearman_kv_groups}, absent where nothing was checked. NaN is written as null.
+// What the stage reports: method, tokens, mean_loss, seconds, tokens_per_s, and check {tokens, units, spearman_neurons
+// [layers], spearman_neurons_mean, spearman_kv_groups}, absent where nothing was checked. NaN is written as null.
 //
 // `check_scores`: the same method on the rows that were ablated. An estimate is compared with the truth on the same
 // text: on other text, exact ablation itself agrees with itself far less (README, "Importance").
-nlohmann::json profile_summary(const Profile& profile, const UnitScores& check_scores, double seconds,
-                               double time_ratio, double activations_ratio = 0);
+nlohmann::json profile_summary(const Profile& profile, const UnitScores& check_scores, double seconds);
 
 }  // namespace elastify

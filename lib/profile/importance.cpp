@@ -149,53 +149,6 @@ ProfilePass ablation_pass(const Decoder& decoder, const TokenRows& rows, const R
   return pass;
 }
 
-double median_seconds(std::vector<double> seconds) {
-  std::sort(seconds.begin(), seconds.end());
-  return seconds[seconds.size() / 2];
-}
-
-constexpr double kMostTimedBytes = 4.0 * (1 << 30);
-
-// The same weights, each asking for a gradient.
-ModelWeights trainable(const ModelWeights& weights) {
-  ModelWeights copy = weights;
-  const auto ask = [](torch::Tensor& t) {
-    if (t.defined()) t = t.detach().requires_grad_(true);
-  };
-  for (torch::Tensor* t : {&copy.embedding, &copy.final_norm, &copy.head}) ask(*t);
-  for (BlockWeights& b : copy.blocks) {
-    for (const BlockTensor& part : block_table()) ask(b.*part.field);
-  }
-  return copy;
-}
-
-// Seconds of one plain forward and backward pass.
-double time_plain(const ModelWeights& weights, const Batch& batch) {
-  const Decoder decoder(weights);
-  const Stopwatch watch;
-  torch::Tensor x = decoder.embed(batch.inputs);
-  if (!x.requires_grad()) x = x.detach().requires_grad_(true);
-  for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) x = decoder.block(layer, x);
-  const torch::Tensor loss = summed_loss(decoder.head(decoder.finish(x)), batch.targets);
-  loss.backward();
-  torch::zeros({1}, loss.options()).item<double>();  // waits for the device
-  return watch.seconds();
-}
-
-double time_profile(const Decoder& decoder, const Batch& batch, const std::string& method) {
-  MaskMoments moments(decoder.config(), batch.inputs.device());
-  const Stopwatch watch;
-  add_batch_inplace(moments, decoder, batch.inputs, batch.targets, probe_seed(method, 0, 0));
-  moments.first(UnitKind::kGroup).sum().item<double>();  // waits for the device
-  return watch.seconds();
-}
-
-double weight_bytes(const ModelWeights& weights) {
-  const ModelConfig& c = weights.config;
-  return static_cast<double>(c.num_layers * c.weights_per_block() + c.weights_outside_blocks()) *
-         static_cast<double>(weights.embedding.element_size());
-}
-
 }  // namespace
 
 std::int64_t count_predictions(const TokenRows& rows) {
@@ -222,23 +175,6 @@ ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const P
   }
   pass.seconds = watch.seconds();
   return pass;
-}
-
-TimeRatio time_profile_ratio(const Decoder& decoder, const TokenRows& rows, std::int64_t batch_rows,
-                             const std::string& method, int repeats) {
-  const Batch batch = take_batch(rows, 0, batch_rows, decoder.weights().embedding.device());
-  const bool training = weight_bytes(decoder.weights()) <= kMostTimedBytes;
-  std::vector<double> profile_s, training_s, activations_s;
-  for (int repeat = 0; repeat <= repeats; ++repeat) {
-    const double with_taps = time_profile(decoder, batch, method);
-    const double with_weights = training ? time_plain(trainable(decoder.weights()), batch) : 0;
-    const double without = time_plain(decoder.weights(), batch);
-    if (repeat == 0) continue;  // warms caches and allocators up
-    profile_s.push_back(with_taps);
-    training_s.push_back(with_weights);
-    activations_s.push_back(without);
-  }
-  return {median_seconds(profile_s), median_seconds(training_s), median_seconds(activations_s)};
 }
 
 double profile_memory_bytes(const ModelConfig& c, std::int64_t batch_rows, std::int64_t seq, torch::ScalarType dtype) {

@@ -38,14 +38,19 @@ struct ProfileConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.choice("method", method, {"fisher", "taylor2", "taylor", "magnitude", "random", "ablation"});
-    v.integer("tokens", tokens, 2, std::int64_t{1} << 40);
-    v.integer("seq", seq, 2, 1 << 20);
-    v.integer("batch_rows", batch_rows, 1, 1 << 20);
-    v.flag("shrink", shrink);
-    v.integer("check_units", check_units, 0, 1 << 20);
-    v.integer("check_tokens", check_tokens, 2, std::int64_t{1} << 40);
-    v.number("check_tflop", check_tflop, 0, 1e12);
+    v.choice("method", method, {"fisher", "taylor2", "taylor", "magnitude", "random", "ablation"},
+             "fisher and taylor2: second order, from one backward pass (fisher: two); taylor: the published first "
+             "order; magnitude: weights alone; random; ablation: exact, for small models");
+    v.integer("tokens", tokens, 2, std::int64_t{1} << 40, "calibration tokens");
+    v.integer("seq", seq, 2, 1 << 20, "tokens a row");
+    v.integer("batch_rows", batch_rows, 1, 1 << 20, "rows a batch: memory grows with it");
+    v.flag("shrink", shrink,
+           "fisher and taylor2: weighs the first-order term by how far it stands out of its spread over rows");
+    v.integer("check_units", check_units, 0, 1 << 20,
+              "neurons of each layer whose estimate is compared with exact ablation, and KV groups of all layers at "
+              "most four times as many; 0: no comparison");
+    v.integer("check_tokens", check_tokens, 2, std::int64_t{1} << 40, "tokens of that comparison");
+    v.number("check_tflop", check_tflop, 0, 1e12, "most operations of that comparison, 10^12");
   }
 };
 
@@ -66,17 +71,6 @@ struct ProfilePass {
 // Error(kBadData) if the loss is not finite or `rows` predicts nothing.
 ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const ProfileConfig& config,
                           std::uint64_t seed, const ResumePoint& resume = {});
-
-// How long a gradient method takes against a plain forward and backward pass over the same rows, taps and sums left
-// out: one with weight gradients, as a training step has, and one that only goes back through the activations to the
-// embedding's output. Alternates `repeats` times over the first batch and takes medians.
-struct TimeRatio {
-  double profile_s = 0, training_s = 0, activations_s = 0;  // one batch; training_s is 0 where the weights exceed 4 GiB
-  double ratio() const { return training_s > 0 ? profile_s / training_s : 0; }
-  double activations_ratio() const { return activations_s > 0 ? profile_s / activations_s : 0; }
-};
-TimeRatio time_profile_ratio(const Decoder& decoder, const TokenRows& rows, std::int64_t batch_rows,
-                             const std::string& method = ProfileConfig().method, int repeats = 3);
 
 // Peak of weights, activations kept for the backward pass and logits, bytes. An estimate from the shapes: what autograd
 // keeps of each block is counted as in decoder.cpp.

@@ -104,8 +104,11 @@ torch::Tensor add_batch_inplace(MaskMoments& moments, const Decoder& decoder, co
   const torch::Tensor counts = targets.ne(kIgnore).unsqueeze(-1).to(wide), labels = targets.clamp_min(0).unsqueeze(-1);
   const torch::Tensor loss = (log_p.gather(-1, labels) * counts).sum(torch::kFloat64).neg();
   // The gradient of the summed loss in the logits: p - onehot(label) where a target counts.
-  const torch::Tensor error = (p * counts).scatter_add_(-1, labels, -counts);
-  logits.backward(error.to(logits.scalar_type()), probe_seed.has_value());
+  // It is freed before the second pass: tensors of this size are what takes the most memory.
+  {
+    const torch::Tensor error = (p * counts).scatter_add_(-1, labels, -counts);
+    logits.backward(error.to(logits.scalar_type()), probe_seed.has_value());
+  }
   if (probe_seed.has_value()) {
     forward.expect_probe();
     logits.backward((fisher_probe(p, random_signs(p, *probe_seed)) * counts).to(logits.scalar_type()));

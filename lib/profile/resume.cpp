@@ -4,45 +4,29 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/interrupt.h"
 #include "base/log.h"
-#include "checkpoint/safetensors.h"
+#include "train/training_state.h"
 
 namespace elastify {
 namespace {
 
-constexpr const char* kKeyName = "resume.key";
 constexpr const char* kStepsName = "resume.steps";
-
-torch::Tensor scalar(std::int64_t value) { return torch::full({1}, value, torch::kInt64); }
-
-// The saved tensor if it fits `like`; undefined otherwise.
-torch::Tensor saved_like(const StoredTensors& stored, const std::string& name, const torch::Tensor& like) {
-  const auto found = stored.find(name);
-  if (found == stored.end()) return {};
-  const torch::Tensor view = found->second.view();
-  return view.scalar_type() == like.scalar_type() && view.sizes() == like.sizes() ? view : torch::Tensor();
-}
 
 }  // namespace
 
-ResumeFile::ResumeFile(const ResumePoint& point, const std::string& arguments) : point_(point) {
-  const std::string text = point.key + "\n" + arguments;
-  key_ = static_cast<std::int64_t>(checksum64(text.data(), text.size()));
-}
+ResumeFile::ResumeFile(const ResumePoint& point, const std::string& arguments)
+    : point_(point), key_(point.key + "\n" + arguments) {}
 
 std::int64_t ResumeFile::load_inplace(Accumulators& accumulators) const {
-  if (point_.path.empty() || !fs::exists(point_.path)) return 0;
+  if (point_.path.empty()) return 0;
   try {
-    const StoredTensors stored = open_safetensors(point_.path);
-    const torch::Tensor key = saved_like(stored, kKeyName, scalar(0));
-    const torch::Tensor steps = saved_like(stored, kStepsName, scalar(0));
-    if (!key.defined() || !steps.defined() || key.item<std::int64_t>() != key_ || steps.item<std::int64_t>() < 0)
-      return 0;
-    for (const auto& [name, tensor] : accumulators) {
-      if (!saved_like(stored, name, tensor).defined()) return 0;
-    }
-    for (auto& [name, tensor] : accumulators) tensor.copy_(saved_like(stored, name, tensor));
-    return steps.item<std::int64_t>();
+    const auto state = TrainingState::load(point_.path, key_);
+    if (!state) return 0;
+    const std::int64_t steps = state->count(kStepsName);
+    for (const auto& [name, tensor] : accumulators) state->tensor(name, tensor);  // all fit, or none is changed
+    for (const auto& [name, tensor] : accumulators) state->copy_to(name, tensor);
+    return std::max<std::int64_t>(0, steps);
   } catch (const Error& error) {
     spdlog::warn("starting from the beginning, saved progress cannot be used: {}", error.what());
     return 0;
@@ -51,13 +35,14 @@ std::int64_t ResumeFile::load_inplace(Accumulators& accumulators) const {
 
 void ResumeFile::save(std::int64_t steps, const Accumulators& accumulators, bool now) {
   if (point_.path.empty()) return;
-  if (!now && saved_.seconds() < point_.every_s) return;
-  Accumulators all = accumulators;
-  all[kKeyName] = scalar(key_);
-  all[kStepsName] = scalar(steps);
-  write_safetensors(point_.path, all);
+  if (!now && interrupted() == 0 && saved_.seconds() < point_.every_s) return;
+  TrainingState state;
+  for (const auto& [name, tensor] : accumulators) state.put(name, tensor);
+  state.put_count(kStepsName, steps);
+  state.save(point_.path, key_);
   saved_.restart();
   if (point_.after_save) point_.after_save(steps);
+  stop_if_interrupted();
 }
 
 std::string tensor_hash(const torch::Tensor& tensor) {

@@ -14,7 +14,7 @@ namespace elastify {
 
 // Where a pass keeps its progress. The default keeps none.
 struct ResumePoint {
-  fs::path path;    // safetensors: the accumulators and the number of steps that are in them
+  fs::path path;    // a TrainingState: the accumulators and the number of steps that are in them
   std::string key;  // what the result depends on next to the pass's own arguments: model hash, tool version
   double every_s = 30;
   std::function<void(std::int64_t steps)> after_save;  // may throw, which ends the pass there
@@ -30,12 +30,13 @@ class ResumeFile {
   // Copies a saved state into `accumulators` and returns how many steps it holds. 0, with nothing changed, if there is
   // no file, or it belongs to another pass, or is damaged (said in the log).
   std::int64_t load_inplace(Accumulators& accumulators) const;
-  // Writes if `every_s` seconds have passed since the last write, or always with `now`. Atomic.
+  // Writes if `every_s` seconds have passed since the last write, or always with `now`. Atomic. After Ctrl-C it writes
+  // and throws Interrupted.
   void save(std::int64_t steps, const Accumulators& accumulators, bool now = false);
 
  private:
   const ResumePoint& point_;
-  std::int64_t key_;
+  std::string key_;
   Stopwatch saved_;
 };
 

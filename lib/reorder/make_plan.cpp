@@ -123,18 +123,18 @@ void fill(const std::vector<Step>& order, double target, std::int64_t kept, Leve
   }
 }
 
-void check_levels(const std::vector<std::int64_t>& levels) {
-  if (levels.empty() || levels.back() != 100 || !std::is_sorted(levels.begin(), levels.end()) ||
-      std::adjacent_find(levels.begin(), levels.end()) != levels.end()) {
-    fail_usage("reorder.levels must ascend without repeats and end in 100, found [{}]", fmt::join(levels, ", "));
-  }
-}
-
 }  // namespace
+
+std::vector<std::string> level_problems(const std::vector<std::int64_t>& levels) {
+  if (!levels.empty() && levels.back() == 100 &&
+      std::adjacent_find(levels.begin(), levels.end(), std::greater_equal<>()) == levels.end())
+    return {};
+  return {fmt::format("levels must ascend without repeats and end in 100, found [{}]", fmt::join(levels, ", "))};
+}
 
 ElasticPlan make_plan(const ModelConfig& config, const std::vector<std::int64_t>& anchors, const SortedScores& scores,
                       const PlanConfig& settings) {
-  check_levels(settings.levels);
+  for (const auto& problem : level_problems(settings.levels)) fail_usage("reorder.{}", problem);
   const StepBuilder builder(config, scores, settings.neuron_multiple);
   std::vector<std::int64_t> others;
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {

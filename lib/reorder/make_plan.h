@@ -15,12 +15,18 @@ struct PlanConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.choice("kind", kind, {"even", "global"});
-    v.integers("levels", levels, 1, 100);
-    v.integer("neuron_multiple", neuron_multiple, 1, 1 << 16);
-    v.choice("infeasible", infeasible, {"give_way", "refuse"});
+    v.choice("kind", kind, {"even", "global"},
+             "even: one ratio for all layers that are no anchors; global: importance per weight decides");
+    v.integers("levels", levels, 1, 100, "shares of the blocks' weights, percent, rising, the last 100");
+    v.integer("neuron_multiple", neuron_multiple, 1, 1 << 16,
+              "neurons of every level and layer are a multiple of this");
+    v.choice("infeasible", infeasible, {"give_way", "refuse"},
+             "anchors too heavy for a level are cut there (give_way), or refused");
   }
 };
+
+// What is wrong with a plan's levels, "levels must ..."; empty: nothing.
+std::vector<std::string> level_problems(const std::vector<std::int64_t>& levels);
 
 // Importance of the units in their new order: [layers, kv_groups] and [layers, neurons], falling along each row.
 struct SortedScores {

@@ -21,13 +21,15 @@ struct DualHeadConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.integer("bottom_layers", bottom_layers, 0, 1 << 10);
-    v.integer("score_layers", score_layers, 0, 1 << 10);
-    v.integer("decision_layers", decision_layers, 0, 1 << 10);
-    v.integers("model_levels", model_levels, 1, 100);
-    v.integers("prompt_levels", prompt_levels, 1, 100);
-    v.integers("ttft_levels", ttft_levels, 1, 100);
-    v.integers("tpot_levels", tpot_levels, 1, 100);
+    v.integer("bottom_layers", bottom_layers, 0, 1 << 10,
+              "layers that both heads share; 0: half of the body's, rounded up");
+    v.integer("score_layers", score_layers, 0, 1 << 10, "of the score-head; 0: all that the body has above the bottom");
+    v.integer("decision_layers", decision_layers, 0, 1 << 10,
+              "of the decision-head; 0: all that the body has above the bottom");
+    v.integers("model_levels", model_levels, 1, 100, "set by label.model_levels");
+    v.integers("prompt_levels", prompt_levels, 1, 100, "set by label.prompt_levels");
+    v.integers("ttft_levels", ttft_levels, 1, 100, "TTFT objectives that have a token, percent of the full model");
+    v.integers("tpot_levels", tpot_levels, 1, 100, "TPOT objectives that have a token, percent of the full model");
   }
 };
 

@@ -24,15 +24,15 @@ struct TlmBodyConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.integer("vocab_size", vocab_size, 16, 1 << 20);
-    v.integer("embedding_size", embedding_size, 1, 1 << 14);
-    v.integer("hidden_size", hidden_size, 1, 1 << 16);
-    v.integer("bottleneck_size", bottleneck_size, 1, 1 << 16);
-    v.integer("intermediate_size", intermediate_size, 1, 1 << 18);
-    v.integer("num_layers", num_layers, 2, 1 << 10);
-    v.integer("num_heads", num_heads, 1, 1 << 10);
-    v.integer("num_feed_forward", num_feed_forward, 1, 1 << 8);
-    v.integer("max_positions", max_positions, 16, 1 << 16);
+    v.integer("vocab_size", vocab_size, 16, 1 << 20, "learned word pieces, at most");
+    v.integer("embedding_size", embedding_size, 1, 1 << 14, "width of a word vector");
+    v.integer("hidden_size", hidden_size, 1, 1 << 16, "between layers");
+    v.integer("bottleneck_size", bottleneck_size, 1, 1 << 16, "inside a layer");
+    v.integer("intermediate_size", intermediate_size, 1, 1 << 18, "of a feed-forward part");
+    v.integer("num_layers", num_layers, 2, 1 << 10, "shared ones and the deeper head's");
+    v.integer("num_heads", num_heads, 1, 1 << 10, "of attention");
+    v.integer("num_feed_forward", num_feed_forward, 1, 1 << 8, "parts a layer");
+    v.integer("max_positions", max_positions, 16, 1 << 16, "tokens of a prompt that the heads see at once");
   }
   TlmConfig resolve(std::int64_t vocabulary) const;
 };
@@ -54,16 +54,16 @@ struct TlmSettings {
 
   template <typename V>
   void visit(V& v) {
-    v.text("body", body);
-    v.text("vocabulary", vocabulary);
-    v.section("size", size);
-    v.section("heads", heads);
-    v.integer("batch_rows", batch_rows, 1, 1 << 20);
-    v.number("masked_share", masked_share, 0.01, 0.9);
-    v.section("masked", masked);
-    v.section("joint", joint);
-    v.section("score", score);
-    v.section("decision", decision);
+    v.text("body", body, "a MobileBERT checkpoint, or the score/ of another run; empty: one is trained from nothing");
+    v.text("vocabulary", vocabulary, "a vocab.txt; empty: next to the body, or learned from the run's own task texts");
+    v.section("size", size, "of a body that is trained from nothing");
+    v.section("heads", heads, "layers and levels of the heads");
+    v.integer("batch_rows", batch_rows, 1, 1 << 20, "rows a step");
+    v.number("masked_share", masked_share, 0.01, 0.9, "of the words, in the masked phase");
+    v.section("masked", masked, "masked words: the whole body; only without tlm.body");
+    v.section("joint", joint, "word labels: bottom and score-head; only without tlm.body");
+    v.section("score", score, "word labels: the score-head alone");
+    v.section("decision", decision, "decisions: the decision-head alone");
   }
 
   static TlmTrainConfig phase(std::int64_t steps, double learning_rate) {

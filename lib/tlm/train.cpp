@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/stopwatch.h"
 #include "model/decoder.h"
@@ -87,12 +88,16 @@ TlmTrainResult train_slots(const std::string& name, const std::vector<TlmSlot>& 
     flat.step(rates.rate(step + 1));
     meter.add(value);
     const bool last = step + 1 == config.steps;
+    // An interrupted interval's losses would be lost with the meter: it ends where the next line is due.
     if ((step + 1) % config.log_every != 0 && !last) continue;
     result.losses.push_back(meter.take());
     progress.update(step + 1, fmt::format("loss {:.4f}", result.losses.back()));
-    if (kept.path.empty() || (!last && saved.seconds() < static_cast<double>(kept.every.count()))) continue;
-    save_train_progress(kept.path, flat, result);
-    saved.restart();
+    const bool due = last || interrupted() != 0 || saved.seconds() >= static_cast<double>(kept.every.count());
+    if (!kept.path.empty() && due) {
+      save_train_progress(kept.path, flat, result);
+      saved.restart();
+    }
+    stop_if_interrupted();
   }
   return result;
 }

@@ -31,13 +31,13 @@ struct TlmTrainConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.integer("steps", steps, 1, 1'000'000'000);
-    v.number("learning_rate", learning_rate, 1e-9, 1);
-    v.number("warmup_share", warmup_share, 0, 1);
-    v.number("final_rate", final_rate, 0, 1);
-    v.number("weight_decay", weight_decay, 0, 1);
-    v.number("clip_norm", clip_norm, 1e-6, 1e6);
-    v.integer("log_every", log_every, 1, 1'000'000'000);
+    v.integer("steps", steps, 1, 1'000'000'000, "of the phase");
+    v.number("learning_rate", learning_rate, 1e-9, 1, "after the warm-up");
+    v.number("warmup_share", warmup_share, 0, 1, "of the steps");
+    v.number("final_rate", final_rate, 0, 1, "of the learning rate, at the last step");
+    v.number("weight_decay", weight_decay, 0, 1, "of AdamW, matrices only");
+    v.number("clip_norm", clip_norm, 1e-6, 1e6, "longest gradient");
+    v.integer("log_every", log_every, 1, 1'000'000'000, "steps between lines");
   }
 };
 

@@ -3,35 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/error.h"
-
 namespace elastify {
-
-double default_learning_rate(std::int64_t hidden_size) {
-  return std::min(1e-2, 1e-4 * std::pow(4096 / static_cast<double>(hidden_size), 4.0 / 3));
-}
 
 double Schedule::rate(std::int64_t step) const {
   if (step <= warmup_steps) return peak * static_cast<double>(step) / static_cast<double>(warmup_steps);
   const double done =
       static_cast<double>(step - warmup_steps) / static_cast<double>(std::max<std::int64_t>(1, steps - warmup_steps));
   return peak * (final_share + (1 - final_share) * 0.5 * (1 + std::cos(M_PI * std::min(1.0, done))));
-}
-
-Schedule make_schedule(const FinetuneConfig& config, std::int64_t hidden_size, std::int64_t rows) {
-  Schedule schedule;
-  schedule.steps = config.steps;
-  if (schedule.steps == 0) {
-    schedule.steps = static_cast<std::int64_t>(
-        std::ceil(config.epochs * static_cast<double>(rows) / static_cast<double>(config.batch_rows)));
-  }
-  if (rows < 1 || schedule.steps < 1)
-    fail_usage("finetune: nothing to train on: {} rows, {} steps", rows, schedule.steps);
-  schedule.warmup_steps = std::min(config.warmup_steps, schedule.steps / 10);
-  schedule.peak = config.learning_rate > 0 ? config.learning_rate : default_learning_rate(hidden_size);
-  schedule.final_share = config.final_rate;
-  schedule.eval_every = config.eval_every > 0 ? config.eval_every : std::max<std::int64_t>(1, schedule.steps / 20);
-  return schedule;
 }
 
 }  // namespace elastify

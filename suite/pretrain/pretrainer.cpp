@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "base/stopwatch.h"
 #include "pretrain/curriculum.h"
@@ -77,6 +78,7 @@ class Pretrainer {
   }
 
   PretrainSummary run() {
+    const InterruptWatch interrupts;
     if (auto found = load_train_state(checkpoint_path(), job_.key, job_.model, optimizers_)) {
       state_ = *found;
       spdlog::info("pretrain: going on after step {}", state_.step);
@@ -94,10 +96,11 @@ class Pretrainer {
       state_.seconds += watch.seconds();
       if (state_.step % config_.log_every == 0 || state_.step == last_step_) write_line(metrics, progress);
       if (state_.step % schedule_.eval_every == 0 || state_.step == last_step_) evaluate(metrics);
-      if (saved.seconds() >= config_.checkpoint_seconds) {
+      if (interrupted() != 0 || saved.seconds() >= config_.checkpoint_seconds) {
         state_.metrics_bytes = metrics.sync();
         save_train_state(checkpoint_path(), state_, job_.key, job_.model, optimizers_);
         saved.restart();
+        stop_if_interrupted();
       }
       if (job_.after_step) job_.after_step(state_.step);
     }

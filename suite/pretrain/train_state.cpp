@@ -1,89 +1,56 @@
 #include "pretrain/train_state.h"
 
-#include <fmt/ranges.h>
-
-#include "base/error.h"
-#include "base/hash.h"
-#include "base/log.h"
-#include "checkpoint/safetensors.h"
+#include "train/training_state.h"
 
 namespace elastify {
 namespace {
 
-constexpr std::int64_t kCounts = 12;
-
-std::int64_t key_number(const std::string& key) {
-  return static_cast<std::int64_t>(checksum64(key.data(), key.size()));
+// One list of names for saving and restoring.
+template <typename State, typename Visit>
+void for_each_count(State& s, Visit&& visit) {
+  visit("step", s.step);
+  visit("first_document", s.first_document);
+  visit("next_batch", s.next_batch);
+  visit("pool_answers", s.pool_answers);
+  visit("pool_right", s.pool_right);
+  visit("tokens", s.tokens);
+  visit("bad_steps", s.bad_steps);
+  visit("metrics_bytes", s.metrics_bytes);
 }
 
-torch::Tensor read(const StoredTensors& tensors, const fs::path& path, const std::string& name,
-                   const std::vector<std::int64_t>& shape) {
-  const auto found = tensors.find(name);
-  if (found == tensors.end() || found->second.shape != shape) {
-    fail_data("{}: expected a tensor {} of shape [{}]; remove the file to start again", path.string(), name,
-              fmt::join(shape, ", "));
-  }
-  return found->second.view();
-}
+std::string buffer(std::size_t i, const std::string& name) { return fmt::format("{}.{}", kBufferNames[i], name); }
 
 }  // namespace
 
 void save_train_state(const fs::path& path, const TrainState& s, const std::string& key, const FlatModel& model,
                       const Optimizers& optimizers) {
-  std::map<std::string, torch::Tensor> tensors;
-  const std::vector<std::int64_t> counts = {key_number(key),
-                                            s.step,
-                                            s.first_document,
-                                            s.next_batch,
-                                            s.pool_answers,
-                                            s.pool_right,
-                                            s.tokens,
-                                            s.bad_steps,
-                                            static_cast<std::int64_t>(s.metrics_bytes),
-                                            optimizers[0]->steps(),
-                                            optimizers[1]->steps(),
-                                            optimizers[2]->steps()};
-  tensors["counts"] = torch::tensor(counts, torch::kInt64);
-  tensors["seconds"] = torch::tensor({s.seconds}, torch::kFloat64);
-  tensors["level"] = torch::tensor({s.level}, torch::kFloat64);
+  TrainingState state;
+  for_each_count(s,
+                 [&](const char* name, const auto& value) { state.put_count(name, static_cast<std::int64_t>(value)); });
+  state.put_figure("seconds", s.seconds);
+  state.put_figure("level", s.level);
   for (std::size_t i = 0; i < optimizers.size(); ++i) {
-    const std::string prefix = fmt::format("{}.", kBufferNames[i]);
-    tensors[prefix + "values"] = model.values[i];
-    for (const auto& [name, tensor] : optimizers[i]->state()) tensors[prefix + name] = tensor.detach();
+    state.put(buffer(i, "values"), model.values[i]);
+    for (const auto& [name, tensor] : optimizers[i]->state()) state.put(buffer(i, name), tensor);
+    state.put_count(buffer(i, "steps"), optimizers[i]->steps());
   }
-  write_safetensors(path, tensors);
+  state.save(path, key);
 }
 
 std::optional<TrainState> load_train_state(const fs::path& path, const std::string& key, FlatModel& model,
                                            Optimizers& optimizers) {
-  if (!fs::exists(path)) return std::nullopt;
-  torch::NoGradGuard no_grad;
-  const StoredTensors tensors = open_safetensors(path);
-  const torch::Tensor counts = read(tensors, path, "counts", {kCounts});
-  const auto count = [&](std::int64_t i) { return counts[i].item<std::int64_t>(); };
-  if (count(0) != key_number(key)) {
-    spdlog::info("{} belongs to other settings or data: training starts again", path.string());
-    return std::nullopt;
-  }
+  const auto state = TrainingState::load(path, key);
+  if (!state) return std::nullopt;
   TrainState s;
-  s.step = count(1);
-  s.first_document = count(2);
-  s.next_batch = count(3);
-  s.pool_answers = count(4);
-  s.pool_right = count(5);
-  s.tokens = count(6);
-  s.bad_steps = count(7);
-  s.metrics_bytes = static_cast<std::uint64_t>(count(8));
-  s.seconds = read(tensors, path, "seconds", {1})[0].item<double>();
-  s.level = read(tensors, path, "level", {1})[0].item<double>();
+  for_each_count(s, [&](const char* name, auto& value) {
+    value = static_cast<std::remove_reference_t<decltype(value)>>(state->count(name));
+  });
+  s.seconds = state->figure("seconds");
+  s.level = state->figure("level");
   for (std::size_t i = 0; i < optimizers.size(); ++i) {
-    const std::string prefix = fmt::format("{}.", kBufferNames[i]);
-    model.values[i].copy_(read(tensors, path, prefix + "values", model.values[i].sizes().vec()));
-    for (auto& [name, tensor] : optimizers[i]->state()) {
-      torch::Tensor target = tensor.detach();
-      target.copy_(read(tensors, path, prefix + name, target.sizes().vec()));
-    }
-    optimizers[i]->set_steps(count(9 + static_cast<std::int64_t>(i)));
+    state->copy_to(buffer(i, "values"), model.values[i]);
+    for (const auto& [name, tensor] : optimizers[i]->state()) state->copy_to(buffer(i, name), tensor.detach());
+    optimizers[i]->set_steps(state->count(buffer(i, "steps")));
   }
   return s;
 }

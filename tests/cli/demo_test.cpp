@@ -39,7 +39,7 @@ std::string small_build(const std::string& run, const std::string& tasks) {
          "/validation.jsonl\"]' --set reorder.levels='[20,50,100]' --set profile.tokens=4096 --set "
          "profile.check_units=0 --set anchors.tokens=2048"
          " --set finetune.levels='[20,50]' --set finetune.steps=4 --set finetune.batch_rows=4 --set "
-         "finetune.held_out_tokens=2048 --set finetune.eval_every=2 --set finetune.timed_steps=0" +
+         "finetune.held_out_tokens=2048 --set finetune.eval_every=2" +
          label_settings(tasks);
 }
 

@@ -136,6 +136,33 @@ TEST_CASE("killed anywhere, the same command goes on to the same bits", "[cli][s
   REQUIRE(read_bytes(dir / "killed/profile.h5") == read_bytes(dir / "whole/profile.h5"));
 }
 
+TEST_CASE("Ctrl-C ends a build with a word on how to go on, and the same command goes on", "[cli][slow]") {
+  const TempDir dir;
+  make_checkpoint(dir);
+  const std::string endless =
+      "--set finetune.steps=10000000 --set finetune.patience=0 --set finetune.checkpoint_seconds=1000";
+  const Outcome stopped = run_command("elastify", build_arguments(dir, "run", endless), "timeout -s INT 10");
+  expect_failure(stopped, 130, {"stopping at the next safe place", "stopped by Ctrl-C in stage", "the same command"});
+  CHECK(stopped.out.empty());
+  CHECK_FALSE(std::filesystem::exists(dir / "run/config.resolved.json"));
+  const Outcome again = run_command("elastify", build_arguments(dir, "run"));
+  INFO(again.err);
+  REQUIRE(again.status == 0);
+  CHECK_THAT(again.err, Catch::Matchers::Contains("stage 2 of 6, profile: up to date"));
+  REQUIRE(read_bytes(dir / "run/model.gguf") == read_bytes(built().artifact));
+}
+
+TEST_CASE("a stage alone prints what it found", "[cli]") {
+  const std::string arguments =
+      kSmoke + " --run-dir " + built().run + " --set checkpoint=" + (built().dir / "model").string();
+  const Outcome profile = run_command("elastify", "profile " + arguments);
+  INFO(profile.err);
+  REQUIRE(profile.status == 0);
+  CHECK_THAT(profile.out, Catch::Matchers::Contains("up to date") && Catch::Matchers::Contains("rank correlation"));
+  CHECK_THAT(run_command("elastify", "reorder " + arguments).out, Catch::Matchers::Contains("of blocks"));
+  CHECK_THAT(run_command("elastify", "finetune " + arguments).out, Catch::Matchers::Contains("before"));
+}
+
 TEST_CASE("every level generates and scores text", "[cli]") {
   write_bytes(built().dir / "text.txt", std::string(300, 'a') + "b c d");
   for (const int level : {20, 50, 80, 100}) {

@@ -102,6 +102,8 @@ class ELRT_API Scheduler {
   Latency limits(const Request& request) const;
   // Infinite for a level that the table lacks.
   Latency predict(const Request& request, Decision decision) const;
+  // The same once the prompt is compressed and its tokens are counted: `kept_tokens` in place of ceil(n p / 100).
+  Latency predict(const Request& request, Decision decision, std::uint32_t kept_tokens) const;
   bool feasible(const Request& request, Decision decision) const;
   // Whether any decision keeps the objective by the table alone: at a pace of 1, without a margin.
   bool possible(const Request& request) const;
@@ -117,7 +119,8 @@ class ELRT_API Scheduler {
   bool keeps(const Request& request, Latency latency) const;
   bool fits(const Request& request, Decision decision) const;
   Latency tlm_latency(const Request& request, Decision decision) const;
-  Latency by_table(const Request& request, Decision decision) const;  // predict() without the pace
+  // predict() without the pace.
+  Latency by_table(const Request& request, Decision decision, std::uint32_t kept_tokens) const;
   Latency paced(Latency latency) const { return {latency.ttft_ms * pace_.ttft_ms, latency.tpot_ms * pace_.tpot_ms}; }
 
   LatencyTable table_;

@@ -13,8 +13,8 @@ namespace {
 
 constexpr Decision kFullDecision{100, 100};
 
-std::uint32_t kept_tokens(std::uint32_t tokens, std::uint32_t prompt_level) {
-  return static_cast<std::uint32_t>((std::uint64_t{tokens} * prompt_level + 99) / 100);
+std::uint32_t nominal_tokens(const Request& request, Decision decision) {
+  return static_cast<std::uint32_t>((std::uint64_t{request.prompt_tokens} * decision.prompt_level + 99) / 100);
 }
 
 // What the model itself takes for a prompt of `kept` tokens, without a TLM.
@@ -22,10 +22,6 @@ Latency model_latency(const LatencyTable& table, const Request& request, std::ui
   const std::uint64_t context = std::uint64_t{kept} + request.output_tokens / 2;
   return {table.ttft_ms(level, kept), table.tpot_ms(level, static_cast<std::uint32_t>(std::min<std::uint64_t>(
                                                                context, std::numeric_limits<std::uint32_t>::max())))};
-}
-
-Latency model_latency(const LatencyTable& table, const Request& request, Decision decision) {
-  return model_latency(table, request, decision.model_level, kept_tokens(request.prompt_tokens, decision.prompt_level));
 }
 
 Result<void> check_options(const SchedulerOptions& options) {
@@ -78,7 +74,9 @@ Result<Scheduler> Scheduler::create(LatencyTable table, SchedulerOptions options
   });
 }
 
-Latency Scheduler::full_latency(const Request& request) const { return model_latency(table_, request, kFullDecision); }
+Latency Scheduler::full_latency(const Request& request) const {
+  return model_latency(table_, request, kFullDecision.model_level, request.prompt_tokens);
+}
 
 Latency Scheduler::limits(const Request& request) const {
   if (request.slo.unit == Slo::Unit::kMilliseconds) return {request.slo.ttft, request.slo.tpot};
@@ -86,14 +84,18 @@ Latency Scheduler::limits(const Request& request) const {
   return {request.slo.ttft * full.ttft_ms, request.slo.tpot * full.tpot_ms};
 }
 
-Latency Scheduler::by_table(const Request& request, Decision decision) const {
-  Latency latency = model_latency(table_, request, decision);
+Latency Scheduler::by_table(const Request& request, Decision decision, std::uint32_t kept) const {
+  Latency latency = model_latency(table_, request, decision.model_level, kept);
   latency.ttft_ms += tlm_latency(request, decision).ttft_ms;
   return latency;
 }
 
 Latency Scheduler::predict(const Request& request, Decision decision) const {
-  return paced(by_table(request, decision));
+  return predict(request, decision, nominal_tokens(request, decision));
+}
+
+Latency Scheduler::predict(const Request& request, Decision decision, std::uint32_t kept) const {
+  return paced(by_table(request, decision, kept));
 }
 
 Latency Scheduler::tlm_latency(const Request& request, Decision decision) const {
@@ -111,8 +113,7 @@ bool Scheduler::keeps(const Request& request, Latency latency) const {
 }
 
 bool Scheduler::fits(const Request& request, Decision decision) const {
-  return request.context_tokens == 0 ||
-         kept_tokens(request.prompt_tokens, decision.prompt_level) <= request.context_tokens;
+  return request.context_tokens == 0 || nominal_tokens(request, decision) <= request.context_tokens;
 }
 
 bool Scheduler::feasible(const Request& request, Decision decision) const {
@@ -127,7 +128,7 @@ bool Scheduler::possible(const Request& request) const {
   };
   return keeps_to(kFullDecision, full_latency(request)) ||
          std::any_of(decisions_.begin(), decisions_.end(),
-                     [&](Decision d) { return keeps_to(d, by_table(request, d)); });
+                     [&](Decision d) { return keeps_to(d, by_table(request, d, nominal_tokens(request, d))); });
 }
 
 Result<std::optional<Choice>> Scheduler::full_decision(const Request& request) const {
@@ -140,11 +141,8 @@ Result<std::optional<Choice>> Scheduler::full_decision(const Request& request) c
 }
 
 Choice Scheduler::settle(const Request& request, Choice choice, std::uint32_t kept) const {
-  const Latency tlm = tlm_latency(request, choice.decision);
   const auto predicted = [&](std::uint32_t level) {
-    Latency latency = model_latency(table_, request, level, kept);
-    latency.ttft_ms += tlm.ttft_ms;
-    return paced(latency);
+    return predict(request, {level, choice.decision.prompt_level}, kept);
   };
   choice.predicted = predicted(choice.decision.model_level);
   if (!choice.feasible() || keeps(request, choice.predicted)) return choice;

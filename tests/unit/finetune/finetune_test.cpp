@@ -30,8 +30,7 @@ std::vector<nlohmann::json> untimed_metrics(const fs::path& directory) {
 
 nlohmann::json untimed_result(const fs::path& directory) {
   auto result = read_json(directory / "result.json");
-  for (const char* field : {"seconds", "step_seconds", "teacher_seconds", "step_ratio", "peak_rss_bytes"})
-    result.erase(field);
+  for (const char* field : {"seconds", "step_seconds", "teacher_seconds", "peak_rss_bytes"}) result.erase(field);
   return result;
 }
 

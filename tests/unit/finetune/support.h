@@ -38,7 +38,6 @@ inline elastify::FinetuneConfig quick_config() {
   config.log_every = 2;
   config.learning_rate = 5e-3;
   config.checkpoint_seconds = 1e6;
-  config.timed_steps = 0;
   return config;
 }
 

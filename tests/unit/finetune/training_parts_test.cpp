@@ -3,6 +3,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "finetune/objective.h"
+#include "finetune/recovery_schedule.h"
 #include "finetune/stepper.h"
 #include "unit/finetune/support.h"
 

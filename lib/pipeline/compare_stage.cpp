@@ -1,0 +1,129 @@
+#include "pipeline/stages.h"
+
+#include <elrt/tlm.hpp>
+
+#include <algorithm>
+#include <random>
+
+#include "base/hash.h"
+#include "base/plot.h"
+#include "eval/runtime_result.h"
+#include "label/comparison.h"
+#include "label/label_work.h"
+#include "label/task_sets.h"
+#include "pipeline/decision_parts.h"
+
+namespace elastify {
+namespace {
+
+// How words are ranked where accuracy is compared by prompt level.
+const std::vector<std::string> kRankings = {"score-head", "random words", "last words", "gold relevance"};
+
+std::vector<float> rank_words(const std::string& ranking, const TaskItem& task, const WordedPrompt& prompt,
+                              std::uint64_t seed) {
+  std::mt19937_64 random(derive_seed(seed, ranking + task.id));
+  std::vector<float> scores;
+  for (std::size_t w = 0; w < prompt.pieces.words.size(); ++w) {
+    const auto& word = prompt.pieces.words[w];
+    const auto relevant = [&](const ByteSpan& span) { return word.begin < span.end && word.end > span.begin; };
+    const float draw = static_cast<float>(random() >> 40) / static_cast<float>(1 << 24);
+    if (ranking == "last words")
+      scores.push_back(static_cast<float>(w));
+    else if (ranking == "gold relevance" && std::any_of(task.relevant.begin(), task.relevant.end(), relevant))
+      scores.push_back(1 + draw);
+    else
+      scores.push_back(draw);
+  }
+  return scores;
+}
+
+// Accuracy of the full model by prompt level, of prompts compressed otherwise than by the score-head: [levels].
+std::vector<double> accuracy_by_level(const StageContext& context, const std::string& ranking,
+                                      const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary) {
+  const LabelConfig& config = context.config.label;
+  std::vector<PreparedTask> prepared;
+  for (const auto& task : tasks) {
+    const WordedPrompt prompt = word_prompt(task, vocabulary);
+    PreparedTask one;
+    one.options = task.options;
+    one.answer = task.answer;
+    compress_levels(one, prompt, rank_words(ranking, task, prompt, context.seed()), config.prompt_levels);
+    prepared.push_back(std::move(one));
+  }
+  const fs::path work = context.work / ranking;
+  fs::create_directories(work);
+  prepare_label_work(work, {context.run.file(kBaseArtifact), {100}, config.prompt_levels, {"all"}, config.chunk_tasks},
+                     prepared);
+  run_label_work(work, context.config.threads);
+  const torch::Tensor shares = collect_label_work(work).right().select(1, -1).to(torch::kFloat64).mean(0);
+  return {shares.data_ptr<double>(), shares.data_ptr<double>() + shares.numel()};
+}
+
+json compare_compression(const StageContext& context, const OutcomeTable& table, const std::vector<TaskItem>& tasks,
+                         const elrt::WordPiece& vocabulary) {
+  const torch::Tensor rows = table.rows(TaskSplit::kTest);
+  std::vector<TaskItem> asked;
+  for (std::int64_t i = 0; i < rows.numel(); ++i)
+    asked.push_back(tasks[static_cast<std::size_t>(rows[i].item<std::int64_t>())]);
+  json result = {{"prompt_levels", table.prompt_levels}, {"tasks", rows.numel()}};
+  Plot plot{"Answers by share of the prompt's words, full model",
+            "prompt level, percent",
+            "accuracy, percent",
+            false,
+            false,
+            {}};
+  for (const auto& ranking : kRankings) {
+    std::vector<double> accuracy;
+    if (ranking == "score-head") {
+      const torch::Tensor shares = table.right().index_select(0, rows).select(1, -1).to(torch::kFloat64).mean(0);
+      accuracy.assign(shares.data_ptr<double>(), shares.data_ptr<double>() + shares.numel());
+    } else {
+      accuracy = accuracy_by_level(context, ranking, asked, vocabulary);
+    }
+    result[ranking] = accuracy;
+    Series series{ranking, {}, {}};
+    for (std::size_t p = 0; p < accuracy.size(); ++p) {
+      series.x.push_back(static_cast<double>(table.prompt_levels[p]));
+      series.y.push_back(100 * accuracy[p]);
+    }
+    plot.series.push_back(std::move(series));
+  }
+  draw_plot(context.run.file("compression.svg"), plot);
+  return result;
+}
+
+}  // namespace
+
+json run_compare(const StageContext& context) {
+  const OutcomeTable table = load_outcomes(context.run.file("labels.h5"));
+  const Tlm tlm = read_tlm(context.run.file("tlm"), context.device);
+  const elrt::LatencyTable latency = take(elrt::LatencyTable::read(context.run.file(kLatencyFile)));
+  const auto tasks = labelled_tasks(context.config.label, table);
+  const DecisionSpace with_tlm(table, latency, true), without_tlm(table, latency, false);
+  json result = {
+      {"decisions", compare_decisions(tlm.model, {with_tlm, decision_rows(tasks, tlm)}, without_tlm, TaskSplit::kTest)},
+      {"compression", compare_compression(context, table, tasks, tlm.vocabulary)}};
+  for (const auto& policy : kPolicies)
+    draw_heat_map(context.run.file("comparison_" + policy + ".svg"), comparison_map(result["decisions"], policy));
+  write_json(context.run.file("comparison.json"), result);
+  return result;
+}
+
+std::string describe_compare(const json& result) {
+  // The published traces' requests, from the strictest to the loosest.
+  const std::vector<SloRatios> traces = {{0.2, 0.5}, {0.2, 0.6}, {0.4, 0.7}, {0.6, 0.8}, {0.8, 0.9}, {1.0, 1.0}};
+  std::string text = format_comparison(result.at("decisions"), traces);
+  const json& gap = result.at("decisions").at("gap_closed");
+  if (gap.is_number())
+    text += fmt::format("the tlm closes {:.0f} % of the gap from single to oracle\n", 100 * gap.get<double>());
+  const json& compression = result.at("compression");
+  text += fmt::format("\nfull model, accuracy by prompt level, percent\n{:<16}", "words kept");
+  for (const auto& level : compression.at("prompt_levels")) text += fmt::format(" {:>6}", level.get<int>());
+  for (const auto& ranking : kRankings) {
+    text += fmt::format("\n{:<16}", ranking);
+    for (const auto& share : compression.at(ranking)) text += fmt::format(" {:>6.1f}", 100 * share.get<double>());
+  }
+  return text + "\n";
+}
+
+}  // namespace elastify

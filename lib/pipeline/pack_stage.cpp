@@ -1,0 +1,80 @@
+#include "pipeline/stages.h"
+
+#include <cmath>
+#include <optional>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "finetune/level_result.h"
+#include "pack/pack.h"
+#include "pipeline/stage_parts.h"
+
+namespace elastify {
+namespace {
+
+// JSON has no NaN: what was not finite was written as null.
+double number_or_nan(const json& value) { return value.is_number() ? value.get<double>() : std::nan(""); }
+
+// Losses of every level and adapters of those whose recovery was kept.
+void add_recovery(const fs::path& adapters, const json& summary, const ModelConfig& config, PackInputs& inputs) {
+  inputs.losses[100] = {number_or_nan(summary.at("loss_full")), number_or_nan(summary.at("loss_full"))};
+  for (const auto& entry : summary.at("levels")) {
+    const auto level = entry.at("level").get<std::int64_t>();
+    const bool kept = entry.at("kept").get<bool>();
+    inputs.losses[level] = {number_or_nan(entry.at("loss_before")),
+                            number_or_nan(entry.at(kept ? "loss_after" : "loss_before"))};
+    if (kept)
+      inputs.adapters.emplace(level,
+                              load_adapter(level_directory(adapters, level), config, torch::kCPU, torch::kFloat32));
+  }
+}
+
+// `tlm_folder`: of the tiny language model that rides along; empty: none.
+json pack_into(const StageContext& context, const fs::path& artifact, const fs::path& tlm_folder) {
+  const Checkpoint reordered = Checkpoint::open(context.run.file("reordered"));
+  const ElasticPlan plan = load_plan(context.run.file("plan.json"), reordered.config());
+  const elrt::TokenizerSpec tokenizer = load_tokenizer_spec(context.config, reordered);
+  const Checkpoint original = Checkpoint::open(context.config.checkpoint);
+  PackInputs inputs{reordered, plan, tokenizer, {}, {}, original.name(), {}};
+  if (context.config.pack.adapters) {
+    if (const auto& base = context.config.finetune.base_dtype; base != "f32" && base != context.config.pack.dtype) {
+      spdlog::warn(
+          "pack: adapters were trained for {} matrices (finetune.base_dtype), the artifact holds {} (pack.dtype)", base,
+          context.config.pack.dtype);
+    }
+    const fs::path summary_path = context.run.file("finetune.json");
+    try {
+      add_recovery(context.run.file("adapters"), read_json(summary_path), reordered.config(), inputs);
+    } catch (const json::exception& error) {
+      fail_data("{} is damaged: {}; run the finetune stage again", summary_path.string(), error.what());
+    }
+  }
+  inputs.sources["checkpoint"] = context.run.content_hash(original.files().back());
+  inputs.sources["tool_version"] = tool_version();
+  std::optional<PackedTlm> tlm;
+  if (!tlm_folder.empty()) {
+    tlm = read_packed_tlm(tlm_folder);
+    inputs.tlm = &*tlm;
+  }
+  const QuantisationErrors errors = write_artifact(artifact, inputs, context.config.pack);
+  return {{"artifact", artifact.string()}, {"bytes", fs::file_size(artifact)},   {"adapters", inputs.adapters.size()},
+          {"tlm", inputs.tlm != nullptr},  {"dtype", context.config.pack.dtype}, {"quantisation_errors", errors}};
+}
+
+}  // namespace
+
+json run_pack(const StageContext& context) {
+  fs::path tlm = context.config.pack.tlm;
+  if (tlm.empty() && context.config.label.wanted()) tlm = context.run.file("tlm");
+  return pack_into(context, context.run.file("model.gguf"), tlm);
+}
+json run_pack_base(const StageContext& context) { return pack_into(context, context.run.file(kBaseArtifact), {}); }
+
+std::string describe_pack(const json& summary) {
+  return fmt::format("{}: {}, blocks in {}, {} adapters, {} tiny language model\n",
+                     summary.at("artifact").get<std::string>(), format_bytes(summary.at("bytes").get<double>()),
+                     summary.at("dtype").get<std::string>(), summary.at("adapters").get<std::int64_t>(),
+                     summary.at("tlm").get<bool>() ? "with a" : "without a");
+}
+
+}  // namespace elastify

@@ -1,0 +1,24 @@
+// What several stages begin with.
+#pragma once
+
+#include <elrt/tokenizer.hpp>
+
+#include "data/dataset.h"
+#include "model/decoder.h"
+#include "pipeline/stages.h"
+
+namespace elastify {
+
+elrt::TokenizerSpec load_tokenizer_spec(const PipelineConfig& config, const Checkpoint& checkpoint);
+elrt::Tokenizer load_tokenizer(const PipelineConfig& config, const Checkpoint& checkpoint);
+
+// Float32, on the stage's device.
+Decoder load_decoder(const StageContext& context, const Checkpoint& checkpoint);
+
+// Documents as rows of `seq` tokens, packed or apart as data.pack says; at most `max_tokens` (0: all).
+TokenRows make_rows(const DataConfig& data, const std::vector<TokenDocument>& documents, std::int64_t seq,
+                    std::int64_t max_tokens, std::uint64_t seed);
+// At most `tokens` tokens of calibration text, in rows of profile.seq.
+TokenRows calibration_rows(const StageContext& context, const Checkpoint& checkpoint, std::int64_t tokens);
+
+}  // namespace elastify

@@ -1,0 +1,84 @@
+#include "pipeline/stage_work.h"
+
+#include <algorithm>
+
+namespace elastify {
+namespace {
+
+double real(std::int64_t value) { return static_cast<double>(value); }
+
+// Of one token's forward pass through the full model; a backward pass through activations alone takes as many again.
+double forward(const ModelConfig& model) {
+  return 2 * real(model.num_layers * model.weights_per_block() + model.vocab_size * model.hidden_size);
+}
+// Text is rarely longer than this many tokens a task.
+constexpr double kTaskTokens = 300, kFamilies = 8;
+// Small products and single tokens reach a fraction of a large product's speed.
+constexpr double kSlow = 10;
+
+double levels(const PipelineConfig& config) {
+  const auto& chosen = config.label.model_levels;
+  return static_cast<double>(chosen.empty() ? config.reorder.levels.size() : chosen.size());
+}
+
+double tlm_steps(const PipelineConfig& config, double steps) {
+  const TlmBodyConfig& size = config.tlm.model.size;
+  const double weights = real(size.num_layers * size.hidden_size * (3 * size.hidden_size + 4 * size.intermediate_size));
+  return kSlow * 6 * weights * real(config.tlm.model.batch_rows) * kTaskTokens * steps;
+}
+
+}  // namespace
+
+double sample_work(const PipelineConfig& config, const ModelConfig& model) {
+  return kSlow * forward(model) * real(config.data.sample_documents * config.data.sample_tokens);
+}
+
+double profile_work(const PipelineConfig& config, const ModelConfig& model) {
+  const double passes = config.profile.method == "fisher" ? 3 : 2;
+  const double check =
+      std::min(config.profile.check_tflop * 1e12, real(model.num_layers * config.profile.check_units) * forward(model) /
+                                                      2 * real(config.profile.check_tokens));
+  return passes * forward(model) * real(config.profile.tokens) + check;
+}
+
+double anchors_work(const PipelineConfig& config, const ModelConfig& model) {
+  return real(model.num_layers) / 2 * forward(model) * real(config.anchors.tokens);
+}
+
+double reorder_work(const PipelineConfig&, const ModelConfig& model) { return 100 * forward(model); }
+
+double finetune_work(const PipelineConfig& config, const ModelConfig& model) {
+  const FinetuneConfig& f = config.finetune;
+  const double count = static_cast<double>(f.levels.empty() ? config.reorder.levels.size() - 1 : f.levels.size());
+  const double steps = f.steps > 0 ? real(f.steps) : 400;
+  // A level is half of the model on average; forward, backward and the adapter's gradients.
+  return count * 0.5 * 3 * forward(model) * steps * real(f.batch_rows * std::min(f.seq, model.max_positions));
+}
+
+double pack_work(const PipelineConfig&, const ModelConfig& model) { return 100 * forward(model); }
+
+double train_score_work(const PipelineConfig& config, const ModelConfig& model) {
+  const auto& t = config.tlm;
+  const double steps =
+      real(t.model.score.steps + (t.model.body.empty() ? t.model.masked.steps + t.model.joint.steps : 0));
+  const double words = t.pairs.empty() ? real(t.word_items) * kFamilies * 10 * kTaskTokens * forward(model) : 0;
+  return words + tlm_steps(config, steps);
+}
+
+double label_work(const PipelineConfig& config, const ModelConfig& model) {
+  const double tasks =
+      kFamilies * real(config.label.train_items + config.label.validation_items + config.label.test_items);
+  return tasks * levels(config) * 0.6 * static_cast<double>(config.label.prompt_levels.size()) * 0.6 * kTaskTokens *
+         forward(model);
+}
+
+double train_tlm_work(const PipelineConfig& config, const ModelConfig&) {
+  return 2 * tlm_steps(config, real(config.tlm.model.decision.steps));
+}
+
+double compare_work(const PipelineConfig& config, const ModelConfig& model) {
+  return 3 * kFamilies * real(config.label.test_items) * static_cast<double>(config.label.prompt_levels.size()) * 0.6 *
+         kTaskTokens * forward(model);
+}
+
+}  // namespace elastify

@@ -1,0 +1,12 @@
+// What a stage says about memory before it needs it.
+#pragma once
+
+#include "pipeline/stage.h"
+
+namespace elastify {
+
+// `bytes` beyond what the program holds already. Logs the sum, which the stage's summary sets against what was used,
+// and warns where the machine has less.
+void state_memory(const StageContext& context, const char* stage, double bytes);
+
+}  // namespace elastify
