@@ -25,8 +25,9 @@ double prove_equal(const Checkpoint& before, const Checkpoint& after, std::uint6
   const torch::Tensor tokens = torch::randint(before.config().vocab_size, {1, seq}, torch::kInt64);
   const double difference = compare_logits(before, after, tokens);
   if (!(difference <= kBound)) {
-    fail(ErrorCode::kInternal,
-         "reordering changed the model: logits differ by {:.3g} relative, expected at most {:.0e}", difference, kBound);
+    throw Error(ErrorCode::kInternal,
+                fmt::format("reordering changed the model: logits differ by {:.3g} relative, expected at most {:.0e}",
+                            difference, kBound));
   }
   return difference;
 }

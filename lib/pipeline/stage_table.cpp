@@ -250,7 +250,7 @@ const Stage& find_stage(const std::string& name) {
   for (const Stage& stage : stage_table()) {
     if (name == stage.name) return stage;
   }
-  fail(ErrorCode::kInternal, "there is no stage {}", name);
+  throw Error(ErrorCode::kInternal, "there is no stage " + name);
 }
 
 std::vector<const Stage*> wanted_stages(const PipelineConfig& config) {

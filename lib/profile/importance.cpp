@@ -189,7 +189,7 @@ double profile_memory_bytes(const ModelConfig& c, std::int64_t batch_rows, std::
   const double block = tokens * (hidden * (4 * value + 2 * wide) + value * (4 * query + 4 * kv) +
                                  value * 2 * heads * static_cast<double>(seq) +
                                  (value * 4 + wide) * static_cast<double>(c.intermediate_size));
-  const double logits = tokens * static_cast<double>(c.vocab_size) * (2 * value + 4 * wide);
+  const double logits = tokens * static_cast<double>(c.vocab_size) * (2 * value + 5 * wide);
   return weights * value + layers * block + logits;
 }
 
