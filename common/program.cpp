@@ -77,8 +77,8 @@ int report_exception() noexcept {
 
 // Where a library lets no exception pass, as parts of CLI11, LibTorch and the C++ library do.
 [[noreturn]] void end_without_catch() noexcept {
-  if (std::current_exception() == nullptr) std::abort();
-  ::_exit(report_exception());
+  if (std::current_exception() != nullptr) ::_exit(report_exception());
+  ::_exit(report(ErrorCode::kInternal, "a library stopped the program, most likely out of memory"));
 }
 
 void parse_and_run(CLI::App& app, int argc, char** argv) {

@@ -80,13 +80,15 @@ void sync_parent(const fs::path& path) {
 }
 
 // All of a folder: the files' bytes and every folder's names.
-void sync_tree(const fs::path& folder) {
+void sync_tree(const fs::path& folder) try {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (entry.is_symlink()) continue;
     if (entry.is_regular_file()) sync_path(entry.path(), 0);
     if (entry.is_directory()) sync_path(entry.path(), O_DIRECTORY);
   }
   sync_path(folder, O_DIRECTORY);
+} catch (const fs::filesystem_error& error) {
+  fail(ErrorCode::kInternal, "cannot read the folder {}: {}", folder.string(), error.code().message());
 }
 
 // Puts `made` in the place of `target`, which may exist and then survives every failure. 0, or the system's reason.

@@ -48,10 +48,14 @@ void make_artifacts(const fs::path& folder) {
     put(folder / (type == kQ8 ? "q8" : "q4"), text_of(TinyElastic(quantised).artifact().build()));
   }
   const elrt::TokenizerSpec spec = tiny_tokenizer();
-  GgufBuilder file = TinyElastic(small_shape(static_cast<std::uint32_t>(spec.tokens.size()))).artifact();
+  TinyElasticShape words = small_shape(static_cast<std::uint32_t>(spec.tokens.size()));
+  words.tied = words.f16 = true;
+  GgufBuilder file = TinyElastic(words).artifact();
   for (const auto& [key, value] : elrt::tokenizer_metadata(spec)) file.metadata[key] = value;
   put(folder / "tokenizer", text_of(file.build()));
-  GgufBuilder tlm = TinyElastic(small_shape(40)).artifact();
+  TinyElasticShape half = small_shape(40);
+  half.tied = half.f16 = true;
+  GgufBuilder tlm = TinyElastic(half).artifact();
   add_tiny_tlm(tlm);
   put(folder / "tlm", text_of(tlm.build()));
   GgufBuilder foreign;

@@ -3,6 +3,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <functional>
@@ -374,6 +375,14 @@ TEST_CASE("a quantised artifact describes itself", "[runtime][unit]") {
     const std::uint64_t panel = type == elastify_test::kQ8 ? 1088 : 576;
     CHECK(artifact->levels()[2].bytes_per_token == 21 * panel + panel / 32 + 5 * 16 * 4);
   }
+}
+
+TEST_CASE("a hostile name leaves a message in one line of plain text", "[runtime][unit]") {
+  GgufBuilder builder = TinyElastic(TinyElasticShape{}).artifact();
+  builder.tensors.push_back({"evil\n\x1b[2J\x7f", 99, {32}, std::vector<unsigned char>(128)});
+  const std::string found = refusal(builder.build());
+  CHECK_THAT(found, Catch::Matchers::Contains("evil??[2J?"));
+  CHECK(std::none_of(found.begin(), found.end(), [](unsigned char c) { return c < 0x20 || c == 0x7F; }));
 }
 
 TEST_CASE("a repeated key is refused", "[runtime][unit]") {
