@@ -11,7 +11,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 #include "finetune/finetune.h"
 #include "model/device.h"
 #include "pipeline/stage_table.h"

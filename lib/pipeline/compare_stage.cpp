@@ -3,11 +3,13 @@
 #include <elrt/tlm.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <random>
 
 #include "base/hash.h"
 #include "base/plot.h"
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
+#include "eval/interval.h"
 #include "label/comparison.h"
 #include "label/label_work.h"
 #include "label/task_sets.h"
@@ -66,9 +68,9 @@ json compare_compression(const StageContext& context, const OutcomeTable& table,
   for (std::int64_t i = 0; i < rows.numel(); ++i)
     asked.push_back(tasks[static_cast<std::size_t>(rows[i].item<std::int64_t>())]);
   json result = {{"prompt_levels", table.prompt_levels}, {"tasks", rows.numel()}};
-  Plot plot{"Answers by share of the prompt's words, full model",
-            "prompt level, percent",
-            "accuracy, percent",
+  Plot plot{"Answers of the full model by prompt level",
+            "prompt level, percent of the prompt's words",
+            "accuracy, percent, 95 % interval",
             false,
             false,
             {}};
@@ -85,6 +87,11 @@ json compare_compression(const StageContext& context, const OutcomeTable& table,
     for (std::size_t p = 0; p < accuracy.size(); ++p) {
       series.x.push_back(static_cast<double>(table.prompt_levels[p]));
       series.y.push_back(100 * accuracy[p]);
+      const auto n = static_cast<std::size_t>(rows.numel());
+      const Interval interval =
+          wilson_interval(static_cast<std::size_t>(std::llround(accuracy[p] * static_cast<double>(n))), n);
+      series.low.push_back(100 * interval.low);
+      series.high.push_back(100 * interval.high);
     }
     plot.series.push_back(std::move(series));
   }

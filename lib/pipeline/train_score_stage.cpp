@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 #include "label/task_sets.h"
 #include "tlm/dual_head_file.h"
 #include "tlm/prompt_scorer.h"

@@ -2,7 +2,7 @@
 
 #include <elrt/artifact.hpp>
 
-#include "eval/runtime_result.h"
+#include "base/runtime_result.h"
 #include "pipeline/decision_parts.h"
 
 namespace elastify {
