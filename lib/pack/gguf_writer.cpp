@@ -141,7 +141,7 @@ std::int64_t stored_bytes(const GgufTensor& tensor) {
     case elrt::TensorType::kQ4_0:
       return weights / 32 * 18;
   }
-  fail(ErrorCode::kInternal, "unknown tensor type");
+  throw Error(ErrorCode::kInternal, "unknown tensor type");
 }
 
 std::vector<float> write_gguf(const fs::path& path, gguf::Metadata metadata, const std::vector<GgufTensor>& tensors,
