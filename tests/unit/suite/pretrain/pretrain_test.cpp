@@ -216,7 +216,7 @@ TEST_CASE("a finished folder is left alone, a foreign one is not touched", "[pre
   CHECK_FALSE(pretrain(config, dir / "out").contains("up_to_date"));
   CHECK(pretrain(config, dir / "out").at("up_to_date") == true);
   write_bytes(dir / "bytes/notes.txt", "mine");
-  expect_error(ErrorCode::kUsage, {"bytes", "--out"}, [&] { pretrain(config, dir / "bytes"); });
+  expect_error(ErrorCode::kUsage, {"bytes", "name another folder"}, [&] { pretrain(config, dir / "bytes"); });
   CHECK(read_bytes(dir / "bytes/notes.txt") == "mine");
 }
 
