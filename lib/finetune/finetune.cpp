@@ -163,16 +163,16 @@ std::int64_t finetune_memory_bytes(const ModelConfig& model, const LevelWidths& 
   const std::int64_t blocks = model.num_layers * model.weights_per_block();
   const std::int64_t weights =
       model.weights_outside_blocks() +
-      (config.base_dtype == "f32" ? 1 : 2) * blocks;                      // rounded blocks stand next to the teacher's
-  std::int64_t adapter = 0, activations = 9 * tokens * model.vocab_size;  // logits of both, probabilities, gradients
+      (config.base_dtype == "f32" ? 1 : 2) * blocks;                       // rounded blocks stand next to the teacher's
+  std::int64_t adapter = 0, activations = 11 * tokens * model.vocab_size;  // logits of both, probabilities, gradients
   for (std::size_t layer = 0; layer < widths.neurons.size(); ++layer) {
     const std::int64_t groups = widths.kv_groups[layer], neurons = widths.neurons[layer], hidden = model.hidden_size;
     const std::int64_t queries = groups * model.group_width(), keys = groups * model.head_dim;
     adapter += config.rank * (4 * hidden + 2 * queries + 2 * keys + 3 * hidden + 3 * neurons);
-    // Kept for the backward pass, and again as its gradients and temporaries: residual and norm, projections before and
-    // after rotation, scores twice, the gated MLP.
+    // Kept for the backward pass: residual and norm, projections before and after rotation, scores twice, the gated
+    // MLP.
     activations +=
-        2 * tokens * (6 * hidden + 4 * queries + 4 * keys + 2 * groups * model.queries_per_group() * seq + 5 * neurons);
+        tokens * (6 * hidden + 4 * queries + 4 * keys + 2 * groups * model.queries_per_group() * seq + 5 * neurons);
   }
   std::int64_t cache = train_rows * seq * model.hidden_size * element_bytes;
   if (config.loss != "distill" || cache > config.teacher_cache_mib << 20) cache = 0;

@@ -39,7 +39,9 @@ json run_finetune(const StageContext& context) {
   const std::int64_t seq = std::min(settings.seq, reordered.config().max_positions);
   const TokenRows train = make_rows(context.config.data, text.train, seq, 0, context.seed() + 2);
   const TokenRows held_out = make_rows(context.config.data, text.held_out, seq, settings.held_out_tokens, 0);
-  state_memory(context, "finetune", memory_bytes(reordered.config(), plan, settings, train, element_bytes(context)));
+  state_memory(
+      context, "finetune",
+      mapped_bytes(reordered) + memory_bytes(reordered.config(), plan, settings, train, element_bytes(context)));
   const ModelWeights weights = load_weights(reordered, context.device, finetune_dtype(settings.dtype, context.device));
   const FinetuneSummary summary = finetune(
       {weights, plan.levels, train, held_out, context.run.file("adapters"), context.seed(), context.key, {}}, settings);

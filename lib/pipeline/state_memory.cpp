@@ -20,4 +20,11 @@ void state_memory(const StageContext& context, const char* stage, double bytes) 
       stage, format_bytes(there), format_bytes(static_cast<double>(info.freeram + info.bufferram) * info.mem_unit));
 }
 
+double mapped_bytes(const Checkpoint& checkpoint) {
+  if (checkpoint.config().dtype == "float32") return 0;
+  double bytes = 0;
+  for (const auto& file : checkpoint.files()) bytes += static_cast<double>(fs::file_size(file));
+  return bytes;
+}
+
 }  // namespace elastify

@@ -9,4 +9,7 @@ namespace elastify {
 // and warns where the machine has less.
 void state_memory(const StageContext& context, const char* stage, double bytes);
 
+// Pages of the mapped checkpoint that stay in memory next to its weights: all of it where they are of another type.
+double mapped_bytes(const Checkpoint& checkpoint);
+
 }  // namespace elastify
