@@ -110,6 +110,7 @@ void register_eval(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--seed", options->tasks.seed, "tasks: of the examples and the controls")
       ->needs(tasks)
+      ->check(common::at_least(0))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "0: all cores; changes no result")
       ->check(common::in_range(0, 1024))

@@ -129,9 +129,9 @@ TEST_CASE("every command's help has an example", "[cli]") {
   for (const std::string program : {"elastify", "elastify-suite", "elastic-run"}) {
     const std::string script = read_bytes(fs::path(ELASTIFY_BIN_DIR).parent_path() / "completions" / program);
     std::smatch match;
-    REQUIRE(std::regex_search(script, match, std::regex("'\'\\) words='([^-']*)")));
-    std::istringstream commands(match[1]);
-    for (std::string command; commands >> command;) {
+    REQUIRE(std::regex_search(script, match, std::regex("'\'\\) words='([^']*)")));
+    std::istringstream words(match[1]);
+    for (std::string command; words >> command && !command.starts_with("-");) {  // options follow the commands
       INFO(program << " " << command);
       CHECK_THAT(run_command(program, command + " --help").out, Catch::Matchers::Contains("Example"));
     }
