@@ -51,6 +51,13 @@ fs::path work_path(const fs::path& target) {
   return holds_current(target) ? target / ".elastify.partial" : fs::path(target.string() + ".partial");
 }
 
+// Did a run of the tool make it? One that was ended between making the folder and marking it left nothing else in it.
+bool unfinished_run(const fs::path& work) {
+  if (fs::exists(work / kOutputMark)) return true;
+  const std::vector<std::string> names = entries_of(work);
+  return names.empty() || names == std::vector<std::string>{std::string(kOutputMark) + ".partial"};
+}
+
 // Names that reach the disk before anybody relies on them.
 void sync_folder(const fs::path& folder) {
   const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -136,14 +143,19 @@ OutputFolder::OutputFolder(const fs::path& named) : target_(output_path(named)),
   require_free(target_);
   std::error_code error;
   if (fs::exists(work_)) {  // of a run that was killed, or somebody's
-    if (!fs::exists(work_ / kOutputMark))
+    if (!fs::is_directory(work_) || !unfinished_run(work_))
       fail_usage("{} is in the way: elastify did not make it; move it, or name another folder", work_.string());
     fs::remove_all(work_, error);
     check_system(error, "remove", work_);
   }
   fs::create_directories(work_, error);
   check_system(error, "create", work_);
-  write_mark(work_, {});
+  try {
+    write_mark(work_, {});
+  } catch (...) {  // no destructor runs: a folder without a mark would be in the way of the next run
+    fs::remove_all(work_, error);
+    throw;
+  }
 }
 
 OutputFolder::~OutputFolder() {
