@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/causal_attention.h"
 #include "model/fused_kernels.h"
 
 namespace elastify {
@@ -116,101 +117,19 @@ struct SplitHeads : Function<SplitHeads> {
   }
 };
 
-// Queries are taken in pieces of so many positions: a piece reads no key after its last position, which saves almost
-// half of a long sequence's products.
-constexpr std::int64_t kQueryPiece = 128;
-
-// Runs f(first row of a matrix of scores, its index, keys that it may see) over scores [matrices, queries * piece,
-// keys] of the query positions from `begin` on. bfloat16 rows are widened on the way in and rounded on the way out.
-template <typename RowFunction>
-void for_causal_rows(Tensor& scores, std::int64_t begin, std::int64_t piece, RowFunction f) {
-  const std::int64_t keys = scores.size(2), rows = scores.size(0) * scores.size(1);
-  const bool half = scores.scalar_type() == torch::kBFloat16;
-  at::parallel_for(0, rows, kGrain, [&](std::int64_t first, std::int64_t last) {
-    std::vector<float> wide(half ? static_cast<std::size_t>(keys) : 0);
-    for (std::int64_t r = first; r < last; ++r) {
-      const std::int64_t valid = begin + r % piece + 1;
-      if (!half) {
-        f(scores.data_ptr<float>() + r * keys, r, valid);
-        continue;
-      }
-      auto* row = reinterpret_cast<std::uint16_t*>(scores.data_ptr<at::BFloat16>()) + r * keys;
-      kernels::widen(row, valid, wide.data());
-      f(wide.data(), r, valid);
-      kernels::round_to_bfloat16(wide.data(), keys, row);
-    }
-  });
-}
-
-// Positions [begin, begin + count) of x: [matrices, queries, seq, width] as [matrices, queries * count, width].
-Tensor query_piece(const Tensor& x, std::int64_t begin, std::int64_t count) {
-  return x.narrow(2, begin, count).reshape({x.size(0), -1, x.size(3)});
-}
-
 struct CausalAttention : Function<CausalAttention> {
-  // q: [batch * groups, queries, seq, width]; k, v: [batch * groups, seq, width], all float32, as is the result, shaped
-  // as q.
+  // As causal_attention(), with float32 on both sides; `half` rounds the operands to bfloat16.
   static Tensor forward(AutogradContext* context, const Tensor& q_in, const Tensor& k_in, const Tensor& v_in,
                         bool half) {
     const auto type = half ? torch::kBFloat16 : torch::kFloat32;
     const Tensor q = q_in.to(type), k = k_in.to(type), v = v_in.to(type);
-    const std::int64_t seq = q.size(2);
-    const float scale = 1 / std::sqrt(static_cast<float>(q.size(3)));
-    variable_list saved = {q, k, v};
-    Tensor mixed = torch::empty_like(q_in);
-    for (std::int64_t begin = 0; begin < seq; begin += kQueryPiece) {
-      const std::int64_t count = std::min(kQueryPiece, seq - begin), keys = begin + count;
-      Tensor weights = torch::bmm(query_piece(q, begin, count), k.narrow(1, 0, keys).transpose(1, 2));
-      for_causal_rows(weights, begin, count, [&](float* row, std::int64_t, std::int64_t valid) {
-        kernels::softmax_prefix(row, scale, valid, keys);
-      });
-      mixed.narrow(2, begin, count)
-          .copy_(torch::bmm(weights, v.narrow(1, 0, keys)).view({q.size(0), -1, count, q.size(3)}));
-      saved.push_back(weights);
-    }
-    context->save_for_backward(saved);
-    return mixed;
+    context->save_for_backward({q, k, v});
+    return causal_attention(q, k, v).to(torch::kFloat32);
   }
-
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const Tensor &q = saved[0], &k = saved[1], &v = saved[2], dy = gradients[0].to(q.scalar_type());
-    const std::int64_t seq = q.size(2);
-    const float scale = 1 / std::sqrt(static_cast<float>(q.size(3)));
-    const auto wide = torch::TensorOptions().dtype(torch::kFloat32);
-    Tensor dq = torch::empty(q.sizes(), wide), dk = torch::zeros(k.sizes(), wide), dv = torch::zeros(v.sizes(), wide);
-    for (std::int64_t begin = 0, i = 3; begin < seq; begin += kQueryPiece, ++i) {
-      const std::int64_t count = std::min(kQueryPiece, seq - begin), keys = begin + count;
-      const Tensor& weights = saved[static_cast<std::size_t>(i)];
-      const Tensor dy_piece = query_piece(dy, begin, count), q_piece = query_piece(q, begin, count);
-      dv.narrow(1, 0, keys).add_(torch::bmm(weights.transpose(1, 2), dy_piece));
-      Tensor scores = torch::bmm(dy_piece, v.narrow(1, 0, keys).transpose(1, 2));
-      softmax_backward(weights, scores, begin, count, scale);
-      dq.narrow(2, begin, count)
-          .copy_(torch::bmm(scores, k.narrow(1, 0, keys)).view({q.size(0), -1, count, q.size(3)}));
-      dk.narrow(1, 0, keys).add_(torch::bmm(scores.transpose(1, 2), q_piece));
-    }
-    return {dq, dk, dv, Tensor()};
-  }
-
-  // `scores` holds the gradient of the weights and becomes that of the scores before scaling.
-  static void softmax_backward(const Tensor& weights, Tensor& scores, std::int64_t begin, std::int64_t count,
-                               float scale) {
-    const std::int64_t keys = scores.size(2);
-    if (scores.scalar_type() == torch::kFloat32) {
-      const float* p = weights.data_ptr<float>();
-      for_causal_rows(scores, begin, count, [&](float* row, std::int64_t r, std::int64_t valid) {
-        kernels::softmax_prefix_backward(p + r * keys, row, scale, valid, keys);
-      });
-      return;
-    }
-    const auto* p = reinterpret_cast<const std::uint16_t*>(weights.data_ptr<at::BFloat16>());
-    for_causal_rows(scores, begin, count, [&](float* row, std::int64_t r, std::int64_t valid) {
-      thread_local std::vector<float> wide;
-      wide.resize(static_cast<std::size_t>(keys));
-      kernels::widen(p + r * keys, valid, wide.data());
-      kernels::softmax_prefix_backward(wide.data(), row, scale, valid, keys);
-    });
+    const auto d = causal_attention_backward(saved[0], saved[1], saved[2], gradients[0].to(saved[0].scalar_type()));
+    return {d.q, d.k, d.v, Tensor()};
   }
 };
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "model/fused_kernels.h"
 #include "model/logit_kernels.h"
+#include "model/typed_rows.h"
 
 namespace elastify {
 namespace {
@@ -84,28 +84,12 @@ float row_loss(const float* logits, std::int64_t vocab, std::int64_t target, con
   return static_cast<float>(loss);
 }
 
-// A row of float32, or of bfloat16 widened into `buffer`.
-const float* read_row(const Tensor& matrix, std::int64_t row, std::vector<float>& buffer) {
-  const std::int64_t n = matrix.size(1);
-  if (matrix.scalar_type() == torch::kFloat32) return matrix.data_ptr<float>() + row * n;
-  kernels::widen(reinterpret_cast<const std::uint16_t*>(matrix.data_ptr<at::BFloat16>()) + row * n, n, buffer.data());
-  return buffer.data();
-}
-
-void write_row(Tensor& matrix, std::int64_t row, const float* values) {
-  const std::int64_t n = matrix.size(1);
-  if (matrix.scalar_type() == torch::kFloat32)
-    std::copy(values, values + n, matrix.data_ptr<float>() + row * n);
-  else
-    kernels::round_to_bfloat16(values, n, reinterpret_cast<std::uint16_t*>(matrix.data_ptr<at::BFloat16>()) + row * n);
-}
-
 // losses: [rows]; `logits` becomes its own gradient where one is asked for.
 void rows_by_kernels(Tensor& logits, const Tensor& targets, const TopTokens& teacher, const Objective& objective,
                      bool with_gradient, Tensor losses) {
   const std::int64_t vocab = logits.size(1), k = teacher.defined() ? teacher.ids.size(1) : 0;
   at::parallel_for(0, logits.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> row(static_cast<std::size_t>(vocab)), gradient(with_gradient ? row.size() : 0);
+    RowBuffer row, gradient(with_gradient ? static_cast<std::size_t>(vocab) : 0);
     for (std::int64_t r = begin; r < end; ++r) {
       TopRow top;
       if (k > 0) top = {teacher.ids.data_ptr<std::int32_t>() + r * k, teacher.log.data_ptr<float>() + r * k, k};
@@ -188,7 +172,7 @@ TopTokens top_tokens(const Tensor& states, const Tensor& head, std::int64_t k, d
     }
     const auto inverse = static_cast<float>(1 / temperature);
     at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
-      std::vector<float> buffer(static_cast<std::size_t>(vocab));
+      RowBuffer buffer;
       for (std::int64_t r = begin; r < end; ++r) {
         const float* row = read_row(logits, r, buffer);
         float* log = result.log.data_ptr<float>() + (first + r) * k;
