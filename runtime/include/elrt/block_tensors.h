@@ -40,11 +40,16 @@ struct BlockTensor {
   // Its units are inputs, so a level is a prefix of the columns: stored in tiles (format.h, LAYOUT).
   constexpr bool by_input() const { return unit_of(inputs) != Unit::kNone; }
   constexpr Unit unit() const { return unit_of(by_input() ? inputs : outputs); }
+  // Whose units the half of the block is made of that reads it: a level without them does not read it.
+  constexpr Unit half() const { return std::string_view(name).starts_with("ffn") ? Unit::kNeuron : Unit::kGroup; }
 };
 
 // How wide the model, or one of its levels in a layer, is.
 struct BlockWidths {
   std::uint64_t hidden, head_dim, queries, keys, neurons;
+
+  // Whether anything is kept of the half of the block that these units make.
+  constexpr bool keeps(Unit half) const { return (half == Unit::kNeuron ? neurons : keys) > 0; }
 
   constexpr std::uint64_t of(Extent extent) const {
     switch (extent) {

@@ -17,9 +17,10 @@
 //   attn_output.weight
 //                                       and ffn_down.weight, then those of the other tensors that are quantised
 //   elastic.levels            [u32]     ascending percentages, the last is 100
-//   elastic.plan.kv_groups    [u32]     levels x layers, level-major: KV groups kept, 1..head_count_kv
-//   elastic.plan.neurons      [u32]     levels x layers, level-major: MLP neurons kept, 1..feed_forward_length
-//                                       both never shrink as the level grows; level 100 keeps everything
+//   elastic.plan.kv_groups    [u32]     levels x layers, level-major: KV groups kept, 0..head_count_kv
+//   elastic.plan.neurons      [u32]     levels x layers, level-major: MLP neurons kept, 0..feed_forward_length
+//                                       both never shrink as the level grows; level 100 keeps everything. A half of a
+//                                       block that keeps nothing is left out: no norm, no bias, nothing is added
 //   elastic.anchors           [u32]     layers kept whole where a level permits; may be missing
 //   elastic.block_ratio, elastic.total_ratio   [f32] per level: share of block weights, of all weights
 //   elastic.loss.before, elastic.loss.after    [f32] per level, nats per token around recovery; NaN: not measured;
@@ -105,7 +106,7 @@ namespace elrt::format {
 
 inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF" read as little endian
 inline constexpr std::uint32_t kGgufVersion = 3;
-inline constexpr std::uint32_t kFormatVersion = 3;
+inline constexpr std::uint32_t kFormatVersion = 4;
 inline constexpr std::size_t kAlignment = 64;
 inline constexpr std::uint32_t kTileInputs = 32;
 inline constexpr std::uint32_t kColumnOutputs = 32;  // side by side in a matrix of columns, see LAYOUT

@@ -36,7 +36,8 @@ std::uint64_t count_bytes_per_token(const LevelView& view) {
     });
     for (const format::BlockTensor& stored : format::kBlockTensors) {
       // Norms that every block has; heads' norms and biases, a few numbers for each head, are not counted.
-      if (!stored.matrix() && !stored.optional) bytes += widths.of(stored.outputs) * sizeof(float);
+      const bool counted = !stored.matrix() && !stored.optional && widths.keeps(stored.half());
+      if (counted) bytes += widths.of(stored.outputs) * sizeof(float);
     }
   }
   return bytes + matrix_bytes(model.output, model.shape.vocab, hidden) +

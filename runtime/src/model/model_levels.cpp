@@ -40,7 +40,7 @@ Result<void> read_plan(const Metadata& metadata, const char* name, std::uint32_t
                     " u32 values (levels x layers)");
   }
   for (std::size_t i = 0; i < plan->size(); ++i) {
-    const std::uint32_t count = (*plan)[i], low = i < layers ? 1 : (*plan)[i - layers];
+    const std::uint32_t count = (*plan)[i], low = i < layers ? 0 : (*plan)[i - layers];
     const std::uint32_t least = i / layers + 1 == levels->size() ? full : low;
     if (count < std::max(low, least) || count > full) {
       return bad_data(quoted(name) + "gives layer " + std::to_string(i % layers) + " at level " +

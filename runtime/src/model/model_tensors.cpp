@@ -40,10 +40,11 @@ LayerAdapter bind_adapter(TensorBinder& binder, const ModelShape& shape, const L
   std::size_t target = 0;
   for (const format::BlockTensor& stored : format::kBlockTensors) {
     if (!stored.matrix()) continue;
-    adapter[target] =
-        binder.adapter(prefix + names::kAdapterTargets[target], static_cast<std::uint32_t>(widths.of(stored.inputs)),
-                       level.adapter_rank, static_cast<std::uint32_t>(widths.of(stored.outputs)));
-    ++target;
+    const std::string name = prefix + names::kAdapterTargets[target];
+    AdapterPair& pair = adapter[target++];
+    if (!widths.keeps(stored.half())) continue;
+    pair = binder.adapter(name, static_cast<std::uint32_t>(widths.of(stored.inputs)), level.adapter_rank,
+                          static_cast<std::uint32_t>(widths.of(stored.outputs)));
   }
   return adapter;
 }

@@ -225,12 +225,16 @@ void Forward::keep_last(std::size_t answers) {
 void Forward::attention_block(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
   const LayerWeights& w = model_.layers[layer];
   const std::uint32_t hidden = model_.shape.hidden, q_width = view.q_width(layer), kv_width = view.kv_width(layer);
+  const bool shrinks = layer + 1 == model_.layers.size() && answers_ < tokens_;
+  if (kv_width == 0) {  // nothing to attend to, and nothing is added
+    if (shrinks) keep_last(answers_);
+    return;
+  }
   normalise(x_, w.attn_norm, h_);
   const Projection inputs[] = {{kK, &w.k, kv_width, hidden, &k_, w.k_bias, false},
                                {kV, &w.v, kv_width, hidden, &v_, w.v_bias, false},
                                {kQ, &w.q, q_width, hidden, &q_, w.q_bias, false}};
   const std::span<const Projection> all(inputs);
-  const bool shrinks = layer + 1 == model_.layers.size() && answers_ < tokens_;
   project(view, layer, h_, shrinks ? all.first(2) : all);
   store_keys_values(view, cache, layer, first);
   if (shrinks) {
@@ -298,6 +302,7 @@ void Forward::attend(const LevelView& view, KvCache& cache, std::size_t layer, s
 void Forward::mlp_block(const LevelView& view, std::size_t layer) {
   const LayerWeights& w = model_.layers[layer];
   const std::uint32_t hidden = model_.shape.hidden, neurons = view.neurons(layer);
+  if (neurons == 0) return;
   normalise(x_, w.ffn_norm, h_);
   const Projection inputs[] = {{kGate, &w.gate, neurons, hidden, &gate_, nullptr, false},
                                {kUp, &w.up, neurons, hidden, &up_, nullptr, false}};

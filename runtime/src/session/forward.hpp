@@ -1,5 +1,6 @@
 // One pass of a batch of consecutive tokens through a level of the model:
 //   x += O(attention(norm(x))), x += down(silu(gate(h)) * up(h)) with h = norm(x), per block; logits = head(norm(x)).
+// A half of a block without groups, or without neurons, adds nothing.
 #pragma once
 
 #include <cstdint>

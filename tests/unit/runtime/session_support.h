@@ -45,13 +45,14 @@ inline bool equal_bits(const std::vector<float>& a, const std::vector<float>& b)
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
-// One model for each type of weights, with adapters and grouped queries.
+// Two models for each type of weights, with adapters and grouped queries; the second one's levels lack halves.
 inline std::vector<TinyElasticShape> shape_of_each_type() {
   std::vector<TinyElasticShape> all(4);
   all[1].f16 = true;
   all[2].quantised = kQ8;
   all[3].quantised = kQ4;
   for (auto& shape : all) shape.adapters = true;
+  for (std::size_t i = 0; i < 4; ++i) all.push_back(with_empty_halves(all[i], i % 2 == 0));
   return all;
 }
 

@@ -81,7 +81,7 @@ double rms_error(const std::vector<float>& found, const std::vector<std::vector<
 }
 
 std::vector<TinyElasticShape> shapes() {
-  std::vector<TinyElasticShape> all(9);
+  std::vector<TinyElasticShape> all(11);
   all[1].f16 = true;
   all[2].biases = true;
   all[3].qk_norm = true;
@@ -93,6 +93,10 @@ std::vector<TinyElasticShape> shapes() {
   // One query head per group, wide heads, whole tiles, hidden below a tile.
   all[8].hidden = 24, all[8].heads = all[8].kv_heads = 2, all[8].head_dim = 64, all[8].ffn = 96;
   all[8].neurons = {32, 32, 32, 64, 64, 64, 96, 96, 96};
+  all[9].biases = all[9].adapters = true;
+  all[9] = with_empty_halves(all[9]);
+  all[10].f16 = all[10].qk_norm = all[10].adapters = true, all[10].window = 5;
+  all[10] = with_empty_halves(all[10], true);
   return all;
 }
 

@@ -7,7 +7,6 @@ namespace elastify_test {
 namespace {
 constexpr double kEpsilon = 1e-5;
 constexpr double kRopeBase = 10000;
-constexpr std::uint32_t kRank = 5;
 constexpr float kAdapterScale = 2.0f;
 constexpr std::uint32_t kF32 = 0, kF16 = 1;
 
@@ -24,6 +23,17 @@ std::vector<double> rounded_inputs(const std::vector<double>& x) {
   return out;
 }
 }  // namespace
+
+TinyElasticShape with_empty_halves(TinyElasticShape shape, bool other) {
+  const std::uint32_t groups = shape.kv_heads, ffn = shape.ffn;
+  shape.kv_groups = {0, 1, 0, 0, groups, 1, groups, groups, groups};
+  shape.neurons = {32, 0, 0, ffn - 70, 0, 72, ffn, ffn, ffn};
+  if (other) {
+    std::copy_n(std::vector<std::uint32_t>{1, 0, 0, 1, 1, 0}.begin(), 6, shape.kv_groups.begin());
+    std::copy_n(std::vector<std::uint32_t>{0, 40, 7, ffn - 8, 64, 7}.begin(), 6, shape.neurons.begin());
+  }
+  return shape;
+}
 
 TinyElastic::TinyElastic(const TinyElasticShape& shape, std::uint64_t seed) : shape_(shape), state_(seed) {
   const auto& s = shape_;
@@ -62,9 +72,9 @@ TinyElastic::TinyElastic(const TinyElasticShape& shape, std::uint64_t seed) : sh
       const std::uint64_t n = s.neurons[l * s.blocks + b];
       const std::string prefix = "adapter." + std::to_string(s.levels[l]) + ".blk." + std::to_string(b) + ".";
       const auto pair = [&](const std::string& target, std::uint64_t in, std::uint64_t out) {
-        if (b == 1 && target == "attn_k") return;
-        add(prefix + target + ".lora_a", {in, kRank}, kF16, 0.2f);
-        add(prefix + target + ".lora_b", {kRank, out}, kF16, 0.2f);
+        if ((b == 1 && target == "attn_k") || in == 0 || out == 0) return;
+        add(prefix + target + ".lora_a", {in, shape_.rank}, kF16, 0.2f);
+        add(prefix + target + ".lora_b", {shape_.rank, out}, kF16, 0.2f);
       };
       pair("attn_q", h, ql), pair("attn_k", h, kvl), pair("attn_v", h, kvl), pair("attn_output", ql, h);
       pair("ffn_gate", h, n), pair("ffn_up", h, n), pair("ffn_down", n, h);
@@ -156,7 +166,7 @@ GgufBuilder TinyElastic::artifact() const {
   m["elastic-llama.attention.layer_norm_rms_epsilon"] = static_cast<float>(kEpsilon);
   m["elastic-llama.rope.freq_base"] = static_cast<float>(kRopeBase);
   if (s.window != 0) m["elastic-llama.attention.sliding_window"] = s.window;
-  m["elastic.format_version"] = std::uint32_t{3};
+  m["elastic.format_version"] = std::uint32_t{4};
   m["elastic.rope_pairing"] = std::string("halves");
   m["elastic.tile_inputs"] = std::uint32_t{32};
   std::vector<std::string> permuted = {"attn_output.weight", "ffn_down.weight"};
@@ -170,7 +180,7 @@ GgufBuilder TinyElastic::artifact() const {
   m["elastic.plan.neurons"] = s.neurons;
   if (s.adapters) {
     m["elastic.adapter.levels"] = std::vector<std::uint32_t>(s.levels.begin(), s.levels.end() - 1);
-    m["elastic.adapter.rank"] = std::vector<std::uint32_t>(s.levels.size() - 1, kRank);
+    m["elastic.adapter.rank"] = std::vector<std::uint32_t>(s.levels.size() - 1, shape_.rank);
     m["elastic.adapter.scale"] = std::vector<float>(s.levels.size() - 1, kAdapterScale);
   }
   for (const auto& [name, tensor] : tensors_) {
@@ -202,7 +212,7 @@ TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block,
   const std::string blk = "blk." + std::to_string(block) + "." + target;
   const std::string adapter = "adapter." + std::to_string(level) + "." + blk;
   const Tensor& w = tensors_.at(blk + ".weight");
-  Vector y(out), low(kRank);
+  Vector y(out), low(shape_.rank);
   const Vector inputs = w.panels.bytes.empty() ? x : rounded_inputs(x);
   for (std::size_t o = 0; o < out; ++o) {
     for (std::size_t i = 0; i < x.size(); ++i) y[o] += static_cast<double>(w.values[o * w.dims[0] + i]) * inputs[i];
@@ -210,11 +220,12 @@ TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block,
   }
   if (!has(adapter + ".lora_a")) return y;
   const auto &a = tensors_.at(adapter + ".lora_a").values, &b = tensors_.at(adapter + ".lora_b").values;
-  for (std::size_t r = 0; r < kRank; ++r) {
+  for (std::size_t r = 0; r < shape_.rank; ++r) {
     for (std::size_t i = 0; i < x.size(); ++i) low[r] += static_cast<double>(a[r * x.size() + i]) * x[i];
   }
   for (std::size_t o = 0; o < out; ++o) {
-    for (std::size_t r = 0; r < kRank; ++r) y[o] += static_cast<double>(kAdapterScale) * b[o * kRank + r] * low[r];
+    for (std::size_t r = 0; r < shape_.rank; ++r)
+      y[o] += static_cast<double>(kAdapterScale) * b[o * shape_.rank + r] * low[r];
   }
   return y;
 }
@@ -294,10 +305,12 @@ std::vector<std::vector<double>> TinyElastic::reference(const std::vector<std::i
       }
     }
     for (std::size_t t = 0; t < x.size(); ++t) {
-      const Vector o = apply(level, b, "attn_output", attention(b, q, k, v, t), s.hidden);
+      const Vector o = kv == 0 ? Vector(s.hidden)  // a half that keeps nothing adds nothing
+                               : apply(level, b, "attn_output", attention(b, q, k, v, t), s.hidden);
       for (std::size_t i = 0; i < s.hidden; ++i) x[t][i] += o[i];
       const Vector h = norm(x[t], blk + "ffn_norm.weight");
       const std::size_t n = s.neurons[l * s.blocks + b];
+      if (n == 0) continue;
       Vector gate = apply(level, b, "ffn_gate", h, n);
       const Vector up = apply(level, b, "ffn_up", h, n);
       for (std::size_t i = 0; i < n; ++i) gate[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
