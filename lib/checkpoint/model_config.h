@@ -35,7 +35,8 @@ struct ModelConfig {
   // Width of one KV group's slice of the input of o_proj: its query heads side by side.
   std::int64_t group_width() const { return queries_per_group() * head_dim; }
 
-  // Weights that leave with a unit, and those of a block that always stay (norms, the bias of o_proj).
+  // Weights that leave with a unit, and those of a block that always stay (norms, the bias of o_proj): they count as
+  // kept even where a level empties their half, since the file holds them for the larger levels.
   std::int64_t weights_per_group() const;
   std::int64_t weights_per_neuron() const;
   std::int64_t fixed_weights_per_block() const;

@@ -168,7 +168,8 @@ std::int64_t finetune_memory_bytes(const ModelConfig& model, const LevelWidths& 
   for (std::size_t layer = 0; layer < widths.neurons.size(); ++layer) {
     const std::int64_t groups = widths.kv_groups[layer], neurons = widths.neurons[layer], hidden = model.hidden_size;
     const std::int64_t queries = groups * model.group_width(), keys = groups * model.head_dim;
-    adapter += config.rank * (4 * hidden + 2 * queries + 2 * keys + 3 * hidden + 3 * neurons);
+    if (groups > 0) adapter += config.rank * (4 * hidden + 2 * queries + 2 * keys);  // empty halves have none
+    if (neurons > 0) adapter += config.rank * (3 * hidden + 3 * neurons);
     // Kept for the backward pass: residual and norm, projections before and after rotation, scores twice, the gated
     // MLP.
     activations +=

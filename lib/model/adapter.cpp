@@ -57,6 +57,7 @@ Adapter make_adapter(const ModelWeights& sliced, const std::vector<Target>& targ
   for (std::size_t layer = 0; layer < sliced.blocks.size(); ++layer) {
     for (const Target target : targets) {
       const torch::Tensor& weight = sliced.blocks[layer].*matrix_of(target).field;
+      if (weight.numel() == 0) continue;  // of an empty half
       const double bound = 1 / std::sqrt(static_cast<double>(weight.size(1)));
       LoraPair& pair = adapter.blocks[layer][static_cast<std::size_t>(target)];
       pair.a = torch::empty({rank, weight.size(1)}, torch::kFloat32)
@@ -81,6 +82,10 @@ Adapter slice_adapter(const Adapter& adapter, const ModelConfig& config, const L
     require(kept <= cut.size(dimension), "layer {}: an adapter of width {} cannot be cut to {}", layer,
             cut.size(dimension), kept);
     LoraPair& result = sliced.blocks[layer][index];
+    if (kept == 0) {
+      result = {};
+      return;
+    }
     (by_input ? result.a : result.b) = cut.detach().narrow(dimension, 0, kept);
   });
   return sliced;

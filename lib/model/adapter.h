@@ -25,9 +25,10 @@ struct LoraPair {
 
 struct Adapter {
   std::int64_t rank = 0;
-  double scale = 1;                             // s
-  double dropout = 0;                           // on x, while training only
-  std::vector<std::array<LoraPair, 7>> blocks;  // [layer][target]; undefined where the target is not adapted
+  double scale = 1;    // s
+  double dropout = 0;  // on x, while training only
+  // [layer][target]; undefined where the target is not adapted, or where the level keeps none of its units.
+  std::vector<std::array<LoraPair, 7>> blocks;
 
   std::vector<torch::Tensor> parameters() const;
   std::int64_t weight_count() const;

@@ -151,9 +151,12 @@ torch::Tensor mlp_forward(const BlockWeights& w, std::int64_t layer, const torch
 
 torch::Tensor block_forward(const BlockWeights& block, const ModelConfig& config, const RotaryTable& rotary,
                             std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) {
-  const torch::Tensor after =
-      x + attention_forward(block, config, rotary, layer, rms_norm(x, block.attn_norm, config.rms_norm_eps), options);
-  return after + mlp_forward(block, layer, rms_norm(after, block.ffn_norm, config.rms_norm_eps), options);
+  torch::Tensor y = x;
+  if (block.k.size(0) > 0)
+    y = y + attention_forward(block, config, rotary, layer, rms_norm(y, block.attn_norm, config.rms_norm_eps), options);
+  if (block.gate.size(0) > 0)
+    y = y + mlp_forward(block, layer, rms_norm(y, block.ffn_norm, config.rms_norm_eps), options);
+  return y;
 }
 
 Decoder::Decoder(ModelWeights weights)

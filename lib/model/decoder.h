@@ -62,7 +62,8 @@ class Decoder {
   RotaryTable rotary_;
 };
 
-// A block on its own, for stages that stream through the layers: the same arithmetic as Decoder::block.
+// A block on its own, for stages that stream through the layers: the same arithmetic as Decoder::block. A half without
+// units is skipped; a block without any returns `x` itself.
 torch::Tensor block_forward(const BlockWeights& block, const ModelConfig& config, const RotaryTable& rotary,
                             std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options = {});
 

@@ -33,7 +33,7 @@ ModelWeights load_weights(const Checkpoint& checkpoint, torch::Device device, to
 
 BlockWeights slice_block(const BlockWeights& block, const ModelConfig& c, std::int64_t kv_groups,
                          std::int64_t neurons) {
-  require(kv_groups >= 1 && kv_groups * c.head_dim <= block.k.size(0) && neurons >= 1 && neurons <= block.gate.size(0),
+  require(kv_groups >= 0 && kv_groups * c.head_dim <= block.k.size(0) && neurons >= 0 && neurons <= block.gate.size(0),
           "cannot slice a block of {} KV groups and {} neurons to {} and {}", block.k.size(0) / c.head_dim,
           block.gate.size(0), kv_groups, neurons);
   const BlockWidths widths = block_widths(c, kv_groups, neurons);

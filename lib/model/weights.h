@@ -18,7 +18,8 @@ struct ModelWeights {
   std::vector<BlockWeights> blocks;
 };
 
-// Units that each block keeps: the first kv_groups[l] KV groups and the first neurons[l] MLP neurons of layer l.
+// Units that each block keeps: the first kv_groups[l] KV groups and the first neurons[l] MLP neurons of layer l. 0: the
+// half is empty and adds nothing, neither its norm nor a bias of o_proj is computed.
 struct LevelWidths {
   std::vector<std::int64_t> kv_groups, neurons;
   bool operator==(const LevelWidths&) const = default;

@@ -13,11 +13,11 @@ std::vector<std::int64_t> read_counts(const json& value, const std::string& wher
                                       std::int64_t high) {
   std::vector<std::int64_t> counts;
   for (const auto& item : value.is_array() ? value : json::array()) {
-    if (!item.is_number_integer() || item.get<std::int64_t>() < 1 || item.get<std::int64_t>() > high) break;
+    if (!item.is_number_integer() || item.get<std::int64_t>() < 0 || item.get<std::int64_t>() > high) break;
     counts.push_back(item.get<std::int64_t>());
   }
   if (counts.size() != size || value.size() != size) {
-    fail_data("{}: expected {} whole numbers in [1, {}], found {}", where, size, high, value.dump());
+    fail_data("{}: expected {} whole numbers in [0, {}], found {}", where, size, high, value.dump());
   }
   return counts;
 }

@@ -11,7 +11,8 @@ namespace elastify {
 struct LevelPlan {
   std::int64_t level = 100;  // percent of the blocks' weights that the level aims at
   LevelWidths widths;
-  double block_ratio = 1;         // kept share of the transformer blocks' weights, anchors and norms included
+  double block_ratio = 1;         // kept share of the transformer blocks' weights, anchors and norms included (those
+                                  // of empty halves too)
   double total_ratio = 1;         // the same over all weights, embedding and LM head included
   bool anchors_give_way = false;  // the anchors alone are too heavy for this level, so they are cut as well
 };

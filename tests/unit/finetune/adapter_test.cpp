@@ -67,6 +67,29 @@ TEST_CASE("a sliced sub-model equals the full one with its other units masked, g
   }
 }
 
+TEST_CASE("empty halves have no factors, and what the others have is what merged weights compute", "[finetune][unit]") {
+  const ModelWeights weights = tiny_model({}, 4, torch::kFloat64);
+  const LevelWidths widths{{0, 1}, {48, 0}};
+  const ModelWeights sliced = slice_weights(weights, widths);
+  const Adapter fresh = busy_adapter(sliced), cut = slice_adapter(busy_adapter(weights), weights.config, widths);
+  for (const Adapter& adapter : {fresh, cut}) {
+    for (std::size_t target = 0; target < kTargetNames.size(); ++target) {
+      const bool attention = target <= static_cast<std::size_t>(Target::kO);
+      CHECK(adapter.blocks[0][target].defined() == !attention);
+      CHECK(adapter.blocks[1][target].defined() == attention);
+    }
+    const Decoder plain(sliced), merged(merge_adapter(sliced, adapter));
+    CHECK(torch::allclose(plain.logits(some_tokens(), with(adapter)), merged.logits(some_tokens()), 1e-10, 1e-10));
+  }
+  // Levels nest: what an empty half's parent gives is empty again, and files keep it so.
+  CHECK_FALSE(slice_adapter(cut, weights.config, {{0, 0}, {16, 0}}).blocks[1][0].defined());
+  const TempDir dir;
+  save_adapter(dir.path(), cut);
+  const Adapter loaded = load_adapter(dir.path(), weights.config, torch::kCPU, torch::kFloat64);
+  CHECK(loaded.weight_count() == cut.weight_count());
+  CHECK_FALSE(loaded.blocks[0][0].defined());
+}
+
 TEST_CASE("a flat adapter's factors and gradients are views of its two buffers", "[finetune][unit]") {
   const ModelWeights weights = tiny_model();
   const Decoder decoder(weights);

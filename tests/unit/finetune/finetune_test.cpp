@@ -59,6 +59,24 @@ TEST_CASE("recovery learns a tiny corpus and keeps its adapters", "[finetune][un
   CHECK_FALSE(fs::exists(directory / "checkpoint.safetensors"));
 }
 
+TEST_CASE("levels with empty halves recover like others", "[finetune][unit]") {
+  const TempDir folder;
+  Setup setup;
+  setup.levels[0].widths = {{0, 1}, {14, 0}};
+  setup.levels[1].widths = {{0, 1}, {28, 28}};
+  FinetuneConfig config = quick_config();
+  config.steps = 60;
+  config.dropout = 0;
+  config.learning_rate = 2e-2;
+  for (const LevelResult& level : finetune(setup.input(folder.path()), config).levels) {
+    CHECK(level.kept);
+    CHECK(level.loss_after < level.loss_before);
+    const Adapter shipped =
+        load_adapter(level_directory(folder.path(), level.level), setup.weights.config, torch::kCPU, torch::kFloat32);
+    CHECK_FALSE(shipped.blocks[0][static_cast<std::size_t>(Target::kQ)].defined());
+  }
+}
+
 TEST_CASE("recovery on a rounded base starts from its losses and repairs what rounding cost", "[finetune][unit]") {
   const Setup setup;
   FinetuneConfig config = quick_config();

@@ -53,6 +53,7 @@ inline elastify::Adapter busy_adapter(const elastify::ModelWeights& weights, std
   torch::manual_seed(seed);
   for (auto& block : adapter.blocks) {
     for (auto& pair : block) {
+      if (!pair.defined()) continue;
       const auto dtype = weights.embedding.scalar_type();
       pair = {pair.a.detach().to(dtype), (torch::randn_like(pair.b.detach()) * 0.2).to(dtype)};
     }

@@ -177,6 +177,13 @@ TEST_CASE("plan.json round-trips, and damaged plans are refused", "[reorder][uni
   REQUIRE(loaded.anchors == plan.anchors);
   for (std::size_t i = 0; i < plan.levels.size(); ++i) REQUIRE(loaded.levels[i].widths == plan.levels[i].widths);
 
+  auto emptied = read_json(dir / "plan.json");  // a level may keep nothing of a layer's half
+  emptied["levels"][0]["kv_groups"][0] = emptied["levels"][0]["neurons"][1] = 0;
+  write_json(dir / "emptied.json", emptied);
+  const LevelPlan smallest = load_plan(dir / "emptied.json", config).levels[0];
+  REQUIRE(smallest.widths.kv_groups[0] == 0);
+  REQUIRE(smallest.block_ratio == block_ratio(config, smallest.widths));
+
   const auto refuse = [&](std::initializer_list<const char*> words, auto&& damage) {
     auto document = read_json(dir / "plan.json");
     damage(document);
@@ -186,6 +193,7 @@ TEST_CASE("plan.json round-trips, and damaged plans are refused", "[reorder][uni
   refuse({"not a plan"}, [](auto& d) { d.erase("levels"); });
   refuse({"neurons", "found"}, [](auto& d) { d["levels"][0]["neurons"][1] = 1000; });
   refuse({"kv_groups"}, [](auto& d) { d["levels"][0]["kv_groups"] = {1}; });
+  refuse({"kv_groups", "[0, 4]"}, [](auto& d) { d["levels"][0]["kv_groups"][0] = -1; });
   refuse({"do not nest in layer 1"}, [](auto& d) {
     d["levels"][1]["neurons"][1] = 160;
     d["levels"][2]["neurons"][1] = 32;
