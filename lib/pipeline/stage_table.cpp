@@ -13,6 +13,7 @@ namespace elastify {
 namespace {
 
 bool always(const PipelineConfig&) { return true; }
+bool with_anchors(const PipelineConfig& config) { return config.reorder.kind != "measured"; }
 bool with_tasks(const PipelineConfig& config) { return config.label.wanted(); }
 
 void add_files(StageInputs& inputs, const char* key, const std::vector<std::string>& paths) {
@@ -34,10 +35,22 @@ StageInputs calibrated_inputs(const PipelineConfig&) {
   return inputs;
 }
 
-StageInputs reorder_inputs(const PipelineConfig&) {
+json products_key(const PipelineConfig& config, const std::string& products) {
+  const std::int64_t hidden = Checkpoint::open(config.checkpoint).config().hidden_size;
+  return product_type_name(parse_product_type(products, parse_device(config.device), hidden));
+}
+
+StageInputs reorder_inputs(const PipelineConfig& config) {
   StageInputs inputs;
   inputs.checkpoint = true;
-  inputs.stages = {"profile", "anchors"};
+  inputs.stages = {"profile"};
+  if (config.reorder.kind != "measured") {
+    inputs.stages.push_back("anchors");
+    return inputs;
+  }
+  inputs.text = inputs.compute = true;
+  inputs.more = {{"seq", config.profile.seq}, {"products", products_key(config, config.reorder.measured.products)}};
+  if (config.reorder.measured.per == "latency") inputs.more["dtype"] = config.pack.dtype;
   return inputs;
 }
 
@@ -45,9 +58,7 @@ StageInputs finetune_inputs(const PipelineConfig& config) {
   StageInputs inputs;
   inputs.compute = inputs.text = true;
   inputs.stages = {"reorder"};
-  const std::int64_t hidden = Checkpoint::open(config.checkpoint).config().hidden_size;
-  inputs.more["products"] =
-      product_type_name(parse_product_type(config.finetune.products, parse_device(config.device), hidden));
+  inputs.more["products"] = products_key(config, config.finetune.products);
   return inputs;
 }
 
@@ -151,7 +162,7 @@ std::vector<Stage> make_table() {
        calibrated_inputs,
        run_anchors,
        describe_anchors,
-       always,
+       with_anchors,
        nullptr,
        anchors_work},
       {"reorder",

@@ -45,7 +45,15 @@ double anchors_work(const PipelineConfig& config, const ModelConfig& model) {
   return real(model.num_layers) / 2 * forward(model) * real(config.anchors.tokens);
 }
 
-double reorder_work(const PipelineConfig&, const ModelConfig& model) { return 100 * forward(model); }
+double reorder_work(const PipelineConfig& config, const ModelConfig& model) {
+  double measured = 0;
+  if (config.reorder.kind == "measured") {
+    // Four kinds of cut in every layer are looked at once, and about two for each of four cuts a layer; half of the
+    // layers run each time.
+    measured = real(12 * model.num_layers) / 2 * forward(model) * real(config.reorder.measured.tokens);
+  }
+  return 100 * forward(model) + measured;
+}
 
 double finetune_work(const PipelineConfig& config, const ModelConfig& model) {
   const FinetuneConfig& f = config.finetune;

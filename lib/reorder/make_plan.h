@@ -2,26 +2,31 @@
 #pragma once
 
 #include "base/torch.h"
+#include "reorder/measured_config.h"
 #include "reorder/plan.h"
 
 namespace elastify {
 
 struct PlanConfig {
-  std::string kind =
-      "even";  // even: one ratio for all layers that are no anchors; global: importance per weight decides
+  // even: one ratio for all layers that are no anchors; global: importance per weight decides; measured: see
+  // measured_plan.h
+  std::string kind = "even";
   std::vector<std::int64_t> levels = {20, 30, 40, 50, 60, 70, 80, 90, 100};
   std::int64_t neuron_multiple = 32;
   std::string infeasible = "give_way";  // give_way: anchors too heavy for a level are cut there; refuse: an error
+  MeasuredConfig measured;
 
   template <typename V>
   void visit(V& v) {
-    v.choice("kind", kind, {"even", "global"},
-             "even: one ratio for all layers that are no anchors; global: importance per weight decides");
+    v.choice("kind", kind, {"even", "global", "measured"},
+             "even: one ratio for all layers that are no anchors; global: importance per weight decides; measured: the "
+             "loss on calibration text decides what leaves next, whole halves of layers included");
     v.integers("levels", levels, 1, 100, "shares of the blocks' weights, percent, rising, the last 100");
     v.integer("neuron_multiple", neuron_multiple, 1, 1 << 16,
               "neurons of every level and layer are a multiple of this");
     v.choice("infeasible", infeasible, {"give_way", "refuse"},
              "anchors too heavy for a level are cut there (give_way), or refused");
+    v.section("measured", measured, "where kind is measured");
   }
 };
 
@@ -36,7 +41,8 @@ struct SortedScores {
 // Every layer keeps at least one KV group and one step of neurons. A step of neurons is `neuron_multiple` of them;
 // where that does not divide the width, the last step is the remainder, so that counts are multiples, or the full width
 // (172 neurons by 32: 32, 64, 96, 128, 160, 172). A level takes the longest prefix of steps that brings its block ratio
-// nearest to its name. Throws Error(kUsage) for levels that do not end in 100, and for infeasible ones under "refuse".
+// nearest to its name. `kind` is even or global. Throws Error(kUsage) for levels that do not end in 100, and for
+// infeasible ones under "refuse".
 ElasticPlan make_plan(const ModelConfig& config, const std::vector<std::int64_t>& anchors, const SortedScores& scores,
                       const PlanConfig& settings);
 

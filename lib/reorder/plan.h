@@ -18,7 +18,7 @@ struct LevelPlan {
 };
 
 struct ElasticPlan {
-  std::string kind;  // even or global
+  std::string kind;  // even, global or measured
   std::int64_t neuron_multiple = 32;
   std::vector<std::int64_t> anchors;              // layer indexes, ascending
   std::vector<LevelPlan> levels;                  // ascending; the last is 100

@@ -110,6 +110,30 @@ TEST_CASE("a stage that is asked to stop goes on later to the same bits", "[pipe
   CHECK(read_bytes(fs::path(stopped.run()) / "profile.h5") == read_bytes(fs::path(whole.run()) / "profile.h5"));
 }
 
+TEST_CASE("a measured plan needs no anchors, leaves its cuts and goes on after a stop", "[pipeline][unit]") {
+  const Workplace place;
+  const std::vector<std::string> settings = {"reorder.kind=measured", "reorder.measured.tokens=256",
+                                             "reorder.measured.neuron_block=12"};
+  const auto outcome = build(place, settings);
+  for (const auto& summary : outcome.at("stages")) CHECK(summary.at("stage") != "anchors");
+  const fs::path run = place.run();
+  const json cuts = read_json(run / "plan_cuts.json");
+  CHECK(cuts.at("tokens").get<std::int64_t>() > 200);
+  CHECK(cuts.at("levels").size() == 4);
+  const std::string plan = read_bytes(run / "plan.json"), artifact = read_bytes(run / "model.gguf");
+  fs::remove(run / "plan.json");
+  fs::remove(run / "plan_cuts.json");
+  build(place, settings);
+  CHECK(read_bytes(run / "plan.json") == plan);
+  CHECK(read_json(run / "plan_cuts.json") == cuts);
+  CHECK(read_bytes(run / "model.gguf") == artifact);
+  build(place);  // by importance again
+  CHECK_FALSE(fs::exists(run / "plan_cuts.json"));
+  expect_error(ErrorCode::kBadData, {"calibration tokens", "data.calibration"}, [&] {
+    build(place, {"reorder.kind=measured", "reorder.measured.tokens=1000000"});
+  });
+}
+
 TEST_CASE("every stage says what it did, and what memory it used", "[pipeline][unit]") {
   const Workplace place;
   const json summaries = build(place).at("stages");

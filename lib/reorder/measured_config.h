@@ -1,0 +1,33 @@
+// Settings of plans by measurement.
+#pragma once
+
+#include <string>
+
+#include "base/config.h"
+
+namespace elastify {
+
+struct MeasuredConfig {
+  std::int64_t tokens = 4096;  // calibration tokens
+  std::int64_t batch_rows = 8;
+  std::int64_t neuron_block = 0;  // neurons a cut takes; 0: a quarter of the width
+  std::string per = "weights";    // or latency
+  std::int64_t context = 512;     // tokens whose keys and values a step reads, where per is latency
+  std::string products = "auto";  // as finetune.products
+
+  template <typename V>
+  void visit(V& v) {
+    v.integer("tokens", tokens, 2, std::int64_t{1} << 40, "calibration tokens");
+    v.integer("batch_rows", batch_rows, 1, 1 << 20, "rows a batch: memory grows with it");
+    v.integer("neuron_block", neuron_block, 0, 1 << 20,
+              "neurons that a cut takes, rounded to neuron_multiple; 0: a quarter of the width");
+    v.choice("per", per, {"weights", "latency"},
+             "the loss is set against the weights that a cut saves, or against the bytes that a decode step then need "
+             "not read: weights as pack.dtype holds them, keys and values of context tokens");
+    v.integer("context", context, 0, 1 << 20, "tokens whose keys and values count, where per is latency");
+    v.choice("products", products, {"auto", "float32", "bfloat16"},
+             "type in which matrices are multiplied; auto: bfloat16 where the device is fast at it");
+  }
+};
+
+}  // namespace elastify
