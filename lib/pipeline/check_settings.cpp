@@ -160,6 +160,11 @@ void check_settings(const PipelineConfig& config, const std::vector<const Stage*
   std::optional<Checkpoint> checkpoint;
   problems.collect("", [&] { checkpoint = Checkpoint::open(config.checkpoint); });
   for (const auto& problem : level_problems(config.reorder.levels)) problems.add("reorder." + problem);
+  if (const std::int64_t level = config.reorder.anchors_judged_at; level > 0 && config.reorder.kind != "measured") {
+    const auto& levels = config.reorder.levels;
+    if (std::find(levels.begin(), levels.end(), level) == levels.end())
+      problems.add(fmt::format("reorder.anchors_judged_at: {} is not one of reorder.levels", level));
+  }
   if (find_stage("finetune").wanted(config) || runs(stages, "finetune")) {
     for (const auto& problem : settings_problems(config.finetune, config.reorder.levels))
       problems.add("finetune." + problem);

@@ -1,17 +1,12 @@
 #include "pipeline/stages.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-
 #include "base/error.h"
-#include "base/hash.h"
+#include "pipeline/measured_parts.h"
 #include "pipeline/stage_parts.h"
-#include "pipeline/state_memory.h"
 #include "pipeline/text_source.h"
 #include "profile/anchor.h"
 #include "profile/score_store.h"
-#include "reorder/cached_loss.h"
 #include "reorder/make_plan.h"
-#include "reorder/measured_plan.h"
 #include "reorder/reorder.h"
 #include "tokenizer/special.h"
 
@@ -38,54 +33,16 @@ double prove_equal(const Checkpoint& before, const Checkpoint& after, std::uint6
   return difference;
 }
 
-// Of a weight of the blocks' matrices in the artifact, for what a cut saves.
-double bytes_per_weight(const std::string& dtype) {
-  if (dtype == "f32") return 4;
-  if (dtype == "f16") return 2;
-  return dtype == "q8_0" ? 34.0 / 32 : 18.0 / 32;
-}
-
-// Rows from all over the calibration text: its first documents alone are a narrow judge of what may leave.
-TokenRows rows_from_everywhere(const StageContext& context, const Checkpoint& checkpoint, std::int64_t tokens) {
-  const TokenRows all = calibration_rows(context, checkpoint, 0);
-  const std::int64_t count = std::min(all.rows(), (tokens + all.seq() - 1) / all.seq());
-  auto generator = at::detail::createCPUGenerator(derive_seed(context.seed(), "measured plan", 0));
-  const torch::Tensor chosen = std::get<0>(torch::randperm(all.rows(), generator).narrow(0, 0, count).sort());
-  return {all.inputs.index_select(0, chosen), all.targets.index_select(0, chosen)};
-}
-
-constexpr const char* kCutsFile = "plan_cuts.json";  // next to the plan, with its chart
-
-// The plan of the checkpoint whose units were just sorted, and the trace of its cuts.
-ElasticPlan plan_by_measurement(const StageContext& context, const Checkpoint& checkpoint,
-                                const Checkpoint& reordered) {
-  const PlanConfig& settings = context.config.reorder;
-  const MeasuredConfig& config = settings.measured;
-  const ModelConfig& model = reordered.config();
-  const RemovalRule rule = removal_rule(model, config, settings.levels, settings.neuron_multiple,
-                                        bytes_per_weight(context.config.pack.dtype));
-  const ProductType products = parse_product_type(config.products, context.device, model.hidden_size);
-  const TokenRows rows = rows_from_everywhere(context, checkpoint, config.tokens);
-  const double weights = 4 * static_cast<double>(model.num_layers * model.weights_per_block());
-  state_memory(context, "reorder",
-               mapped_bytes(reordered) + weights + 4 * static_cast<double>(model.weights_outside_blocks()) +
-                   cached_loss_bytes(model, rows.rows() * rows.seq(), config.batch_rows, rows.seq(), products));
-  const MeasuredPlan measured =
-      measure_plan(load_weights(reordered, context.device, torch::kFloat32), rows, config, rule, products,
-                   {context.work / "losses.safetensors", context.key, 30, {}});
-  const fs::path cuts = context.run.file(kCutsFile);
-  write_json(cuts, measured_plan_to_json(measured, model, config, rule));
-  draw_plot(fs::path(cuts).replace_extension(".svg"), measured_plan_chart(measured, model));
-  return measured.plan;
-}
-
-ElasticPlan plan_by_importance(const StageContext& context, const ModelConfig& model, const UnitScores& scores) {
+ElasticPlan plan_by_importance(const StageContext& context, const Checkpoint& checkpoint, const Checkpoint& reordered,
+                               const UnitScores& scores) {
+  const ModelConfig& model = checkpoint.config();
   const AnchorsResult anchors = load_anchors(context.run.file("anchors.json"), model.num_layers);
-  for (const char* extension : {".json", ".svg"}) {  // of a measured plan that stood here before
-    std::error_code ignored;
-    fs::remove(fs::path(context.run.file(kCutsFile)).replace_extension(extension), ignored);
-  }
-  return make_plan(model, anchors.anchors, sort_scores(scores), context.config.reorder);
+  remove_measured_cuts(context);
+  const SortedScores sorted = sort_scores(scores);
+  const auto chosen = context.config.reorder.anchors_judged_at > 0
+                          ? judge_anchors(context, checkpoint, reordered, anchors, sorted)
+                          : anchors.anchors;
+  return make_plan(model, chosen, sorted, context.config.reorder);
 }
 
 }  // namespace
@@ -106,7 +63,7 @@ json run_reorder(const StageContext& context) {
   const double difference = prove_equal(checkpoint, reordered, context.seed());
   const ElasticPlan plan = context.config.reorder.kind == "measured"
                                ? plan_by_measurement(context, checkpoint, reordered)
-                               : plan_by_importance(context, checkpoint.config(), profile.scores);
+                               : plan_by_importance(context, checkpoint, reordered, profile.scores);
   directory.commit();
   save_plan(context.run.file("plan.json"), plan);
   json levels = json::array();

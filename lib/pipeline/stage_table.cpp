@@ -44,10 +44,8 @@ StageInputs reorder_inputs(const PipelineConfig& config) {
   StageInputs inputs;
   inputs.checkpoint = true;
   inputs.stages = {"profile"};
-  if (config.reorder.kind != "measured") {
-    inputs.stages.push_back("anchors");
-    return inputs;
-  }
+  if (with_anchors(config)) inputs.stages.push_back("anchors");
+  if (with_anchors(config) && config.reorder.anchors_judged_at == 0) return inputs;
   inputs.text = inputs.compute = true;
   inputs.more = {{"seq", config.profile.seq}, {"products", products_key(config, config.reorder.measured.products)}};
   if (config.reorder.measured.per == "latency") inputs.more["dtype"] = config.pack.dtype;

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "model/loss_head.h"
 
 namespace elastify {
 namespace {
@@ -30,7 +29,7 @@ double row_floats(const ModelConfig& c) {
 }  // namespace
 
 CachedLoss::CachedLoss(const ModelWeights& weights, const TokenRows& rows, std::int64_t batch_rows,
-                       ProductType products)
+                       ProductType products, Measure measure)
     : config_(weights.config) {
   const torch::NoGradGuard no_grad;
   const torch::Device device = weights.embedding.device();
@@ -54,6 +53,11 @@ CachedLoss::CachedLoss(const ModelWeights& weights, const TokenRows& rows, std::
     batches_.push_back(std::move(batch));
   }
   if (tokens_ == 0) fail_data("the calibration text predicts nothing: give more of it (data.calibration)");
+  if (measure == Measure::kNextToken) return;
+  constexpr std::int64_t kTeacherTokens = 64;
+  for (Batch& batch : batches_)
+    batch.teacher =
+        top_tokens(counted_states(batch, 0, nullptr), head_, std::min(kTeacherTokens, config_.vocab_size), 1);
 }
 
 torch::Tensor CachedLoss::forward(const BlockWeights& block, std::int64_t layer, const torch::Tensor& x) const {
@@ -67,17 +71,23 @@ void CachedLoss::refresh(std::int64_t layer) {
   }
 }
 
-// The loss with `replaced` in place of layer `first`, whose inputs are valid; null: with the present one.
+// Final states of the tokens that count, with `replaced` in place of layer `first`, whose inputs are valid; null: with
+// the present one.
+torch::Tensor CachedLoss::counted_states(const Batch& batch, std::int64_t first, const BlockWeights* replaced) const {
+  torch::Tensor x = batch.inputs[static_cast<std::size_t>(first)];
+  for (std::int64_t layer = first; layer < config_.num_layers; ++layer)
+    x = forward(layer == first && replaced != nullptr ? *replaced : present_[static_cast<std::size_t>(layer)], layer,
+                x);
+  const torch::Tensor states = rms_norm(x, final_norm_, config_.rms_norm_eps).flatten(0, 1);
+  return states.index_select(0, batch.counted).to(head_.scalar_type());
+}
+
 double CachedLoss::finish(std::int64_t first, const BlockWeights* replaced) {
   double sum = 0;
   for (const Batch& batch : batches_) {
-    torch::Tensor x = batch.inputs[static_cast<std::size_t>(first)];
-    for (std::int64_t layer = first; layer < config_.num_layers; ++layer)
-      x = forward(layer == first && replaced != nullptr ? *replaced : present_[static_cast<std::size_t>(layer)], layer,
-                  x);
-    const torch::Tensor states = rms_norm(x, final_norm_, config_.rms_norm_eps).flatten(0, 1);
-    sum += head_loss(states.index_select(0, batch.counted).to(head_.scalar_type()), head_, batch.targets, {}, {0, 1, 1},
-                     false)
+    const Objective objective{batch.teacher.defined() ? 1.0 : 0.0, 1, 1};
+    const torch::Tensor states = counted_states(batch, first, replaced);
+    sum += head_loss(states, head_, batch.targets, batch.teacher, objective, false)
                .losses.sum(torch::kFloat64)
                .item<double>();
   }

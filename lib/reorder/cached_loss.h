@@ -6,16 +6,22 @@
 
 #include "data/dataset.h"
 #include "model/decoder.h"
+#include "model/loss_head.h"
 #include "reorder/removal.h"
 
 namespace elastify {
+
+// What is measured, nats per token: the loss of the next token, or the divergence of the model's distribution from the
+// full model's (over its 64 likeliest tokens and "any other"), which needs fewer tokens to tell two cuts apart.
+enum class Measure { kNextToken, kDivergence };
 
 class CachedLoss : public LossMeter {
  public:
   // `weights`: the full model, its units in their new order; it and `rows` must outlive this object. Rows go through
   // the model `batch_rows` at a time. Products in bfloat16 keep a copy of the matrices in that type, and round logits
   // to it. Throws Error(kBadData) where the rows predict nothing.
-  CachedLoss(const ModelWeights& weights, const TokenRows& rows, std::int64_t batch_rows, ProductType products);
+  CachedLoss(const ModelWeights& weights, const TokenRows& rows, std::int64_t batch_rows, ProductType products,
+             Measure measure = Measure::kNextToken);
 
   // Throw Error(kBadData) where the loss is not finite.
   double loss() override;
@@ -28,9 +34,11 @@ class CachedLoss : public LossMeter {
   struct Batch {
     std::vector<torch::Tensor> inputs;  // [layers][batch, seq, hidden], valid up to valid_
     torch::Tensor counted, targets;     // indexes of the rows that count of batch * seq, and what they predict
+    TopTokens teacher;                  // of these rows; undefined for the loss of the next token
   };
   torch::Tensor forward(const BlockWeights& block, std::int64_t layer, const torch::Tensor& x) const;
   void refresh(std::int64_t layer);
+  torch::Tensor counted_states(const Batch& batch, std::int64_t first, const BlockWeights* replaced) const;
   double finish(std::int64_t first, const BlockWeights* replaced);
 
   ModelConfig config_;

@@ -14,6 +14,7 @@ struct PlanConfig {
   std::vector<std::int64_t> levels = {20, 30, 40, 50, 60, 70, 80, 90, 100};
   std::int64_t neuron_multiple = 32;
   std::string infeasible = "give_way";  // give_way: anchors too heavy for a level are cut there; refuse: an error
+  std::int64_t anchors_judged_at = 0;   // a level: so many anchors as give it the least loss; 0: all
   MeasuredConfig measured;
 
   template <typename V>
@@ -26,7 +27,11 @@ struct PlanConfig {
               "neurons of every level and layer are a multiple of this");
     v.choice("infeasible", infeasible, {"give_way", "refuse"},
              "anchors too heavy for a level are cut there (give_way), or refused");
-    v.section("measured", measured, "where kind is measured");
+    v.integer(
+        "anchors_judged_at", anchors_judged_at, 0, 99,
+        "a level: of the anchors stage's layers, costliest first, as many stay whole as give this level the least "
+        "loss on measured.tokens of calibration text; 0: all of them");
+    v.section("measured", measured, "measurement, where kind is measured or anchors_judged_at is a level");
   }
 };
 

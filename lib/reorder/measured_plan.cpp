@@ -75,10 +75,10 @@ std::string text_key(const torch::Tensor& tokens) {
 
 std::string record_key(const MeasuredProgress& progress, const TokenRows& rows, const MeasuredConfig& config,
                        const RemovalRule& rule, ProductType products) {
-  return fmt::format("{}\nmeasured 1, {} rows of {}, {} {}, batches of {}, {}, levels {}, {} {} {} {} {}", progress.key,
-                     rows.rows(), rows.seq(), text_key(rows.inputs), text_key(rows.targets), config.batch_rows,
-                     product_type_name(products), fmt::join(rule.levels, ","), rule.neuron_block, rule.neuron_multiple,
-                     rule.per_weight, rule.per_group, rule.exact);
+  return fmt::format("{}\nmeasured 1, {} rows of {}, {} {}, batches of {}, {} {}, levels {}, {} {} {} {} {} {}",
+                     progress.key, rows.rows(), rows.seq(), text_key(rows.inputs), text_key(rows.targets),
+                     config.batch_rows, product_type_name(products), config.measure, fmt::join(rule.levels, ","),
+                     rule.neuron_block, rule.neuron_multiple, rule.per_weight, rule.per_group, rule.slack, rule.exact);
 }
 
 std::vector<std::int64_t> whole_layers(const ModelConfig& model, const LevelWidths& widths) {
@@ -112,6 +112,8 @@ RemovalRule removal_rule(const ModelConfig& model, const MeasuredConfig& config,
   RemovalRule rule;
   rule.levels = levels;
   rule.neuron_multiple = neuron_multiple;
+  rule.slack = config.slack;
+  rule.slack = config.slack;
   const std::int64_t block = config.neuron_block > 0 ? config.neuron_block : model.intermediate_size / 4;
   rule.neuron_block = std::max<std::int64_t>(1, (block + neuron_multiple / 2) / neuron_multiple) * neuron_multiple;
   if (config.per == "latency") {
@@ -125,12 +127,13 @@ RemovalRule removal_rule(const ModelConfig& model, const MeasuredConfig& config,
 MeasuredPlan measure_plan(const ModelWeights& weights, const TokenRows& rows, const MeasuredConfig& config,
                           const RemovalRule& rule, ProductType products, const MeasuredProgress& progress) {
   for (const auto& problem : level_problems(rule.levels)) fail_usage("reorder.{}", problem);
-  CachedLoss cached(weights, rows, config.batch_rows, products);
-  if (3 * cached.tokens() < 2 * config.tokens) {
+  CachedLoss cached(weights, rows, config.batch_rows, products,
+                    config.measure == "divergence" ? Measure::kDivergence : Measure::kNextToken);
+  if (const std::int64_t there = rows.rows() * rows.seq(); there < config.tokens) {
     fail_data(
-        "a measured plan needs {} calibration tokens and the text has {} predictions: give more of it "
-        "(data.calibration) or lower reorder.measured.tokens",
-        config.tokens, cached.tokens());
+        "a measured plan needs {} calibration tokens and the text has {}: give more of it (data.calibration) or lower "
+        "reorder.measured.tokens",
+        config.tokens, there);
   }
   RecordedLoss meter(cached, progress, record_key(progress, rows, config, rule, products));
   constexpr double kSteps = 1000;
@@ -179,6 +182,7 @@ json measured_plan_to_json(const MeasuredPlan& plan, const ModelConfig& model, c
                       {"loss", loss_after(plan.removal, count)}});
   }
   return {{"per", config.per},
+          {"measure", config.measure},
           {"tokens", plan.tokens},
           {"neuron_block", rule.neuron_block},
           {"evaluations", plan.removal.evaluations},
@@ -187,7 +191,7 @@ json measured_plan_to_json(const MeasuredPlan& plan, const ModelConfig& model, c
           {"levels", levels}};
 }
 
-Plot measured_plan_chart(const MeasuredPlan& plan, const ModelConfig& model) {
+Plot measured_plan_chart(const MeasuredPlan& plan, const ModelConfig& model, const MeasuredConfig& config) {
   Series cuts{"after each cut", {100}, {plan.removal.base_loss}}, levels{"levels", {}, {}};
   const std::vector<double> shares = kept_shares(plan.removal, model);
   for (std::size_t i = 0; i < shares.size(); ++i) {
@@ -201,7 +205,8 @@ Plot measured_plan_chart(const MeasuredPlan& plan, const ModelConfig& model) {
   }
   return {fmt::format("Loss as units leave, {} calibration tokens", plan.tokens),
           "kept of the blocks' weights, percent",
-          "loss before recovery, nats per token",
+          config.measure == "divergence" ? "divergence before recovery, nats per token"
+                                         : "loss before recovery, nats per token",
           false,
           false,
           {cuts, levels}};

@@ -35,15 +35,15 @@ RemovalRule removal_rule(const ModelConfig& model, const MeasuredConfig& config,
                          double bytes_per_weight);
 
 // `weights`: the full model with its units in their new order. `rows`: calibration text. Throws Error(kUsage) for
-// levels that cannot be met and Error(kBadData) for text of fewer than two thirds of the tokens asked for.
+// levels that cannot be met and Error(kBadData) for rows of fewer tokens than asked for.
 MeasuredPlan measure_plan(const ModelWeights& weights, const TokenRows& rows, const MeasuredConfig& config,
                           const RemovalRule& rule, ProductType products, const MeasuredProgress& progress = {});
 
-// {per, tokens, neuron_block, evaluations, base_loss, cuts: [{layer, kind, kv_groups, neurons, weights, block_ratio,
-// loss}], levels: [{level, cuts, block_ratio, loss}]}; no figure depends on the clock.
+// {per, measure, tokens, neuron_block, evaluations, base_loss, cuts: [{layer, kind, kv_groups, neurons, weights,
+// block_ratio, loss}], levels: [{level, cuts, block_ratio, loss}]}; no figure depends on the clock.
 json measured_plan_to_json(const MeasuredPlan& plan, const ModelConfig& model, const MeasuredConfig& config,
                            const RemovalRule& rule);
 // Loss against the share of the blocks' weights that is kept, a point for each cut, levels marked.
-Plot measured_plan_chart(const MeasuredPlan& plan, const ModelConfig& model);
+Plot measured_plan_chart(const MeasuredPlan& plan, const ModelConfig& model, const MeasuredConfig& config);
 
 }  // namespace elastify

@@ -101,23 +101,26 @@ class Search {
   // The cheapest cut that leads nearer to the target, measured on the present model.
   std::optional<Cut> next_cut(double target) {
     while (true) {
-      Slot* best = nullptr;
-      std::optional<Cut> best_cut;
+      Slot *fresh = nullptr, *stale = nullptr;
       for (Slot& slot : slots_) {
-        std::optional<Cut> cut = cut_of(slot);
+        const std::optional<Cut> cut = cut_of(slot);
         if (!cut || !fits(*cut, target)) continue;
         if (rule_.exact && slot.measured_after != found_.cuts.size()) measure(slot, *cut);
-        if (best != nullptr && !(slot.price < best->price)) continue;
-        best = &slot;
-        best_cut = cut;
+        Slot*& best = slot.measured_after == found_.cuts.size() ? fresh : stale;
+        if (best == nullptr || slot.price < best->price) best = &slot;
       }
-      if (best == nullptr) return {};
-      if (best->measured_after == found_.cuts.size()) {
-        best_cut->loss = best->loss;
-        return best_cut;
+      if (fresh == nullptr && stale == nullptr) return {};
+      if (stale == nullptr || (fresh != nullptr && settled(*fresh, *stale))) {
+        Cut cut = *cut_of(*fresh);
+        cut.loss = fresh->loss;
+        return cut;
       }
-      measure(*best, *best_cut);
+      measure(*stale, *cut_of(*stale));
     }
+  }
+  // Need the cheapest of the cuts that were measured before the last one was taken not be looked at again?
+  bool settled(const Slot& fresh, const Slot& stale) const {
+    return fresh.price - rule_.slack * std::abs(fresh.price) <= stale.price;
   }
 
   void reach(std::int64_t level) {

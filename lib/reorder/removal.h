@@ -39,6 +39,7 @@ struct RemovalRule {
   std::int64_t neuron_multiple = 0;  // of which every count is a multiple, or the full width
   // What a cut saves: weights times the first plus KV groups times the second, in any unit.
   double per_weight = 1, per_group = 0;
+  double slack = 0;  // a cut is taken without looking at others again that were at most this share of its price cheaper
   bool exact = false;  // measure every cut again before each choice: an oracle, and for tiny models
 };
 

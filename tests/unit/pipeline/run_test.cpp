@@ -134,6 +134,17 @@ TEST_CASE("a measured plan needs no anchors, leaves its cuts and goes on after a
   });
 }
 
+TEST_CASE("anchors judged at a level are some of the costliest layers", "[pipeline][unit]") {
+  const Workplace place;
+  const std::vector<std::string> settings = {"reorder.anchors_judged_at=50", "reorder.measured.tokens=256",
+                                             "anchors.count=3", "pack.adapters=false"};
+  build(place, settings);
+  const fs::path run = place.run();
+  const AnchorsResult all = load_anchors(run / "anchors.json", 4);
+  const auto kept = read_json(run / "plan.json").at("anchors").get<std::vector<std::int64_t>>();
+  CHECK(kept == choose_anchors(all.loss_increase, static_cast<std::int64_t>(kept.size())));
+}
+
 TEST_CASE("every stage says what it did, and what memory it used", "[pipeline][unit]") {
   const Workplace place;
   const json summaries = build(place).at("stages");

@@ -33,6 +33,7 @@ TEST_CASE("levels, targets and counts are checked before the first stage", "[pip
   refused({"finetune.levels=[45]"}, {"finetune.levels", "45"});
   refused({"finetune.batch_rows=4", "finetune.accumulation=3"}, {"finetune.accumulation"});
   refused({"anchors.count=9"}, {"anchors.count", "4 layers"});
+  refused({"reorder.anchors_judged_at=45"}, {"reorder.anchors_judged_at", "45 is not one of"});
   refused({"device=tpu"}, {"device 'tpu'"});
 }
 

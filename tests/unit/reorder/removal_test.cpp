@@ -136,6 +136,25 @@ TEST_CASE("cached losses are those of whole passes through sliced models", "[reo
   CHECK(meter.loss() == Approx(whole_loss(weights, widths, rows)).epsilon(1e-12));
 }
 
+TEST_CASE("divergence is nothing for the full model and that of whole distributions for others", "[reorder][unit]") {
+  torch::NoGradGuard no_grad;
+  const ModelWeights weights = tiny_model(four_layers(), 6, torch::kFloat64);
+  TokenRows rows = own_text(weights, 5, 12);
+  rows.targets.select(0, 0).fill_(kIgnore);  // a whole row counts for nothing
+  CachedLoss meter(weights, rows, 2, ProductType::kFloat32, Measure::kDivergence);
+  CHECK(std::abs(meter.loss()) < 1e-12);
+  LevelWidths widths = full_widths(weights.config);
+  widths.kv_groups[1] = 0;
+  const auto logs = [&](const ModelWeights& model) {
+    return torch::log_softmax(Decoder(model).logits(rows.inputs), -1);
+  };
+  const torch::Tensor full = logs(weights), cut = logs(slice_weights(weights, widths));
+  const torch::Tensor counts = rows.targets != kIgnore;
+  const double expected =
+      ((full.exp() * (full - cut)).sum(-1) * counts).sum().item<double>() / counts.sum().item<double>();
+  CHECK(meter.loss_with(1, 0, 32) == Approx(expected).epsilon(1e-10));
+}
+
 TEST_CASE("bfloat16 products stay near the float32 loss", "[reorder][unit]") {
   const ModelWeights weights = tiny_model(four_layers(), 6);
   const TokenRows rows = own_text(weights, 5, 12);
@@ -270,7 +289,7 @@ TEST_CASE("text that is too short and levels that cannot be met are refused", "[
   expect_error(ErrorCode::kUsage, {"level 30 cannot be met", "% at best"},
                [&] { measure_plan(one, rows, config, rule, ProductType::kFloat32); });
   config.tokens = 1000;
-  expect_error(ErrorCode::kBadData, {"1000 calibration tokens", "66 predictions", "data.calibration"}, [&] {
+  expect_error(ErrorCode::kBadData, {"1000 calibration tokens", "the text has 72", "data.calibration"}, [&] {
     plan({50, 100});
   });
 }
