@@ -34,6 +34,7 @@ json level_json(const elrt::LevelInfo& level) {
           {"neurons", std::vector<std::uint32_t>(level.neurons.begin(), level.neurons.end())},
           {"adapter_bytes", level.adapter_bytes},
           {"adapter_rank", level.adapter_rank},
+          {"adapter_shared", level.adapter_shared},
           {"bytes_per_token", level.bytes_per_token},
           {"loss_before", number(level.loss_before)},
           {"loss_after", number(level.loss_after)}};
@@ -77,6 +78,22 @@ json tlm_json(const elrt::Artifact& artifact) {
           {"decision_layers", tlm->decision_layers},
           {"model_levels", tlm->model_levels},
           {"prompt_levels", tlm->prompt_levels}};
+}
+
+// The adapter that several levels use, counted once: null where there is none.
+json shared_adapter_json(const elrt::Artifact& artifact) {
+  json levels = json::array();
+  std::uint32_t rank = 0;
+  for (const auto& level : artifact.levels()) {
+    if (!level.adapter_shared) continue;
+    levels.push_back(level.level);
+    rank = level.adapter_rank;
+  }
+  if (levels.empty()) return nullptr;
+  std::uint64_t bytes = 0;
+  const std::string prefix = std::string("adapter.") + elrt::format::tensor::kSharedAdapter + ".";
+  for (const auto& tensor : artifact.tensors()) bytes += tensor.name.starts_with(prefix) ? tensor.bytes : 0;
+  return {{"rank", rank}, {"bytes", bytes}, {"levels", levels}};
 }
 
 // What the file's tensors and keys say of the model, as the summary of a checkpoint has it.
@@ -123,6 +140,13 @@ std::string format_tlm(const json& tlm) {
       format_bytes(tlm.at("bytes").get<double>()), tlm.at("bottom_layers").get<int>(),
       tlm.at("score_layers").get<int>(), tlm.at("decision_layers").get<int>(), tlm.at("hidden").get<int>(),
       tlm.at("inner").get<int>(), tlm.at("vocab").get<int>(), tlm.at("positions").get<int>());
+}
+
+std::string format_shared_adapter(const json& adapter) {
+  if (adapter.is_null()) return "";
+  return fmt::format("one adapter of rank {}, {}, for the levels {}: each uses its part\n",
+                     adapter.at("rank").get<int>(), format_bytes(adapter.at("bytes").get<double>()),
+                     adapter.at("levels").dump());
 }
 
 std::string format_quantised(const json& tensors) {
@@ -181,6 +205,7 @@ json inspect_artifact(const fs::path& path, bool verify) {
           {"tensors", artifact->tensors().size()},
           {"quantised", quantised_json(artifact.value())},
           {"tlm", tlm_json(artifact.value())},
+          {"shared_adapter", shared_adapter_json(artifact.value())},
           {"tokens", tokenizer.value()->vocab_size()},
           {"anchors", value_or<std::vector<std::uint32_t>>(metadata, elrt::format::key::kAnchors, {})},
           {"source", sources},
@@ -198,7 +223,7 @@ std::string format_inspection(const json& summary) {
           format_ignored(summary.at("ignored"));
   if (const json& anchors = summary.at("anchors"); !anchors.empty()) text += "anchor layers " + anchors.dump() + "\n";
   text += format_quantised(summary.at("quantised"));
-  text += format_tlm(summary.at("tlm"));
+  text += format_tlm(summary.at("tlm")) + format_shared_adapter(summary.at("shared_adapter"));
   text += "\nlevel  block ratio  total ratio  adapter     read per token  KV groups / neurons by layer\n";
   for (const auto& level : summary.at("levels")) {
     const auto ratio = [&](const char* key) {

@@ -100,6 +100,18 @@ void add_plan(Metadata& m, const PackInputs& inputs) {
   m[key::kAdapterScale] = scales;
 }
 
+void add_shared_adapter(Metadata& m, const SharedAdapter& shared) {
+  std::vector<std::uint32_t> levels;
+  std::vector<float> scales;
+  for (const auto& [level, scale] : shared.scales) {
+    levels.push_back(u32(level));
+    scales.push_back(static_cast<float>(scale));
+  }
+  m[key::kSharedAdapterLevels] = levels;
+  m[key::kSharedAdapterRank] = u32(shared.adapter.rank);
+  m[key::kSharedAdapterScale] = scales;
+}
+
 Metadata make_metadata(const PackInputs& inputs) {
   Metadata m = shape_metadata(inputs.reordered.config());
   m["general.name"] = inputs.name;
@@ -108,6 +120,7 @@ Metadata make_metadata(const PackInputs& inputs) {
   m[key::kTileInputCount] = elrt::format::kTileInputs;
   m[key::kChecksumAlgorithm] = std::string(elrt::format::kChecksumXxh3);
   add_plan(m, inputs);
+  if (inputs.shared_adapter) add_shared_adapter(m, *inputs.shared_adapter);
   if (inputs.tlm != nullptr) add_tlm_metadata(m, *inputs.tlm);
   for (const auto& [what, hash] : inputs.sources) m["elastic.source." + what] = hash;
   m.merge(elrt::tokenizer_metadata(inputs.tokenizer));
@@ -202,30 +215,46 @@ std::vector<std::string> permuted_suffixes(const std::vector<GgufTensor>& tensor
   return suffixes;
 }
 
-void add_adapter(TensorList& list, const ModelConfig& config, const LevelPlan& level, const Adapter& adapter) {
+// `what`: for messages; `owner`: as tensors' names have it.
+void add_adapter(TensorList& list, const ModelConfig& config, const std::string& what, const std::string& owner,
+                 const LevelWidths& widths, const Adapter& adapter) {
   for (std::size_t layer = 0; layer < adapter.blocks.size(); ++layer) {
     for (std::size_t target = 0; target < adapter.blocks[layer].size(); ++target) {
       const LoraPair& pair = adapter.blocks[layer][target];
       if (!pair.defined()) continue;
-      const auto fits = block_matrices()[target].shape(
-          block_widths(config, level.widths.kv_groups[layer], level.widths.neurons[layer]));
+      const BlockTensor& matrix = block_matrices()[target];
+      const auto fits = matrix.shape(block_widths(config, widths.kv_groups[layer], widths.neurons[layer]));
       const std::vector<std::int64_t> a_shape = {adapter.rank, fits[1]}, b_shape = {fits[0], adapter.rank};
       if (pair.a.sizes().vec() != a_shape || pair.b.sizes().vec() != b_shape) {
-        fail_data(
-            "the adapter of level {} does not fit layer {} {}: expected A [{}] and B [{}], found [{}] and [{}]; run "
-            "finetune again",
-            level.level, layer, kTargetNames[target], fmt::join(a_shape, ", "), fmt::join(b_shape, ", "),
-            fmt::join(pair.a.sizes().vec(), ", "), fmt::join(pair.b.sizes().vec(), ", "));
+        fail_data("{} does not fit layer {} {}: expected A [{}] and B [{}], found [{}] and [{}]; run finetune again",
+                  what, layer, kTargetNames[target], fmt::join(a_shape, ", "), fmt::join(b_shape, ", "),
+                  fmt::join(pair.a.sizes().vec(), ", "), fmt::join(pair.b.sizes().vec(), ", "));
       }
-      const std::string base = fmt::format("adapter.{}.blk.{}.{}", level.level, layer, name::kAdapterTargets[target]);
-      const auto add = [&](const char* half, const torch::Tensor& matrix) {
-        list.add_made(base + half, TensorType::kF16, matrix.sizes().vec(),
-                      [matrix, base] { return MadeTensor{to_float(matrix, TensorType::kF16, base)}; });
+      if (fits[0] == 0 || fits[1] == 0) continue;  // of a half that the level leaves out
+      const std::string base = fmt::format("adapter.{}.blk.{}.{}", owner, layer, name::kAdapterTargets[target]);
+      const auto add = [&](const char* half, const torch::Tensor& values) {
+        list.add_made(base + half, TensorType::kF16, values.sizes().vec(),
+                      [values, base] { return MadeTensor{to_float(values, TensorType::kF16, base)}; });
       };
-      add(name::kLoraA, pair.a);
+      add(name::kLoraA, matrix.stored.by_input() ? tile_inputs(pair.a) : pair.a);
       add(name::kLoraB, in_columns(pair.b));
     }
   }
+}
+
+void add_adapters(TensorList& list, const PackInputs& inputs) {
+  const ModelConfig& config = inputs.reordered.config();
+  for (const auto& [level, adapter] : inputs.adapters) {
+    add_adapter(list, config, fmt::format("the adapter of level {}", level), std::to_string(level),
+                inputs.plan.at(level).widths, adapter);
+  }
+  if (!inputs.shared_adapter) return;
+  for (const auto& [level, scale] : inputs.shared_adapter->scales) {
+    require(inputs.plan.at(level).level < 100 && inputs.adapters.count(level) == 0,
+            "level {} cannot use the shared adapter: it is the full level, or has one of its own", level);
+  }
+  add_adapter(list, config, "the shared adapter", name::kSharedAdapter, full_widths(config),
+              inputs.shared_adapter->adapter);
 }
 
 }  // namespace
@@ -240,7 +269,7 @@ QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs
   }
   TensorList list(inputs.reordered, settings);
   list.add_model();
-  for (const auto& [level, adapter] : inputs.adapters) add_adapter(list, config, inputs.plan.at(level), adapter);
+  add_adapters(list, inputs);
   if (inputs.tlm != nullptr) {
     for (auto& tensor : tlm_tensors(*inputs.tlm))
       list.add_made(tensor.name, tensor.type, tensor.shape, std::move(tensor.make));

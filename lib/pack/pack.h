@@ -4,10 +4,11 @@
 #include <elrt/tokenizer.hpp>
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "checkpoint/checkpoint.h"
-#include "model/adapter.h"
+#include "model/shared_adapter.h"
 #include "pack/pack_tlm.h"
 #include "reorder/plan.h"
 
@@ -47,13 +48,16 @@ struct PackInputs {
   std::string name;                            // of the model, for people
   std::map<std::string, std::string> sources;  // "checkpoint" -> hash, ... stored as elastic.source.*
   const PackedTlm* tlm = nullptr;              // none
+  // Of levels without one in `adapters`.
+  std::optional<SharedAdapter> shared_adapter = std::nullopt;
 };
 
 // By tensor name, RMS of what quantising changed over the RMS of the weights; empty where nothing was quantised.
 using QuantisationErrors = std::map<std::string, double>;
 
 // Streams: one tensor is in memory at a time. Throws Error(kBadData) where weights are NaN, infinite or too large for
-// f16, where an adapter does not fit its level, and where checkpoint and tokenizer have different vocabularies.
+// f16, where an adapter does not fit its level or a level has two, and where checkpoint and tokenizer have different
+// vocabularies.
 QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings);
 
 }  // namespace elastify

@@ -41,6 +41,10 @@ void make_artifacts(const fs::path& folder) {
   put(folder / "f32", text_of(TinyElastic(shape).artifact().build()));
   shape.f16 = shape.biases = shape.qk_norm = shape.adapters = shape.rope_freqs = true;
   put(folder / "f16_all", text_of(TinyElastic(shape).artifact().build()));
+  TinyElasticShape shared = small_shape(40);
+  shared.f16 = shared.tied = shared.adapters = shared.shared = true;
+  shared.kv_groups = {0, 2};
+  put(folder / "shared", text_of(TinyElastic(shared).artifact().build()));
   for (const auto type : {kQ8, kQ4}) {
     TinyElasticShape quantised = small_shape(40);
     quantised.quantised = type;

@@ -42,7 +42,8 @@ struct LevelInfo {
   float loss_before = 0, loss_after = 0;   // nats per token, NaN where not measured
   std::uint32_t adapter_rank = 0;          // 0: no adapter
   float adapter_scale = 0;
-  std::uint64_t adapter_bytes = 0;
+  bool adapter_shared = false;        // it is cut from the adapter that several levels share
+  std::uint64_t adapter_bytes = 0;    // that this level reads
   std::uint64_t bytes_per_token = 0;  // weight bytes that decoding one token reads
 };
 

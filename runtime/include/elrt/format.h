@@ -24,8 +24,12 @@
 //   elastic.anchors           [u32]     layers kept whole where a level permits; may be missing
 //   elastic.block_ratio, elastic.total_ratio   [f32] per level: share of block weights, of all weights
 //   elastic.loss.before, elastic.loss.after    [f32] per level, nats per token around recovery; NaN: not measured;
-//   optional elastic.adapter.levels    [u32]     levels that have an adapter; may be missing or empty
+//                                       optional
+//   elastic.adapter.levels    [u32]     levels that have an adapter of their own; may be missing or empty
 //   elastic.adapter.rank      [u32], elastic.adapter.scale [f32]   per adapter level
+//   elastic.adapter.shared.levels [u32] levels under 100 that use the shared adapter, cut to their widths, instead; may
+//                                       be missing or empty
+//   elastic.adapter.shared.rank u32, elastic.adapter.shared.scale [f32]   one rank; a scale per level that uses it
 //   elastic.checksum.algorithm string   "xxh3-64"
 //   elastic.checksum.values   [u64]     per tensor, in tensor-info order, over the tensor's bytes without padding
 //   elastic.quantisation_error [f32]    per tensor, in tensor-info order: RMS of what quantising changed over the RMS
@@ -57,9 +61,11 @@
 //   [hidden, kv*head_dim] · attn_output tiled (inputs heads*head_dim) · ffn_gate, ffn_up [hidden, ffn] · ffn_down tiled
 //   (inputs ffn) · optional attn_q.bias, attn_k.bias, attn_v.bias, attn_output.bias · optional attn_q_norm, attn_k_norm
 //   [head_dim]: each head's query and key are RMS-normalised before RoPE. Names end in `.weight` unless said otherwise.
-//   adapter.LL.blk.N.TARGET.lora_a [in, rank], .lora_b [rank, out] in columns, F16, both or neither; LL is the level in
-//   decimal
-//   (`adapter.20`, `adapter.100`), in and out are that level's widths: y = W x + scale * B (A x).
+//   adapter.LL.blk.N.TARGET.lora_a [in, rank], of attn_output and ffn_down tiled, .lora_b [rank, out] in columns, F16,
+//   both or neither; LL is the level in decimal (`adapter.20`, `adapter.100`), in and out are that level's widths; none
+//   for a half that it leaves out: y = W x + scale * B (A x).
+//   adapter.shared.blk.N.TARGET.lora_a, .lora_b: the same of the full model's widths. A level's adapter is a prefix of
+//   each, as of the weights: of lora_b for q, k, v, gate and up, of lora_a's inputs for attn_output and ffn_down.
 //   tlm.: token_embd, slo_embd [embedding, vocabulary], [embedding, SLO tokens] · position_embd [hidden, positions] ·
 //   type_embd [hidden, 2 segments] · embd [embedding, 3 of them with trigrams; hidden], missing where neither widths
 //   nor trigrams ask for it · embd_norm · score [hidden, 2: discard, retain] · model_level, prompt_level [hidden,
@@ -158,6 +164,9 @@ inline constexpr char kLossAfter[] = "elastic.loss.after";
 inline constexpr char kAdapterLevels[] = "elastic.adapter.levels";
 inline constexpr char kAdapterRank[] = "elastic.adapter.rank";
 inline constexpr char kAdapterScale[] = "elastic.adapter.scale";
+inline constexpr char kSharedAdapterLevels[] = "elastic.adapter.shared.levels";
+inline constexpr char kSharedAdapterRank[] = "elastic.adapter.shared.rank";
+inline constexpr char kSharedAdapterScale[] = "elastic.adapter.shared.scale";
 inline constexpr char kChecksumAlgorithm[] = "elastic.checksum.algorithm";
 inline constexpr char kChecksumValues[] = "elastic.checksum.values";
 inline constexpr char kQuantisationError[] = "elastic.quantisation_error";
@@ -206,7 +215,8 @@ inline constexpr char kFfnNorm[] = "ffn_norm.weight";
 inline constexpr char kFfnGate[] = "ffn_gate.weight";
 inline constexpr char kFfnUp[] = "ffn_up.weight";
 inline constexpr char kFfnDown[] = "ffn_down.weight";
-// Adapter targets, in "adapter.LL.blk.N.TARGET.lora_a" and ".lora_b":
+// Adapter targets, in "adapter.LL.blk.N.TARGET.lora_a" and ".lora_b"; LL is a level or kSharedAdapter:
+inline constexpr char kSharedAdapter[] = "shared";
 inline constexpr const char* kAdapterTargets[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",
                                                   "ffn_gate", "ffn_up", "ffn_down"};
 inline constexpr char kLoraA[] = ".lora_a";

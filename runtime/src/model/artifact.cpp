@@ -28,7 +28,7 @@ Result<void> load_model(Model* model) {
   if (!header) return header.take_failure();
   model->header = std::move(header).value();
   if (auto done = read_shape(model->header.metadata, &model->shape); !done) return done;
-  if (auto done = read_levels(model->header.metadata, model->shape, &model->levels); !done) return done;
+  if (auto done = read_levels(model); !done) return done;
   if (auto done = read_tlm_shape(model->header.metadata, &model->tlm); !done) return done;
   if (auto done = bind_tensors(model); !done) return done;
   for (std::size_t i = 0; i < model->levels.size(); ++i)
@@ -55,6 +55,7 @@ LevelInfo describe_level(const Model& model, std::size_t index) {
   info.loss_after = per_level(metadata, format::key::kLossAfter, index);
   info.adapter_rank = level.adapter_rank;
   info.adapter_scale = level.adapter_scale;
+  info.adapter_shared = level.adapter_shared;
   info.adapter_bytes = view.adapter_bytes();
   info.bytes_per_token = view.bytes_per_token();
   return info;
@@ -86,7 +87,7 @@ Result<Artifact> Artifact::open(const std::filesystem::path& path) {
     }
     auto file = MappedFile::open(path);
     if (!file) return file.take_failure();
-    auto model = std::make_shared<Model>(Model{std::move(file).value(), {}, {}, {}, {}, nullptr, {}, {}, {}});
+    auto model = std::make_shared<Model>(Model{std::move(file).value(), {}, {}, {}, {}, nullptr, {}, {}, {}, {}});
     if (auto loaded = load_model(model.get()); !loaded) {
       Failure failure = loaded.take_failure();
       const std::string foreign = describe_foreign_file(model->file.bytes());

@@ -36,9 +36,16 @@ struct LevelData {
   std::uint32_t percent = 0;
   std::vector<std::uint32_t> kv_groups, neurons;  // per layer
   std::vector<LayerAdapter> adapters;             // per layer, empty: the level has no adapter
+  bool adapter_shared = false;                    // they are views of the model's shared adapter
   std::uint32_t adapter_rank = 0;
   float adapter_scale = 0;
   std::uint64_t bytes_per_token = 0;  // see LevelView
+};
+
+// One adapter that several levels use, of the full model's widths.
+struct SharedAdapter {
+  std::uint32_t rank = 0;            // 0: none
+  std::vector<LayerAdapter> layers;  // as the file has them
 };
 
 struct Model {
@@ -50,6 +57,7 @@ struct Model {
   std::vector<float> pair_frequencies;  // RoPE: radians per position of each pair, head_dim / 2 of them
   std::vector<LayerWeights> layers;
   std::vector<LevelData> levels;
+  SharedAdapter shared_adapter;
   bool quantised = false;  // some matrix is
   std::optional<TlmModel> tlm = std::nullopt;
 };

@@ -11,8 +11,8 @@ namespace elrt {
 // Architecture, format version and the model's dimensions.
 Result<void> read_shape(const gguf::Metadata& metadata, ModelShape* shape);
 
-// Levels, plan and adapter ranks; needs the shape.
-Result<void> read_levels(const gguf::Metadata& metadata, const ModelShape& shape, std::vector<LevelData>* levels);
+// Levels, plan, ranks and scales of adapters; needs the shape.
+Result<void> read_levels(Model* model);
 
 // Looks up every tensor and checks its type and dimensions; needs shape and levels.
 Result<void> bind_tensors(Model* model);

@@ -56,6 +56,13 @@ Result<void> read_plan(const Metadata& metadata, const char* name, std::uint32_t
   return {};
 }
 
+Result<LevelData*> take_adapter_level(const char* key, std::uint32_t percent, std::vector<LevelData>* levels) {
+  const auto found =
+      std::find_if(levels->begin(), levels->end(), [&](auto& level) { return level.percent == percent; });
+  if (found != levels->end() && found->adapter_rank == 0) return &*found;
+  return bad_data(quoted(key) + "lists " + std::to_string(percent) + ", which is no level or has an adapter already");
+}
+
 Result<void> read_adapters(const Metadata& metadata, std::vector<LevelData>* levels) {
   if (!metadata.contains(key::kAdapterLevels)) return {};
   const auto* percents = gguf::find<Counts>(metadata, key::kAdapterLevels);
@@ -69,32 +76,60 @@ Result<void> read_adapters(const Metadata& metadata, std::vector<LevelData>* lev
                     "' do not hold one value per adapter level");
   }
   for (std::size_t i = 0; i < percents->size(); ++i) {
-    const auto found =
-        std::find_if(levels->begin(), levels->end(), [&](auto& level) { return level.percent == (*percents)[i]; });
-    if (found == levels->end() || found->adapter_rank != 0) {
-      return bad_data(quoted(key::kAdapterLevels) + "lists " + std::to_string((*percents)[i]) +
-                      ", which is no level or is there twice");
-    }
+    auto found = take_adapter_level(key::kAdapterLevels, (*percents)[i], levels);
+    if (!found) return found.take_failure();
     if ((*ranks)[i] == 0 || (*ranks)[i] > format::kMaxAdapterRank || !std::isfinite((*scales)[i])) {
       return bad_data(quoted(key::kAdapterRank) + "or the scale of level " + std::to_string((*percents)[i]) +
                       " is out of range");
     }
-    found->adapter_rank = (*ranks)[i];
-    found->adapter_scale = (*scales)[i];
+    found.value()->adapter_rank = (*ranks)[i];
+    found.value()->adapter_scale = (*scales)[i];
   }
+  return {};
+}
+
+Result<void> read_shared_adapter(const Metadata& metadata, std::vector<LevelData>* levels, SharedAdapter* shared) {
+  if (!metadata.contains(key::kSharedAdapterLevels)) return {};
+  const auto* percents = gguf::find<Counts>(metadata, key::kSharedAdapterLevels);
+  if (percents == nullptr) return bad_data(quoted(key::kSharedAdapterLevels) + "is not an array of u32");
+  if (percents->empty()) return {};
+  const auto* rank = gguf::find<std::uint32_t>(metadata, key::kSharedAdapterRank);
+  if (rank == nullptr || *rank == 0 || *rank > format::kMaxAdapterRank) {
+    return bad_data(quoted(key::kSharedAdapterRank) + "is missing or not 1 to " +
+                    std::to_string(format::kMaxAdapterRank));
+  }
+  const auto* scales = gguf::find<std::vector<float>>(metadata, key::kSharedAdapterScale);
+  if (scales == nullptr || scales->size() != percents->size())
+    return bad_data(quoted(key::kSharedAdapterScale) + "does not hold one value per level that uses the adapter");
+  for (std::size_t i = 0; i < percents->size(); ++i) {
+    if ((*percents)[i] == format::kFullLevel)
+      return bad_data(quoted(key::kSharedAdapterLevels) + "lists 100; the full level runs without it");
+    auto level = take_adapter_level(key::kSharedAdapterLevels, (*percents)[i], levels);
+    if (!level) return level.take_failure();
+    if (!std::isfinite((*scales)[i]))
+      return bad_data(quoted(key::kSharedAdapterScale) + "is not finite at level " + std::to_string((*percents)[i]));
+    level.value()->adapter_rank = *rank;
+    level.value()->adapter_scale = (*scales)[i];
+    level.value()->adapter_shared = true;
+  }
+  shared->rank = *rank;
   return {};
 }
 
 }  // namespace
 
-Result<void> read_levels(const Metadata& metadata, const ModelShape& shape, std::vector<LevelData>* levels) {
+Result<void> read_levels(Model* model) {
+  const Metadata& metadata = model->header.metadata;
+  const ModelShape& shape = model->shape;
+  auto* levels = &model->levels;
   if (auto done = read_percentages(metadata, levels); !done) return done;
   if (auto done = read_plan(metadata, key::kPlanKvGroups, shape.blocks, shape.kv_heads, &LevelData::kv_groups, levels);
       !done)
     return done;
   if (auto done = read_plan(metadata, key::kPlanNeurons, shape.blocks, shape.ffn, &LevelData::neurons, levels); !done)
     return done;
-  return read_adapters(metadata, levels);
+  if (auto done = read_adapters(metadata, levels); !done) return done;
+  return read_shared_adapter(metadata, levels, &model->shared_adapter);
 }
 
 }  // namespace elrt

@@ -33,9 +33,10 @@ LayerWeights bind_layer(TensorBinder& binder, const ModelShape& shape, std::uint
   return weights;
 }
 
-LayerAdapter bind_adapter(TensorBinder& binder, const ModelShape& shape, const LevelData& level, std::uint32_t layer) {
-  const format::BlockWidths widths = block_widths(shape, level.kv_groups[layer], level.neurons[layer]);
-  const std::string prefix = "adapter." + std::to_string(level.percent) + ".blk." + std::to_string(layer) + ".";
+// `owner`: a level in decimal, or kSharedAdapter.
+LayerAdapter bind_adapter(TensorBinder& binder, const std::string& owner, std::uint32_t layer, std::uint32_t rank,
+                          const format::BlockWidths& widths) {
+  const std::string prefix = "adapter." + owner + ".blk." + std::to_string(layer) + ".";
   LayerAdapter adapter;
   std::size_t target = 0;
   for (const format::BlockTensor& stored : format::kBlockTensors) {
@@ -43,10 +44,41 @@ LayerAdapter bind_adapter(TensorBinder& binder, const ModelShape& shape, const L
     const std::string name = prefix + names::kAdapterTargets[target];
     AdapterPair& pair = adapter[target++];
     if (!widths.keeps(stored.half())) continue;
-    pair = binder.adapter(name, static_cast<std::uint32_t>(widths.of(stored.inputs)), level.adapter_rank,
-                          static_cast<std::uint32_t>(widths.of(stored.outputs)));
+    pair = binder.adapter(name, static_cast<std::uint32_t>(widths.of(stored.inputs)), rank,
+                          static_cast<std::uint32_t>(widths.of(stored.outputs)), stored.by_input());
   }
   return adapter;
+}
+
+// What acts on a level's units: the same bytes, of fewer inputs and outputs.
+LayerAdapter cut_adapter(const LayerAdapter& whole, const format::BlockWidths& widths) {
+  LayerAdapter cut;
+  std::size_t target = 0;
+  for (const format::BlockTensor& stored : format::kBlockTensors) {
+    if (!stored.matrix()) continue;
+    const std::size_t index = target++;
+    if (!whole[index].a || !widths.keeps(stored.half())) continue;
+    cut[index] = whole[index];
+    cut[index].a.inputs = static_cast<std::uint32_t>(widths.of(stored.inputs));
+    cut[index].b.outputs = static_cast<std::uint32_t>(widths.of(stored.outputs));
+  }
+  return cut;
+}
+
+void bind_adapters(TensorBinder& binder, Model* model) {
+  const ModelShape& shape = model->shape;
+  SharedAdapter& shared = model->shared_adapter;
+  const format::BlockWidths full = block_widths(shape, shape.kv_heads, shape.ffn);
+  for (std::uint32_t layer = 0; shared.rank != 0 && layer < shape.blocks; ++layer)
+    shared.layers.push_back(bind_adapter(binder, names::kSharedAdapter, layer, shared.rank, full));
+  for (LevelData& level : model->levels) {
+    for (std::uint32_t layer = 0; level.adapter_rank != 0 && layer < shape.blocks; ++layer) {
+      const format::BlockWidths widths = block_widths(shape, level.kv_groups[layer], level.neurons[layer]);
+      level.adapters.push_back(level.adapter_shared ? cut_adapter(shared.layers[layer], widths)
+                                                    : bind_adapter(binder, std::to_string(level.percent), layer,
+                                                                   level.adapter_rank, widths));
+    }
+  }
 }
 
 // Every quantised tensor is one of those that the file says are permuted; read_shape proved that the key is there.
@@ -95,11 +127,7 @@ Result<void> bind_tensors(Model* model) {
   model->output_norm = binder.vector(names::kOutputNorm, shape.hidden);
   for (std::uint32_t layer = 0; layer < shape.blocks; ++layer)
     model->layers.push_back(bind_layer(binder, shape, layer));
-  for (LevelData& level : model->levels) {
-    for (std::uint32_t layer = 0; level.adapter_rank != 0 && layer < shape.blocks; ++layer) {
-      level.adapters.push_back(bind_adapter(binder, shape, level, layer));
-    }
-  }
+  bind_adapters(binder, model);
   if (model->tlm) bind_tlm(binder, &*model->tlm);
   const float* divisors = binder.optional_vector(names::kRopeFreqs, shape.head_dim / 2);
   if (!binder.first_problem().empty()) return bad_data(binder.first_problem());

@@ -40,16 +40,25 @@ std::uint64_t reclaim(const Model& model, const LevelView& view) {
       behind(matrix, widths.of(stored.outputs), widths.of(stored.inputs));
     });
   }
-  for (const LevelData& level : model.levels) {
-    if (level.percent == view.percent()) continue;
-    for (const LayerAdapter& adapter : level.adapters) {
-      for (const AdapterPair& pair : adapter) {
-        if (!pair.a) continue;
-        behind(pair.a, 0, 0);
-        bytes += give_back(pair.b.data, pair.b.data + pair.b.bytes(), page);
-      }
+  // `used`: what the level reads of it, or null.
+  const auto behind_adapter = [&](const LayerAdapter& adapter, const LayerAdapter* used) {
+    for (std::size_t target = 0; target < kTargets; ++target) {
+      const AdapterPair& pair = adapter[target];
+      if (!pair.a) continue;
+      const AdapterPair kept = used != nullptr ? (*used)[target] : AdapterPair{};
+      behind(pair.a, kept.a.outputs, kept.a.inputs);
+      bytes += give_back(pair.b.data + kept.b.bytes(), pair.b.data + pair.b.bytes(), page);
     }
+  };
+  const LevelData* shares = nullptr;
+  for (const LevelData& level : model.levels) {
+    const bool current = level.percent == view.percent();
+    if (current && level.adapter_shared) shares = &level;
+    if (current || level.adapter_shared) continue;
+    for (const LayerAdapter& adapter : level.adapters) behind_adapter(adapter, nullptr);
   }
+  for (std::size_t layer = 0; layer < model.shared_adapter.layers.size(); ++layer)
+    behind_adapter(model.shared_adapter.layers[layer], shares == nullptr ? nullptr : &shares->adapters[layer]);
   return bytes;
 }
 

@@ -63,12 +63,20 @@ class TensorBinder {
             format::kTileInputs, true};
   }
 
-  // Both matrices or neither.
-  AdapterPair adapter(const std::string& name, std::uint32_t inputs, std::uint32_t rank, std::uint32_t outputs) {
+  // F32 or F16.
+  Matrix plain_tiles(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
+    if (!quantised(name)) return tiles(name, inputs, outputs);
+    return fail("tensor '" + name + "' is quantised, expected F16 or F32"), Matrix{};
+  }
+
+  // Both matrices or neither; `by_input`: of a matrix whose units are its inputs.
+  AdapterPair adapter(const std::string& name, std::uint32_t inputs, std::uint32_t rank, std::uint32_t outputs,
+                      bool by_input) {
     const bool a = has(name + format::tensor::kLoraA), b = has(name + format::tensor::kLoraB);
     if (!a && !b) return {};
     if (a != b) return fail("adapter '" + name + "' has only one of lora_a and lora_b"), AdapterPair{};
-    const AdapterPair pair{plain_rows(name + format::tensor::kLoraA, inputs, rank),
+    const std::string name_a = name + format::tensor::kLoraA;
+    const AdapterPair pair{by_input ? plain_tiles(name_a, inputs, rank) : plain_rows(name_a, inputs, rank),
                            columns(name + format::tensor::kLoraB, rank, outputs)};
     for (const TensorType type : {pair.a.type, pair.b.type}) {
       if (type != TensorType::kF16) fail("adapter '" + name + "' is not F16");

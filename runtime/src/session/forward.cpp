@@ -34,9 +34,13 @@ std::uint32_t piece_rows(const kernels::Matmul& job, std::size_t threads) {
 }
 
 // The same for an adapter's first matrix, for which the rest of the loop waits: what streams from memory at once, or a
-// share of the products for each thread, of as many rows at most as the float kernels take at once.
+// share of the products for each thread, of as many rows at most as the float kernels take at once. A tile's rows lie
+// together: a thread takes as many as there are for it.
 std::uint32_t low_piece_rows(const kernels::Matmul& job, std::size_t threads) {
-  if (job.tokens <= kernels::kStreamedTokens) return 8;
+  if (job.tokens <= kernels::kStreamedTokens) {
+    const auto share = static_cast<std::uint32_t>((job.outputs + threads - 1) / threads);
+    return job.weights->tiled ? (share + 7) / 8 * 8 : 8;
+  }
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(job.outputs / threads, 1, 4));
 }
 

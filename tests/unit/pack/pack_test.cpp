@@ -71,7 +71,9 @@ Adapter lively_adapter(const ModelWeights& sliced, std::uint64_t seed) {
   for (const char* name : kTargetNames) targets.push_back(parse_target(name));
   Adapter adapter = make_adapter(sliced, targets, 4, 8, 0, seed);
   for (auto& block : adapter.blocks) {
-    for (auto& pair : block) pair.b.normal_(0, 0.05);
+    for (auto& pair : block) {
+      if (pair.defined()) pair.b.normal_(0, 0.05);
+    }
   }
   return round_to_half(adapter);
 }
@@ -80,26 +82,47 @@ struct Packed {
   TempDir dir;
   std::unique_ptr<Checkpoint> checkpoint;
   ElasticPlan plan;
-  std::map<std::int64_t, Adapter> adapters;
+  std::map<std::int64_t, Adapter> adapters;  // that levels run with: their own, or their part of the shared one
   fs::path artifact;
   std::string dtype;
   QuantisationErrors errors;
 };
 
+// Level 20 lacks the first layer's attention and all of the last one, 50 the neurons of the first.
+void empty_halves(ElasticPlan& plan) {
+  for (LevelPlan& level : plan.levels) {
+    if (level.level > 50) continue;
+    level.widths.neurons[0] = 0;
+    if (level.level > 20) continue;
+    level.widths.kv_groups[0] = level.widths.kv_groups[2] = level.widths.neurons[2] = 0;
+  }
+}
+
+enum class Kind { kOwn, kShared };  // of adapters
+
 std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings,
-                                    const std::vector<std::int64_t>& adapted) {
+                                    const std::vector<std::int64_t>& adapted, Kind kind = Kind::kOwn,
+                                    bool empties = false) {
   auto packed = std::make_unique<Packed>();
   write_random_checkpoint(random_config(type), 5, packed->dir / "hf");
   packed->checkpoint = std::make_unique<Checkpoint>(Checkpoint::open(packed->dir / "hf"));
   const ModelWeights weights = load_weights(*packed->checkpoint, torch::kCPU, torch::kFloat32);
   packed->plan = plan_for(weights.config);
+  if (empties) empty_halves(packed->plan);
+  SharedAdapter shared{lively_adapter(weights, 7), {}};
   for (const auto level : adapted) {
-    packed->adapters[level] =
-        lively_adapter(slice_weights(weights, packed->plan.at(level).widths), static_cast<std::uint64_t>(level));
+    const LevelWidths& widths = packed->plan.at(level).widths;
+    shared.scales[level] = 0.02 * static_cast<double>(level);
+    packed->adapters[level] = kind == Kind::kShared
+                                  ? cut_adapter(shared, level, weights.config, widths)
+                                  : lively_adapter(slice_weights(weights, widths), static_cast<std::uint64_t>(level));
   }
   const elrt::TokenizerSpec spec = byte_spec();
-  PackInputs inputs{*packed->checkpoint,    packed->plan, spec, packed->adapters, {{50, {3.5, 2.5}}}, "random",
-                    {{"checkpoint", "abc"}}};
+  PackInputs inputs{*packed->checkpoint, packed->plan, spec, {}, {{50, {3.5, 2.5}}}, "random", {{"checkpoint", "abc"}}};
+  if (kind == Kind::kShared)
+    inputs.shared_adapter = shared;
+  else
+    inputs.adapters = packed->adapters;
   packed->artifact = packed->dir / "model.gguf";
   packed->dtype = settings.dtype;
   packed->errors = write_artifact(packed->artifact, inputs, settings);
@@ -283,6 +306,66 @@ TEST_CASE("the runtime gives the toolchain's loss for every token at every level
   }
 }
 
+TEST_CASE("the runtime gives the toolchain's losses where levels share an adapter and lack halves of layers",
+          "[pack][unit]") {
+  // What rounding weights or activations may change is what it may where nothing is empty or shared.
+  const std::pair<const char*, double> bounds[] = {{"f32", 1e-4}, {"f16", 2e-2}, {"q8_0", 5e-2}, {"q4_0", 5e-2}};
+  for (const auto& [dtype, bound] : bounds) {
+    for (const char* type : {"llama", "qwen3"}) {
+      for (const Kind kind : {Kind::kOwn, Kind::kShared}) {
+        DYNAMIC_SECTION(type << " " << dtype << (kind == Kind::kOwn ? " own" : " shared")) {
+          PackConfig settings;
+          settings.dtype = dtype;
+          const auto packed = make_packed(type, settings, {20, 50, 80}, kind, true);
+          const auto artifact = elrt::Artifact::open(packed->artifact);
+          if (!artifact.ok()) FAIL(artifact.failure().message);
+          REQUIRE(artifact->verify_checksums().ok());
+          for (const auto& level : packed->plan.levels)
+            REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < bound);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a shared adapter gives the losses of the same adapter cut and packed for each level", "[pack][unit]") {
+  for (const bool empties : {false, true}) {
+    for (const char* dtype : {"f32", "f16", "q8_0", "q4_0"}) {
+      PackConfig settings;
+      settings.dtype = dtype;
+      const auto packed = make_packed("llama", settings, {20, 50, 80}, Kind::kShared, empties);
+      const elrt::TokenizerSpec spec = byte_spec();
+      PackInputs own{*packed->checkpoint, packed->plan, spec, packed->adapters, {}, "x", {}};
+      write_artifact(packed->dir / "own.gguf", own, settings);
+      INFO(dtype);
+      for (const auto& level : packed->plan.levels) {
+        const auto percent = static_cast<std::uint32_t>(level.level);
+        REQUIRE(losses_at(packed->artifact, percent) == losses_at(packed->dir / "own.gguf", percent));
+      }
+    }
+  }
+}
+
+TEST_CASE("inspect counts a shared adapter once, and each level's part of it", "[pack][unit]") {
+  const auto packed = make_packed("llama", {}, {20, 50, 80}, Kind::kShared, true);
+  const auto summary = inspect_artifact(packed->artifact, true);
+  const auto& shared = summary.at("shared_adapter");
+  REQUIRE(shared.at("rank") == 4);
+  REQUIRE(shared.at("levels") == nlohmann::json({20, 50, 80}));
+  std::int64_t before = 0;
+  for (const auto& level : summary.at("levels")) {
+    REQUIRE(level.at("adapter_shared") == (packed->adapters.count(level.at("level").get<std::int64_t>()) != 0));
+    if (!level.at("adapter_shared").get<bool>()) continue;
+    const auto bytes = level.at("adapter_bytes").get<std::int64_t>();
+    REQUIRE(bytes > before);
+    REQUIRE(bytes < shared.at("bytes").get<std::int64_t>());
+    before = bytes;
+  }
+  REQUIRE_THAT(format_summary(summary),
+               Catch::Matchers::Contains("one adapter of rank 4") && Catch::Matchers::Contains("levels [20,50,80]"));
+  REQUIRE(inspect_artifact(make_packed("llama", {}, {50})->artifact, false).at("shared_adapter").is_null());
+}
+
 TEST_CASE("float16 artifacts stay near the float32 losses", "[pack][unit]") {
   PackConfig settings;
   settings.dtype = "f16";
@@ -379,5 +462,43 @@ TEST_CASE("what cannot be packed is refused", "[pack][unit]") {
   expect_error(ErrorCode::kBadData, {"adapter of level 50 does not fit"},
                [&] { write_artifact(packed->artifact, inputs, {}); });
 
+  inputs.adapters.clear();
+  inputs.shared_adapter =
+      SharedAdapter{lively_adapter(slice_weights(weights, packed->plan.at(80).widths), 1), {{50, 1}}};
+  expect_error(ErrorCode::kBadData, {"shared adapter does not fit"},
+               [&] { write_artifact(packed->artifact, inputs, {}); });
+  inputs.shared_adapter = SharedAdapter{lively_adapter(weights, 1), {{100, 1}}};
+  expect_error(ErrorCode::kInternal, {"level 100 cannot use the shared adapter"},
+               [&] { write_artifact(packed->artifact, inputs, {}); });
+
   REQUIRE(elastify_test::read_bytes(packed->artifact) == before);
+}
+
+TEST_CASE("a shared adapter's folder names the levels that use it", "[pack][unit]") {
+  const TempDir dir;
+  write_random_checkpoint(random_config("llama"), 5, dir / "hf");
+  const Checkpoint checkpoint = Checkpoint::open(dir / "hf");
+  const ModelWeights weights = load_weights(checkpoint, torch::kCPU, torch::kFloat32);
+  fs::create_directories(dir / "shared");
+  save_adapter(dir / "shared", lively_adapter(weights, 3));
+  const auto load = [&] { return load_shared_adapter(dir / "shared", weights.config, torch::kCPU, torch::kFloat32); };
+  const auto say = [&](const nlohmann::json& settings) {
+    write_json(dir / "shared" / "adapter_config.json", settings);
+  };
+  for (const char* bad :
+       {R"({"rank": 4, "scale": 2})", R"({"rank": 4, "scale": 2, "levels": []})",
+        R"({"rank": 4, "scale": 2, "levels": [50, 100]})", R"({"rank": 4, "scale": 2, "levels": [50, 50]})",
+        R"({"rank": 4, "scale": 2, "levels": "50"})", R"({"rank": 4, "scale": 2, "levels": [50], "scales": [1, 2]})"}) {
+    say(nlohmann::json::parse(bad));
+    expect_error(ErrorCode::kBadData, {"adapter_config.json", "levels"}, load);
+  }
+  say({{"rank", 4}, {"scale", 2}, {"levels", {30, 70}}});
+  REQUIRE(load().scales == std::map<std::int64_t, double>{{30, 2}, {70, 2}});
+  say({{"rank", 4}, {"scale", 2}, {"levels", {30, 70}}, {"scales", {1.5, 0.5}}});
+  const SharedAdapter shared = load();
+  REQUIRE(shared.scales == std::map<std::int64_t, double>{{30, 1.5}, {70, 0.5}});
+  const Adapter cut = cut_adapter(shared, 70, weights.config, LevelWidths{{1, 2, 3}, {8, 0, 76}});
+  REQUIRE(cut.scale == 0.5);
+  REQUIRE(cut.blocks[0][static_cast<std::size_t>(Target::kDown)].a.sizes().vec() == std::vector<std::int64_t>{4, 8});
+  REQUIRE_FALSE(cut.blocks[1][static_cast<std::size_t>(Target::kUp)].defined());
 }

@@ -24,13 +24,15 @@ namespace {
 using Counts = std::vector<std::uint32_t>;
 using Floats = std::vector<float>;
 
-GgufBuilder good_file(std::uint32_t quantised = 0) {
+GgufBuilder good_file(std::uint32_t quantised = 0, bool shared = false) {
   TinyElasticShape shape;
-  shape.quantised = quantised;
+  shape.quantised = quantised, shape.shared = shared;
   shape.blocks = 2, shape.hidden = 16, shape.ffn = 40, shape.vocab = 30, shape.adapters = true, shape.rope_freqs = true;
   shape.kv_groups = {1, 1, 1, 2, 2, 2}, shape.neurons = {32, 8, 40, 32, 40, 40};
   return TinyElastic(shape).artifact();
 }
+
+GgufBuilder shared_file() { return good_file(0, true); }
 
 // The failure's message, or "" if the file opened.
 std::string refusal(const std::vector<unsigned char>& bytes) {
@@ -291,6 +293,80 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
     INFO("expected '" << broken.expected << "' in '" << message << "'");
     CHECK(message.find(broken.expected) != std::string::npos);
   }
+}
+
+TEST_CASE("an adapter that levels share is described, and refused with the reason", "[runtime][unit]") {
+  static constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  const TemporaryFile good(shared_file().build()), own(good_file().build());
+  const auto artifact = Artifact::open(good.path()), separate = Artifact::open(own.path());
+  if (!artifact) FAIL(artifact.failure().message);
+  REQUIRE(separate);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto &level = artifact->levels()[i], &other = separate->levels()[i];
+    CHECK(level.adapter_shared);
+    CHECK_FALSE(other.adapter_shared);
+    CHECK(level.adapter_rank == 5);
+    CHECK(level.adapter_scale == 2);
+    CHECK(level.adapter_bytes == other.adapter_bytes);
+    CHECK(level.bytes_per_token == other.bytes_per_token);
+  }
+  CHECK(artifact->levels()[2].adapter_rank == 0);
+  CHECK(artifact->levels()[2].adapter_bytes == 0);
+  const std::string q = "adapter.shared.blk.0.attn_q.lora_a", down = "adapter.shared.blk.0.ffn_down.lora_a";
+  const Broken cases[] = {
+      {"lists 30, which is no level",
+       [](auto& f) {
+         f.metadata["elastic.adapter.shared.levels"] = Counts{20, 30};
+       }},
+      {"lists 20, which is no level or has an adapter already",
+       [](auto& f) {
+         f.metadata["elastic.adapter.shared.levels"] = Counts{20, 20};
+       }},
+      {"lists 50, which is no level or has an adapter already",
+       [](auto& f) {
+         f.metadata["elastic.adapter.levels"] = Counts{50};
+         f.metadata["elastic.adapter.rank"] = Counts{5};
+         f.metadata["elastic.adapter.scale"] = Floats{1};
+       }},
+      {"lists 100",
+       [](auto& f) {
+         f.metadata["elastic.adapter.shared.levels"] = Counts{20, 100};
+       }},
+      {"shared.levels' is not an array of u32",
+       [](auto& f) { f.metadata["elastic.adapter.shared.levels"] = std::string("20"); }},
+      {"shared.rank", [](auto& f) { f.metadata.erase("elastic.adapter.shared.rank"); }},
+      {"shared.rank", [](auto& f) { f.metadata["elastic.adapter.shared.rank"] = std::uint32_t{0}; }},
+      {"shared.rank",
+       [](auto& f) {
+         f.metadata["elastic.adapter.shared.rank"] = Counts{5, 5};
+       }},
+      {"shared.rank", [](auto& f) { f.metadata["elastic.adapter.shared.rank"] = ~0u; }},
+      {"lora_a' has dimensions", [](auto& f) { f.metadata["elastic.adapter.shared.rank"] = std::uint32_t{6}; }},
+      {"shared.scale", [](auto& f) { f.metadata["elastic.adapter.shared.scale"] = Floats{1}; }},
+      {"shared.scale' is not finite at level 50",
+       [](auto& f) {
+         f.metadata["elastic.adapter.shared.scale"] = Floats{1, kNaN};
+       }},
+      {"only one of", [&](auto& f) { f.tensor(q).name = "x"; }},
+      {"is not F16", [&](auto& f) { f.tensor(q).type = 0, f.tensor(q).bytes.resize(2 * f.tensor(q).bytes.size()); }},
+      {"dimensions [64, 5], expected [32, 5, 2]",
+       [&](auto& f) {
+         f.tensor(down).dims = {64, 5};
+       }},
+      {"is quantised, expected F16",
+       [&](auto& f) {
+         f.tensor(down).type = elastify_test::kQ8, f.tensor(down).dims = {32, 32, 1, 2},
+         f.tensor(down).bytes.resize(2 * 1088);
+       }},
+  };
+  for (const Broken& broken : cases) {
+    GgufBuilder file = shared_file();
+    broken.edit(file);
+    const std::string message = refusal(file.build());
+    INFO("expected '" << broken.expected << "' in '" << message << "'");
+    CHECK(message.find(broken.expected) != std::string::npos);
+  }
+  damage_at_random(shared_file());
 }
 
 TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtime][unit]") {

@@ -123,6 +123,9 @@ TEST_CASE("a session says what its cache takes per token", "[runtime][unit]") {
   CHECK(bytes(100, KvType::kF16) == 2 * 6 * 40 * 2);
   CHECK(bytes(100, KvType::kQ8_0) == 2 * 6 * (40 + 2 * 2));
   CHECK(bytes(50, KvType::kF16) == 2 * 4 * 40 * 2);
+  const auto lacking = open_tiny(TinyElastic(with_empty_halves(shape)));
+  CHECK(open_session(lacking, {50}).cache_bytes_per_token() == 2 * (0 + 2 + 1) * 40 * 4);
+  CHECK(open_session(lacking, {20}).cache_bytes_per_token() == 2 * (0 + 1 + 0) * 40 * 4);
   CHECK(elrt::parse_kv_type("q8_0").value() == KvType::kQ8_0);
   CHECK_FALSE(elrt::parse_kv_type("q4"));
 }

@@ -154,8 +154,9 @@ TEST_CASE("a draft is refused where it cannot be", "[runtime][unit]") {
 }
 
 TEST_CASE("reclaim gives pages back and changes no logit", "[runtime][unit]") {
-  for (const std::uint32_t quantised : {0u, kQ8, kQ4}) {
+  for (const auto& [quantised, shared] : {std::pair{0u, false}, {0u, true}, {kQ8, false}, {kQ4, false}, {kQ4, true}}) {
     TinyElasticShape shape;
+    shape.shared = shared;
     shape.blocks = 1, shape.hidden = 320, shape.ffn = 4000, shape.adapters = true, shape.quantised = quantised;
     shape.levels = {50, 100}, shape.kv_groups = {1, 2}, shape.neurons = {480, 4000};
     const TinyElastic model(shape);
@@ -172,6 +173,10 @@ TEST_CASE("reclaim gives pages back and changes no logit", "[runtime][unit]") {
 #ifdef __linux__
     CHECK(before - resident_file_bytes() > given / 2);
 #endif
+    const auto untouched = open_tiny(model);
+    auto fresh = open_session(untouched, {50});
+    session.reset();
+    CHECK(equal_bits(read_all(session, tokens), read_all(fresh, tokens)));
     CHECK(session.set_level(100));
     session.reset();
     CHECK(equal_bits(read_all(session, tokens), full));

@@ -81,7 +81,7 @@ double rms_error(const std::vector<float>& found, const std::vector<std::vector<
 }
 
 std::vector<TinyElasticShape> shapes() {
-  std::vector<TinyElasticShape> all(11);
+  std::vector<TinyElasticShape> all(13);
   all[1].f16 = true;
   all[2].biases = true;
   all[3].qk_norm = true;
@@ -97,6 +97,9 @@ std::vector<TinyElasticShape> shapes() {
   all[9] = with_empty_halves(all[9]);
   all[10].f16 = all[10].qk_norm = all[10].adapters = true, all[10].window = 5;
   all[10] = with_empty_halves(all[10], true);
+  all[11].adapters = all[11].shared = true;
+  all[12].f16 = all[12].adapters = all[12].shared = true;
+  all[12] = with_empty_halves(all[12]);
   return all;
 }
 

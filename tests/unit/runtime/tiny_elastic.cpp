@@ -65,21 +65,56 @@ TinyElastic::TinyElastic(const TinyElasticShape& shape, std::uint64_t seed) : sh
       add(blk + "attn_k_norm.weight", {s.head_dim}, kF32, 0.5f, 1.5f);
     }
   }
-  // Adapters of all levels but the last; one target of one block is left out, as the format allows.
-  for (std::size_t l = 0; s.adapters && l + 1 < s.levels.size(); ++l) {
-    for (std::uint32_t b = 0; b < s.blocks; ++b) {
-      const std::uint64_t kvl = s.kv_groups[l * s.blocks + b] * s.head_dim, ql = kvl * (s.heads / s.kv_heads);
-      const std::uint64_t n = s.neurons[l * s.blocks + b];
-      const std::string prefix = "adapter." + std::to_string(s.levels[l]) + ".blk." + std::to_string(b) + ".";
-      const auto pair = [&](const std::string& target, std::uint64_t in, std::uint64_t out) {
-        if ((b == 1 && target == "attn_k") || in == 0 || out == 0) return;
-        add(prefix + target + ".lora_a", {in, shape_.rank}, kF16, 0.2f);
-        add(prefix + target + ".lora_b", {shape_.rank, out}, kF16, 0.2f);
-      };
-      pair("attn_q", h, ql), pair("attn_k", h, kvl), pair("attn_v", h, kvl), pair("attn_output", ql, h);
-      pair("ffn_gate", h, n), pair("ffn_up", h, n), pair("ffn_down", n, h);
-    }
+  // Adapters of all levels but the last, or one for them all.
+  const auto draw = [&](const std::string& name, std::uint64_t in, std::uint64_t out) {
+    add(name + ".lora_a", {in, s.rank}, kF16, 0.2f);
+    add(name + ".lora_b", {s.rank, out}, kF16, 0.2f);
+  };
+  if (s.adapters && s.shared) for_each_adapter(s.levels.size() - 1, "shared", draw);
+  for (std::size_t l = 0; s.adapters && !s.shared && l + 1 < s.levels.size(); ++l)
+    for_each_adapter(l, std::to_string(s.levels[l]), draw);
+}
+
+template <typename Use>
+void TinyElastic::for_each_adapter(std::size_t l, const std::string& owner, Use&& use) const {
+  const auto& s = shape_;
+  for (std::uint32_t b = 0; b < s.blocks; ++b) {
+    const std::uint64_t kv = s.kv_groups[l * s.blocks + b] * s.head_dim, q = kv * (s.heads / s.kv_heads),
+                        n = s.neurons[l * s.blocks + b], h = s.hidden;
+    const std::string prefix = "adapter." + owner + ".blk." + std::to_string(b) + ".";
+    const auto pair = [&](const std::string& target, std::uint64_t in, std::uint64_t out) {
+      // One target of one block is left out, as the format allows, and so is what a level does not keep.
+      if ((b != 1 || target != "attn_k") && in > 0 && out > 0) use(prefix + target, in, out);
+    };
+    pair("attn_q", h, q), pair("attn_k", h, kv), pair("attn_v", h, kv), pair("attn_output", q, h);
+    pair("ffn_gate", h, n), pair("ffn_up", h, n), pair("ffn_down", n, h);
   }
+}
+
+TinyElastic TinyElastic::with_own_adapters() const {
+  TinyElastic own(*this);
+  own.shape_.shared = false;
+  std::erase_if(own.tensors_, [](const auto& entry) { return entry.first.starts_with("adapter."); });
+  for (std::size_t l = 0; l + 1 < shape_.levels.size(); ++l) {
+    const std::string owner = std::to_string(shape_.levels[l]);
+    for_each_adapter(l, owner, [&](const std::string& name, std::uint64_t in, std::uint64_t out) {
+      const std::string whole = "adapter.shared" + name.substr(std::string("adapter.").size() + owner.size());
+      Tensor a = tensors_.at(whole + ".lora_a"), b = tensors_.at(whole + ".lora_b");
+      std::vector<float> values;
+      for (std::uint64_t r = 0; r < shape_.rank; ++r) {
+        const auto row = a.values.begin() + static_cast<long>(r * a.dims[0]);
+        values.insert(values.end(), row, row + static_cast<long>(in));
+      }
+      a.values = values, a.dims[0] = in;
+      b.values.resize(out * shape_.rank), b.dims[1] = out;
+      own.tensors_[name + ".lora_a"] = a, own.tensors_[name + ".lora_b"] = b;
+    });
+  }
+  return own;
+}
+
+std::string TinyElastic::adapter_owner(std::uint32_t level) const {
+  return shape_.shared && level != shape_.levels.back() ? "shared" : std::to_string(level);
 }
 
 double TinyElastic::uniform() {
@@ -90,7 +125,8 @@ double TinyElastic::uniform() {
 void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, std::uint32_t type, float scale,
                       float centre) {
   Tensor tensor{dims, {}, type};
-  tensor.tiled = name.ends_with("attn_output.weight") || name.ends_with("ffn_down.weight");
+  for (const char* tiled : {"attn_output.weight", "ffn_down.weight", "attn_output.lora_a", "ffn_down.lora_a"})
+    tensor.tiled = tensor.tiled || name.ends_with(tiled);
   std::uint64_t count = 1;
   for (const std::uint64_t dim : dims) count *= dim;
   for (std::uint64_t i = 0; i < count; ++i) {
@@ -179,9 +215,14 @@ GgufBuilder TinyElastic::artifact() const {
   m["elastic.plan.kv_groups"] = s.kv_groups;
   m["elastic.plan.neurons"] = s.neurons;
   if (s.adapters) {
-    m["elastic.adapter.levels"] = std::vector<std::uint32_t>(s.levels.begin(), s.levels.end() - 1);
-    m["elastic.adapter.rank"] = std::vector<std::uint32_t>(s.levels.size() - 1, shape_.rank);
-    m["elastic.adapter.scale"] = std::vector<float>(s.levels.size() - 1, kAdapterScale);
+    const std::string prefix = s.shared ? "elastic.adapter.shared." : "elastic.adapter.";
+    const std::size_t count = s.levels.size() - 1;
+    m[prefix + "levels"] = std::vector<std::uint32_t>(s.levels.begin(), s.levels.end() - 1);
+    m[prefix + "scale"] = std::vector<float>(count, kAdapterScale);
+    if (s.shared)
+      m[prefix + "rank"] = s.rank;
+    else
+      m[prefix + "rank"] = std::vector<std::uint32_t>(count, s.rank);
   }
   for (const auto& [name, tensor] : tensors_) {
     if (!tensor.panels.bytes.empty()) {
@@ -210,7 +251,7 @@ GgufBuilder TinyElastic::artifact() const {
 TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block, const std::string& target,
                                        const Vector& x, std::size_t out) const {
   const std::string blk = "blk." + std::to_string(block) + "." + target;
-  const std::string adapter = "adapter." + std::to_string(level) + "." + blk;
+  const std::string adapter = "adapter." + adapter_owner(level) + "." + blk;
   const Tensor& w = tensors_.at(blk + ".weight");
   Vector y(out), low(shape_.rank);
   const Vector inputs = w.panels.bytes.empty() ? x : rounded_inputs(x);
@@ -220,8 +261,9 @@ TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block,
   }
   if (!has(adapter + ".lora_a")) return y;
   const auto &a = tensors_.at(adapter + ".lora_a").values, &b = tensors_.at(adapter + ".lora_b").values;
+  const std::size_t a_width = tensors_.at(adapter + ".lora_a").dims[0];
   for (std::size_t r = 0; r < shape_.rank; ++r) {
-    for (std::size_t i = 0; i < x.size(); ++i) low[r] += static_cast<double>(a[r * x.size() + i]) * x[i];
+    for (std::size_t i = 0; i < x.size(); ++i) low[r] += static_cast<double>(a[r * a_width + i]) * x[i];
   }
   for (std::size_t o = 0; o < out; ++o) {
     for (std::size_t r = 0; r < shape_.rank; ++r)

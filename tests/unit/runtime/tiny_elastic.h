@@ -21,6 +21,7 @@ struct TinyElasticShape {
   std::vector<std::uint32_t> kv_groups{1, 1, 1, 1, 2, 1, 2, 2, 2};  // levels x blocks
   std::vector<std::uint32_t> neurons{32, 40, 7, 96, 64, 100, 172, 172, 172};
   std::uint32_t rank = 5;  // of the adapters
+  bool shared = false;     // `adapters` are one, of the full model's widths
 };
 
 // The same of three blocks whose smaller levels lack halves: attention or neurons in one, both in the last, or with
@@ -34,6 +35,8 @@ class TinyElastic {
   GgufBuilder artifact() const;
   // One level as a model of its own: each tensor's prefix, byte for byte. The level has the same widths in every block.
   TinyElastic alone(std::uint32_t level) const;
+  // The same with the shared adapter cut into one for each level.
+  TinyElastic with_own_adapters() const;
   // Logits of every position, [tokens][vocab]. Products of quantised matrices round their inputs to eight bits.
   std::vector<std::vector<double>> reference(const std::vector<std::int32_t>& tokens, std::uint32_t level) const;
   std::vector<std::int32_t> text(std::size_t count) const;  // random tokens
@@ -51,6 +54,10 @@ class TinyElastic {
   using Vector = std::vector<double>;
 
   void add(const std::string& name, std::vector<std::uint64_t> dims, std::uint32_t type, float scale, float centre = 0);
+  // Of every target that is adapted: use(name, inputs, outputs), as wide as level `l`.
+  template <typename Use>
+  void for_each_adapter(std::size_t l, const std::string& owner, Use&& use) const;
+  std::string adapter_owner(std::uint32_t level) const;
   double uniform();  // -1..1
   bool has(const std::string& name) const { return tensors_.contains(name); }
   // y = W x over the first `out` rows and x.size() columns, plus bias and adapter where there are any.
