@@ -21,13 +21,14 @@ constexpr Dtype kDtypes[] = {{"F64", torch::kFloat64},
                              {"F32", torch::kFloat32},
                              {"F16", torch::kFloat16},
                              {"BF16", torch::kBFloat16},
+                             {"I32", torch::kInt32},
                              {"I64", torch::kInt64}};
 
 torch::ScalarType parse_dtype(const std::string& name, const std::string& where) {
   for (const auto& dtype : kDtypes) {
     if (name == dtype.name) return dtype.type;
   }
-  fail_data("{}: dtype {} is not supported: expected F64, F32, F16, BF16 or I64", where, name);
+  fail_data("{}: dtype {} is not supported: expected F64, F32, F16, BF16, I32 or I64", where, name);
 }
 
 // Free text by name, as the format has it; nothing here reads it.

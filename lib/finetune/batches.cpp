@@ -38,7 +38,7 @@ Batch make_batch(const TokenRows& text, const torch::Tensor& rows, torch::Device
 }
 
 torch::Tensor counted_positions(const torch::Tensor& states, const Batch& batch) {
-  const torch::Tensor flat = states.flatten(0, 1);
+  const torch::Tensor flat = states.flatten(0, -2);
   return batch.positions.defined() ? flat.index_select(0, batch.positions) : flat;
 }
 

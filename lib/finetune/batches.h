@@ -32,7 +32,7 @@ struct Batch {
 
 Batch make_batch(const TokenRows& text, const torch::Tensor& rows, torch::Device device);
 
-// [rows, seq, width] to [counted, width].
+// [rows, seq, width] or [rows * seq, width] to [counted, width].
 torch::Tensor counted_positions(const torch::Tensor& states, const Batch& batch);
 
 }  // namespace elastify

@@ -9,6 +9,7 @@
 #include "base/plot.h"
 #include "base/stopwatch.h"
 #include "finetune/recovery_schedule.h"
+#include "finetune/row_losses.h"
 #include "model/side_by_side.h"
 #include "quantise/rounded_weights.h"
 
@@ -35,32 +36,165 @@ std::vector<LevelPlan> wanted_levels(const FinetuneInput& input, const FinetuneC
   return wanted;
 }
 
-// What a level's bits depend on. How often to save, log or time changes none of them.
-std::string level_key(const FinetuneInput& input, const FinetuneConfig& config, const LevelPlan& plan,
-                      const std::string& parent) {
+// Of an int64 tensor's values.
+std::string values_hash(const torch::Tensor& tensor) {
+  const torch::Tensor host = tensor.to(torch::kCPU).contiguous();
+  return hash_text({reinterpret_cast<const char*>(host.data_ptr<std::int64_t>()),
+                    static_cast<std::size_t>(host.numel()) * sizeof(std::int64_t)});
+}
+
+// What an adapter's bits depend on. How often to save, log or time changes none of them.
+std::string adapter_key(const FinetuneInput& input, const FinetuneConfig& config, const std::vector<LevelPlan>& levels,
+                        const std::string& parent) {
   FinetuneConfig relevant = config;
   const FinetuneConfig defaults;
   relevant.levels.clear();
   relevant.products = product_type_name(
       parse_product_type(config.products, input.weights.embedding.device(), input.weights.config.hidden_size));
   relevant.checkpoint_seconds = defaults.checkpoint_seconds;
+  json widths = json::array();
+  for (const LevelPlan& plan : levels)
+    widths.push_back({{"level", plan.level}, {"kv_groups", plan.widths.kv_groups}, {"neurons", plan.widths.neurons}});
   const json document = {{"inputs", input.key},
                          {"seed", input.seed},
                          {"parent", parent},
                          {"settings", config_to_json(relevant)},
-                         {"kv_groups", plan.widths.kv_groups},
-                         {"neurons", plan.widths.neurons},
-                         {"level", plan.level},
+                         {"levels", widths},
                          {"train_rows", input.train.rows()},
                          {"held_out_rows", input.held_out.rows()}};
   return hash_text(document.dump());
 }
 
+// The levels that share one adapter, ascending. Groups run in turn.
+using Group = std::vector<LevelPlan>;
+std::vector<Group> groups_of(const FinetuneInput& input, const FinetuneConfig& config) {
+  const std::vector<LevelPlan> wanted = wanted_levels(input, config);  // descending
+  std::vector<Group> groups;
+  if (config.adapters == "shared") {
+    if (!wanted.empty()) groups.emplace_back(wanted.rbegin(), wanted.rend());
+  } else {
+    for (const LevelPlan& plan : wanted) groups.push_back({plan});
+  }
+  return groups;
+}
+
+class Recovery {
+ public:
+  Recovery(const FinetuneInput& input, const FinetuneConfig& config)
+      : input_(input), config_(config), groups_(groups_of(input, config)) {
+    const std::int64_t levels = groups_.empty() ? 1 : static_cast<std::int64_t>(groups_[0].size());
+    schedule_ = make_schedule(config, input.weights.config.hidden_size, input.train.rows(), input.train.seq(), levels);
+  }
+
+  FinetuneSummary run() {
+    const Stopwatch watch;
+    for (const Group& group : groups_) recover(group);
+    std::sort(summary_.levels.begin(), summary_.levels.end(),
+              [](const LevelResult& a, const LevelResult& b) { return a.level < b.level; });
+    summary_.seconds = watch.seconds();
+    if (trained_) summary_.tokens_per_s = static_cast<double>(summary_.tokens) / summary_.seconds;
+    return summary_;
+  }
+
+ private:
+  bool shared() const { return config_.adapters == "shared"; }
+
+  fs::path adapter_directory(const Group& group) const {
+    return shared() ? input_.directory / kSharedAdapter : level_directory(input_.directory, group[0].level);
+  }
+
+  std::optional<std::vector<LevelResult>> load_results(const Group& group, const std::string& key) const {
+    std::vector<LevelResult> results;
+    for (const LevelPlan& plan : group) {
+      const auto result = load_level_result(level_directory(input_.directory, plan.level), key);
+      if (!result) return std::nullopt;
+      results.push_back(*result);
+    }
+    return results;
+  }
+
+  void recover(const Group& group) {
+    const std::string key = adapter_key(input_, config_, group, parent_key_);
+    auto results = load_results(group, key);
+    if (results) {
+      for (const LevelResult& result : *results) spdlog::info("finetune level {}: done before", result.level);
+    } else {
+      results = train(group, key);
+    }
+    for (const LevelResult& result : *results) summary_.levels.push_back(result);
+    summary_.loss_full = results->front().loss_full;
+    if (shared() || !config_.inherit || !results->front().kept) return;
+    // From the file, so that a resumed run starts from the same bits.
+    const auto& embedding = input_.weights.embedding;
+    const auto dtype = embedding.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+    parent_ = load_adapter(adapter_directory(group), input_.weights.config, embedding.device(), dtype);
+    parent_key_ = key;
+  }
+
+  std::vector<LevelResult> train(const Group& group, const std::string& key) {
+    prepare();
+    trained_ = true;
+    const LevelWidths widths = shared() ? full_widths(input_.weights.config) : group[0].widths;
+    const auto results =
+        train_adapter({group, widths, *base_, input_.train, input_.held_out, config_, schedule_,
+                       teacher_ ? &*teacher_ : nullptr, parent_ ? &*parent_ : nullptr, summary_.loss_full, input_.seed,
+                       key, adapter_directory(group), input_.after_step});
+    for (const LevelResult& result : results) {
+      spdlog::info("finetune level {}: held-out loss {:.4f} -> {:.4f} (full {:.4f}; the gain's standard error {:.4f})",
+                   result.level, result.loss_before, result.loss_after, result.loss_full, result.gain_error);
+      const fs::path directory = level_directory(input_.directory, result.level);
+      fs::create_directories(directory);
+      save_level_result(directory, result, key);  // last: it says that the level is done
+    }
+    summary_.tokens += results.front().tokens;
+    return results;
+  }
+
+  // The full level's losses, the teacher's part and the rounded base, for the first adapter that is not done.
+  void prepare() {
+    if (base_) return;
+    const std::int64_t rows =
+        std::max<std::int64_t>(1, config_.batch_rows / passes_of_step(config_, input_.train.seq()));
+    base_ = round_weights(input_.weights, config_.base_dtype);
+    {
+      const StatesAndHead full = full_states(*base_, config_, input_.held_out.seq());
+      summary_.loss_full = row_losses(full.states, full.head, input_.held_out, rows, config_.workers).mean();
+    }
+    if (config_.loss != "distill" || config_.distill_weight == 0) return;
+    std::vector<torch::Tensor> wanted;
+    for (const Group& group : groups_)
+      wanted.push_back(rows_of_training(group[0].level, input_.seed, config_, schedule_, input_.train.rows()));
+    StatesAndHead full = full_states(input_.weights, config_, input_.train.seq());
+    const torch::Tensor all = std::get<0>(torch::_unique2(torch::cat(wanted)));
+    teacher_.emplace(TeacherTask{std::move(full.states), full.head, input_.train, all, config_.teacher_top,
+                                 config_.temperature, input_.teacher, teacher_key(all)});
+    summary_.teacher_seconds = teacher_->seconds();
+  }
+
+  std::string teacher_key(const torch::Tensor& rows) const {
+    const json document = {{"weights", input_.weights_key},      {"top", config_.teacher_top},
+                           {"temperature", config_.temperature}, {"products", config_.products},
+                           {"rows", values_hash(rows)},          {"text", values_hash(input_.train.inputs)}};
+    return hash_text(document.dump());
+  }
+
+  const FinetuneInput& input_;
+  const FinetuneConfig& config_;
+  std::vector<Group> groups_;
+  Schedule schedule_;
+  FinetuneSummary summary_;
+  std::optional<ModelWeights> base_;
+  std::optional<Teacher> teacher_;
+  std::optional<Adapter> parent_;
+  std::string parent_key_;
+  bool trained_ = false;
+};
+
 }  // namespace
 
 std::vector<std::string> settings_problems(const FinetuneConfig& config, const std::vector<std::int64_t>& levels) {
   std::vector<std::string> problems;
-  if (config.batch_rows % config.accumulation != 0) {
+  if (config.accumulation > 0 && config.batch_rows % config.accumulation != 0) {
     problems.push_back(fmt::format("accumulation: expected a divisor of batch_rows ({}), found {}", config.batch_rows,
                                    config.accumulation));
   }
@@ -84,59 +218,14 @@ std::vector<std::string> settings_problems(const FinetuneConfig& config, const s
 FinetuneSummary finetune(const FinetuneInput& input, const FinetuneConfig& config) {
   check_input(input, config);
   const SharedThreads threads(config.workers);
-  const Stopwatch watch;
-  const std::vector<LevelPlan> wanted = wanted_levels(input, config);
-  const Schedule schedule = make_schedule(config, input.weights.config.hidden_size, input.train.rows());
-  const Decoder full(input.weights);
-  FinetuneSummary summary;
-  std::optional<ModelWeights> base;  // made with the teacher, for the first level that is not done
-  std::optional<Teacher> teacher;
-  std::optional<Adapter> parent;
-  std::string parent_key;
-  for (const LevelPlan& plan : wanted) {
-    const fs::path directory = level_directory(input.directory, plan.level);
-    const std::string key = level_key(input, config, plan, parent_key);
-    std::optional<LevelResult> result = load_level_result(directory, key);
-    if (result) {
-      spdlog::info("finetune level {}: done before", plan.level);
-    } else {
-      if (!teacher) {
-        spdlog::info("finetune: {} levels, {} rows of {} tokens", wanted.size(), input.train.rows(), input.train.seq());
-        base = round_weights(input.weights, config.base_dtype);
-        summary.loss_full =
-            mean_loss(Decoder(*base), nullptr, input.held_out, config.batch_rows / config.accumulation, config.workers);
-        teacher.emplace(full, input.train, config.loss == "distill" ? config.teacher_cache_mib << 20 : 0,
-                        config.workers);
-        summary.teacher_cache_seconds = teacher->cache_seconds();
-      }
-      result = train_level({plan, *base, input.train, input.held_out, config, schedule, &*teacher,
-                            config.inherit && parent ? &*parent : nullptr, summary.loss_full, input.seed, key,
-                            directory, input.after_step});
-      spdlog::info("finetune level {}: held-out loss {:.4f} -> {:.4f} (full {:.4f}), {} steps, {}", plan.level,
-                   result->loss_before, result->loss_after, result->loss_full, result->steps_run,
-                   format_duration(result->seconds));
-    }
-    summary.loss_full = result->loss_full;
-    if (config.inherit && result->kept) {  // from the file, so that a resumed run starts from the same bits
-      const auto& embedding = input.weights.embedding;
-      const auto dtype = embedding.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
-      parent = load_adapter(directory, input.weights.config, embedding.device(), dtype);
-      parent_key = key;
-    }
-    summary.levels.push_back(*result);
-  }
-  std::reverse(summary.levels.begin(), summary.levels.end());
-  summary.seconds = watch.seconds();
-  return summary;
+  return Recovery(input, config).run();
 }
 
 nlohmann::json to_json(const FinetuneSummary& summary) {
   json levels = json::array();
   for (const auto& level : summary.levels) levels.push_back(to_json(level));
-  return {{"loss_full", summary.loss_full},
-          {"teacher_cache_seconds", summary.teacher_cache_seconds},
-          {"seconds", summary.seconds},
-          {"levels", levels}};
+  return {{"loss_full", summary.loss_full}, {"teacher_seconds", summary.teacher_seconds}, {"seconds", summary.seconds},
+          {"tokens", summary.tokens},       {"tokens_per_s", summary.tokens_per_s},       {"levels", levels}};
 }
 
 void save_finetune_summary(const fs::path& json_path, const FinetuneSummary& summary) {
@@ -156,28 +245,32 @@ void save_finetune_summary(const fs::path& json_path, const FinetuneSummary& sum
                                                             {before, after, full}});
 }
 
-std::int64_t finetune_memory_bytes(const ModelConfig& model, const LevelWidths& widths, const FinetuneConfig& config,
-                                   std::int64_t train_rows, std::int64_t seq, std::int64_t element_bytes) {
-  const std::int64_t tokens =
-      config.batch_rows / config.accumulation * seq * std::min(config.workers, config.accumulation);
+std::int64_t finetune_memory_bytes(const ModelWeights& weights, const LevelWidths& widths, const FinetuneConfig& config,
+                                   std::int64_t seq) {
+  const ModelConfig& model = weights.config;
+  const std::int64_t passes = passes_of_step(config, seq), tokens = config.batch_rows / passes * seq;
+  const std::int64_t element = static_cast<std::int64_t>(weights.embedding.element_size());
   const std::int64_t blocks = model.num_layers * model.weights_per_block();
-  const std::int64_t weights =
-      model.weights_outside_blocks() +
-      (config.base_dtype == "f32" ? 1 : 2) * blocks;                       // rounded blocks stand next to the teacher's
-  std::int64_t adapter = 0, activations = 11 * tokens * model.vocab_size;  // logits of both, probabilities, gradients
+  // One piece of logits, once each for student, gradient and what a row is widened to.
+  const std::int64_t logits = 3 * 4 * std::max<std::int64_t>(32 * model.vocab_size, std::int64_t{1} << 23);
+  std::int64_t per_token = 0, adapter = 0;
+  const bool fast = written_out_pass(config, weights, seq);
+  const std::int64_t half = fast ? 2 : element, states = fast ? 4 : element;
   for (std::size_t layer = 0; layer < widths.neurons.size(); ++layer) {
     const std::int64_t groups = widths.kv_groups[layer], neurons = widths.neurons[layer], hidden = model.hidden_size;
     const std::int64_t queries = groups * model.group_width(), keys = groups * model.head_dim;
     if (groups > 0) adapter += config.rank * (4 * hidden + 2 * queries + 2 * keys);  // empty halves have none
     if (neurons > 0) adapter += config.rank * (3 * hidden + 3 * neurons);
-    // Kept for the backward pass: residual and norm, projections before and after rotation, scores twice, the gated
-    // MLP.
-    activations +=
-        tokens * (6 * hidden + 4 * queries + 4 * keys + 2 * groups * model.queries_per_group() * seq + 5 * neurons);
+    // Kept for the backward pass: the residual stream before both halves, queries, keys, values, what attention gives,
+    // both sides of the gated MLP; by autograd also norms, copies before rotation and products' inputs.
+    per_token += fast ? 2 * states * hidden + half * (2 * queries + 2 * keys + 2 * neurons)
+                      : element * (6 * hidden + 4 * queries + 4 * keys + 5 * neurons);
   }
-  std::int64_t cache = train_rows * seq * model.hidden_size * element_bytes;
-  if (config.loss != "distill" || cache > config.teacher_cache_mib << 20) cache = 0;
-  return (weights + activations) * element_bytes + cache + adapter * 5 * 4;  // values, gradients, two moments, the best
+  const std::int64_t workers = std::min(config.workers, passes);
+  const std::int64_t copies = (fast ? 2 * (blocks + model.vocab_size * model.hidden_size) : 0) +
+                              (config.base_dtype == "f32" ? 0 : element * blocks);
+  return (blocks + model.weights_outside_blocks()) * element + copies + logits * workers +
+         tokens * per_token * workers + adapter * 6 * 4;  // values, gradients, two moments, the best, its rounded copy
 }
 
 torch::ScalarType finetune_dtype(const std::string& name, torch::Device device) {

@@ -10,12 +10,13 @@ namespace elastify {
 struct FinetuneConfig {
   std::vector<std::int64_t> levels;  // levels to recover; empty: every level of the plan below 100
 
-  // The adapter (LoRA, Hu et al. 2021); rank, alpha and dropout as in the paper.
-  std::int64_t rank = 8;
+  // The adapter (LoRA, Hu et al. 2021).
+  std::string adapters = "shared";  // one for all levels, cut to each by the plan; "levels": each level its own
+  std::int64_t rank = 32;
   double alpha = 16;
-  double dropout = 0.05;
+  double dropout = 0;
   std::vector<std::string> targets = {"q", "k", "v", "o", "gate", "up", "down"};
-  bool inherit = true;  // a level starts from the next larger level's adapter, cut to its units
+  bool inherit = true;  // adapters of their own: a level starts from the next larger level's adapter, cut to its units
 
   // The objective: "distill" follows the full level's next-token distribution, "next_token" the text alone.
   std::string loss = "distill";
@@ -26,8 +27,8 @@ struct FinetuneConfig {
   double learning_rate = 0;  // 0: by the model's width, see default_learning_rate()
   std::int64_t steps = 0;    // 0: as many as `epochs` take
   double epochs = 2;
-  std::int64_t batch_rows = 64;
-  std::int64_t accumulation = 1;
+  std::int64_t batch_rows = 8;
+  std::int64_t accumulation = 0;  // 0: as many passes as keep one at 2048 tokens; the levels take turns pass by pass
   std::int64_t workers =
       1;  // passes at a time, which share the threads: on a CPU faster than threads inside small products
   std::int64_t seq = 512;           // tokens a row; at most the model's context
@@ -38,8 +39,9 @@ struct FinetuneConfig {
   double beta1 = 0.9, beta2 = 0.999;
 
   // Held-out text (data.held_out, or a share of the documents): how much of it, how often, when to give up.
-  std::int64_t held_out_tokens = 65536;  // at most, 0: all
-  std::int64_t eval_every = 0;           // steps; 0: twenty times a level
+  std::int64_t held_out_tokens = 16384;  // at most, 0: all; read before and after training
+  std::int64_t eval_tokens = 4096;       // of them, read while training
+  std::int64_t eval_every = 0;           // steps; 0: at most twenty times, in a twentieth of the time
   std::int64_t patience = 5;             // evaluations without improvement, 0: never stop early
 
   std::int64_t log_every = 10;     // steps between lines of metrics.jsonl
@@ -49,17 +51,18 @@ struct FinetuneConfig {
   std::string dtype = "auto";      // of the frozen base: bfloat16 where a CUDA device has it, float32 elsewhere
   std::string products = "auto";   // of a float32 base's matrices in training: "float32", "bfloat16", or bfloat16 where
                                    // the processor multiplies it natively
-  std::int64_t teacher_cache_mib =
-      256;  // keeps the teacher's last hidden states where they fit: one pass for all levels
+  std::int64_t teacher_top = 64;   // tokens of the teacher's distribution that are kept at every position
 
   template <typename V>
   void visit(V& v) {
     v.integers("levels", levels, 1, 99, "levels to recover; empty: every level of the plan below 100");
+    v.choice("adapters", adapters, {"shared", "levels"},
+             "shared: one for all levels, cut to each by the plan; levels: each level its own");
     v.integer("rank", rank, 1, 1024, "of the adapters (LoRA, Hu et al. 2021)");
     v.number("alpha", alpha, 0, 1e4, "adapters are scaled by alpha / rank");
     v.number("dropout", dropout, 0, 0.9, "of the adapters' inputs while training");
     v.texts("targets", targets, "projections that have an adapter: q, k, v, o, gate, up, down");
-    v.flag("inherit", inherit, "a level starts from the next larger level's adapter, cut to its units");
+    v.flag("inherit", inherit, "adapters of their own: a level starts from the next larger level's, cut to its units");
     v.choice("loss", loss, {"distill", "next_token"},
              "distill: the full level's next-token distribution; next_token: the text alone");
     v.number("distill_weight", distill_weight, 0, 1,
@@ -69,7 +72,10 @@ struct FinetuneConfig {
     v.integer("steps", steps, 0, 1'000'000'000, "0: as many as epochs take");
     v.number("epochs", epochs, 0.001, 10000, "passes over the text, where steps is 0");
     v.integer("batch_rows", batch_rows, 1, 1 << 20, "rows a step");
-    v.integer("accumulation", accumulation, 1, 1 << 16, "passes of equal size in which a step reads its rows");
+    v.integer(
+        "accumulation", accumulation, 0, 1 << 16,
+        "passes of equal size in which a step reads its rows, the levels taking turns; 0: so many that one holds at "
+        "most 2048 tokens");
     v.integer("workers", workers, 1, 1024, "passes at a time, which share the threads; 1 with dropout");
     v.integer("seq", seq, 2, 1 << 20, "tokens a row; at most the model's context");
     v.integer("warmup_steps", warmup_steps, 0, 1'000'000'000, "at most a tenth of all steps");
@@ -79,8 +85,10 @@ struct FinetuneConfig {
     v.number("beta1", beta1, 0, 0.9999, "of AdamW");
     v.number("beta2", beta2, 0, 0.999999, "of AdamW");
     v.integer("held_out_tokens", held_out_tokens, 0, 1'000'000'000'000,
-              "held-out text that is evaluated, at most; 0: all");
-    v.integer("eval_every", eval_every, 0, 1'000'000'000, "steps between evaluations; 0: twenty times a level");
+              "held-out text that is evaluated before and after training, at most; 0: all");
+    v.integer("eval_tokens", eval_tokens, 1, 1'000'000'000'000, "of them, evaluated while training");
+    v.integer("eval_every", eval_every, 0, 1'000'000'000,
+              "steps between evaluations; 0: at most twenty times, in a twentieth of the time");
     v.integer("patience", patience, 0, 1'000'000, "evaluations without improvement that end a level; 0: none");
     v.integer("log_every", log_every, 1, 1'000'000'000, "steps between lines of metrics.jsonl");
     v.number("checkpoint_seconds", checkpoint_seconds, 0, 1e7, "between checkpoints inside a level");
@@ -91,8 +99,9 @@ struct FinetuneConfig {
              "of the frozen base; auto: bfloat16 where a CUDA device has it, float32 elsewhere");
     v.choice("products", products, {"auto", "float32", "bfloat16"},
              "of a float32 base's matrices in training; auto: bfloat16 where the processor multiplies it natively");
-    v.integer("teacher_cache_mib", teacher_cache_mib, 0, 1 << 24,
-              "keeps the teacher's last hidden states where they fit: one pass for all levels");
+    v.integer("teacher_top", teacher_top, 1, 1 << 20,
+              "likeliest tokens of the teacher that are kept for every position, in teacher/ of the run directory; the "
+              "rest counts as one");
   }
 };
 

@@ -15,16 +15,20 @@ void for_each_field(Result& r, Visit&& visit) {
   visit("loss_full", r.loss_full);
   visit("loss_before", r.loss_before);
   visit("loss_after", r.loss_after);
+  visit("gain_error", r.gain_error);
+  visit("held_out_tokens", r.held_out_tokens);
   visit("kept", r.kept);
+  visit("shared", r.shared);
   visit("steps_planned", r.steps_planned);
   visit("steps_run", r.steps_run);
   visit("best_step", r.best_step);
   visit("skipped_steps", r.skipped_steps);
   visit("learning_rate", r.learning_rate);
   visit("adapter_weights", r.adapter_weights);
+  visit("tokens", r.tokens);
   visit("seconds", r.seconds);
+  visit("evaluation_seconds", r.evaluation_seconds);
   visit("step_seconds", r.step_seconds);
-  visit("teacher_seconds", r.teacher_seconds);
   visit("peak_rss_bytes", r.peak_rss_bytes);
 }
 

@@ -14,13 +14,17 @@ struct LevelResult {
   double loss_full = 0;                     // next-token loss on held-out text, nats per token: the full level
   double loss_before = 0;                   // this level without an adapter
   double loss_after = 0;                    // with the best adapter, rounded to F16 as it ships
+  double gain_error = 0;                    // standard error of before - after, rows being what was sampled
+  std::int64_t held_out_tokens = 0;         // predictions that those losses are means of
+  bool shared = false;                      // one adapter for several levels
   bool kept = false;                        // the adapter improves the level and was written
   std::int64_t steps_planned = 0, steps_run = 0, best_step = 0, skipped_steps = 0;
   double learning_rate = 0;
   std::int64_t adapter_weights = 0;
-  double seconds = 0;               // training and evaluation
-  double step_seconds = 0;          // median of a step, the teacher's pass apart
-  double teacher_seconds = 0;       // median of the teacher's part of a step
+  std::int64_t tokens = 0;          // that were trained on, of all levels that share the adapter
+  double seconds = 0;               // training and the evaluations in it, of all those levels
+  double evaluation_seconds = 0;    // of those seconds
+  double step_seconds = 0;          // median of a step
   std::int64_t peak_rss_bytes = 0;  // of the stage, so far
 };
 
@@ -29,6 +33,7 @@ nlohmann::json to_json(const LevelResult& result);
 std::optional<LevelResult> load_level_result(const fs::path& directory, const std::string& key);
 void save_level_result(const fs::path& directory, const LevelResult& result, const std::string& key);
 
+inline constexpr const char* kSharedAdapter = "shared";  // its folder in adapters/
 // adapters/level_NN
 fs::path level_directory(const fs::path& adapters, std::int64_t level);
 

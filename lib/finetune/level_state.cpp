@@ -22,6 +22,7 @@ void for_each_figure(State& s, Visit&& visit) {
   visit("line_loss", s.line_loss);
   visit("line_seconds", s.line_seconds);
   visit("seconds", s.seconds);
+  visit("evaluation_seconds", s.evaluation_seconds);
 }
 
 }  // namespace
@@ -31,8 +32,7 @@ void save_level_state(const fs::path& path, const LevelState& s, const std::stri
   for_each_count(s,
                  [&](const char* name, const auto& value) { state.put_count(name, static_cast<std::int64_t>(value)); });
   for_each_figure(s, [&](const char* name, double value) { state.put_figure(name, value); });
-  state.put_figures("student_seconds", s.student_seconds);
-  state.put_figures("teacher_seconds", s.teacher_seconds);
+  state.put_figures("step_seconds", s.step_seconds);
   state.put("values", stepper.flat().values);
   state.put_optimizer("adamw", stepper.optimizer());
   state.put_count("has_best", s.best.defined() ? 1 : 0);
@@ -48,8 +48,7 @@ std::optional<LevelState> load_level_state(const fs::path& path, const std::stri
     value = static_cast<std::remove_reference_t<decltype(value)>>(state->count(name));
   });
   for_each_figure(s, [&](const char* name, double& value) { value = state->figure(name); });
-  s.student_seconds = state->figures("student_seconds");
-  s.teacher_seconds = state->figures("teacher_seconds");
+  s.step_seconds = state->figures("step_seconds");
   const torch::Tensor values = stepper.flat().values;
   state->copy_to("values", values);
   state->restore_optimizer("adamw", stepper.optimizer());

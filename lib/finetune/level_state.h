@@ -22,8 +22,9 @@ struct LevelState {
   std::int64_t line_steps = 0, line_tokens = 0;
   double line_seconds = 0;
   std::uint64_t metrics_bytes = 0;
-  double seconds = 0;                                    // training and evaluation so far
-  std::vector<double> student_seconds, teacher_seconds;  // a step each, of every step
+  double seconds = 0;                // training and evaluation so far
+  double evaluation_seconds = 0;     // of them
+  std::vector<double> step_seconds;  // of every step
 };
 
 // level NN's checkpoint.safetensors. `key` names the inputs and settings.

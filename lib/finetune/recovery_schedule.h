@@ -11,7 +11,9 @@ namespace elastify {
 // 2e-2} at hidden 64, and 1.3e-2 of {3.2e-3, 6.4e-3, 1.3e-2} at hidden 128 (250 steps of 1024 tokens, level 50).
 double default_learning_rate(std::int64_t hidden_size);
 
-// `rows`: rows of training text. Throws Error(kUsage) where nothing would be trained.
-Schedule make_schedule(const FinetuneConfig& config, std::int64_t hidden_size, std::int64_t rows);
+// `rows`: rows of `seq` tokens of training text; `levels`: that share the adapter. Throws Error(kUsage) where nothing
+// would be trained.
+Schedule make_schedule(const FinetuneConfig& config, std::int64_t hidden_size, std::int64_t rows, std::int64_t seq,
+                       std::int64_t levels = 1);
 
 }  // namespace elastify

@@ -1,78 +1,111 @@
 #include "finetune/teacher.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <numeric>
 
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/stopwatch.h"
-#include "model/side_by_side.h"
 
 namespace elastify {
 namespace {
 
-constexpr std::int64_t kCacheTokens = 4096;  // a pass while the cache is filled
+constexpr std::int64_t kPieceTokens = 32768;  // positions a file
+constexpr std::int64_t kPassTokens = 2048;    // a pass
 
-std::size_t pieces(std::int64_t rows, std::int64_t step) { return static_cast<std::size_t>((rows + step - 1) / step); }
+// The pieces of another text, model or setting are of no use.
+void open_directory(const fs::path& directory, const std::string& key) {
+  const fs::path mark = directory / "key.json";
+  std::error_code error;
+  if (fs::exists(mark, error) && read_json(mark) == nlohmann::json{{"key", key}}) return;
+  fs::remove_all(directory, error);
+  fs::create_directories(directory, error);
+  if (error) fail(ErrorCode::kInternal, "cannot create {}: {}", directory.string(), error.message());
+  write_json(mark, {{"key", key}});
+}
 
 }  // namespace
 
-Teacher::Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_bytes, std::int64_t workers)
-    : full_(full) {
-  torch::NoGradGuard no_grad;
-  const auto& weights = full.weights();
-  const std::int64_t hidden = weights.config.hidden_size, rows = text.rows(), seq = text.seq();
-  const auto bytes = static_cast<double>(rows * seq * hidden) * static_cast<double>(weights.embedding.element_size());
-  if (bytes > static_cast<double>(cache_bytes)) return;
+Teacher::Teacher(const TeacherTask& task)
+    : task_(task),
+      k_(std::min(task.top, task.head.size(0))),
+      slot_of_row_(static_cast<std::size_t>(task.text.rows()), -1) {
   const Stopwatch watch;
-  cache_ = torch::empty({rows, seq, hidden}, weights.embedding.options());
-  const std::int64_t step = std::max<std::int64_t>(1, kCacheTokens / seq);
+  const std::int64_t rows = task_.rows.size(0);
+  for (std::int64_t slot = 0; slot < rows; ++slot)
+    slot_of_row_[static_cast<std::size_t>(task_.rows[slot].item<std::int64_t>())] = slot;
+  rows_in_piece_ = std::max<std::int64_t>(1, kPieceTokens / task_.text.seq());
+  open_directory(task_.directory, task_.key);
+  const std::int64_t pieces = (rows + rows_in_piece_ - 1) / rows_in_piece_;
   Progress progress("teacher", rows, "rows");
-  for (std::int64_t row = 0; row < rows; row += workers * step) {
-    const std::int64_t last = std::min(rows, row + workers * step);
-    run_side_by_side(pieces(last - row, step), static_cast<std::size_t>(workers), [&](std::size_t i) {
-      torch::NoGradGuard no_grad_here;
-      const std::int64_t first = row + static_cast<std::int64_t>(i) * step, here = std::min(step, last - first);
-      cache_.narrow(0, first, here)
-          .copy_(full.hidden(text.inputs.narrow(0, first, here).to(weights.embedding.device())));
-    });
-    progress.update(last);
-    stop_if_interrupted();
+  bool computed = false;
+  for (std::int64_t piece = 0; piece < pieces; ++piece) {
+    if (!fs::exists(piece_path(piece))) {
+      if (!computed) progress.resume_at(piece * rows_in_piece_);
+      compute_piece(piece);
+      computed = true;
+      progress.update(std::min(rows, (piece + 1) * rows_in_piece_));
+      stop_if_interrupted();
+    }
+    const auto tensors = open_safetensors(piece_path(piece));
+    const auto ids = tensors.find("ids"), log = tensors.find("log");
+    const std::int64_t here = std::min(rows_in_piece_, rows - piece * rows_in_piece_);
+    const std::vector<std::int64_t> shape = {here, task_.text.seq(), k_};
+    if (ids == tensors.end() || log == tensors.end() || ids->second.shape != shape || log->second.shape != shape ||
+        ids->second.dtype != torch::kInt32 || log->second.dtype != torch::kFloat16) {
+      fail_data("{}: expected ids and log of shape [{}]; remove the folder and run the finetune stage again",
+                piece_path(piece).string(), fmt::join(shape, ", "));
+    }
+    pieces_.push_back({ids->second, log->second});
   }
-  cache_seconds_ = watch.seconds();
+  seconds_ = computed ? watch.seconds() : 0;
 }
 
-torch::Tensor Teacher::logits(const Batch& batch) const {
-  torch::NoGradGuard no_grad;
-  const torch::Tensor states =
-      cached() ? cache_.index_select(0, batch.rows.to(cache_.device())) : full_.hidden(batch.inputs);
-  return full_.head(counted_positions(states, batch));
+fs::path Teacher::piece_path(std::int64_t piece) const {
+  return task_.directory / fmt::format("{:05}.safetensors", piece);
 }
 
-double mean_loss(const Decoder& decoder, const Adapter* adapter, const TokenRows& text, std::int64_t rows_at_once,
-                 std::int64_t workers) {
-  ForwardOptions options;
-  options.adapter = adapter;
-  std::vector<double> losses(pieces(text.rows(), rows_at_once));
-  std::vector<std::int64_t> counts(losses.size());
-  run_side_by_side(losses.size(), static_cast<std::size_t>(workers), [&](std::size_t i) {
-    torch::NoGradGuard no_grad;
-    const std::int64_t row = static_cast<std::int64_t>(i) * rows_at_once,
-                       last = std::min(text.rows(), row + rows_at_once);
-    const Batch batch = make_batch(text, torch::arange(row, last, torch::kInt64), decoder.weights().embedding.device());
-    if (batch.counted() == 0) return;
-    const torch::Tensor logits = decoder.head(counted_positions(decoder.hidden(batch.inputs, options), batch));
-    losses[i] = summed_loss(logits, batch.targets).item<double>();
-    counts[i] = batch.counted();
-  });
-  const double loss = std::accumulate(losses.begin(), losses.end(), 0.0);
-  const std::int64_t counted = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
-  if (counted == 0) fail_data("finetune: the held-out text has no token that counts");
-  const double mean = loss / static_cast<double>(counted);
-  return std::isfinite(mean) ? mean : std::numeric_limits<double>::infinity();
+void Teacher::compute_piece(std::int64_t piece) {
+  const torch::NoGradGuard no_grad;
+  const std::int64_t begin = piece * rows_in_piece_, seq = task_.text.seq(),
+                     rows = std::min(rows_in_piece_, task_.rows.size(0) - begin);
+  torch::Tensor ids = torch::zeros({rows * seq, k_}, torch::kInt32),
+                log = torch::zeros({rows * seq, k_}, torch::kFloat16);
+  const std::int64_t step = std::max<std::int64_t>(1, kPassTokens / seq);
+  for (std::int64_t row = 0; row < rows; row += step) {
+    const std::int64_t count = std::min(step, rows - row);
+    const Batch batch = make_batch(task_.text, task_.rows.narrow(0, begin + row, count), task_.head.device());
+    if (batch.counted() == 0) continue;
+    const TopTokens top =
+        top_tokens(counted_positions(task_.states(batch.inputs), batch), task_.head, k_, task_.temperature);
+    torch::Tensor to_ids = ids.narrow(0, row * seq, count * seq), to_log = log.narrow(0, row * seq, count * seq);
+    const auto positions =
+        batch.positions.defined() ? batch.positions.cpu() : torch::arange(count * seq, torch::kInt64);
+    to_ids.index_copy_(0, positions, top.ids.cpu());
+    to_log.index_copy_(0, positions, top.log.to(torch::kCPU, torch::kFloat16));
+  }
+  write_safetensors(piece_path(piece), {{"ids", ids.view({rows, seq, k_})}, {"log", log.view({rows, seq, k_})}});
 }
+
+TopTokens Teacher::top(const Batch& batch) const {
+  const torch::Tensor rows = batch.rows.cpu();
+  std::vector<torch::Tensor> ids, log;
+  for (std::int64_t i = 0; i < rows.size(0); ++i) {
+    const std::int64_t row = rows[i].item<std::int64_t>(), slot = slot_of_row_.at(static_cast<std::size_t>(row));
+    require(slot >= 0, "the teacher was not asked about row {}", row);
+    const Piece& piece = pieces_[static_cast<std::size_t>(slot / rows_in_piece_)];
+    ids.push_back(piece.ids.view()[slot % rows_in_piece_].clone());
+    log.push_back(piece.log.view()[slot % rows_in_piece_].to(torch::kFloat32));
+    // Read once an epoch: the pages need not stay.
+    for (const StoredTensor* tensor : {&piece.ids, &piece.log}) tensor->file->release(tensor->offset, tensor->bytes);
+  }
+  const auto device = task_.head.device();
+  const TopTokens top{torch::cat(ids), torch::cat(log)};
+  if (!batch.positions.defined()) return {top.ids.to(device), top.log.to(device)};
+  const torch::Tensor positions = batch.positions.cpu();
+  return {top.ids.index_select(0, positions).to(device), top.log.index_select(0, positions).to(device)};
+}
+
+std::int64_t Teacher::tokens() const { return task_.rows.size(0) * task_.text.seq(); }
 
 }  // namespace elastify

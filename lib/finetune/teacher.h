@@ -1,32 +1,52 @@
-// The full level as teacher: the frozen weights themselves, no copy, no graph.
+// What the full level says of the training text: its likeliest next tokens at every position, computed once and kept on
+// disk, for all levels, epochs and runs over the same text.
 #pragma once
 
+#include <memory>
+#include <vector>
+
+#include "base/files.h"
+#include "checkpoint/safetensors.h"
 #include "finetune/batches.h"
-#include "model/decoder.h"
+#include "finetune/row_losses.h"
+#include "model/loss_head.h"
 
 namespace elastify {
 
-class Teacher {
- public:
-  // Where the final hidden states of all of `text` fit into `cache_bytes`, they are computed once, in a fixed order (so
-  // that a resumed run sees the same bits), and serve every level and epoch. `full` and `text` must outlive this
-  // object. `workers`: pieces at a time while it is filled.
-  Teacher(const Decoder& full, const TokenRows& text, std::int64_t cache_bytes, std::int64_t workers = 1);
-
-  // [counted, vocab] for a batch of `text`.
-  torch::Tensor logits(const Batch& batch) const;
-  bool cached() const { return cache_.defined(); }
-  double cache_seconds() const { return cache_seconds_; }
-
- private:
-  const Decoder& full_;
-  torch::Tensor cache_;  // [rows, seq, hidden]
-  double cache_seconds_ = 0;
+struct TeacherTask {
+  StatesOf states;     // of the full level
+  torch::Tensor head;  // of the states' type
+  const TokenRows& text;
+  torch::Tensor rows;  // int64, ascending, each once: those of the text that are asked for
+  std::int64_t top = 64;
+  double temperature = 1;
+  fs::path directory;  // teacher/, made where it is missing
+  std::string key;     // names everything that the values depend on
 };
 
-// Mean next-token loss over the text's counted targets, in nats. `adapter` may be null. Infinite where it is not
-// finite. Read `rows_at_once` rows a pass, `workers` passes at a time; the result does not depend on the workers.
-double mean_loss(const Decoder& decoder, const Adapter* adapter, const TokenRows& text, std::int64_t rows_at_once,
-                 std::int64_t workers = 1);
+class Teacher {
+ public:
+  // Computes what the directory does not hold yet, a piece of rows at a time: a stopped run goes on after its last
+  // piece. Pieces of another key are removed. Throws Error on damaged files and full disks.
+  explicit Teacher(const TeacherTask& task);
+
+  // Of the batch's counted positions, float32 (rounded to float16 on the disk); its rows are among those asked for.
+  TopTokens top(const Batch& batch) const;
+  double seconds() const { return seconds_; }  // that computing took, this time
+  std::int64_t tokens() const;                 // positions that it holds
+
+ private:
+  struct Piece {
+    StoredTensor ids, log;  // [rows, seq, k]
+  };
+  fs::path piece_path(std::int64_t piece) const;
+  void compute_piece(std::int64_t piece);
+
+  const TeacherTask task_;
+  std::int64_t rows_in_piece_ = 1, k_ = 0;
+  std::vector<std::int64_t> slot_of_row_;  // -1: not asked for
+  std::vector<Piece> pieces_;
+  double seconds_ = 0;
+};
 
 }  // namespace elastify

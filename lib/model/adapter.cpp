@@ -113,14 +113,16 @@ Adapter round_to_half(const Adapter& adapter) {
   return rounded;
 }
 
-void save_adapter(const fs::path& directory, const Adapter& adapter) {
+void save_adapter(const fs::path& directory, const Adapter& adapter, const std::vector<std::int64_t>& levels) {
   std::map<std::string, torch::Tensor> tensors;
   for_each_pair(adapter, [&](std::size_t layer, std::size_t target, const LoraPair& pair) {
     tensors[pair_name(layer, target, "a")] = pair.a.detach().to(torch::kFloat16);
     tensors[pair_name(layer, target, "b")] = pair.b.detach().to(torch::kFloat16);
   });
   write_safetensors(directory / "adapter.safetensors", tensors);
-  write_json(directory / "adapter_config.json", {{"rank", adapter.rank}, {"scale", adapter.scale}});
+  nlohmann::json settings = {{"rank", adapter.rank}, {"scale", adapter.scale}};
+  if (!levels.empty()) settings["levels"] = levels;
+  write_json(directory / "adapter_config.json", settings);
 }
 
 Adapter load_adapter(const fs::path& directory, const ModelConfig& config, torch::Device device,

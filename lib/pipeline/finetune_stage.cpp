@@ -10,20 +10,14 @@
 namespace elastify {
 namespace {
 
-std::int64_t element_bytes(const StageContext& context) {
-  const auto dtype = finetune_dtype(context.config.finetune.dtype, context.device);
-  return static_cast<std::int64_t>(torch::elementSize(dtype));
-}
-
 // Of the level that needs the most.
-double memory_bytes(const ModelConfig& model, const ElasticPlan& plan, const FinetuneConfig& settings,
-                    const TokenRows& train, std::int64_t element_bytes) {
+double memory_bytes(const ModelWeights& weights, const ElasticPlan& plan, const FinetuneConfig& settings,
+                    std::int64_t seq) {
   std::int64_t most = 0;
   for (const LevelPlan& level : plan.levels) {
     const auto& wanted = settings.levels;
     if (level.level == 100 || (!wanted.empty() && std::count(wanted.begin(), wanted.end(), level.level) == 0)) continue;
-    most =
-        std::max(most, finetune_memory_bytes(model, level.widths, settings, train.rows(), train.seq(), element_bytes));
+    most = std::max(most, finetune_memory_bytes(weights, level.widths, settings, seq));
   }
   return static_cast<double>(most);
 }
@@ -39,12 +33,12 @@ json run_finetune(const StageContext& context) {
   const std::int64_t seq = std::min(settings.seq, reordered.config().max_positions);
   const TokenRows train = make_rows(context.config.data, text.train, seq, 0, context.seed() + 2);
   const TokenRows held_out = make_rows(context.config.data, text.held_out, seq, settings.held_out_tokens, 0);
-  state_memory(
-      context, "finetune",
-      mapped_bytes(reordered) + memory_bytes(reordered.config(), plan, settings, train, element_bytes(context)));
   const ModelWeights weights = load_weights(reordered, context.device, finetune_dtype(settings.dtype, context.device));
-  const FinetuneSummary summary = finetune(
-      {weights, plan.levels, train, held_out, context.run.file("adapters"), context.seed(), context.key, {}}, settings);
+  state_memory(context, "finetune", memory_bytes(weights, plan, settings, seq));
+  const FinetuneSummary summary =
+      finetune({weights, plan.levels, train, held_out, context.run.file("adapters"), context.run.file("teacher"),
+                context.seed(), context.key, context.run.content_hash(reordered.files().back())},
+               settings);
   save_finetune_summary(context.run.file("finetune.json"), summary);
   return to_json(summary);
 }

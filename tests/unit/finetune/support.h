@@ -30,6 +30,7 @@ inline elastify::LevelPlan half_level(const elastify::ModelConfig& config, std::
 inline elastify::FinetuneConfig quick_config() {
   elastify::FinetuneConfig config;
   config.rank = 4;
+  config.adapters = "levels";
   config.dropout = 0.1;
   config.steps = 12;
   config.batch_rows = 4;

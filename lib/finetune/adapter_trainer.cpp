@@ -1,0 +1,295 @@
+#include "finetune/adapter_trainer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/interrupt.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/plot.h"
+#include "base/stopwatch.h"
+#include "finetune/level_state.h"
+#include "train/metrics_log.h"
+
+namespace elastify {
+namespace {
+
+constexpr std::int64_t kBadStepsAllowed = 8;  // in a row
+
+std::uint64_t seed_for(std::uint64_t seed, const char* purpose, std::int64_t level) {
+  return derive_seed(seed, purpose, static_cast<std::uint64_t>(level));
+}
+
+Adapter initial_adapter(const AdapterTask& task) {
+  std::vector<Target> targets;
+  for (const auto& name : task.config.targets) targets.push_back(parse_target(name));
+  Adapter fresh = make_adapter(slice_weights(task.weights, task.widths), targets, task.config.rank, task.config.alpha,
+                               task.config.dropout, seed_for(task.seed, "adapter", task.seed_level()));
+  if (task.parent == nullptr) return fresh;
+  fresh.blocks = slice_adapter(*task.parent, task.weights.config, task.widths).blocks;
+  return fresh;
+}
+
+std::vector<LevelWidths> widths_of(const std::vector<LevelPlan>& levels) {
+  std::vector<LevelWidths> widths;
+  for (const LevelPlan& plan : levels) widths.push_back(plan.widths);
+  return widths;
+}
+
+// The first rows, at least one: what is evaluated while training.
+TokenRows sample_of(const TokenRows& text, std::int64_t tokens) {
+  const std::int64_t rows = std::clamp<std::int64_t>(tokens / text.seq(), 1, text.rows());
+  return {text.inputs.narrow(0, 0, rows), text.targets.narrow(0, 0, rows)};
+}
+
+class AdapterTrainer {
+ public:
+  explicit AdapterTrainer(const AdapterTask& task)
+      : task_(task),
+        name_(task.levels.size() == 1 ? fmt::format("finetune level {}", task.levels[0].level)
+                                      : fmt::format("finetune {} levels", task.levels.size())),
+        stepper_(task.weights, widths_of(task.levels), initial_adapter(task), task.config, task.teacher,
+                 seed_for(task.seed, "training", task.seed_level()), task.train.seq()),
+        order_(task.train.rows(), seed_for(task.seed, "rows", task.seed_level())),
+        sample_(sample_of(task.held_out, task.config.eval_tokens)) {}
+
+  std::vector<LevelResult> run() {
+    resume();
+    MetricsLog metrics(task_.directory / "metrics.jsonl", state_.metrics_bytes);
+    const std::vector<RowLosses> before = losses_of_levels(nullptr);
+    Progress progress(name_, task_.schedule.steps, "steps");
+    progress.resume_at(state_.step);
+    Stopwatch saved;
+    while (state_.step < task_.schedule.steps && !stale()) {
+      const Stopwatch step;
+      one_step(metrics, progress);
+      state_.seconds += step.seconds();
+      if (task_.after_step) task_.after_step(task_.seed_level(), state_.step);
+      if (interrupted() != 0 || saved.seconds() >= task_.config.checkpoint_seconds) {
+        checkpoint(metrics);
+        saved.restart();
+        stop_if_interrupted();
+      }
+    }
+    checkpoint(metrics);
+    return finish(before);
+  }
+
+ private:
+  std::int64_t rows_at_once() const {
+    return std::max<std::int64_t>(1, task_.config.batch_rows / passes_of_step(task_.config, task_.train.seq()));
+  }
+  fs::path checkpoint_path() const { return task_.directory / "checkpoint.safetensors"; }
+  bool stale() const { return task_.config.patience > 0 && state_.stale >= task_.config.patience; }
+
+  // On all of the held-out text; null: without an adapter.
+  std::vector<RowLosses> losses_of_levels(const Adapter* adapter) {
+    std::vector<RowLosses> losses;
+    Progress progress(name_ + ": held-out text", static_cast<std::int64_t>(task_.levels.size()), "levels");
+    for (std::size_t level = 0; level < task_.levels.size(); ++level) {
+      losses.push_back(adapter == nullptr
+                           ? stepper_.student().losses(level, false, task_.held_out, rows_at_once())
+                           : stepper_.student().losses_with(level, *adapter, task_.held_out, rows_at_once()));
+      progress.update(static_cast<std::int64_t>(level) + 1);
+      stop_if_interrupted();
+    }
+    return losses;
+  }
+
+  void resume() {
+    if (auto found = load_level_state(checkpoint_path(), task_.key, stepper_)) {
+      state_ = std::move(*found);
+      stepper_.student().take_values();
+      spdlog::info("{}: going on after step {}", name_, state_.step);
+      return;
+    }
+    std::error_code error;
+    fs::remove_all(task_.directory, error);  // of other inputs or settings
+    if (!fs::create_directories(task_.directory, error)) {
+      fail(ErrorCode::kInternal, "cannot create {}: {}", task_.directory.string(), error.message());
+    }
+  }
+
+  void checkpoint(MetricsLog& metrics) {
+    state_.metrics_bytes = metrics.sync();
+    save_level_state(checkpoint_path(), state_, task_.key, stepper_);
+  }
+
+  void one_step(MetricsLog& metrics, Progress& progress) {
+    const std::int64_t step = ++state_.step, batch = task_.config.batch_rows;
+    const double rate = task_.schedule.rate(step);
+    const StepOutcome outcome = stepper_.step(task_.train, order_.rows((step - 1) * batch, batch), step, rate);
+    state_.step_seconds.push_back(outcome.seconds);
+    state_.line_tokens += outcome.tokens;
+    state_.line_seconds += outcome.seconds;
+    if (outcome.skipped) {
+      note_bad_step(metrics, outcome);
+    } else {
+      state_.bad_steps = 0;
+      state_.line_loss += outcome.loss;
+      ++state_.line_steps;
+    }
+    const bool last = step == task_.schedule.steps, evaluate = last || step % task_.schedule.eval_every == 0;
+    if (evaluate || step % task_.config.log_every == 0)
+      write_line(metrics, progress, rate, outcome.gradient_norm, evaluate);
+  }
+
+  void note_bad_step(MetricsLog& metrics, const StepOutcome& outcome) {
+    ++state_.bad_steps;
+    metrics.append({{"level", task_.seed_level()}, {"step", state_.step}, {"skipped", true}});
+    spdlog::warn("{}: step {} skipped: loss {}, gradient norm {}", name_, state_.step, outcome.loss,
+                 outcome.gradient_norm);
+    if (state_.bad_steps < kBadStepsAllowed) return;
+    fail_data(
+        "{}: no finite loss in {} steps in a row: lower learning_rate (now {:.3g}) or check the checkpoint with "
+        "`elastify eval`",
+        name_, state_.bad_steps, task_.schedule.peak);
+  }
+
+  void write_line(MetricsLog& metrics, Progress& progress, double rate, double gradient_norm, bool evaluate) {
+    const double loss = state_.line_steps > 0 ? state_.line_loss / static_cast<double>(state_.line_steps) : NAN;
+    const double speed = static_cast<double>(state_.line_tokens) / std::max(1e-9, state_.line_seconds);
+    nlohmann::json line = {
+        {"level", task_.seed_level()},    {"step", state_.step},  {"loss", loss}, {"learning_rate", rate},
+        {"gradient_norm", gradient_norm}, {"tokens_per_s", speed}};
+    if (evaluate) {
+      const Stopwatch watch;
+      std::vector<double> by_level;
+      line["held_out"] = evaluate_now(by_level);
+      line["held_out_by_level"] = by_level;
+      state_.evaluation_seconds += watch.seconds();
+    }
+    metrics.append(line);
+    progress.update(state_.step, fmt::format("loss {:.4f}, {:.0f} tokens/s", loss, speed));
+    state_.line_loss = state_.line_seconds = 0;
+    state_.line_steps = state_.line_tokens = 0;
+  }
+
+  // The mean over levels of the sample's losses; keeps the values where it is the least so far.
+  double evaluate_now(std::vector<double>& by_level) {
+    double sum = 0;
+    for (std::size_t level = 0; level < task_.levels.size(); ++level) {
+      by_level.push_back(stepper_.student().losses(level, true, sample_, rows_at_once()).mean());
+      sum += by_level.back();
+    }
+    const double loss = sum / static_cast<double>(task_.levels.size());
+    ++state_.stale;
+    if (loss < state_.best_loss) {
+      state_.best_loss = loss;
+      state_.best_step = state_.step;
+      state_.best = stepper_.flat().values.clone();
+      state_.stale = 0;
+    }
+    return loss;
+  }
+
+  // Rounds to what ships and applies the gate, level by level.
+  std::vector<LevelResult> finish(const std::vector<RowLosses>& before) {
+    std::vector<LevelResult> results;
+    std::vector<std::int64_t> kept;
+    std::optional<Adapter> best;
+    std::vector<RowLosses> after = before;
+    if (state_.best.defined()) {
+      best = round_to_half(unflatten_adapter(stepper_.adapter(), state_.best));
+      after = losses_of_levels(&*best);
+    }
+    for (std::size_t i = 0; i < task_.levels.size(); ++i) {
+      LevelResult result = figures(task_.levels[i]);
+      result.loss_before = before[i].mean();
+      result.loss_after = after[i].mean();
+      result.gain_error = best ? difference_error(before[i], after[i]) : 0;
+      result.kept = best && result.loss_after < result.loss_before;
+      if (result.kept) kept.push_back(result.level);
+      if (!result.kept) {
+        spdlog::warn(
+            "finetune level {}: the adapter does not improve held-out loss ({:.4f} without, {:.4f} with): not kept",
+            result.level, result.loss_before, result.loss_after);
+      }
+      results.push_back(result);
+    }
+    if (!kept.empty()) save_adapter(task_.directory, *best, kept);
+    plot();
+    for (LevelResult& result : results) result.peak_rss_bytes = peak_resident_bytes();
+    return results;
+  }
+
+  LevelResult figures(const LevelPlan& plan) const {
+    LevelResult r;
+    r.level = plan.level;
+    r.block_ratio = plan.block_ratio;
+    r.total_ratio = plan.total_ratio;
+    r.loss_full = task_.loss_full;
+    r.shared = task_.levels.size() > 1;
+    r.steps_planned = task_.schedule.steps;
+    r.steps_run = state_.step;
+    r.best_step = state_.best_step;
+    r.learning_rate = task_.schedule.peak;
+    r.adapter_weights = slice_adapter(stepper_.adapter(), task_.weights.config, plan.widths).weight_count();
+    r.held_out_tokens = task_.held_out.target_count();
+    r.tokens = state_.step * task_.config.batch_rows * task_.train.seq();
+    r.seconds = state_.seconds;
+    r.evaluation_seconds = state_.evaluation_seconds;
+    r.step_seconds = median(state_.step_seconds);
+    return r;
+  }
+
+  void plot() const {
+    Series train{"training", {}, {}};
+    std::vector<Series> held;
+    for (const LevelPlan& plan : task_.levels) held.push_back({fmt::format("level {}, held out", plan.level), {}, {}});
+    for (const auto& line : read_metrics(task_.directory / "metrics.jsonl")) {
+      if (line.contains("loss") && line["loss"].is_number()) {
+        train.x.push_back(line["step"]);
+        train.y.push_back(line["loss"]);
+      }
+      if (!line.contains("held_out_by_level")) continue;
+      for (std::size_t i = 0; i < held.size(); ++i) {
+        const auto& value = line["held_out_by_level"].at(i);
+        if (!value.is_number()) continue;
+        held[i].x.push_back(line["step"]);
+        held[i].y.push_back(value);
+      }
+    }
+    train.name = fmt::format("training ({})", task_.config.loss);
+    held.insert(held.begin(), train);
+    draw_plot(task_.directory / "loss.svg",
+              {"Recovery", "step", "loss, nats per token", false, false, std::move(held)});
+  }
+
+  const AdapterTask& task_;
+  std::string name_;
+  Stepper stepper_;
+  RowOrder order_;
+  TokenRows sample_;
+  LevelState state_;
+};
+
+}  // namespace
+
+std::vector<LevelResult> train_adapter(const AdapterTask& task) {
+  AdapterTrainer trainer(task);
+  std::vector<LevelResult> results = trainer.run();
+  std::error_code ignored;
+  fs::remove(task.directory / "checkpoint.safetensors", ignored);
+  return results;
+}
+
+torch::Tensor rows_of_training(std::int64_t seed_level, std::uint64_t seed, const FinetuneConfig& config,
+                               const Schedule& schedule, std::int64_t text_rows) {
+  RowOrder order(text_rows, seed_for(seed, "rows", seed_level));
+  const std::int64_t wanted = schedule.steps * config.batch_rows;
+  if (wanted >= text_rows) return torch::arange(text_rows, torch::kInt64);
+  return std::get<0>(order.rows(0, wanted).sort());
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+}  // namespace elastify
