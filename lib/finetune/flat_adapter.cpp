@@ -48,18 +48,14 @@ FlatAdapter flatten_adapter(const Adapter& adapter) {
   return with_gradients(adapter, torch::cat(parts).to(dtype));
 }
 
-Adapter cut_leaves(FlatAdapter& flat, const ModelConfig& config, const LevelWidths& widths) {
-  Adapter cut = slice_adapter(flat.adapter, config, widths);
-  const Adapter sums = slice_adapter(unflatten_adapter(flat.adapter, flat.gradients), config, widths);
-  for (std::size_t layer = 0; layer < cut.blocks.size(); ++layer) {
-    for (std::size_t target = 0; target < cut.blocks[layer].size(); ++target) {
-      LoraPair &pair = cut.blocks[layer][target], sum = sums.blocks[layer][target];
-      if (!pair.defined()) continue;
-      pair = {pair.a.detach().requires_grad_(), pair.b.detach().requires_grad_()};
-      pair.a.mutable_grad() = sum.a;
-      pair.b.mutable_grad() = sum.b;
+CutAdapter cut_leaves(const FlatAdapter& flat, const ModelConfig& config, const LevelWidths& widths) {
+  CutAdapter cut{slice_adapter(flat.adapter, config, widths), {}};
+  for (auto& block : cut.leaves.blocks) {
+    for (LoraPair& pair : block) {
+      if (pair.defined()) pair = {pair.a.detach().requires_grad_(), pair.b.detach().requires_grad_()};
     }
   }
+  cut.sums = slice_adapter(unflatten_adapter(flat.adapter, flat.gradients), config, widths).parameters();
   return cut;
 }
 

@@ -15,8 +15,13 @@ struct FlatAdapter {
 // Copies `adapter` (any dtype) into a float32 buffer (float64 where it holds float64) on its device.
 FlatAdapter flatten_adapter(const Adapter& adapter);
 
-// The part of it that a level of these widths uses, as leaves whose gradients view flat.gradients.
-Adapter cut_leaves(FlatAdapter& flat, const ModelConfig& config, const LevelWidths& widths);
+// The part of it that a level of these widths uses: leaves that view flat.values, and where their gradients add up,
+// views of flat.gradients in the order of leaves.parameters().
+struct CutAdapter {
+  Adapter leaves;
+  std::vector<torch::Tensor> sums;
+};
+CutAdapter cut_leaves(const FlatAdapter& flat, const ModelConfig& config, const LevelWidths& widths);
 
 // Another view of the same values with gradients of its own, for a pass next to the first.
 FlatAdapter share_values(const FlatAdapter& flat);

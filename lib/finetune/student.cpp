@@ -74,16 +74,21 @@ class AutogradStudent : public Student {
 
   torch::Tensor pass(std::size_t level, FlatAdapter& flat, const Batch& batch, const TopTokens& teacher,
                      const Objective& objective, std::uint64_t dropout_seed) override {
-    const Adapter adapter = cut_leaves(flat, decoders_[level].config(), levels_[level]);
+    const CutAdapter cut = cut_leaves(flat, decoders_[level].config(), levels_[level]);
     ForwardOptions options;
-    options.adapter = &adapter;
+    options.adapter = &cut.leaves;
     options.training = true;
     options.products = products_;
     torch::manual_seed(dropout_seed);
     const torch::Tensor states = counted_positions(decoders_[level].hidden(batch.inputs, options), batch);
     const HeadLoss loss =
         head_loss(states.detach().to(head_.scalar_type()).contiguous(), head_, batch.targets, teacher, objective, true);
-    states.backward(loss.gradient.to(states.scalar_type()));
+    const auto gradients = torch::autograd::grad({states}, cut.leaves.parameters(),
+                                                 {loss.gradient.to(states.scalar_type())}, {}, false, true);
+    const torch::NoGradGuard no_grad;
+    for (std::size_t i = 0; i < gradients.size(); ++i) {
+      if (gradients[i].defined()) cut.sums[i].add_(gradients[i]);
+    }
     return loss.losses.sum();
   }
 

@@ -31,7 +31,7 @@ TEST_CASE("steps follow from epochs, and the learning rate from the width", "[fi
   CHECK(schedule.peak == Approx(1e-4));
   CHECK(default_learning_rate(512) == Approx(1.6e-3));
   CHECK(default_learning_rate(64) == Approx(1e-2));
-  CHECK_THROWS_AS(make_schedule(config, 4096, 0), Error);
+  CHECK_THROWS_AS(make_schedule(config, 4096, 0, 512), Error);
 }
 
 TEST_CASE("AdamW on one buffer takes the published steps", "[finetune][unit]") {
