@@ -17,12 +17,8 @@ struct Dtype {
   const char* name;
   torch::ScalarType type;
 };
-constexpr Dtype kDtypes[] = {{"F64", torch::kFloat64},
-                             {"F32", torch::kFloat32},
-                             {"F16", torch::kFloat16},
-                             {"BF16", torch::kBFloat16},
-                             {"I32", torch::kInt32},
-                             {"I64", torch::kInt64}};
+constexpr Dtype kDtypes[] = {{"F64", torch::kFloat64},   {"F32", torch::kFloat32}, {"F16", torch::kFloat16},
+                             {"BF16", torch::kBFloat16}, {"I32", torch::kInt32},   {"I64", torch::kInt64}};
 
 torch::ScalarType parse_dtype(const std::string& name, const std::string& where) {
   for (const auto& dtype : kDtypes) {

@@ -26,7 +26,8 @@ struct StoredTensor {
 using StoredTensors = std::map<std::string, StoredTensor>;
 
 // The header of one file. Throws Error(kBadData) on truncation, on overlapping, misaligned or out-of-range offsets, on
-// sizes that do not fit their shapes, on bytes that no tensor claims and on dtypes other than F64, F32, F16, BF16, I32, I64.
+// sizes that do not fit their shapes, on bytes that no tensor claims and on dtypes other than F64, F32, F16, BF16, I32,
+// I64.
 StoredTensors open_safetensors(const fs::path& path);
 
 // "F32" and so on; throws Error(kInternal) for a dtype that the writer does not know.
