@@ -28,7 +28,7 @@ struct FinetuneConfig {
   std::int64_t steps = 0;    // 0: as many as `epochs` take
   double epochs = 2;
   std::int64_t batch_rows = 8;
-  std::int64_t accumulation = 0;  // 0: as many passes as keep one at 2048 tokens; the levels take turns pass by pass
+  std::int64_t accumulation = 0;  // 0: as many passes as keep one at 1024 tokens; the levels take turns pass by pass
   std::int64_t workers =
       1;  // passes at a time, which share the threads: on a CPU faster than threads inside small products
   std::int64_t seq = 512;           // tokens a row; at most the model's context
@@ -75,7 +75,7 @@ struct FinetuneConfig {
     v.integer(
         "accumulation", accumulation, 0, 1 << 16,
         "passes of equal size in which a step reads its rows, the levels taking turns; 0: so many that one holds at "
-        "most 2048 tokens");
+        "most 1024 tokens");
     v.integer("workers", workers, 1, 1024, "passes at a time, which share the threads; 1 with dropout");
     v.integer("seq", seq, 2, 1 << 20, "tokens a row; at most the model's context");
     v.integer("warmup_steps", warmup_steps, 0, 1'000'000'000, "at most a tenth of all steps");

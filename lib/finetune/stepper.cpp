@@ -12,7 +12,7 @@ namespace elastify {
 
 std::int64_t passes_of_step(const FinetuneConfig& config, std::int64_t seq) {
   if (config.accumulation > 0) return config.accumulation;
-  constexpr std::int64_t kTokens = 2048;  // measured: larger passes are no faster, and memory grows with them
+  constexpr std::int64_t kTokens = 1024;  // larger passes are hardly faster, and memory grows with them
   std::int64_t passes = 1;
   while (passes < config.batch_rows && (config.batch_rows % passes != 0 || config.batch_rows / passes * seq > kTokens))
     ++passes;

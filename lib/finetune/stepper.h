@@ -46,7 +46,7 @@ class Stepper {
   FlatAdamW optimizer_;
 };
 
-// config.accumulation, or where that is 0 the fewest passes that divide the rows and hold at most 2048 tokens each.
+// config.accumulation, or where that is 0 the fewest passes that divide the rows and hold at most 1024 tokens each.
 std::int64_t passes_of_step(const FinetuneConfig& config, std::int64_t seq);
 
 }  // namespace elastify

@@ -59,6 +59,7 @@ Teacher::Teacher(const TeacherTask& task)
     pieces_.push_back({ids->second, log->second});
   }
   seconds_ = computed ? watch.seconds() : 0;
+  task_.states = nullptr;  // the full level's weights are not needed any more
 }
 
 fs::path Teacher::piece_path(std::int64_t piece) const {

@@ -42,7 +42,7 @@ class Teacher {
   fs::path piece_path(std::int64_t piece) const;
   void compute_piece(std::int64_t piece);
 
-  const TeacherTask task_;
+  TeacherTask task_;
   std::int64_t rows_in_piece_ = 1, k_ = 0;
   std::vector<std::int64_t> slot_of_row_;  // -1: not asked for
   std::vector<Piece> pieces_;
