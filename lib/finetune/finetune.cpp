@@ -10,6 +10,7 @@
 #include "base/stopwatch.h"
 #include "finetune/recovery_schedule.h"
 #include "finetune/row_losses.h"
+#include "model/shared_adapter.h"
 #include "model/side_by_side.h"
 #include "quantise/rounded_weights.h"
 
@@ -100,7 +101,7 @@ class Recovery {
   bool shared() const { return config_.adapters == "shared"; }
 
   fs::path adapter_directory(const Group& group) const {
-    return shared() ? input_.directory / kSharedAdapter : level_directory(input_.directory, group[0].level);
+    return shared() ? shared_adapter_directory(input_.directory) : level_directory(input_.directory, group[0].level);
   }
 
   std::optional<std::vector<LevelResult>> load_results(const Group& group, const std::string& key) const {

@@ -33,7 +33,6 @@ nlohmann::json to_json(const LevelResult& result);
 std::optional<LevelResult> load_level_result(const fs::path& directory, const std::string& key);
 void save_level_result(const fs::path& directory, const LevelResult& result, const std::string& key);
 
-inline constexpr const char* kSharedAdapter = "shared";  // its folder in adapters/
 // adapters/level_NN
 fs::path level_directory(const fs::path& adapters, std::int64_t level);
 

@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "finetune/stepper.h"
+#include "model/shared_adapter.h"
 #include "quantise/rounded_weights.h"
 #include "train/metrics_log.h"
 #include "unit/finetune/support.h"
@@ -144,7 +145,7 @@ TEST_CASE("one adapter for all levels recovers each of them and goes on after a 
   const TempDir whole;
   const FinetuneSummary summary = finetune(setup.input(whole.path()), config);
   REQUIRE(summary.levels.size() == 2);
-  const fs::path shared = whole.path() / kSharedAdapter;
+  const fs::path shared = shared_adapter_directory(whole.path());
   CHECK(read_json(shared / "adapter_config.json").at("levels") == nlohmann::json{30, 60});
   const Adapter shipped = load_adapter(shared, setup.weights.config, torch::kCPU, torch::kFloat32);
   for (std::size_t i = 0; i < 2; ++i) {
@@ -167,7 +168,8 @@ TEST_CASE("one adapter for all levels recovers each of them and goes on after a 
   often.checkpoint_seconds = 0;
   CHECK_THROWS_AS(finetune(input, often), Killed);
   finetune(setup.input(folder.path()), config);
-  CHECK(hash_file(folder.path() / kSharedAdapter / "adapter.safetensors") == hash_file(shared / "adapter.safetensors"));
+  CHECK(hash_file(shared_adapter_directory(folder.path()) / "adapter.safetensors") ==
+        hash_file(shared / "adapter.safetensors"));
   for (const std::int64_t level : {30, 60}) {
     CHECK(untimed_result(level_directory(folder.path(), level)) ==
           untimed_result(level_directory(whole.path(), level)));
