@@ -42,8 +42,10 @@ Scale load_scale(const StageContext& context, const Checkpoint& checkpoint, cons
   const ModelConfig& model = reordered.config();
   const TokenRows rows = rows_from_everywhere(context, checkpoint, config.tokens);
   const ProductType products = parse_product_type(config.products, context.device, model.hidden_size);
-  const double weights =
-      4 * static_cast<double>(model.num_layers * model.weights_per_block() + model.weights_outside_blocks());
+  // Weights of type float32 are views of the file, whose pages the proof of the reordering has just read.
+  const double floats =
+      static_cast<double>(model.num_layers * model.weights_per_block() + model.weights_outside_blocks());
+  const double weights = model.dtype == "float32" ? 0 : 4 * floats;
   state_memory(context, "reorder",
                mapped_bytes(reordered) + weights +
                    cached_loss_bytes(model, rows.rows() * rows.seq(), config.batch_rows, rows.seq(), products));
