@@ -16,6 +16,13 @@ void set_query(TaskItem& task, const std::string& query) {
   }
 }
 
+// As these sets are usually asked: a question is followed by "Answer:"; a sentence that an option ends (COPA, much of
+// OpenBookQA) and a list of choices that has its own "Answer:" (CommonsenseQA) by the option itself.
+std::string cue_after(const std::string& query) {
+  const auto last = query.find_last_not_of(" \t\r\n");
+  return last != std::string::npos && query[last] == '?' ? "\nAnswer:" : "";
+}
+
 EvalItem new_item(const fs::path& path, std::size_t line) {
   EvalItem item;
   item.task.id = item_id(path, line);
@@ -30,6 +37,7 @@ TaskFile read_foundry_choices(std::string_view text, const fs::path& path) {
   for_each_json_line(text, path, [&](const JsonLine& fields, std::size_t line) {
     EvalItem item = new_item(path, line);
     set_query(item.task, fields.text("query"));
+    item.cue = cue_after(item.task.question);
     item.task.options = fields.texts("choices");
     item.task.answer = fields.index("gold");
     add_item(file, std::move(item), fields.where());

@@ -266,6 +266,19 @@ TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, 
   return {torch::tensor(inputs, torch::kInt64).view(shape), torch::tensor(targets, torch::kInt64).view(shape)};
 }
 
+TokenRows predicting_rows(const std::vector<TokenDocument>& documents, std::int64_t seq, std::int64_t predictions,
+                          std::uint64_t seed, bool pack) {
+  TokenRows rows;
+  for (std::int64_t tokens = predictions, before = -1;; tokens *= 2) {
+    rows = pack ? pack_rows(documents, seq, tokens, seed) : separate_rows(documents, seq, tokens, seed);
+    if (rows.rows() == before || rows.target_count() >= predictions) break;
+    before = rows.rows();
+  }
+  const torch::Tensor counts = rows.targets.ne(kIgnore).sum(1).cumsum(0);
+  const std::int64_t nearest = (counts - predictions).abs().argmin().item<std::int64_t>() + 1;
+  return {rows.inputs.narrow(0, 0, nearest), rows.targets.narrow(0, 0, nearest)};
+}
+
 void save_documents(const fs::path& path, const std::vector<TokenDocument>& documents) {
   std::vector<std::int64_t> ids, lengths, counts;
   for (const auto& document : documents) {

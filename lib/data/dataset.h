@@ -76,6 +76,10 @@ TokenRows pack_rows(std::vector<TokenDocument> documents, std::int64_t seq, std:
 // targets. For documents that must not see each other, such as tasks. Shuffled and limited as by pack_rows.
 TokenRows separate_rows(std::vector<TokenDocument> documents, std::int64_t seq, std::int64_t max_tokens,
                         std::uint64_t seed);
+// Packed or separate rows that hold `predictions` targets that count, to the nearest row, or all that there are. In
+// instruction data, prompts are read and do not count: such rows hold more tokens than that.
+TokenRows predicting_rows(const std::vector<TokenDocument>& documents, std::int64_t seq, std::int64_t predictions,
+                          std::uint64_t seed, bool pack);
 
 // Token documents as safetensors, so that text sampled once is reused.
 void save_documents(const fs::path& path, const std::vector<TokenDocument>& documents);

@@ -20,7 +20,7 @@ TaskExamples::TaskExamples(const std::vector<const EvalItem*>& items, std::int64
     place_of_[i] = static_cast<std::int64_t>(examples_.size());
     examples_.push_back({{"id", task.id},
                          {"family", task.family},
-                         {"prompt", task_prompt(task)},
+                         {"prompt", option_text(*items[i], 0).prompt},
                          {"answer", task.options[task.answer]},
                          {"written", json::array()}});
   }

@@ -85,6 +85,7 @@ json Pipeline::run() {
 json Pipeline::build() {
   const InterruptWatch watch;
   BuildProgress progress(stages_, config_, run_);
+  if (stages_.size() > 1) spdlog::info("build: {}", progress.announcement());
   json summaries = json::array();
   const char* name = "";
   try {

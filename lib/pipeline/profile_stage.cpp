@@ -11,8 +11,10 @@ json run_profile(const StageContext& context) {
   const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
   const std::int64_t seq = std::min(settings.seq, checkpoint.config().max_positions);
   const std::int64_t batch_rows = std::min(settings.batch_rows, (settings.tokens + seq - 1) / seq);
-  state_memory(context, "profile",
-               mapped_bytes(checkpoint) + profile_memory_bytes(checkpoint.config(), batch_rows, seq, torch::kFloat32));
+  const ProductType products = parse_product_type(settings.products, context.device, checkpoint.config().hidden_size);
+  state_memory(
+      context, "profile",
+      mapped_bytes(checkpoint) + profile_memory_bytes(checkpoint.config(), batch_rows, seq, torch::kFloat32, products));
   const Decoder decoder = load_decoder(context, checkpoint);
   const TokenRows rows = calibration_rows(context, checkpoint, settings.tokens);
   const ResumePoint resume{context.work / "profile.safetensors", context.key, 30, {}};

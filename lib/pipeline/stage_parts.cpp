@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "pipeline/text_source.h"
 #include "tokenizer/import.h"
 
@@ -32,7 +33,15 @@ TokenRows calibration_rows(const StageContext& context, const Checkpoint& checkp
   const elrt::Tokenizer tokenizer = load_tokenizer(context.config, checkpoint);
   const TextSets text = load_text(context.run, context.config, tokenizer);
   const std::int64_t seq = std::min(context.config.profile.seq, checkpoint.config().max_positions);
-  return make_rows(context.config.data, text.calibration, seq, tokens, context.seed() + 1);
+  if (tokens == 0) return make_rows(context.config.data, text.calibration, seq, 0, context.seed() + 1);
+  const TokenRows rows = predicting_rows(text.calibration, seq, tokens, context.seed() + 1, context.config.data.pack);
+  const std::int64_t found = rows.target_count();
+  if (found + seq < tokens) {
+    spdlog::warn(
+        "the calibration text predicts {} tokens, {} were asked for: give more text, or expect noisier results", found,
+        tokens);
+  }
+  return rows;
 }
 
 }  // namespace elastify

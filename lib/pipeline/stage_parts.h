@@ -18,7 +18,8 @@ Decoder load_decoder(const StageContext& context, const Checkpoint& checkpoint);
 // Documents as rows of `seq` tokens, packed or apart as data.pack says; at most `max_tokens` (0: all).
 TokenRows make_rows(const DataConfig& data, const std::vector<TokenDocument>& documents, std::int64_t seq,
                     std::int64_t max_tokens, std::uint64_t seed);
-// At most `tokens` tokens of calibration text, in rows of profile.seq.
+// Calibration text that predicts `tokens` tokens, in rows of profile.seq; less, with a warning, where there is no more;
+// 0: all of it.
 TokenRows calibration_rows(const StageContext& context, const Checkpoint& checkpoint, std::int64_t tokens);
 
 }  // namespace elastify

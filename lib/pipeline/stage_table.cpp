@@ -29,16 +29,20 @@ StageInputs sample_inputs(const PipelineConfig&) {
   return inputs;
 }
 
-StageInputs calibrated_inputs(const PipelineConfig&) {
-  StageInputs inputs;
-  inputs.checkpoint = inputs.compute = inputs.text = true;
-  return inputs;
-}
-
+// What "auto" or a name stands for on this machine and model.
 json products_key(const PipelineConfig& config, const std::string& products) {
   const std::int64_t hidden = Checkpoint::open(config.checkpoint).config().hidden_size;
   return product_type_name(parse_product_type(products, parse_device(config.device), hidden));
 }
+
+StageInputs calibrated_inputs(const PipelineConfig& config, const std::string& products) {
+  StageInputs inputs;
+  inputs.checkpoint = inputs.compute = inputs.text = true;
+  inputs.more["products"] = products_key(config, products);
+  return inputs;
+}
+StageInputs profile_inputs(const PipelineConfig& config) { return calibrated_inputs(config, config.profile.products); }
+StageInputs anchors_inputs(const PipelineConfig& config) { return calibrated_inputs(config, config.anchors.products); }
 
 StageInputs reorder_inputs(const PipelineConfig& config) {
   StageInputs inputs;
@@ -147,7 +151,7 @@ std::vector<Stage> make_table() {
        "importance of every KV group and MLP neuron -> profile.h5",
        {"profile.h5"},
        {"profile"},
-       calibrated_inputs,
+       profile_inputs,
        run_profile,
        describe_profile,
        always,
@@ -157,7 +161,7 @@ std::vector<Stage> make_table() {
        "loss with each layer removed -> anchors.json",
        {"anchors.json"},
        {"anchors", "profile.seq"},
-       calibrated_inputs,
+       anchors_inputs,
        run_anchors,
        describe_anchors,
        with_anchors,

@@ -7,14 +7,27 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "profile/importance.h"
+#include "profile/probe_head.h"
 
 namespace elastify {
 namespace {
 
-torch::Tensor loss_from(const Decoder& decoder, torch::Tensor x, std::int64_t first_layer,
-                        const torch::Tensor& targets) {
-  for (std::int64_t layer = first_layer; layer < decoder.num_layers(); ++layer) x = decoder.block(layer, x);
-  return token_losses(decoder.head(decoder.finish(x)), targets).to(torch::kFloat64);
+// The full model's blocks and head, in products of one type.
+struct Model {
+  const Decoder& decoder;
+  ForwardOptions options;
+  ProbeHead head;
+
+  torch::Tensor losses_from(torch::Tensor x, std::int64_t first_layer, const torch::Tensor& targets) const {
+    for (std::int64_t layer = first_layer; layer < decoder.num_layers(); ++layer) x = decoder.block(layer, x, options);
+    return head.losses(decoder.finish(x), targets);
+  }
+};
+
+Model make_model(const Decoder& decoder, ProductType products) {
+  ForwardOptions options;
+  options.products = products;
+  return {decoder, options, ProbeHead(decoder.weights().head, products)};
 }
 
 // One batch: the full model's token losses and the input of each layer.
@@ -22,16 +35,16 @@ struct BatchStates {
   std::vector<torch::Tensor> inputs;  // [layers][batch, seq, hidden]
   torch::Tensor targets, losses;      // [batch, seq]
 };
-BatchStates run_batch(const Decoder& decoder, const TokenRows& rows, std::int64_t first, std::int64_t count) {
-  const torch::Device device = decoder.weights().embedding.device();
+BatchStates run_batch(const Model& model, const TokenRows& rows, std::int64_t first, std::int64_t count) {
+  const torch::Device device = model.decoder.weights().embedding.device();
   BatchStates states;
   states.targets = rows.targets.narrow(0, first, count).to(device);
-  torch::Tensor x = decoder.embed(rows.inputs.narrow(0, first, count).to(device));
-  for (std::int64_t layer = 0; layer < decoder.num_layers(); ++layer) {
+  torch::Tensor x = model.decoder.embed(rows.inputs.narrow(0, first, count).to(device));
+  for (std::int64_t layer = 0; layer < model.decoder.num_layers(); ++layer) {
     states.inputs.push_back(x);
-    x = decoder.block(layer, x);
+    x = model.decoder.block(layer, x, model.options);
   }
-  states.losses = loss_from(decoder, x, decoder.num_layers(), states.targets);
+  states.losses = model.losses_from(x, model.decoder.num_layers(), states.targets);
   return states;
 }
 
@@ -118,13 +131,16 @@ AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const 
   const std::int64_t layers = decoder.num_layers(), count = anchor_count(config, layers);
   AnchorsResult result;
   result.tokens = count_predictions(rows);
-  const auto wide = torch::TensorOptions().dtype(torch::kFloat64).device(decoder.weights().embedding.device());
+  const torch::Device device = decoder.weights().embedding.device();
+  const ProductType type = parse_product_type(config.products, device, decoder.config().hidden_size);
+  const Model model = make_model(decoder, type);
+  const auto wide = torch::TensorOptions().dtype(torch::kFloat64).device(device);
   torch::Tensor base = torch::zeros({1}, wide), increase = torch::zeros({layers}, wide);
   // A row's increase d and its count n of predictions, for the error of the ratio sum d / sum n.
   torch::Tensor squares = torch::zeros({layers}, wide), products = torch::zeros({layers}, wide);
   Accumulators state = {{"base", base}, {"increase", increase}, {"squares", squares}, {"products", products}};
-  ResumeFile file(resume, fmt::format("anchors 2, batches of {}, {} {}", config.batch_rows, tensor_hash(rows.inputs),
-                                      tensor_hash(rows.targets)));
+  ResumeFile file(resume, fmt::format("anchors 3, batches of {}, {}, {} {}", config.batch_rows, product_type_name(type),
+                                      tensor_hash(rows.inputs), tensor_hash(rows.targets)));
   const std::int64_t done = file.load_inplace(state),
                      steps = (rows.rows() + config.batch_rows - 1) / config.batch_rows * layers;
   Progress progress("anchors", steps, "removed layers");
@@ -133,11 +149,11 @@ AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const 
   for (std::int64_t step = done; step < steps; ++step) {
     const std::int64_t first = step / layers * config.batch_rows, layer = step % layers;
     if (step == done || layer == 0)
-      batch = run_batch(decoder, rows, first, std::min(config.batch_rows, rows.rows() - first));
+      batch = run_batch(model, rows, first, std::min(config.batch_rows, rows.rows() - first));
     if (layer == 0) base.add_(batch.losses.sum());
     // The layer's input goes straight into the layer above.
     const torch::Tensor without =
-        loss_from(decoder, batch.inputs[static_cast<std::size_t>(layer)], layer + 1, batch.targets);
+        model.losses_from(batch.inputs[static_cast<std::size_t>(layer)], layer + 1, batch.targets);
     const torch::Tensor by_row = (without - batch.losses).sum(1);
     increase[layer].add_(by_row.sum());
     squares[layer].add_(by_row.square().sum());
@@ -154,6 +170,15 @@ AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const 
   result.anchors = choose_anchors(result.loss_increase, count);
   result.power_law = fit_power_law(result.loss_increase);
   return result;
+}
+
+double anchors_memory_bytes(const ModelConfig& c, std::int64_t tokens) {
+  const auto real = [](std::int64_t value) { return static_cast<double>(value); };
+  const double weights = real(c.num_layers * c.weights_per_block() + c.weights_outside_blocks()) * sizeof(float);
+  // Of the block at hand: residuals and norms, gate, up, their product and its operands, queries and attention.
+  const double block = real(6 * c.hidden_size + 5 * c.intermediate_size + 6 * c.num_heads * c.head_dim) * sizeof(float);
+  return weights + real(tokens) * (real(c.num_layers * c.hidden_size) * sizeof(float) + block) +
+         probe_head_bytes(c.vocab_size) / 2;
 }
 
 json anchors_to_json(const AnchorsResult& r) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "base/config.h"
@@ -16,16 +17,19 @@ namespace elastify {
 struct AnchorsConfig {
   double share = 0.2;          // of the layers, rounded to the nearest count, at least one unless it is 0
   std::int64_t count = -1;     // layers; -1: by share
-  std::int64_t tokens = 8192;  // calibration tokens
+  std::int64_t tokens = 8192;  // calibration tokens: predictions that count
   std::int64_t batch_rows = 8;
+  std::string products = "auto";  // of the matrices, as finetune.products
 
   template <typename V>
   void visit(V& v) {
     v.number("share", share, 0, 1,
              "of the layers that are anchors, rounded to the nearest count, at least one unless it is 0");
     v.integer("count", count, -1, 1 << 20, "of anchor layers; -1: by share");
-    v.integer("tokens", tokens, 2, std::int64_t{1} << 40, "calibration tokens");
+    v.integer("tokens", tokens, 2, std::int64_t{1} << 40, "calibration tokens that count (prompts are read besides)");
     v.integer("batch_rows", batch_rows, 1, 1 << 20, "rows a batch: memory grows with it");
+    v.choice("products", products, {"auto", "float32", "bfloat16"},
+             "of matrices; auto: bfloat16 where the processor multiplies it natively");
   }
 };
 
@@ -56,6 +60,9 @@ std::vector<std::int64_t> choose_anchors(const std::vector<double>& loss_increas
 // layer by layer of each batch. Throws Error(kBadData) if a loss is not finite or `rows` predicts nothing.
 AnchorsResult find_anchors(const Decoder& decoder, const TokenRows& rows, const AnchorsConfig& config,
                            const ResumePoint& resume = {});
+
+// Peak of weights, the inputs of every layer and pieces of logits, bytes: an estimate from the shapes.
+double anchors_memory_bytes(const ModelConfig& config, std::int64_t tokens);
 
 // anchors.json, atomic.
 json anchors_to_json(const AnchorsResult& result);

@@ -11,6 +11,7 @@
 #include "base/stopwatch.h"
 #include "profile/ablation.h"
 #include "profile/mask_pass.h"
+#include "profile/probe_head.h"
 
 namespace elastify {
 namespace {
@@ -77,15 +78,18 @@ ProfilePass gradient_pass(const Decoder& decoder, const TokenRows& rows, const P
   Accumulators state = moments.accumulators();
   state["loss"] = loss;
   const bool probing = config.method == "fisher";
-  ResumeFile file(resume,
-                  fmt::format("mask moments 1, probe {}, batches of {}, {} {}", probing ? std::to_string(seed) : "none",
-                              config.batch_rows, tensor_hash(rows.inputs), tensor_hash(rows.targets)));
+  const ProductType products = parse_product_type(config.products, device, decoder.config().hidden_size);
+  ResumeFile file(
+      resume,
+      fmt::format("mask moments 2, probe {}, batches of {}, {}, {} {}", probing ? std::to_string(seed) : "none",
+                  config.batch_rows, product_type_name(products), tensor_hash(rows.inputs), tensor_hash(rows.targets)));
   const std::int64_t done = file.load_inplace(state);
   Progress progress("profile", rows.rows(), "rows");
   progress.resume_at(done * config.batch_rows);
   for (std::int64_t batch = done; batch < batches; ++batch) {
     const Batch taken = take_batch(rows, batch, config.batch_rows, device);
-    loss.add_(add_batch_inplace(moments, decoder, taken.inputs, taken.targets, probe_seed(config.method, seed, batch)));
+    loss.add_(add_batch_inplace(moments, decoder, taken.inputs, taken.targets, products,
+                                probe_seed(config.method, seed, batch)));
     progress.update(std::min(rows.rows(), (batch + 1) * config.batch_rows));
     file.save(batch + 1, state, batch + 1 == batches);
   }
@@ -177,20 +181,25 @@ ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const P
   return pass;
 }
 
-double profile_memory_bytes(const ModelConfig& c, std::int64_t batch_rows, std::int64_t seq, torch::ScalarType dtype) {
+double profile_memory_bytes(const ModelConfig& c, std::int64_t batch_rows, std::int64_t seq, torch::ScalarType dtype,
+                            ProductType products) {
+  const bool half = products == ProductType::kBfloat16 && dtype == torch::kFloat32;
   const double value = static_cast<double>(torch::elementSize(dtype)), wide = std::max(4.0, value);
+  const double rounded = half ? 2 : value;  // what products keep of their operands
   const double tokens = static_cast<double>(batch_rows * seq), layers = static_cast<double>(c.num_layers);
   const double hidden = static_cast<double>(c.hidden_size), heads = static_cast<double>(c.num_heads);
   const double query = heads * static_cast<double>(c.head_dim), kv = static_cast<double>(c.num_kv_heads * c.head_dim);
-  const double weights =
-      layers * static_cast<double>(c.weights_per_block()) + static_cast<double>(c.weights_outside_blocks());
-  // Residuals and norms; queries and keys before and after rotation; attention weights; gate, silu(gate), up, product,
-  // and the products scaled for the mask gradients.
-  const double block = tokens * (hidden * (4 * value + 2 * wide) + value * (4 * query + 4 * kv) +
-                                 value * 2 * heads * static_cast<double>(seq) +
-                                 (value * 4 + wide) * static_cast<double>(c.intermediate_size));
-  const double logits = tokens * static_cast<double>(c.vocab_size) * (2 * value + 5 * wide);
-  return weights * value + layers * block + logits;
+  const double neurons = static_cast<double>(c.intermediate_size);
+  // Residuals; operands of the five products that read a norm (in bfloat16 each rounds its own); queries, keys, values
+  // and attention weights, of which the causal half is kept in pieces; what enters o_proj and down_proj, and the same
+  // scaled for the mask gradients; gate and up.
+  const double block = hidden * (2 * value + (half ? 5 : 2) * rounded) + rounded * (query + 2 * kv) +
+                       0.75 * rounded * heads * static_cast<double>(seq) + (rounded + wide) * (query + neurons) +
+                       2 * value * neurons;
+  const double in_blocks = layers * static_cast<double>(c.weights_per_block());
+  const double weights = (in_blocks + static_cast<double>(c.weights_outside_blocks())) * value;
+  const double copies = half ? 2 * (in_blocks + static_cast<double>(c.vocab_size * c.hidden_size)) : 0;
+  return weights + copies + layers * tokens * block + probe_head_bytes(c.vocab_size);
 }
 
 }  // namespace elastify

@@ -23,9 +23,10 @@ struct ProfileConfig {
   // random     uniform in [0, 1) by seed; no text is read
   // ablation   the exact loss change, one forward pass per unit (ablation.h): the oracle, for small models
   std::string method = "fisher";
-  std::int64_t tokens = 32768;  // calibration tokens
-  std::int64_t seq = 256;       // tokens a row
-  std::int64_t batch_rows = 8;  // rows a batch: memory grows with it
+  std::int64_t tokens = 32768;    // calibration tokens: predictions that count
+  std::int64_t seq = 256;         // tokens a row
+  std::int64_t batch_rows = 8;    // rows a batch: memory grows with it
+  std::string products = "auto";  // of the matrices of fisher, taylor2 and taylor, as finetune.products
   // fisher and taylor2: weighs sum g by how far it stands out of its spread over rows (James-Stein, one factor for a
   // layer's neurons and one for all KV groups). Predicts other text better and the calibration text worse.
   bool shrink = false;
@@ -41,9 +42,13 @@ struct ProfileConfig {
     v.choice("method", method, {"fisher", "taylor2", "taylor", "magnitude", "random", "ablation"},
              "fisher and taylor2: second order, from one backward pass (fisher: two); taylor: the published first "
              "order; magnitude: weights alone; random; ablation: exact, for small models");
-    v.integer("tokens", tokens, 2, std::int64_t{1} << 40, "calibration tokens");
+    v.integer("tokens", tokens, 2, std::int64_t{1} << 40, "calibration tokens that count (prompts are read besides)");
     v.integer("seq", seq, 2, 1 << 20, "tokens a row");
     v.integer("batch_rows", batch_rows, 1, 1 << 20, "rows a batch: memory grows with it");
+    v.choice(
+        "products", products, {"auto", "float32", "bfloat16"},
+        "of matrices in the passes of fisher, taylor2 and taylor; auto: bfloat16 where the processor multiplies it "
+        "natively");
     v.flag("shrink", shrink,
            "fisher and taylor2: weighs the first-order term by how far it stands out of its spread over rows");
     v.integer("check_units", check_units, 0, 1 << 20,
@@ -72,10 +77,10 @@ struct ProfilePass {
 ProfilePass profile_units(const Decoder& decoder, const TokenRows& rows, const ProfileConfig& config,
                           std::uint64_t seed, const ResumePoint& resume = {});
 
-// Peak of weights, activations kept for the backward pass and logits, bytes. An estimate from the shapes: what autograd
-// keeps of each block is counted as in decoder.cpp.
+// Peak of weights, of what autograd keeps of each block (counted as in decoder.cpp and fused.cpp) and of pieces of
+// logits, bytes: an estimate from the shapes.
 double profile_memory_bytes(const ModelConfig& config, std::int64_t batch_rows, std::int64_t seq,
-                            torch::ScalarType dtype);
+                            torch::ScalarType dtype, ProductType products);
 
 // Predictions that count in `rows`. Throws Error(kBadData) if there are none.
 std::int64_t count_predictions(const TokenRows& rows);

@@ -13,16 +13,13 @@ namespace elastify {
 // over neighbouring tokens, so their responses add up before the loss sees them. Measured on the two sample models.
 inline constexpr std::int64_t kGroupBlockTokens = 16;
 
-// With r = sqrt(p) * signs, the cotangent r - p sum(r), of any float dtype and shape [.., vocab]. Over random signs of
-// +-1 its covariance is diag(p) - p p', the exact curvature of the loss in the logits, whatever the label.
-torch::Tensor fisher_probe(const torch::Tensor& p, const torch::Tensor& signs);
-
 // Adds one batch and returns its summed loss (scalar tensor on the device, float64). inputs, targets: [batch, seq]
 // int64 on the decoder's device. Without `probe_seed`: g from the loss itself, in one backward pass; squares of the
 // same g, token by token (the empirical Fisher matrix's diagonal), stand for the curvature. With `probe_seed`:
-// activations are scaled as in norm_factor.h, and a second backward pass on the same graph, of a Fisher probe with
-// random signs, gives the curvature: an unbiased estimate of the Gauss-Newton matrix's diagonal.
+// activations are scaled as in norm_factor.h, and a second backward pass on the same graph, of a Fisher probe
+// (probe_head.h), gives the curvature: an unbiased estimate of the Gauss-Newton matrix's diagonal.
 torch::Tensor add_batch_inplace(MaskMoments& moments, const Decoder& decoder, const torch::Tensor& inputs,
-                                const torch::Tensor& targets, std::optional<std::uint64_t> probe_seed = std::nullopt);
+                                const torch::Tensor& targets, ProductType products = ProductType::kFloat32,
+                                std::optional<std::uint64_t> probe_seed = std::nullopt);
 
 }  // namespace elastify

@@ -24,20 +24,21 @@ torch::Tensor factor(const torch::Tensor& x2, const torch::Tensor& dot, torch::T
 
 }  // namespace
 
-torch::Tensor scaled_neurons(const torch::Tensor& activations, const torch::Tensor& x, const BlockWeights& block) {
+torch::Tensor scaled_neurons(const torch::Tensor& activations, const torch::Tensor& x, const BlockWeights& block,
+                             ProductType products) {
   const torch::Tensor h = activations.to(wide_type(x));
-  const torch::Tensor dot = torch::matmul(x, block.down).to(h.scalar_type()).mul_(h);
+  const torch::Tensor dot = linear_product(x, block.down.t(), products).to(h.scalar_type()).mul_(h);
   torch::Tensor v2 = h.square().mul_(block.down.to(h.scalar_type()).square().sum(0));
   return factor(squared_length(x), dot, v2).mul_(h);
 }
 
 torch::Tensor scaled_groups(const torch::Tensor& activations, const torch::Tensor& x, const BlockWeights& block,
-                            const ModelConfig& config) {
+                            const ModelConfig& config, ProductType products) {
   const std::int64_t batch = x.size(0), seq = x.size(1), width = config.group_width();
   const auto wide = wide_type(x);
   const torch::Tensor o = activations.to(wide);
   const auto by_group = [&](const torch::Tensor& t) { return t.reshape({batch, seq, -1, width}); };
-  const torch::Tensor dot = by_group(torch::matmul(x, block.o).to(wide).mul_(o)).sum(-1);
+  const torch::Tensor dot = by_group(linear_product(x, block.o.t(), products).to(wide).mul_(o)).sum(-1);
   // |W_g o_g|^2 = o_g' (W_g' W_g) o_g
   const torch::Tensor columns =
       block.o.to(wide).reshape({block.o.size(0), -1, width}).permute({1, 2, 0});  // [groups, width, hidden]

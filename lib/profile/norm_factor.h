@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/torch.h"
+#include "model/matrix_product.h"
 #include "model/weights.h"
 
 namespace elastify {
@@ -13,8 +14,9 @@ namespace elastify {
 // activations * s. x: residual after the sublayer's output was added, [batch, seq, hidden]; activations and the result:
 // what entered down_proj, [batch, seq, neurons], or o_proj, [batch, seq, groups * group_width]. The result is float32,
 // or float64 for float64 models.
-torch::Tensor scaled_neurons(const torch::Tensor& activations, const torch::Tensor& x, const BlockWeights& block);
+torch::Tensor scaled_neurons(const torch::Tensor& activations, const torch::Tensor& x, const BlockWeights& block,
+                             ProductType products = ProductType::kFloat32);
 torch::Tensor scaled_groups(const torch::Tensor& activations, const torch::Tensor& x, const BlockWeights& block,
-                            const ModelConfig& config);
+                            const ModelConfig& config, ProductType products = ProductType::kFloat32);
 
 }  // namespace elastify

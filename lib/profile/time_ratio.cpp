@@ -55,7 +55,7 @@ double time_plain(const ModelWeights& weights, const TimedBatch& batch) {
 double time_profile(const Decoder& decoder, const TimedBatch& batch, const std::string& method) {
   MaskMoments moments(decoder.config(), batch.inputs.device());
   const Stopwatch watch;
-  add_batch_inplace(moments, decoder, batch.inputs, batch.targets,
+  add_batch_inplace(moments, decoder, batch.inputs, batch.targets, ProductType::kFloat32,
                     method == "fisher" ? std::optional<std::uint64_t>(1) : std::nullopt);
   moments.first(UnitKind::kGroup).sum().item<double>();  // waits for the device
   return watch.seconds();

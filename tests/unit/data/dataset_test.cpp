@@ -171,6 +171,19 @@ TEST_CASE("separate rows hold one document each", "[io][unit]") {
   expect_error(ErrorCode::kBadData, {"empty"}, [] { separate_rows({}, 4, 0, 0); });
 }
 
+TEST_CASE("calibration holds as many predictions as were asked for, whatever share of the text counts", "[io][unit]") {
+  auto documents = numbered_documents(400, 50);                                                // 49 predictions each
+  for (auto& document : documents) std::fill_n(document.counts.begin(), 30, std::uint8_t{0});  // 20 of 50 count
+  const bool pack = GENERATE(true, false);
+  for (const std::int64_t asked : {64, 1000, 3000}) {
+    const TokenRows rows = elastify::predicting_rows(documents, 64, asked, 3, pack);
+    CHECK(std::abs(rows.target_count() - asked) <= 20);  // half a row's: 20 to 40 predictions count in 64 tokens
+    const TokenRows more = elastify::predicting_rows(documents, 64, asked + 200, 3, pack);
+    CHECK(torch::equal(more.inputs.narrow(0, 0, rows.rows()), rows.inputs));
+  }
+  CHECK(elastify::predicting_rows(documents, 64, 1 << 30, 3, pack).target_count() == 400 * 20);
+}
+
 TEST_CASE("equal documents never land on both sides of a split", "[io][unit]") {
   auto documents = numbered_documents(200, 9);
   const auto copies = numbered_documents(200, 9);

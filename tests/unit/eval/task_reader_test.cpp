@@ -41,12 +41,13 @@ TEST_CASE("each layout is told from its extension and fields", "[eval][unit]") {
   CHECK(choices.items[0].task.id == "arc.jsonl:2");
   CHECK(choices.items[0].task.answer == 1);
   CHECK(choices.items[0].task.context.empty());
-  CHECK(option_text(choices.items[0], 0).prompt == "q\nA:");
+  CHECK(option_text(choices.items[0], 0).prompt == "q");  // a sentence that the option ends
 
   const auto passage =
       read("boolq.jsonl", R"({"query": "Passage: p\nQuestion: x\nQuestion: y?", "choices": ["no", "yes"], "gold": 0})");
   CHECK(passage.items.at(0).task.context == "Passage: p\nQuestion: x");
   CHECK(passage.items[0].task.question == "Question: y?");
+  CHECK(option_text(passage.items[0], 1).prompt == "Passage: p\nQuestion: x\nQuestion: y?\nAnswer:");
 
   const auto schema =
       read("w.jsonl", R"({"context_options": ["so Ann", "so Bea"], "continuation": "won.", "gold": 1})");

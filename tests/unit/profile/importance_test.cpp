@@ -113,18 +113,6 @@ TEST_CASE("moments of two tokens equal the sums worked out by hand", "[profile][
   CHECK(moments.second(UnitKind::kGroup)[0].equal(torch::tensor({16., 16.}, torch::kFloat64)));
 }
 
-TEST_CASE("the probe's covariance is the curvature of the loss in the logits", "[profile][unit]") {
-  const torch::Tensor p = torch::tensor({0.1, 0.2, 0.3, 0.4}, torch::kFloat64);
-  torch::Tensor covariance = torch::zeros({4, 4}, torch::kFloat64);
-  for (int pattern = 0; pattern < 16; ++pattern) {
-    torch::Tensor signs = torch::ones({4}, torch::kFloat64);
-    for (int i = 0; i < 4; ++i) signs[i] = (pattern >> i) % 2 == 0 ? 1 : -1;
-    const torch::Tensor probe = fisher_probe(p, signs);
-    covariance += torch::outer(probe, probe) / 16;
-  }
-  CHECK(torch::allclose(covariance, torch::diag(p) - torch::outer(p, p), 0, 1e-14));
-}
-
 TEST_CASE("the norm factor is the residual's length over its length without the unit", "[profile][unit]") {
   const ModelWeights weights = tiny_model({}, 3, torch::kFloat64);
   const BlockWeights& block = weights.blocks[0];
