@@ -222,7 +222,7 @@ class AdapterTrainer {
     r.block_ratio = plan.block_ratio;
     r.total_ratio = plan.total_ratio;
     r.loss_full = task_.loss_full;
-    r.shared = task_.levels.size() > 1;
+    r.shared = task_.config.adapters == "shared";
     r.steps_planned = task_.schedule.steps;
     r.steps_run = state_.step;
     r.best_step = state_.best_step;

@@ -176,6 +176,23 @@ TEST_CASE("one adapter for all levels recovers each of them and goes on after a 
   }
 }
 
+TEST_CASE("a single level's result says that its adapter lies in the shared folder", "[finetune][unit]") {
+  const Setup setup;
+  FinetuneConfig config = quick_config();
+  config.adapters = "shared";
+  config.loss = "next_token";
+  config.levels = {60};
+  config.steps = 40;
+  config.eval_every = 20;
+  config.learning_rate = 2e-2;
+  const TempDir folder;
+  const FinetuneSummary summary = finetune(setup.input(folder.path()), config);
+  REQUIRE(summary.levels.size() == 1);
+  REQUIRE(summary.levels[0].kept);
+  CHECK(summary.levels[0].shared);
+  CHECK(fs::exists(shared_adapter_directory(folder.path()) / "adapter.safetensors"));
+}
+
 TEST_CASE("written-out passes train as autograd does", "[finetune][unit]") {
   if (!multiplies_bfloat16(torch::kCPU)) return;  // no recovery takes them then
   const Setup setup;
