@@ -115,9 +115,7 @@ Bytes make_header(const gguf::Metadata& metadata, const std::vector<GgufTensor>&
   return header;
 }
 
-bool quantised(const GgufTensor& tensor) {
-  return tensor.type == elrt::TensorType::kQ8_0 || tensor.type == elrt::TensorType::kQ4_0;
-}
+bool quantised(const GgufTensor& tensor) { return elrt::is_quantised(tensor.type); }
 
 bool as_announced(const GgufTensor& tensor, const torch::Tensor& made) {
   const bool bytes_fit = static_cast<std::int64_t>(made.nbytes()) == stored_bytes(tensor);
@@ -139,6 +137,7 @@ std::int64_t stored_bytes(const GgufTensor& tensor) {
     case elrt::TensorType::kQ8_0:
       return weights / 32 * 34;
     case elrt::TensorType::kQ4_0:
+    case elrt::TensorType::kIq4Nl:
       return weights / 32 * 18;
   }
   throw Error(ErrorCode::kInternal, "unknown tensor type");

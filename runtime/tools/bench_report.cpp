@@ -6,7 +6,7 @@ namespace elastic_run {
 
 nlohmann::json to_json(const LevelBench& bench, const elrt::MachineLimits& limits, std::uint32_t prompt_tokens) {
   const double decode_rate = median(bench.decode), prefill_rate = median(bench.prefill);
-  const bool bytes = bench.dtype == "q8_0" || bench.dtype == "q4_0";
+  const bool bytes = bench.dtype == "q8_0" || bench.dtype == "q4_0" || bench.dtype == "iq4_nl";
   const double operations =
       bench.block_operations + bench.head_operations / prompt_tokens;  // one row of logits for the whole prompt
   return {

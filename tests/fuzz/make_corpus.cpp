@@ -45,11 +45,11 @@ void make_artifacts(const fs::path& folder) {
   shared.f16 = shared.tied = shared.adapters = shared.shared = true;
   shared.kv_groups = {0, 2};
   put(folder / "shared", text_of(TinyElastic(shared).artifact().build()));
-  for (const auto type : {kQ8, kQ4}) {
+  for (const auto type : {kQ8, kQ4, kIq4}) {
     TinyElasticShape quantised = small_shape(40);
     quantised.quantised = type;
     quantised.tied = true;
-    put(folder / (type == kQ8 ? "q8" : "q4"), text_of(TinyElastic(quantised).artifact().build()));
+    put(folder / (type == kQ8 ? "q8" : type == kQ4 ? "q4" : "iq4"), text_of(TinyElastic(quantised).artifact().build()));
   }
   const elrt::TokenizerSpec spec = tiny_tokenizer();
   TinyElasticShape words = small_shape(static_cast<std::uint32_t>(spec.tokens.size()));

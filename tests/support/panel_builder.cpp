@@ -7,6 +7,15 @@
 
 namespace elastify_test {
 
+int iq4_index(float value) {
+  int best = 0;
+  for (int i = 1; i < 16; ++i) {
+    if (std::fabs(value - static_cast<float>(kIq4Values[i])) < std::fabs(value - static_cast<float>(kIq4Values[best])))
+      best = i;
+  }
+  return best;
+}
+
 PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
                         const std::vector<int>& q, const std::vector<std::uint16_t>& scales) {
   const std::uint32_t across = (inputs + 31) / 32, down = (outputs + 31) / 32;
@@ -32,8 +41,8 @@ PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, s
         p[64 + (within / 4 * 32 + o % 32) * 4 + within % 4] = static_cast<unsigned char>(value + 128);
       } else {
         unsigned char& byte = p[64 + (within % 16 / 4 * 32 + o % 32) * 4 + within % 4];
-        byte =
-            static_cast<unsigned char>(within < 16 ? (byte & 0xF0) | (value + 8) : (byte & 0x0F) | ((value + 8) << 4));
+        const int half = type == kQ4 ? value + 8 : iq4_index(static_cast<float>(value));
+        byte = static_cast<unsigned char>(within < 16 ? (byte & 0xF0) | half : (byte & 0x0F) | (half << 4));
       }
       m.values[std::size_t{o} * inputs + i] = float_from_half_bits(scale) * static_cast<float>(value);
     }
@@ -44,7 +53,7 @@ PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, s
 PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
                             const std::vector<float>& values) {
   const std::uint32_t across = (inputs + 31) / 32;
-  const int low = type == kQ8 ? -127 : -8, high = type == kQ8 ? 127 : 7;
+  const int low = type == kQ4 ? -8 : -127, high = type == kQ8 ? 127 : type == kQ4 ? 7 : 113;
   std::vector<int> q(values.size());
   std::vector<std::uint16_t> scales(std::size_t{outputs} * across);
   for (std::uint32_t o = 0; o < outputs; ++o) {
@@ -58,6 +67,7 @@ PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t output
       for (std::size_t i = first; i < last; ++i) {
         const float unit = float_from_half_bits(scale);
         q[i] = unit == 0 ? 0 : std::clamp(static_cast<int>(std::nearbyint(values[i] / unit)), low, high);
+        if (type == kIq4 && unit != 0) q[i] = kIq4Values[iq4_index(values[i] / unit)];
       }
     }
   }

@@ -7,13 +7,18 @@
 
 namespace elastify_test {
 
-inline constexpr std::uint32_t kQ4 = 2, kQ8 = 8;  // GGUF's type ids
+inline constexpr std::uint32_t kQ4 = 2, kQ8 = 8, kIq4 = 20;  // GGUF's type ids
 
 struct PanelMatrix {
   std::vector<std::uint64_t> dims;  // contiguous first
   std::vector<unsigned char> bytes;
   std::vector<float> values;  // [outputs][inputs], what the bytes stand for
 };
+
+// IQ4_NL's values by index.
+inline constexpr int kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+// The index of the value nearest to `value`.
+int iq4_index(float value);
 
 // [outputs][inputs] integers and, for each output and block of 32 inputs, a float16 scale's bits, as panels of `type`.
 PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,

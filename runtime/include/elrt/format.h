@@ -52,8 +52,8 @@
 //   expect of a
 //                                       decision; NaN: unknown; optional
 //
-// TENSORS (ne0, ne1, ...). Matrices are F32, F16, Q8_0 or Q4_0, each as it likes; norms, biases and rope_freqs are F32.
-// Dimensions are those of F32 and F16; quantised matrices are stored in panels (see LAYOUT).
+// TENSORS (ne0, ne1, ...). Matrices are F32, F16, Q8_0, Q4_0 or IQ4_NL, each as it likes; norms, biases and rope_freqs
+// are F32. Dimensions are those of F32 and F16; quantised matrices are stored in panels (see LAYOUT).
 //   token_embd.weight   [hidden, vocab]          output_norm.weight [hidden]
 //   output.weight       [hidden, vocab]          missing: the head is token_embd
 //   rope_freqs.weight   [head_dim/2]             optional: pair i's frequency base^(-2i/head_dim) is divided by it
@@ -91,10 +91,12 @@
 //   64..575    Q4_0: for g = 0..3, for each output: four bytes, whose low halves are q + 8 of inputs 4g..4g+3 and whose
 //   high
 //              halves are q + 8 of inputs 16+4g..16+4g+3, q in -8..7
+//   64..575    IQ4_NL: as Q4_0, the halves being indices into kIq4Codebook, which holds q: steps are finer where
+//              weights are dense. It holds no zero: where the scale is 0, index 8 stands
 // Rows are ne = [32, 32, ceil(inputs/32), ceil(outputs/32)], tiles ne = [32, 32, ceil(outputs/32), ceil(inputs/32)]:
 // the panels of 32 outputs (of 32 inputs) follow each other, and a level is still a prefix, in whole panels. Weights
-// beyond the last input or output are zero. A level that ends inside a panel drops the outputs, zeroes the activations
-// beyond its end.
+// beyond the last input or output are zero (of IQ4_NL index 8: they meet no input). A level that ends inside a panel
+// drops the outputs, zeroes the activations beyond its end.
 //
 // Columns, of adapters' second matrices and of the tiny language model: ne = [32, inputs, ceil(outputs/32)]; output o,
 // input i lies in panel o/32, row i, column o%32; columns beyond the last output are zero.
@@ -127,12 +129,17 @@ inline constexpr std::uint32_t kTypeF32 = 0;
 inline constexpr std::uint32_t kTypeF16 = 1;
 inline constexpr std::uint32_t kTypeQ4_0 = 2;
 inline constexpr std::uint32_t kTypeQ8_0 = 8;
+inline constexpr std::uint32_t kTypeIq4Nl = 20;
 
 // Panels of quantised matrices, see LAYOUT.
 inline constexpr std::uint32_t kPanelOutputs = 32;
 inline constexpr std::size_t kPanelScaleBytes = kPanelOutputs * 2;
 inline constexpr std::size_t kQ8PanelBytes = kPanelScaleBytes + kPanelOutputs * kTileInputs;
-inline constexpr std::size_t kQ4PanelBytes = kPanelScaleBytes + kPanelOutputs * kTileInputs / 2;
+inline constexpr std::size_t kQ4PanelBytes = kPanelScaleBytes + kPanelOutputs * kTileInputs / 2;  // of Q4_0 and IQ4_NL
+
+// GGUF's table of IQ4_NL (ggml-common.h, kvalues_iq4nl), ascending.
+inline constexpr std::int8_t kIq4Codebook[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                                 1,    13,   25,  38,  53,  69,  89,  113};
 
 namespace key {
 inline constexpr char kArchitectureName[] = "general.architecture";

@@ -167,7 +167,8 @@ struct TypeTraits {
 
 // nullptr: the type is unknown.
 const TypeTraits* type_traits(std::uint32_t type) {
-  static constexpr TypeTraits kF32{"F32", 1, 4}, kF16{"F16", 1, 2}, kQ4{"Q4_0", 32, 18}, kQ8{"Q8_0", 32, 34};
+  static constexpr TypeTraits kF32{"F32", 1, 4}, kF16{"F16", 1, 2}, kQ4{"Q4_0", 32, 18}, kQ8{"Q8_0", 32, 34},
+      kIq4{"IQ4_NL", 32, 18};
   switch (type) {
     case format::kTypeF32:
       return &kF32;
@@ -177,6 +178,8 @@ const TypeTraits* type_traits(std::uint32_t type) {
       return &kQ4;
     case format::kTypeQ8_0:
       return &kQ8;
+    case format::kTypeIq4Nl:
+      return &kIq4;
     default:
       return nullptr;
   }
@@ -200,7 +203,7 @@ void read_tensor_type(ByteCursor& cursor, TensorInfo& tensor) {
   const TypeTraits* traits = type_traits(type);
   if (traits == nullptr) {
     return cursor.fail("tensor '" + tensor.name + "' has type " + std::to_string(type) +
-                       ", expected F32 (0), F16 (1), Q4_0 (2) or Q8_0 (8)");
+                       ", expected F32 (0), F16 (1), Q4_0 (2), Q8_0 (8) or IQ4_NL (20)");
   }
   tensor.type = static_cast<TensorType>(type);
   if (tensor.dims[0] % traits->weights != 0) {

@@ -415,10 +415,12 @@ void load_panel_row(const Matrix& matrix, std::size_t row, float* out) {
     std::uint16_t scale;
     std::memcpy(&scale, panel + 2 * output, sizeof(scale));
     int q = 0;
-    if (matrix.type == TensorType::kQ8_0)
+    if (matrix.type == TensorType::kQ8_0) {
       q = byte_at(group) - 128;
-    else
-      q = (group < 4 ? byte_at(group) & 15 : byte_at(group - 4) >> 4) - 8;
+    } else {
+      const int half = group < 4 ? byte_at(group) & 15 : byte_at(group - 4) >> 4;
+      q = matrix.type == TensorType::kQ4_0 ? half - 8 : format::kIq4Codebook[half];
+    }
     out[i] = float_from_half(scale) * static_cast<float>(q);
   }
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <limits>
 
 #include "elrt/format.h"
 #include "kernels/fetch.hpp"

@@ -21,9 +21,9 @@ struct Matrix {
   bool tiled = false;  // whole tiles, their tails zero
 
   explicit operator bool() const { return data != nullptr; }
-  bool quantised() const { return type == TensorType::kQ8_0 || type == TensorType::kQ4_0; }
+  bool quantised() const { return is_quantised(type); }
   std::size_t element_bytes() const { return type == TensorType::kF32 ? 4 : 2; }  // of F32 and F16
-  std::size_t panel_bytes() const {                                               // of Q8_0 and Q4_0
+  std::size_t panel_bytes() const {                                               // of quantised ones
     return type == TensorType::kQ8_0 ? format::kQ8PanelBytes : format::kQ4PanelBytes;
   }
 };

@@ -262,7 +262,8 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
          f.tensor(norm).dims = {16, 1, 1, 1, 1};
        }},
       {"is not F32", [&](auto& f) { f.tensor(norm).type = 1; }},
-      {"has type 9, expected F32 (0), F16 (1), Q4_0 (2) or Q8_0 (8)", [&](auto& f) { f.tensor(norm).type = 9; }},
+      {"has type 9, expected F32 (0), F16 (1), Q4_0 (2), Q8_0 (8) or IQ4_NL (20)",
+       [&](auto& f) { f.tensor(norm).type = 9; }},
       {"has type 4294967295", [&](auto& f) { f.tensor(down).type = ~0u; }},
       {"'output_norm.weight' is 16 wide, which is no multiple of Q8_0's blocks of 32",
        [&](auto& f) { f.tensor(norm).type = 8; }},
@@ -439,14 +440,16 @@ TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtim
 }
 
 TEST_CASE("a quantised artifact describes itself", "[runtime][unit]") {
-  for (const std::uint32_t type : {elastify_test::kQ8, elastify_test::kQ4}) {
+  for (const std::uint32_t type : {elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4}) {
     const TemporaryFile file(good_file(type).build());
     const auto artifact = Artifact::open(file.path());
     if (!artifact) FAIL(artifact.failure().message);
     const auto* down = artifact->find_tensor("blk.1.ffn_down.weight");
     REQUIRE(down != nullptr);
     CHECK(static_cast<std::uint32_t>(down->type) == type);
-    CHECK(std::string(elrt::type_name(down->type)) == (type == elastify_test::kQ8 ? "Q8_0" : "Q4_0"));
+    CHECK(std::string(elrt::type_name(down->type)) == (type == elastify_test::kQ8   ? "Q8_0"
+                                                       : type == elastify_test::kQ4 ? "Q4_0"
+                                                                                    : "IQ4_NL"));
     CHECK(down->bytes == 2 * (type == elastify_test::kQ8 ? 1088u : 576u));  // 40 inputs in two tiles of 16 outputs
     CHECK(reinterpret_cast<std::uintptr_t>(down->data) % 64 == 0);
     // Ten panels in each of two blocks, one of the head, one row of the embedding's, five norms of 16 floats.
@@ -504,12 +507,12 @@ TEST_CASE("checksums find a flipped bit and name its tensor", "[runtime][unit]")
 }
 
 TEST_CASE("random damage to the header never crashes", "[runtime][unit]") {
-  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4})
+  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4})
     damage_at_random(good_file(quantised));
 }
 
 TEST_CASE("weights full of NaN give an answer, not a crash", "[runtime][unit]") {
-  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4}) {
+  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4}) {
     GgufBuilder file = good_file(quantised);
     for (auto& tensor : file.tensors) {
       if (tensor.name != "rope_freqs.weight") std::fill(tensor.bytes.begin(), tensor.bytes.end(), 0xFF);

@@ -14,6 +14,7 @@
 #include "unit/runtime/instruction_sets.h"
 
 using elastify_test::for_each_target;
+using elastify_test::kIq4;
 using elastify_test::kQ4;
 using elastify_test::kQ8;
 using elastify_test::PanelMatrix;
@@ -24,6 +25,8 @@ namespace kernels = elrt::kernels;
 
 namespace {
 
+constexpr std::uint32_t kTypes[] = {kQ8, kQ4, kIq4};
+
 struct Random {
   std::mt19937 engine;
   explicit Random(unsigned seed) : engine(seed) {}
@@ -33,10 +36,11 @@ struct Random {
 
 // A random matrix over the whole range of its type, extremes included.
 PanelMatrix random_matrix(Random& random, std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs) {
-  const int low = type == kQ8 ? -127 : -8, high = type == kQ8 ? 127 : 7;
+  const int low = type == kQ4 ? -8 : -127, high = type == kQ8 ? 127 : type == kQ4 ? 7 : 113;
   std::vector<int> q(std::size_t{outputs} * inputs);
   for (int& value : q)
     value = random.integer(0, 7) == 0 ? (random.integer(0, 1) == 0 ? low : high) : random.integer(low, high);
+  for (int& value : q) value = type == kIq4 ? elastify_test::kIq4Values[value & 15] : value;
   std::vector<std::uint16_t> scales(std::size_t{outputs} * ((inputs + 31) / 32));
   for (auto& scale : scales) scale = elastify_test::half_from_float(random.real(0.1f));
   return elastify_test::make_panels(type, tiled, outputs, inputs, q, scales);
@@ -122,8 +126,8 @@ float by_rule(const std::vector<float>& weights, const PanelMatrix& m, const Cas
 
 TEST_CASE("quantised products equal a plain double loop on every instruction set", "[runtime][unit]") {
   Random random(1);
-  for (int round = 0; round < 60; ++round) {
-    const Case c = random_case(random, round % 2 == 0 ? kQ8 : kQ4);
+  for (int round = 0; round < 90; ++round) {
+    const Case c = random_case(random, kTypes[round % 3]);
     const PanelMatrix panels = random_matrix(random, c.type, c.tiled, c.outputs, c.inputs);
     const Matrix m = view(panels, c.type, c.tiled, c.outputs, c.inputs);
     const Rows x(random, c.tokens, c.level_inputs, 3);
@@ -181,7 +185,7 @@ TEST_CASE("quantised products equal a plain double loop on every instruction set
 
 TEST_CASE("a row's product has the same bits in every batch and every cut of the outputs", "[runtime][unit]") {
   Random random(2);
-  for (const std::uint32_t type : {kQ8, kQ4}) {
+  for (const std::uint32_t type : kTypes) {
     for (const bool tiled : {false, true}) {
       constexpr std::uint32_t kOutputs = 203, kInputs = 600, kTokens = 150;
       const PanelMatrix panels = random_matrix(random, type, tiled, kOutputs, kInputs);
@@ -270,7 +274,7 @@ TEST_CASE("activations that are nothing, NaN or infinite stay so", "[runtime][un
 
 TEST_CASE("rows are read back out of panels", "[runtime][unit]") {
   Random random(5);
-  for (const std::uint32_t type : {kQ8, kQ4}) {
+  for (const std::uint32_t type : kTypes) {
     const PanelMatrix panels = random_matrix(random, type, false, 77, 100);
     const Matrix m = view(panels, type, false, 77, 100);
     for (std::size_t row = 0; row < 77; ++row) {
@@ -279,4 +283,54 @@ TEST_CASE("rows are read back out of panels", "[runtime][unit]") {
       CHECK(std::equal(out.begin(), out.end(), panels.values.begin() + static_cast<long>(row * 100)));
     }
   }
+}
+
+TEST_CASE("a scale that is NaN or infinite spoils its own output and no other", "[runtime][unit]") {
+  Random random(6);
+  for (const std::uint32_t type : kTypes) {
+    for (const std::uint16_t odd : {std::uint16_t{0x7E00}, std::uint16_t{0x7C00}}) {
+      PanelMatrix panels = random_matrix(random, type, false, 40, 96);
+      const Rows x(random, 9, 96);
+      const Matrix sound = view(panels, type, false, 40, 96);
+      const std::size_t at = sound.panel_bytes() + 2 * 17;  // block 1 of output 17
+      for_each_target([&](const std::string& target, bool) {
+        INFO(target << ", type " << type);
+        const QuantisedRows q = quantise(x, 9, 96);
+        const auto product = [&](const Matrix& m, std::uint32_t tokens) {
+          std::vector<float> y(tokens * 40);
+          kernels::matmul({&m, 40, 96, x.values.data(), x.stride, y.data(), 40, tokens, 1, false, nullptr, &q}, 0, 40);
+          return y;
+        };
+        PanelMatrix spoilt = panels;
+        spoilt.bytes[at] = static_cast<unsigned char>(odd & 255);
+        spoilt.bytes[at + 1] = static_cast<unsigned char>(odd >> 8);
+        const Matrix m = view(spoilt, type, false, 40, 96);
+        for (const std::uint32_t tokens : {1u, 9u}) {
+          const auto before = product(sound, tokens), after = product(m, tokens);
+          for (std::size_t i = 0; i < before.size(); ++i) {
+            if (i % 40 == 17)
+              CHECK(!std::isfinite(after[i]));
+            else
+              CHECK(after[i] == before[i]);
+          }
+        }
+      });
+    }
+  }
+}
+
+TEST_CASE("the codebook is the published one, ascending, and its panels are read byte by byte", "[runtime][unit]") {
+  CHECK(std::equal(std::begin(elrt::format::kIq4Codebook), std::end(elrt::format::kIq4Codebook),
+                   std::begin(elastify_test::kIq4Values)));
+  // Output 3 has the scale 0.5; its inputs 0 and 16 share the first byte: indices 0 and 15.
+  std::vector<unsigned char> panel(576, 0x88);
+  std::fill_n(panel.begin(), 64, static_cast<unsigned char>(0));
+  panel[7] = 0x38;
+  panel[64 + 3 * 4] = 0xF0;
+  Matrix m{reinterpret_cast<const std::byte*>(panel.data()), TensorType::kIq4Nl, 32, 32, 576, 576, false};
+  std::vector<float> out(32);
+  kernels::load_row(m, 3, out.data());
+  CHECK(out[0] == -63.5f);
+  CHECK(out[16] == 56.5f);
+  CHECK(out[1] == 0.5f);
 }

@@ -106,7 +106,7 @@ std::vector<TinyElasticShape> shapes() {
 // The same models with all their matrices quantised.
 std::vector<TinyElasticShape> quantised_shapes() {
   std::vector<TinyElasticShape> all;
-  for (const std::uint32_t type : {elastify_test::kQ8, elastify_test::kQ4}) {
+  for (const std::uint32_t type : {elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4}) {
     for (TinyElasticShape shape : shapes()) {
       shape.quantised = type;
       all.push_back(shape);
@@ -173,7 +173,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a level of a file equals that level packed alone, bit for bit, at every type", "[runtime][unit]") {
-  for (const std::uint32_t type : {0u, 1u, elastify_test::kQ8, elastify_test::kQ4}) {
+  for (const std::uint32_t type : {0u, 1u, elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4}) {
     TinyElasticShape shape;
     shape.f16 = type == 1, shape.quantised = type > 1 ? type : 0, shape.kv_heads = 4;
     shape.kv_groups = {1, 1, 1, 3, 3, 3, 4, 4, 4}, shape.neurons = {40, 40, 40, 100, 100, 100, 172, 172, 172};
@@ -248,7 +248,7 @@ TEST_CASE("logits of some tokens are what they are where all are asked for, and 
 }
 
 TEST_CASE("matrices large enough to be split among threads give the same bits", "[runtime][unit]") {
-  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4}) {
+  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4}) {
     TinyElasticShape shape;
     shape.blocks = 1, shape.hidden = 320, shape.ffn = 1000, shape.vocab = 3001, shape.adapters = true,
     shape.quantised = quantised;

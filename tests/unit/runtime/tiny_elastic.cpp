@@ -133,7 +133,7 @@ void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, 
     const auto value = static_cast<float>(centre + scale * uniform());
     tensor.values.push_back(type == kF16 ? float_from_half_bits(half_from_float(value)) : value);
   }
-  if (type == kQ8 || type == kQ4) {
+  if (type == kQ8 || type == kQ4 || type == kIq4) {
     tensor.panels = quantise_panels(type, tensor.tiled, static_cast<std::uint32_t>(dims[1]),
                                     static_cast<std::uint32_t>(dims[0]), tensor.values);
     tensor.values = tensor.panels.values;

@@ -15,7 +15,7 @@ namespace elastify_test {
 struct TinyElasticShape {
   std::uint32_t blocks = 3, hidden = 40, ffn = 172, vocab = 97, context = 64;
   std::uint32_t heads = 4, kv_heads = 2, head_dim = 8, window = 0;
-  std::uint32_t quantised = 0;  // of all matrices: kQ8 or kQ4; 0: they are F32 or F16
+  std::uint32_t quantised = 0;  // of all matrices: kQ8, kQ4 or kIq4; 0: they are F32 or F16
   bool f16 = false, biases = false, qk_norm = false, tied = false, rope_freqs = false, adapters = false;
   std::vector<std::uint32_t> levels{20, 50, 100};
   std::vector<std::uint32_t> kv_groups{1, 1, 1, 1, 2, 1, 2, 2, 2};  // levels x blocks
