@@ -40,11 +40,11 @@ void register_stage(CLI::App& app, const elastify::Stage& entry) {
                   " configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint");
   if (stage == "pack")
     command->add_option("--dtype", options->dtype,
-                        "of the blocks' matrices: f32, f16, q8_0 or q4_0; short for --set pack.dtype=");
+                        "of the blocks' matrices: f32, f16, q8_0, iq4_nl or q4_0; short for --set pack.dtype=");
   if (stage == "finetune") {
     command->add_option(
         "--base-dtype", options->base_dtype,
-        "train on matrices rounded as an artifact of this type has them: f32, f16, q8_0 or q4_0; short for\n"
+        "train on matrices rounded as an artifact of this type has them: f32, f16, q8_0, iq4_nl or q4_0; short for\n"
         "--set finetune.base_dtype=, to be followed by pack with the same --dtype");
   }
   command->callback([options, stage, describe = entry.describe] {

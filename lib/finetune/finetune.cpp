@@ -156,7 +156,7 @@ class Recovery {
     if (base_) return;
     const std::int64_t rows =
         std::max<std::int64_t>(1, config_.batch_rows / passes_of_step(config_, input_.train.seq()));
-    base_ = round_weights(input_.weights, config_.base_dtype);
+    base_ = round_weights(input_.weights, config_.base_dtype, input_.rounding, input_.wider);
     {
       const StatesAndHead full = full_states(*base_, config_, input_.held_out.seq());
       summary_.loss_full = row_losses(full.states, full.head, input_.held_out, rows, config_.workers).mean();

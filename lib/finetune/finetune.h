@@ -2,6 +2,7 @@
 #pragma once
 
 #include "finetune/adapter_trainer.h"
+#include "quantise/guide_pass.h"
 
 namespace elastify {
 
@@ -16,6 +17,8 @@ struct FinetuneInput {
   std::string key;          // hash of the weights, plan and text, so that stale results are not taken for this run's
   std::string weights_key;  // hash of the weights alone: the teacher's part serves other plans and settings too
   std::function<void(std::int64_t level, std::int64_t step)> after_step{};  // see AdapterTask
+  const RoundingText* rounding = nullptr;  // of base_dtype, and the matrices that are wider: round_weights()
+  std::vector<std::string> wider{};
 };
 
 struct FinetuneSummary {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -29,13 +30,15 @@ std::vector<T> convert(const std::vector<Source>& values) {
 std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
 
 TensorType parse_dtype(const std::string& word, const std::string& same) {
-  const std::string& dtype = word == "same" ? same : word;
-  if (dtype == "f16") return TensorType::kF16;
-  if (dtype == "q8_0") return TensorType::kQ8_0;
-  return dtype == "q4_0" ? TensorType::kQ4_0 : TensorType::kF32;
+  return type_of(word == "same" ? same : word);
 }
 
-bool quantised(TensorType type) { return type == TensorType::kQ8_0 || type == TensorType::kQ4_0; }
+void check_wider(const PackConfig& settings) {
+  for (const std::string& matrix : settings.wider) {
+    if (std::count(std::begin(kMatrixNames), std::end(kMatrixNames), matrix) == 0)
+      fail_usage("pack.wider: expected names of {}, found '{}'", fmt::join(kMatrixNames, ", "), matrix);
+  }
+}
 
 torch::Tensor to_float(const torch::Tensor& tensor, TensorType type, const std::string& tensor_name) {
   const torch::Tensor converted = tensor.to(type == TensorType::kF16 ? torch::kFloat16 : torch::kFloat32);
@@ -45,8 +48,10 @@ torch::Tensor to_float(const torch::Tensor& tensor, TensorType type, const std::
   return converted;
 }
 
-MadeTensor to_panels(const torch::Tensor& matrix, TensorType type, PanelOrder order, const std::string& tensor_name) {
-  const QuantisedMatrix made = quantise_matrix(matrix.to(torch::kFloat32).contiguous(), type, order, tensor_name);
+MadeTensor to_panels(const torch::Tensor& matrix, TensorType type, PanelOrder order, const std::string& tensor_name,
+                     const MatrixGuide& guide) {
+  const QuantisedMatrix made =
+      quantise_matrix(matrix.to(torch::kFloat32).contiguous(), type, order, tensor_name, guide);
   return {made.bytes, static_cast<float>(made.relative_rms_error)};
 }
 
@@ -130,10 +135,19 @@ Metadata make_metadata(const PackInputs& inputs) {
 // Lists the artifact's tensors in the order in which a forward pass reads them.
 class TensorList {
  public:
-  TensorList(const Checkpoint& checkpoint, const PackConfig& settings) : checkpoint_(checkpoint), settings_(settings) {}
+  // Gives the guide of the matrix when its turn comes.
+  using Guide = std::function<MatrixGuide()>;
 
-  void add(const std::string& target, const std::string& source, TensorType type) {
-    if (quantised(type)) return add_panels(target, source, type, PanelOrder::kRows);
+  TensorList(const Checkpoint& checkpoint, const PackConfig& settings, const RoundingText* rounding)
+      : checkpoint_(checkpoint), settings_(settings) {
+    if (rounding == nullptr) return;
+    guides_.emplace(
+        checkpoint.config(), checkpoint.finite_tensor(kEmbeddingName), *rounding,
+        [&checkpoint](std::int64_t layer) { return load_block(checkpoint, layer, torch::kCPU, torch::kFloat32); });
+  }
+
+  void add(const std::string& target, const std::string& source, TensorType type, const Guide& guide = {}) {
+    if (elrt::is_quantised(type)) return add_panels(target, source, type, PanelOrder::kRows, guide);
     add_made(target, type, checkpoint_.tensor(source).sizes().vec(), [this, target, source, type] {
       torch::Tensor made = to_float(checkpoint_.finite_tensor(source), type, target);
       // A view keeps its pages; a converted copy no longer needs them.
@@ -141,8 +155,8 @@ class TensorList {
       return MadeTensor{made};
     });
   }
-  void add_tiled(const std::string& target, const std::string& source, TensorType type) {
-    if (quantised(type)) return add_panels(target, source, type, PanelOrder::kTiles);
+  void add_tiled(const std::string& target, const std::string& source, TensorType type, const Guide& guide) {
+    if (elrt::is_quantised(type)) return add_panels(target, source, type, PanelOrder::kTiles, guide);
     const auto sizes = checkpoint_.tensor(source).sizes().vec();  // a copy: the tensor is gone after this line
     const std::int64_t tile = elrt::format::kTileInputs;
     add_made(target, type, {(sizes[1] + tile - 1) / tile, sizes[0], tile}, [this, target, source, type] {
@@ -151,10 +165,12 @@ class TensorList {
       return MadeTensor{made};
     });
   }
-  void add_panels(const std::string& target, const std::string& source, TensorType type, PanelOrder order) {
+  void add_panels(const std::string& target, const std::string& source, TensorType type, PanelOrder order,
+                  const Guide& guide) {
     const auto sizes = checkpoint_.tensor(source).sizes().vec();
-    add_made(target, type, panel_shape(sizes[0], sizes[1], order), [this, target, source, type, order] {
-      MadeTensor made = to_panels(checkpoint_.finite_tensor(source), type, order, target);
+    add_made(target, type, panel_shape(sizes[0], sizes[1], order), [this, target, source, type, order, guide] {
+      MadeTensor made =
+          to_panels(checkpoint_.finite_tensor(source), type, order, target, guide ? guide() : MatrixGuide{});
       checkpoint_.release(source);
       return made;
     });
@@ -185,21 +201,26 @@ class TensorList {
 
   void add_block(std::int64_t layer) {
     const ModelConfig& c = checkpoint_.config();
-    const TensorType dtype = parse_dtype(settings_.dtype, settings_.dtype);
+    std::size_t matrix = 0;
     for (const BlockTensor& part : block_tensors(c)) {
       const std::string to = fmt::format("blk.{}.{}", layer, part.stored.name),
                         from = block_tensor_name(layer, part.name);
-      if (!part.matrix())
+      if (!part.matrix()) {
         add(to, from, TensorType::kF32);
-      else if (part.stored.by_input())
-        add_tiled(to, from, dtype);
+        continue;
+      }
+      const TensorType type = matrix_type(settings_.dtype, settings_.wider, matrix++);
+      const Guide guide = [this, layer, part] { return guides_ ? guides_->at(layer).of(part) : MatrixGuide{}; };
+      if (part.stored.by_input())
+        add_tiled(to, from, type, guide);
       else
-        add(to, from, dtype);
+        add(to, from, type, guide);
     }
   }
 
   const Checkpoint& checkpoint_;
   const PackConfig& settings_;
+  std::optional<GuidePass> guides_;  // made from the checkpoint as the tensors are
   std::vector<GgufTensor> tensors_;
 };
 
@@ -207,7 +228,7 @@ class TensorList {
 std::vector<std::string> permuted_suffixes(const std::vector<GgufTensor>& tensors) {
   std::vector<std::string> suffixes(std::begin(elrt::format::kTiledSuffixes), std::end(elrt::format::kTiledSuffixes));
   for (const auto& tensor : tensors) {
-    if (!quantised(tensor.type)) continue;
+    if (!elrt::is_quantised(tensor.type)) continue;
     // "blk.N.attn_q.weight" ends in "attn_q.weight".
     const std::string suffix = tensor.name.substr(tensor.name.rfind("blk.", 0) == 0 ? tensor.name.find('.', 4) + 1 : 0);
     if (std::find(suffixes.begin(), suffixes.end(), suffix) == suffixes.end()) suffixes.push_back(suffix);
@@ -259,6 +280,10 @@ void add_adapters(TensorList& list, const PackInputs& inputs) {
 
 }  // namespace
 
+bool wants_rounding_text(const PackConfig& settings) {
+  return elrt::is_quantised(type_of(settings.dtype)) && settings.calibration_tokens > 0;
+}
+
 QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings) {
   torch::NoGradGuard no_grad;
   const ModelConfig& config = inputs.reordered.config();
@@ -267,7 +292,8 @@ QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs
     fail_data("the tokenizer has {} tokens, the checkpoint's vocabulary {}: they do not belong together", tokens,
               config.vocab_size);
   }
-  TensorList list(inputs.reordered, settings);
+  check_wider(settings);
+  TensorList list(inputs.reordered, settings, wants_rounding_text(settings) ? inputs.rounding : nullptr);
   list.add_model();
   add_adapters(list, inputs);
   if (inputs.tlm != nullptr) {

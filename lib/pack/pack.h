@@ -10,23 +10,39 @@
 #include "checkpoint/checkpoint.h"
 #include "model/shared_adapter.h"
 #include "pack/pack_tlm.h"
+#include "quantise/guide_pass.h"
 #include "reorder/plan.h"
 
 namespace elastify {
 
 struct PackConfig {
-  std::string dtype = "f32";             // of the blocks' matrices: f32, f16, q8_0 (8 bits) or q4_0 (4 bits)
+  std::string dtype = "f32";             // of the blocks' matrices: f32, f16, q8_0 (8 bits), iq4_nl or q4_0 (4 bits)
   std::string embedding_dtype = "same";  // same: as dtype
   std::string head_dtype = "same";
-  bool adapters = true;  // false: levels as they were cut, and no need for the finetune stage
+  // Matrices of every block, by the names of adapters' targets without "_proj", that are q8_0 where dtype has four
+  // bits: those that lose the most per byte.
+  std::vector<std::string> wider;
+  // Of quantised matrices of the blocks. carry: what rounding a weight changes is made good by the weights after it,
+  // as far as the calibration text's activations let them (quantise/matrix_guide.h); scale: only scales are chosen by
+  // these activations.
+  std::string rounding = "carry";
+  std::int64_t calibration_tokens = 8192;  // 0: rounding knows nothing of activations
+  bool adapters = true;                    // false: levels as they were cut, and no need for the finetune stage
   std::string tlm;  // folder of a trained tiny language model, which rides in the artifact; empty: the run's own, where
                     // it has one
 
   template <typename V>
   void visit(V& v) {
-    v.choice("dtype", dtype, {"f32", "f16", "q8_0", "q4_0"}, "of the blocks' matrices");
-    v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16", "q8_0", "q4_0"}, "same: as dtype");
-    v.choice("head_dtype", head_dtype, {"same", "f32", "f16", "q8_0", "q4_0"}, "same: as dtype");
+    v.choice("dtype", dtype, {"f32", "f16", "q8_0", "iq4_nl", "q4_0"}, "of the blocks' matrices");
+    v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16", "q8_0", "iq4_nl", "q4_0"}, "same: as dtype");
+    v.choice("head_dtype", head_dtype, {"same", "f32", "f16", "q8_0", "iq4_nl", "q4_0"}, "same: as dtype");
+    v.texts("wider", wider,
+            "matrices of every block that are q8_0 where dtype has four bits: of q, k, v, o, gate, up and down");
+    v.choice("rounding", rounding, {"carry", "scale"},
+             "of the blocks' quantised matrices: carry: what rounding a weight changes is made good by those after it; "
+             "scale: each goes to its nearest, and only scales are chosen by the calibration text");
+    v.integer("calibration_tokens", calibration_tokens, 0, std::int64_t{1} << 40,
+              "calibration text that quantising looks at; 0: none, every input counts the same");
     v.flag("adapters", adapters, "false: levels as they were cut, without the finetune stage");
     v.text(
         "tlm", tlm,
@@ -50,7 +66,11 @@ struct PackInputs {
   const PackedTlm* tlm = nullptr;              // none
   // Of levels without one in `adapters`.
   std::optional<SharedAdapter> shared_adapter = std::nullopt;
+  const RoundingText* rounding = nullptr;  // nothing guides the rounding of the blocks' matrices
 };
+
+// Does a matrix of the blocks become quantised, and shall text guide how?
+bool wants_rounding_text(const PackConfig& settings);
 
 // By tensor name, RMS of what quantising changed over the RMS of the weights; empty where nothing was quantised.
 using QuantisationErrors = std::map<std::string, double>;

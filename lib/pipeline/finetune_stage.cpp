@@ -1,6 +1,7 @@
 #include "pipeline/stages.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "finetune/finetune.h"
 #include "pipeline/stage_parts.h"
@@ -35,10 +36,20 @@ json run_finetune(const StageContext& context) {
   const TokenRows held_out = make_rows(context.config.data, text.held_out, seq, settings.held_out_tokens, 0);
   const ModelWeights weights = load_weights(reordered, context.device, finetune_dtype(settings.dtype, context.device));
   state_memory(context, "finetune", memory_bytes(weights, plan, settings, seq));
-  const FinetuneSummary summary =
-      finetune({weights, plan.levels, train, held_out, context.run.file("adapters"), context.run.file("teacher"),
-                context.seed(), context.key, context.run.content_hash(reordered.files().back())},
-               settings);
+  FinetuneInput input{weights,
+                      plan.levels,
+                      train,
+                      held_out,
+                      context.run.file("adapters"),
+                      context.run.file("teacher"),
+                      context.seed(),
+                      context.key,
+                      context.run.content_hash(reordered.files().back())};
+  std::optional<RoundingText> rounding;
+  if (rounds_by_text(context.config)) rounding = rounding_text(context, reordered, plan);
+  input.rounding = rounding ? &*rounding : nullptr;
+  input.wider = context.config.pack.wider;
+  const FinetuneSummary summary = finetune(input, settings);
   save_finetune_summary(context.run.file("finetune.json"), summary);
   return to_json(summary);
 }

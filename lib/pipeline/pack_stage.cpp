@@ -76,6 +76,11 @@ json pack_into(const StageContext& context, const fs::path& artifact, const fs::
     tlm = read_packed_tlm(tlm_folder);
     inputs.tlm = &*tlm;
   }
+  std::optional<RoundingText> rounding;
+  if (wants_rounding_text(context.config.pack)) {
+    rounding = rounding_text(context, reordered, plan);
+    inputs.rounding = &*rounding;
+  }
   const QuantisationErrors errors = write_artifact(artifact, inputs, context.config.pack);
   return {{"artifact", artifact.string()},
           {"bytes", fs::file_size(artifact)},

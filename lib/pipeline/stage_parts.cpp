@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "pipeline/text_source.h"
+#include "quantise/quantise.h"
 #include "tokenizer/import.h"
 
 namespace elastify {
@@ -42,6 +43,19 @@ TokenRows calibration_rows(const StageContext& context, const Checkpoint& checkp
         tokens);
   }
   return rows;
+}
+
+bool rounds_by_text(const PipelineConfig& config) {
+  return elrt::is_quantised(type_of(config.finetune.base_dtype)) && config.pack.calibration_tokens > 0;
+}
+
+RoundingText rounding_text(const StageContext& context, const Checkpoint& reordered, const ElasticPlan& plan) {
+  const PackConfig& settings = context.config.pack;
+  RoundingText text;
+  text.tokens = calibration_rows(context, reordered, settings.calibration_tokens).inputs;
+  for (const LevelPlan& level : plan.levels) text.levels.push_back(level.widths);
+  text.carry = settings.rounding == "carry";
+  return text;
 }
 
 }  // namespace elastify

@@ -6,6 +6,7 @@
 #include "data/dataset.h"
 #include "model/decoder.h"
 #include "pipeline/stages.h"
+#include "quantise/guide_pass.h"
 
 namespace elastify {
 
@@ -21,5 +22,9 @@ TokenRows make_rows(const DataConfig& data, const std::vector<TokenDocument>& do
 // Calibration text that predicts `tokens` tokens, in rows of profile.seq; less, with a warning, where there is no more;
 // 0: all of it.
 TokenRows calibration_rows(const StageContext& context, const Checkpoint& checkpoint, std::int64_t tokens);
+// Does finetune round what it trains on, and does text guide how?
+bool rounds_by_text(const PipelineConfig& config);
+// What guides the rounding of quantised matrices, as pack's settings have it: the same for pack and finetune.
+RoundingText rounding_text(const StageContext& context, const Checkpoint& reordered, const ElasticPlan& plan);
 
 }  // namespace elastify

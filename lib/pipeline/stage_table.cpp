@@ -8,6 +8,7 @@
 #include "pipeline/stage_work.h"
 #include "pipeline/stages.h"
 #include "pipeline/text_source.h"
+#include "quantise/quantise.h"
 
 namespace elastify {
 namespace {
@@ -61,6 +62,9 @@ StageInputs finetune_inputs(const PipelineConfig& config) {
   inputs.compute = inputs.text = true;
   inputs.stages = {"reorder"};
   inputs.more["products"] = products_key(config, config.finetune.products);
+  if (elrt::is_quantised(type_of(config.finetune.base_dtype)))
+    inputs.more["rounding"] = {
+        {"kind", config.pack.rounding}, {"tokens", config.pack.calibration_tokens}, {"wider", config.pack.wider}};
   return inputs;
 }
 
@@ -70,6 +74,7 @@ StageInputs pack_base_inputs(const PipelineConfig& config) {
   inputs.stages = {"reorder"};
   if (config.pack.adapters) inputs.stages.push_back("finetune");
   inputs.more["format"] = elrt::format::kFormatVersion;
+  inputs.compute = inputs.text = wants_rounding_text(config.pack);
   return inputs;
 }
 

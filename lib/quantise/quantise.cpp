@@ -6,64 +6,23 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/parallel.h"
 
 namespace elastify {
 namespace {
 
 namespace format = elrt::format;
 constexpr std::int64_t kSide = format::kPanelOutputs;
-constexpr float kLargestHalf = 65504;
 
-std::uint16_t half_bits(float value) { return c10::Half(value).x; }
-float half_value(std::uint16_t bits) { return static_cast<float>(c10::Half(bits, c10::Half::from_bits())); }
-
-float of_largest_magnitude(std::span<const float> weights) {
-  float found = 0;
-  for (const float weight : weights) found = std::abs(weight) > std::abs(found) ? weight : found;
-  return found;
+// The index of a codebook's value.
+int iq4_index(std::int8_t q) {
+  const auto* found = std::lower_bound(std::begin(format::kIq4Codebook), std::end(format::kIq4Codebook), q);
+  return static_cast<int>(found - std::begin(format::kIq4Codebook));
 }
 
-WeightBlock block_with_scale(std::span<const float> weights, std::uint16_t scale, float low, float high) {
-  WeightBlock block;
-  block.scale = scale;
-  const float unit = half_value(scale), inverse = unit == 0 ? 0 : 1 / unit;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    block.q[i] = static_cast<std::int8_t>(std::clamp(std::nearbyint(weights[i] * inverse), low, high));
-  }
-  return block;
-}
-
-double squared_error(std::span<const float> weights, const WeightBlock& block) {
-  const float unit = block_scale(block);
-  double sum = 0;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const double change = static_cast<double>(weights[i]) - static_cast<double>(unit) * block.q[i];
-    sum += change * change;
-  }
-  return sum;
-}
-
-// float16 rounds the scale of tiny weights so coarsely that 127 of it may not reach the largest: then the next one up.
-WeightBlock quantise_q8(std::span<const float> weights) {
-  const float largest = std::abs(of_largest_magnitude(weights));
-  std::uint16_t scale = half_bits(largest / 127);
-  if (largest > 127.5f * half_value(scale)) ++scale;
-  return block_with_scale(weights, scale, -127, 127);
-}
-
-// Scales that put the weight of largest magnitude near -8, or near 7, of them; clipping it a little often pays.
-WeightBlock quantise_q4(std::span<const float> weights) {
-  constexpr float kPlain = -8;
-  constexpr float kDivisors[] = {-9.2f, -8.8f, -8.4f, -7.7f, -7.3f, -6.9f, -6.5f, 6.2f, 6.6f, 7.0f, 7.4f, 7.8f};
-  const float extreme = of_largest_magnitude(weights);
-  WeightBlock best = block_with_scale(weights, half_bits(extreme / kPlain), -8, 7);
-  double least = squared_error(weights, best);
-  for (const float divisor : kDivisors) {
-    const WeightBlock tried = block_with_scale(weights, half_bits(extreme / divisor), -8, 7);
-    const double error = squared_error(weights, tried);
-    if (error < least) least = error, best = tried;
-  }
-  return best;
+int stored_half(std::int8_t q, elrt::TensorType type) {
+  if (type == elrt::TensorType::kQ4_0) return q + 8;
+  return q == 0 ? 8 : iq4_index(q);  // 0: of a block that is not there
 }
 
 struct PanelPlace {
@@ -81,7 +40,8 @@ void store_block(const WeightBlock& block, elrt::TensorType type, PanelPlace at)
     if (type == elrt::TensorType::kQ8_0)
       slot(input) = static_cast<std::uint8_t>(block.q[input] + 128);
     else if (input < 16)
-      slot(input) = static_cast<std::uint8_t>((block.q[input] + 8) | (block.q[input + 16] + 8) << 4);
+      slot(input) =
+          static_cast<std::uint8_t>(stored_half(block.q[input], type) | stored_half(block.q[input + 16], type) << 4);
   }
 }
 
@@ -89,32 +49,117 @@ std::size_t panel_bytes(elrt::TensorType type) {
   return type == elrt::TensorType::kQ8_0 ? format::kQ8PanelBytes : format::kQ4PanelBytes;
 }
 
-// Calls body(output, block index, weights of the block) for every block of the matrix.
-template <typename Body>
-void for_each_block(const torch::Tensor& matrix, const Body& body) {
-  const std::int64_t outputs = matrix.size(0), inputs = matrix.size(1);
-  const float* weights = matrix.data_ptr<float>();
-  for (std::int64_t output = 0; output < outputs; ++output) {
-    for (std::int64_t first = 0; first < inputs; first += kSide) {
-      body(output, first / kSide,
-           std::span(weights + output * inputs + first, static_cast<std::size_t>(std::min(kSide, inputs - first))));
-    }
+void check_matrix(const torch::Tensor& matrix, elrt::TensorType type) {
+  require(matrix.dim() == 2 && matrix.scalar_type() == torch::kFloat32 && matrix.is_cpu() && matrix.is_contiguous() &&
+              elrt::is_quantised(type),
+          "quantise: expected a contiguous float32 matrix on the CPU, and a type in panels");
+}
+
+// Blocks of a matrix, [outputs][across].
+struct Blocks {
+  std::int64_t outputs, inputs, across;
+  std::vector<WeightBlock> all;
+
+  explicit Blocks(const torch::Tensor& matrix)
+      : outputs(matrix.size(0)),
+        inputs(matrix.size(1)),
+        across((inputs + kSide - 1) / kSide),
+        all(static_cast<std::size_t>(outputs * across)) {}
+  WeightBlock& at(std::int64_t output, std::int64_t index) {
+    return all[static_cast<std::size_t>(output * across + index)];
+  }
+  std::size_t width(std::int64_t index) const {
+    return static_cast<std::size_t>(std::min(kSide, inputs - index * kSide));
+  }
+};
+
+// Rounds `weights` in turn; what each changes is carried to those after it in the block, and left in `changes`.
+void round_in_turn(std::span<float> weights, elrt::TensorType type, const float* carry, std::int64_t carry_stride,
+                   WeightBlock& block, float* changes) {
+  const float unit = block_scale(block), inverse = unit == 0 ? 0 : 1 / unit;
+  for (std::size_t i = 0; i < weights.size(); ++i, carry += carry_stride + 1) {
+    const int q = nearest_q(weights[i] * inverse, type);
+    block.q[i] = static_cast<std::int8_t>(q);
+    changes[i] = weights[i] - unit * static_cast<float>(q);
+    for (std::size_t j = 1; i + j < weights.size(); ++j) weights[i + j] -= changes[i] * carry[j];
   }
 }
 
-void check_matrix(const torch::Tensor& matrix, elrt::TensorType type) {
-  require(matrix.dim() == 2 && matrix.scalar_type() == torch::kFloat32 && matrix.is_cpu() && matrix.is_contiguous() &&
-              (type == elrt::TensorType::kQ8_0 || type == elrt::TensorType::kQ4_0),
-          "quantise: expected a contiguous float32 matrix on the CPU, and Q8_0 or Q4_0");
-}
+class Quantiser {
+ public:
+  Quantiser(const torch::Tensor& matrix, elrt::TensorType type, const MatrixGuide& guide, const std::string& name)
+      : type_(type), guide_(guide), name_(name), work_(matrix), blocks_(matrix) {}
+
+  Blocks run() {
+    if (guide_.carry.defined()) work_ = work_.clone();
+    for (std::int64_t index = 0; index < blocks_.across; ++index) {
+      const auto width = static_cast<std::int64_t>(blocks_.width(index)), first = index * kSide,
+                 rest = blocks_.inputs - first - width;
+      torch::Tensor changes;
+      if (guide_.carry.defined()) changes = torch::empty({blocks_.outputs, width}, torch::kFloat32);
+      round_column_of_blocks(index, changes);
+      if (!changes.defined() || rest == 0) continue;
+      const torch::Tensor carry = guide_.carry.narrow(0, first, width).narrow(1, first + width, rest);
+      work_.narrow(1, first + width, rest).sub_(changes.matmul(carry));
+    }
+    return std::move(blocks_);
+  }
+
+ private:
+  void round_column_of_blocks(std::int64_t index, const torch::Tensor& changes) {
+    constexpr std::int64_t kOutputsAtOnce = 64;
+    const auto pieces = static_cast<std::size_t>((blocks_.outputs + kOutputsAtOnce - 1) / kOutputsAtOnce);
+    work_in_parallel(pieces, static_cast<std::size_t>(at::get_num_threads()), [&] {
+      return [&](std::size_t piece) {
+        const std::int64_t first = static_cast<std::int64_t>(piece) * kOutputsAtOnce;
+        for (std::int64_t o = first; o < std::min(blocks_.outputs, first + kOutputsAtOnce); ++o)
+          round_block(o, index, changes);
+      };
+    });
+  }
+
+  void round_block(std::int64_t output, std::int64_t index, const torch::Tensor& changes) {
+    const std::int64_t first = index * kSide;
+    const std::span weights(work_.data_ptr<float>() + output * blocks_.inputs + first, blocks_.width(index));
+    for (const float weight : weights) {
+      if (std::abs(weight) <= largest_weight(type_)) continue;
+      fail_data("tensor {} holds values beyond {}, which a float16 scale of {} cannot reach: pack with dtype f32",
+                name_, largest_weight(type_), elrt::type_name(type_));
+    }
+    std::span<const float> importance;
+    if (guide_.importance.defined())
+      importance = std::span(guide_.importance.data_ptr<float>() + first, weights.size());
+    WeightBlock& block = blocks_.at(output, index);
+    block = quantise_block(weights, type_, importance);
+    if (!changes.defined()) return;
+    const float* carry = guide_.carry.data_ptr<float>() + first * blocks_.inputs + first;
+    round_in_turn(weights, type_, carry, blocks_.inputs, block, changes.data_ptr<float>() + output * changes.size(1));
+  }
+
+  elrt::TensorType type_;
+  const MatrixGuide& guide_;
+  const std::string& name_;
+  torch::Tensor work_;  // what is left to round; with a carry a copy of the matrix
+  Blocks blocks_;
+};
 
 }  // namespace
 
-WeightBlock quantise_block(std::span<const float> weights, elrt::TensorType type) {
-  return type == elrt::TensorType::kQ8_0 ? quantise_q8(weights) : quantise_q4(weights);
+elrt::TensorType type_of(const std::string& dtype) {
+  if (dtype == "f16") return elrt::TensorType::kF16;
+  if (dtype == "q8_0") return elrt::TensorType::kQ8_0;
+  if (dtype == "q4_0") return elrt::TensorType::kQ4_0;
+  return dtype == "iq4_nl" ? elrt::TensorType::kIq4Nl : elrt::TensorType::kF32;
 }
 
-float block_scale(const WeightBlock& block) { return half_value(block.scale); }
+const char* const kMatrixNames[7] = {"q", "k", "v", "o", "gate", "up", "down"};
+
+elrt::TensorType matrix_type(const std::string& dtype, const std::vector<std::string>& wider, std::size_t index) {
+  const elrt::TensorType type = type_of(dtype);
+  const bool four_bits = elrt::is_quantised(type) && type != elrt::TensorType::kQ8_0;
+  const bool listed = std::count(wider.begin(), wider.end(), kMatrixNames[index]) > 0;
+  return four_bits && listed ? elrt::TensorType::kQ8_0 : type;
+}
 
 std::vector<std::int64_t> panel_shape(std::int64_t outputs, std::int64_t inputs, PanelOrder order) {
   const std::int64_t across = (inputs + kSide - 1) / kSide, down = (outputs + kSide - 1) / kSide;
@@ -123,10 +168,8 @@ std::vector<std::int64_t> panel_shape(std::int64_t outputs, std::int64_t inputs,
 }
 
 QuantisedMatrix quantise_matrix(const torch::Tensor& matrix, elrt::TensorType type, PanelOrder order,
-                                const std::string& name) {
+                                const std::string& name, const MatrixGuide& guide) {
   check_matrix(matrix, type);
-  const float largest_allowed =
-      kLargestHalf * (type == elrt::TensorType::kQ8_0 ? 127 : 6);  // the smallest divisor tried
   const auto shape = panel_shape(matrix.size(0), matrix.size(1), order);
   const auto bytes_each = static_cast<std::int64_t>(panel_bytes(type));
   QuantisedMatrix result{torch::empty({shape[0] * shape[1] * bytes_each}, torch::kUInt8), 0};
@@ -136,32 +179,38 @@ QuantisedMatrix quantise_matrix(const torch::Tensor& matrix, elrt::TensorType ty
     for (std::int64_t output = 0; output < kSide; ++output)
       store_block(nothing, type, {bytes + panel * bytes_each, output});
   }
+  Blocks blocks = Quantiser(matrix, type, guide, name).run();
   double error = 0, total = 0;
-  for_each_block(matrix, [&](std::int64_t output, std::int64_t index, std::span<const float> weights) {
-    if (std::abs(of_largest_magnitude(weights)) > largest_allowed) {
-      fail_data("tensor {} holds values beyond {}, which a float16 scale of {} cannot reach: pack with dtype f32", name,
-                largest_allowed, elrt::type_name(type));
+  const float* weights = matrix.data_ptr<float>();
+  for (std::int64_t output = 0; output < blocks.outputs; ++output) {
+    for (std::int64_t index = 0; index < blocks.across; ++index) {
+      const WeightBlock& block = blocks.at(output, index);
+      const double unit = block_scale(block);
+      for (std::size_t i = 0; i < blocks.width(index); ++i, ++weights) {
+        const double weight = *weights, change = weight - unit * block.q[i];
+        error += change * change, total += weight * weight;
+      }
+      const std::int64_t panel =
+          order == PanelOrder::kRows ? output / kSide * shape[1] + index : index * shape[1] + output / kSide;
+      store_block(block, type, {bytes + panel * bytes_each, output % kSide});
     }
-    const WeightBlock block = quantise_block(weights, type);
-    error += squared_error(weights, block);
-    for (const float weight : weights) total += static_cast<double>(weight) * weight;
-    const std::int64_t panel =
-        order == PanelOrder::kRows ? output / kSide * shape[1] + index : index * shape[1] + output / kSide;
-    store_block(block, type, {bytes + panel * bytes_each, output % kSide});
-  });
+  }
   result.relative_rms_error = total == 0 ? 0 : std::sqrt(error / total);
   return result;
 }
 
-torch::Tensor dequantised(const torch::Tensor& matrix, elrt::TensorType type) {
+torch::Tensor dequantised(const torch::Tensor& matrix, elrt::TensorType type, const MatrixGuide& guide) {
   check_matrix(matrix, type);
   torch::Tensor result = torch::empty_like(matrix);
   float* out = result.data_ptr<float>();
-  for_each_block(matrix, [&](std::int64_t, std::int64_t, std::span<const float> weights) {
-    const WeightBlock block = quantise_block(weights, type);
-    const float unit = block_scale(block);
-    for (std::size_t i = 0; i < weights.size(); ++i) *out++ = unit * static_cast<float>(block.q[i]);
-  });
+  Blocks blocks = Quantiser(matrix, type, guide, "").run();
+  for (std::int64_t output = 0; output < blocks.outputs; ++output) {
+    for (std::int64_t index = 0; index < blocks.across; ++index) {
+      const WeightBlock& block = blocks.at(output, index);
+      const float unit = block_scale(block);
+      for (std::size_t i = 0; i < blocks.width(index); ++i) *out++ = unit * static_cast<float>(block.q[i]);
+    }
+  }
   return result;
 }
 

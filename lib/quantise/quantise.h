@@ -1,31 +1,26 @@
-// Matrices in eight or four bits: blocks of 32 weights along the inputs share a float16 scale, weight = scale * q. The
-// order of bytes is the artifact's (elrt/format.h, LAYOUT).
-//
-// Q8_0: scale = max|w| / 127, q the nearest integer: |w - scale q| <= scale / 2.
-// Q4_0: q in -8..7. Of several scales, the one with the least squared error: never worse than the plain rule, which
-// gives the weight of largest magnitude q = -8.
+// Matrices in eight or four bits: blocks of 32 weights along the inputs share a float16 scale, weight = scale * q
+// (block_scale.h). The order of bytes is the artifact's (elrt/format.h, LAYOUT).
 #pragma once
 
 #include <elrt/artifact.hpp>
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "base/torch.h"
+#include "quantise/block_scale.h"
+#include "quantise/matrix_guide.h"
 
 namespace elastify {
 
-// One block, as the file's types hold it.
-struct WeightBlock {
-  std::uint16_t scale = 0;  // float16 bits
-  std::int8_t q[32] = {};
-};
+// "q8_0", "q4_0" and "iq4_nl" name types in panels; F32 stands for every other word but "f16".
+elrt::TensorType type_of(const std::string& dtype);
 
-// At most 32 weights; those that are missing are zero. The type is Q8_0 or Q4_0.
-WeightBlock quantise_block(std::span<const float> weights, elrt::TensorType type);
-float block_scale(const WeightBlock& block);
+// The names of block_matrices() in settings: "q", "k", "v", "o", "gate", "up", "down".
+extern const char* const kMatrixNames[7];
+// The type of block_matrices()[index]: of `dtype`, but Q8_0 where that has four bits and `wider` lists the matrix.
+elrt::TensorType matrix_type(const std::string& dtype, const std::vector<std::string>& wider, std::size_t index);
 
 enum class PanelOrder { kRows, kTiles };  // units are outputs (q, k, v, gate, up); units are inputs (o, down)
 
@@ -37,12 +32,13 @@ struct QuantisedMatrix {
   double relative_rms_error;  // RMS of the change over the RMS of the weights; 0 where all are zero
 };
 
-// `matrix` is [outputs, inputs], float32, CPU, finite. Throws Error(kBadData), naming `name`, where a scale exceeds
+// `matrix` is [outputs, inputs], float32, CPU, finite. Rounded by the guide (matrix_guide.h); an empty one: every input
+// counts the same, every weight goes to its nearest. Throws Error(kBadData), naming `name`, where a scale exceeds
 // float16.
 QuantisedMatrix quantise_matrix(const torch::Tensor& matrix, elrt::TensorType type, PanelOrder order,
-                                const std::string& name);
+                                const std::string& name, const MatrixGuide& guide = {});
 
 // What a reader of the quantised matrix sees: [outputs, inputs], float32.
-torch::Tensor dequantised(const torch::Tensor& matrix, elrt::TensorType type);
+torch::Tensor dequantised(const torch::Tensor& matrix, elrt::TensorType type, const MatrixGuide& guide = {});
 
 }  // namespace elastify

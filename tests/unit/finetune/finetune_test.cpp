@@ -84,14 +84,14 @@ TEST_CASE("recovery on a rounded base starts from its losses and repairs what ro
   config.levels = {60};
   config.steps = 60;
   config.dropout = 0;
-  for (const char* dtype : {"f16", "q8_0", "q4_0"}) {
+  for (const char* dtype : {"f16", "q8_0", "iq4_nl", "q4_0"}) {
     const TempDir folder;
     config.base_dtype = dtype;
     const ModelWeights rounded = round_weights(setup.weights, dtype);
     CHECK(torch::equal(rounded.embedding, setup.weights.embedding));
     CHECK_FALSE(torch::equal(rounded.blocks[1].down, setup.weights.blocks[1].down));
     CHECK(torch::allclose(rounded.blocks[1].down, setup.weights.blocks[1].down, 0,
-                          std::string(dtype) == "q4_0" ? 0.2 : 0.01));
+                          std::string(dtype).find("q4") != std::string::npos ? 0.2 : 0.01));
     const FinetuneSummary summary = finetune(setup.input(folder.path()), config);
     const LevelResult& level = summary.levels.at(0);
     const Decoder sliced(slice_weights(rounded, setup.levels[1].widths));

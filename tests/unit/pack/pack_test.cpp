@@ -8,6 +8,7 @@
 #include <elrt/scorer.hpp>
 
 #include <algorithm>
+#include <optional>
 
 #include "checkpoint/random_checkpoint.h"
 #include "checkpoint/safetensors.h"
@@ -15,6 +16,7 @@
 #include "pack/float_layout.h"
 #include "pack/inspect.h"
 #include "quantise/quantise.h"
+#include "quantise/rounded_weights.h"
 #include "reorder/make_plan.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
@@ -84,7 +86,8 @@ struct Packed {
   ElasticPlan plan;
   std::map<std::int64_t, Adapter> adapters;  // that levels run with: their own, or their part of the shared one
   fs::path artifact;
-  std::string dtype;
+  PackConfig settings;
+  std::optional<RoundingText> rounding;
   QuantisationErrors errors;
 };
 
@@ -100,9 +103,18 @@ void empty_halves(ElasticPlan& plan) {
 
 enum class Kind { kOwn, kShared };  // of adapters
 
+// Text that rounding looks at, and every level of `plan`.
+RoundingText rounding_text(const ElasticPlan& plan) {
+  torch::manual_seed(11);
+  RoundingText text;
+  text.tokens = torch::randint(300, {3, 40}, torch::kInt64);
+  for (const LevelPlan& level : plan.levels) text.levels.push_back(level.widths);
+  return text;
+}
+
 std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings,
                                     const std::vector<std::int64_t>& adapted, Kind kind = Kind::kOwn,
-                                    bool empties = false) {
+                                    bool empties = false, bool by_text = false) {
   auto packed = std::make_unique<Packed>();
   write_random_checkpoint(random_config(type), 5, packed->dir / "hf");
   packed->checkpoint = std::make_unique<Checkpoint>(Checkpoint::open(packed->dir / "hf"));
@@ -124,7 +136,11 @@ std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings
   else
     inputs.adapters = packed->adapters;
   packed->artifact = packed->dir / "model.gguf";
-  packed->dtype = settings.dtype;
+  packed->settings = settings;
+  if (by_text) {
+    packed->rounding = rounding_text(packed->plan);
+    inputs.rounding = &*packed->rounding;
+  }
   packed->errors = write_artifact(packed->artifact, inputs, settings);
   return packed;
 }
@@ -132,8 +148,8 @@ std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings
 // In float64, what a reader of the artifact computes with: the checkpoint's matrices as the quantised types round them.
 ModelWeights packed_weights(const Packed& packed) {
   ModelWeights weights = load_weights(*packed.checkpoint, torch::kCPU, torch::kFloat64);
-  if (packed.dtype == "q8_0" || packed.dtype == "q4_0") {
-    const auto type = packed.dtype == "q8_0" ? elrt::TensorType::kQ8_0 : elrt::TensorType::kQ4_0;
+  const elrt::TensorType type = type_of(packed.settings.dtype);
+  if (elrt::is_quantised(type)) {
     const auto round = [&](torch::Tensor& matrix) {
       matrix = dequantised(matrix.to(torch::kFloat32).contiguous(), type).to(torch::kFloat64);
     };
@@ -142,10 +158,9 @@ ModelWeights packed_weights(const Packed& packed) {
       weights.head = weights.embedding;
     else
       round(weights.head);
-    for (auto& block : weights.blocks) {
-      for (torch::Tensor* matrix : {&block.q, &block.k, &block.v, &block.o, &block.gate, &block.up, &block.down})
-        round(*matrix);
-    }
+    weights.blocks = round_weights(weights, packed.settings.dtype, packed.rounding ? &*packed.rounding : nullptr,
+                                   packed.settings.wider)
+                         .blocks;
   }
   return weights;
 }
@@ -378,7 +393,7 @@ TEST_CASE("float16 artifacts stay near the float32 losses", "[pack][unit]") {
 }
 
 TEST_CASE("quantised artifacts give the losses of the toolchain over the same quantised weights", "[pack][unit]") {
-  for (const char* dtype : {"q8_0", "q4_0"}) {
+  for (const char* dtype : {"q8_0", "iq4_nl", "q4_0"}) {
     for (const char* type : {"llama", "qwen3"}) {  // two heads, and a tied one
       DYNAMIC_SECTION(type << " " << dtype) {
         PackConfig settings;
@@ -393,6 +408,36 @@ TEST_CASE("quantised artifacts give the losses of the toolchain over the same qu
       }
     }
   }
+}
+
+TEST_CASE("what text guides and what is wider are in the artifact as recovery trains on them", "[pack][unit]") {
+  for (const char* rounding : {"carry", "scale"}) {
+    PackConfig settings;
+    settings.dtype = "iq4_nl";
+    settings.wider = {"v", "down"};
+    settings.rounding = rounding;
+    const auto packed = make_packed("llama", settings, {50}, Kind::kOwn, false, true);
+    packed->rounding->carry = settings.rounding == "carry";
+    const elrt::TokenizerSpec spec = byte_spec();
+    PackInputs inputs{*packed->checkpoint, packed->plan, spec, packed->adapters, {}, "x", {}};
+    inputs.rounding = &*packed->rounding;
+    packed->errors = write_artifact(packed->artifact, inputs, settings);
+    const auto artifact = elrt::Artifact::open(packed->artifact);
+    if (!artifact.ok()) FAIL(artifact.failure().message);
+    for (const auto& level : packed->plan.levels)
+      REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 5e-2);
+    for (const char* part : {"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"}) {
+      const bool wide = part == std::string("attn_v") || part == std::string("ffn_down");
+      REQUIRE(artifact->find_tensor(std::string("blk.1.") + part + ".weight")->type ==
+              (wide ? elrt::TensorType::kQ8_0 : elrt::TensorType::kIq4Nl));
+    }
+    // Without text the same settings round otherwise.
+    const auto blind = make_packed("llama", settings, {50});
+    REQUIRE(blind->errors != packed->errors);
+  }
+  PackConfig settings;
+  settings.wider = {"v", "w"};
+  expect_error(ErrorCode::kUsage, {"pack.wider", "found 'w'"}, [&] { make_packed("llama", settings, {}); });
 }
 
 TEST_CASE("quantised artifacts state what each tensor lost", "[pack][unit]") {
@@ -434,9 +479,10 @@ TEST_CASE("a level of an artifact equals the level packed alone, bit for bit, at
   const ElasticPlan plan{"even", 32, {}, {{50, widths}, {100, full_widths(config)}}},
       whole{"even", 32, {}, {{100, full_widths(small)}}};
   const elrt::TokenizerSpec spec = byte_spec();
-  for (const char* dtype : {"f32", "f16", "q8_0", "q4_0"}) {
+  for (const char* dtype : {"f32", "f16", "q8_0", "iq4_nl", "q4_0"}) {
     PackConfig settings;
     settings.dtype = dtype;
+    // Inputs of a level are only its own, so that text guides each file otherwise: here it guides none.
     write_artifact(dir / "all.gguf", PackInputs{all, plan, spec, {}, {}, "x", {}}, settings);
     write_artifact(dir / "alone.gguf", PackInputs{alone, whole, spec, {}, {}, "x", {}}, settings);
     INFO(dtype);

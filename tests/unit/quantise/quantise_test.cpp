@@ -29,15 +29,39 @@ double squared_error(const std::vector<float>& weights, const WeightBlock& block
   return sum;
 }
 
-// The plain rule: the weight of largest magnitude becomes -8.
-double plain_q4_error(const std::vector<float>& weights) {
+constexpr TensorType kFourBits[] = {TensorType::kQ4_0, TensorType::kIq4Nl};
+constexpr TensorType kTypes[] = {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kIq4Nl};
+
+// By trying them all.
+double nearest_value(double ratio, TensorType type) {
+  double best = type == TensorType::kQ4_0 ? -8 : -127;
+  int index = 0;
+  for (const int value : elrt::format::kIq4Codebook) {
+    const double tried = type == TensorType::kQ4_0 ? index++ - 8 : value;
+    if (std::abs(ratio - tried) < std::abs(ratio - best)) best = tried;
+  }
+  return best;
+}
+
+double weighted_error(const std::vector<float>& weights, const WeightBlock& block,
+                      const std::vector<float>& importance) {
+  double sum = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const double change = static_cast<double>(weights[i]) - static_cast<double>(block_scale(block)) * block.q[i];
+    sum += change * change * static_cast<double>(importance[i]);
+  }
+  return sum;
+}
+
+// The plain rule: the weight of largest magnitude becomes the least q.
+double plain_error(const std::vector<float>& weights, TensorType type, const std::vector<float>& importance) {
   float extreme = 0;
   for (const float weight : weights) extreme = std::abs(weight) > std::abs(extreme) ? weight : extreme;
-  const float scale = static_cast<float>(c10::Half(extreme / -8));
+  const float scale = static_cast<float>(c10::Half(extreme / (type == TensorType::kQ4_0 ? -8 : -127)));
   double sum = 0;
-  for (const float weight : weights) {
-    const double q = scale == 0 ? 0 : std::clamp(std::nearbyint(static_cast<double>(weight) / scale), -8.0, 7.0);
-    sum += std::pow(weight - q * scale, 2);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const double weight = weights[i], q = scale == 0 ? 0 : nearest_value(weight / scale, type);
+    sum += std::pow(weight - q * static_cast<double>(scale), 2) * static_cast<double>(importance[i]);
   }
   return sum;
 }
@@ -63,27 +87,56 @@ TEST_CASE("eight bits keep every weight within half a scale, whatever its size",
   }
 }
 
-TEST_CASE("four bits lose no more than the plain rule, block by block", "[pack][unit]") {
+TEST_CASE("four bits lose no more than the plain rule, block by block, whatever the inputs' importance",
+          "[pack][unit]") {
   std::mt19937 engine(2);
-  double ours = 0, plain = 0;
-  for (const float size : {100.0f, 1.0f, 1e-3f, 1e-7f}) {
-    for (int round = 0; round < 300; ++round) {
-      const auto weights = random_block(engine, size);
-      const WeightBlock block = quantise_block(weights, TensorType::kQ4_0);
-      for (const std::int8_t q : block.q) REQUIRE((q >= -8 && q <= 7));
-      const double error = squared_error(weights, block), bound = plain_q4_error(weights);
-      REQUIRE(error <= bound * (1 + 1e-6));
-      ours += error / (size * size), plain += bound / (size * size);
+  const std::vector<float> equal(32, 1.0f);
+  for (const TensorType type : kFourBits) {
+    double ours = 0, plain = 0, blind = 0, guided = 0;
+    for (const float size : {100.0f, 1.0f, 1e-3f, 1e-7f}) {
+      for (int round = 0; round < 300; ++round) {
+        const auto weights = random_block(engine, size);
+        const WeightBlock block = quantise_block(weights, type);
+        for (const std::int8_t q : block.q) REQUIRE(static_cast<double>(q) == nearest_value(q, type));
+        const double error = squared_error(weights, block), bound = plain_error(weights, type, equal);
+        REQUIRE(error <= bound * (1 + 1e-6));
+        ours += error / (size * size), plain += bound / (size * size);
+        std::vector<float> importance = random_block(engine, 1);
+        for (float& value : importance) value = value * value * value * value;
+        const WeightBlock weighted = quantise_block(weights, type, importance);
+        const double found = weighted_error(weights, weighted, importance);
+        REQUIRE(found <= plain_error(weights, type, importance) * (1 + 1e-6));
+        guided += found / (size * size), blind += weighted_error(weights, block, importance) / (size * size);
+      }
     }
+    REQUIRE(ours < 0.95 * plain);
+    REQUIRE(guided < 0.8 * blind);
   }
-  REQUIRE(ours < 0.95 * plain);
+}
+
+TEST_CASE("eight bits by importance lose no more than the plain rule", "[pack][unit]") {
+  std::mt19937 engine(5);
+  for (int round = 0; round < 200; ++round) {
+    const auto weights = random_block(engine, 1);
+    std::vector<float> importance = random_block(engine, 1);
+    for (float& value : importance) value = value * value;
+    REQUIRE(weighted_error(weights, quantise_block(weights, TensorType::kQ8_0, importance), importance) <=
+            weighted_error(weights, quantise_block(weights, TensorType::kQ8_0), importance));
+  }
+  // Importance of nothing is no importance.
+  const auto weights = random_block(engine, 1);
+  const std::vector<float> none(32, 0.0f);
+  REQUIRE(block_scale(quantise_block(weights, TensorType::kQ8_0, none)) ==
+          block_scale(quantise_block(weights, TensorType::kQ8_0)));
 }
 
 TEST_CASE("blocks that are exact stay exact, zeros and short blocks included", "[pack][unit]") {
   std::vector<float> weights(32);
   for (int i = 0; i < 32; ++i) weights[static_cast<std::size_t>(i)] = 0.25f * static_cast<float>(i % 16 - 8);
   REQUIRE(squared_error(weights, quantise_block(weights, TensorType::kQ4_0)) == 0);
-  for (const auto type : {TensorType::kQ8_0, TensorType::kQ4_0}) {
+  for (int i = 0; i < 32; ++i) weights[static_cast<std::size_t>(i)] = 0.25f * elrt::format::kIq4Codebook[i * 5 % 16];
+  REQUIRE(squared_error(weights, quantise_block(weights, TensorType::kIq4Nl)) == 0);
+  for (const auto type : kTypes) {
     REQUIRE(squared_error(std::vector<float>(32, 0.0f), quantise_block(std::vector<float>(32, 0.0f), type)) == 0);
     const std::vector<float> one = {-0.5f};
     const WeightBlock block = quantise_block(one, type);
@@ -95,7 +148,7 @@ TEST_CASE("blocks that are exact stay exact, zeros and short blocks included", "
 TEST_CASE("panels hold the blocks where the format says", "[pack][unit]") {
   torch::manual_seed(4);
   const auto matrix = torch::randn({45, 100});
-  for (const auto type : {TensorType::kQ8_0, TensorType::kQ4_0}) {
+  for (const auto type : kTypes) {
     const auto seen = dequantised(matrix, type);
     for (const auto order : {PanelOrder::kRows, PanelOrder::kTiles}) {
       const QuantisedMatrix made = quantise_matrix(matrix, type, order, "x");
@@ -114,7 +167,9 @@ TEST_CASE("panels hold the blocks where the format says", "[pack][unit]") {
         if (type == TensorType::kQ8_0)
           q = p[64 + g * 128 + o % 32 * 4 + i % 4] - 128;
         else
-          q = (g < 4 ? p[64 + g * 128 + o % 32 * 4 + i % 4] & 15 : p[64 + (g - 4) * 128 + o % 32 * 4 + i % 4] >> 4) - 8;
+          q = g < 4 ? p[64 + g * 128 + o % 32 * 4 + i % 4] & 15 : p[64 + (g - 4) * 128 + o % 32 * 4 + i % 4] >> 4;
+        if (type == TensorType::kQ4_0) q -= 8;
+        if (type == TensorType::kIq4Nl) q = elrt::format::kIq4Codebook[q];
         REQUIRE(static_cast<float>(c10::Half(half, c10::Half::from_bits())) * static_cast<float>(q) ==
                 seen[o][i].item<float>());
       }
@@ -127,10 +182,94 @@ TEST_CASE("panels hold the blocks where the format says", "[pack][unit]") {
 }
 
 TEST_CASE("weights that no float16 scale reaches are refused by name", "[pack][unit]") {
-  for (const auto type : {TensorType::kQ8_0, TensorType::kQ4_0}) {
+  for (const auto type : kTypes) {
     auto matrix = torch::zeros({3, 40});
     matrix[2][35] = 1e7f;
     elastify_test::expect_error(ErrorCode::kBadData, {"tensor blk.0.x", "float16 scale", "dtype f32"},
                                 [&] { quantise_matrix(matrix, type, PanelOrder::kRows, "blk.0.x"); });
   }
+}
+
+namespace {
+
+// E[x x'] of inputs that depend on each other.
+torch::Tensor random_moments(std::int64_t inputs) {
+  const torch::Tensor x =
+      torch::randn({4 * inputs, inputs}, torch::kFloat64)
+          .matmul(torch::randn({inputs, inputs}, torch::kFloat64) / std::sqrt(static_cast<double>(inputs)) +
+                  torch::eye(inputs, torch::kFloat64));
+  return x.t().matmul(x) / (4.0 * static_cast<double>(inputs));
+}
+
+double output_error(const torch::Tensor& matrix, const torch::Tensor& rounded, const torch::Tensor& moments) {
+  const torch::Tensor change = (matrix - rounded).to(torch::kFloat64);
+  return change.matmul(moments).mul(change).sum().item<double>();
+}
+
+}  // namespace
+
+TEST_CASE("what is carried is the best that the inputs left can do", "[pack][unit]") {
+  torch::manual_seed(6);
+  constexpr std::int64_t kInputs = 40;
+  const torch::Tensor moments = random_moments(kInputs);
+  const MatrixGuide guide = make_guide(moments, {}, true);
+  const torch::Tensor damped = moments + 0.01 * moments.diagonal().mean() * torch::eye(kInputs, torch::kFloat64);
+  // Least squares: the change of the inputs after i that makes good most of a unit change of input i.
+  for (std::int64_t i = 0; i + 1 < kInputs; ++i) {
+    const std::int64_t left = kInputs - i - 1;
+    const torch::Tensor among = damped.narrow(0, i + 1, left).narrow(1, i + 1, left),
+                        with = damped.narrow(0, i + 1, left).select(1, i);
+    const torch::Tensor best = -torch::inverse(among).mv(with);
+    REQUIRE((guide.carry[i].narrow(0, i + 1, left) - best).abs().max().item<double>() < 1e-5);
+  }
+  REQUIRE((guide.importance - damped.diagonal()).abs().max().item<double>() < 1e-5);
+  REQUIRE(make_guide(moments, {}, false).carry.defined() == false);
+}
+
+TEST_CASE("carrying what rounding changes loses less of the outputs", "[pack][unit]") {
+  torch::manual_seed(7);
+  const torch::Tensor moments = random_moments(100), matrix = torch::randn({70, 100});
+  for (const auto type : kTypes) {
+    const MatrixGuide carry = make_guide(moments, {}, true), scale = make_guide(moments, {}, false);
+    const double blind = output_error(matrix, dequantised(matrix, type), moments),
+                 scaled = output_error(matrix, dequantised(matrix, type, scale), moments),
+                 carried = output_error(matrix, dequantised(matrix, type, carry), moments);
+    REQUIRE(scaled < 1.05 * blind);
+    REQUIRE(carried < 0.75 * scaled);
+    // Independent inputs leave nothing to carry.
+    const MatrixGuide apart = make_guide(torch::diag(moments.diagonal()), {}, true);
+    REQUIRE(torch::equal(dequantised(matrix, type, apart), dequantised(matrix, type, scale)));
+    const QuantisedMatrix packed = quantise_matrix(matrix, type, PanelOrder::kTiles, "x", carry);
+    REQUIRE(packed.relative_rms_error ==
+            Approx((dequantised(matrix, type, carry) - matrix).norm().item<double>() / matrix.norm().item<double>())
+                .epsilon(1e-4));
+  }
+}
+
+TEST_CASE("nothing is carried across a level's edge: a prefix is rounded as if it were alone", "[pack][unit]") {
+  torch::manual_seed(8);
+  const torch::Tensor moments = random_moments(160), matrix = torch::randn({33, 160});
+  for (const auto type : kTypes) {
+    const torch::Tensor whole = dequantised(matrix, type, make_guide(moments, {0, 64, 64, 96, 160}, true));
+    for (const std::int64_t end : {64, 96}) {
+      const torch::Tensor alone =
+          dequantised(matrix.narrow(1, 0, end).contiguous(), type,
+                      make_guide(moments.narrow(0, 0, end).narrow(1, 0, end).contiguous(), {64}, true));
+      REQUIRE(torch::equal(whole.narrow(1, 0, end), alone));
+    }
+  }
+}
+
+TEST_CASE("moments of no text, of equal inputs or not finite are met", "[pack][unit]") {
+  torch::manual_seed(9);
+  const torch::Tensor matrix = torch::randn({5, 64});
+  for (const torch::Tensor& moments :
+       {torch::zeros({64, 64}, torch::kFloat64), torch::ones({64, 64}, torch::kFloat64)}) {
+    const torch::Tensor seen = dequantised(matrix, TensorType::kIq4Nl, make_guide(moments, {}, true));
+    REQUIRE(torch::isfinite(seen).all().item<bool>());
+    REQUIRE((seen - matrix).abs().max().item<double>() < 2);
+  }
+  elastify_test::expect_error(ErrorCode::kBadData, {"calibration", "not finite"}, [] {
+    make_guide(torch::full({3, 3}, NAN, torch::kFloat64), {}, true);
+  });
 }
