@@ -182,8 +182,9 @@ torch::Tensor toolchain_losses(const Packed& packed, std::int64_t level, const s
   return token_losses(logits, tokens.narrow(0, 1, count).unsqueeze(0)).squeeze(0);
 }
 
-// Largest |runtime - toolchain| / max(1, loss) over all tokens.
-double runtime_difference(const Packed& packed, const elrt::Artifact& artifact, std::int64_t level) {
+// Largest |runtime - toolchain| / max(1, loss) over all tokens; `mean`: their mean.
+double runtime_difference(const Packed& packed, const elrt::Artifact& artifact, std::int64_t level,
+                          double* mean = nullptr) {
   torch::manual_seed(3);
   const auto random = torch::randint(300, {150}, torch::kInt64);
   const std::vector<std::int64_t> ids(random.data_ptr<std::int64_t>(), random.data_ptr<std::int64_t>() + 150);
@@ -194,13 +195,15 @@ double runtime_difference(const Packed& packed, const elrt::Artifact& artifact, 
   options.threads = 2;
   auto session = elrt::Session::create(artifact, options);
   REQUIRE(session.ok());
-  double worst = 0;
+  double worst = 0, sum = 0;
   const auto score = elrt::score(*session.operator->(), tokens, 0, [&](std::size_t index, double nll) {
     const double loss = expected[static_cast<std::int64_t>(index) - 1].item<double>();
-    worst = std::max(worst, std::abs(nll - loss) / std::max(1.0, loss));
+    const double difference = std::abs(nll - loss) / std::max(1.0, loss);
+    worst = std::max(worst, difference), sum += difference;
   });
   REQUIRE(score.ok());
   REQUIRE(score->tokens == 149);
+  if (mean != nullptr) *mean = sum / 149;
   return worst;
 }
 
@@ -403,8 +406,13 @@ TEST_CASE("quantised artifacts give the losses of the toolchain over the same qu
         if (!artifact.ok()) FAIL(artifact.failure().message);
         REQUIRE(artifact->verify_checksums().ok());
         // The runtime rounds activations to 8 bits (a 254th of a block's largest at most), the toolchain does not.
-        for (const auto& level : packed->plan.levels)
-          REQUIRE(runtime_difference(*packed, artifact.value(), level.level) < 5e-2);
+        // On average that is little, and the same for every type. Single tokens of a random qwen3 change by twenty
+        // times the mean (q8_0 too: 0.041): its heads' queries and keys are normed, however small they are.
+        for (const auto& level : packed->plan.levels) {
+          double mean = 0;
+          REQUIRE(runtime_difference(*packed, artifact.value(), level.level, &mean) < 1e-1);
+          REQUIRE(mean < 5e-3);
+        }
       }
     }
   }
