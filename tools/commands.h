@@ -11,5 +11,6 @@ void register_random(CLI::App& app);
 void register_inspect(CLI::App& app);
 void register_eval(CLI::App& app);
 void register_report(CLI::App& app);
+void register_baselines(CLI::App& app);
 
 }  // namespace elastify_cli

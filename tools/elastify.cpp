@@ -33,6 +33,7 @@ void register_all(CLI::App& app) {
   elastify_cli::register_inspect(app);
   elastify_cli::register_eval(app);
   elastify_cli::register_report(app);
+  elastify_cli::register_baselines(app);
   register_moved(app);
 }
 

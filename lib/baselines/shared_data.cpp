@@ -1,0 +1,85 @@
+#include "baselines/shared_data.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "baselines/recover.h"
+#include "model/device.h"
+#include "pipeline/stage_parts.h"
+#include "pipeline/text_source.h"
+
+namespace elastify {
+namespace {
+
+json shared_key(RunDirectory& run, const PipelineConfig& config, const Checkpoint& checkpoint) {
+  json key = {{"version", tool_version()},
+              {"seed", config.seed},
+              {"device", config.device},
+              {"text", text_hash(run, config)},
+              {"calibration", {config.profile.tokens, config.profile.seq}},
+              {"neuron_multiple", config.reorder.neuron_multiple}};
+  for (const auto& file : checkpoint.files()) key["checkpoint"].push_back(run.content_hash(file));
+  for (const auto& file : tokenizer_files(tokenizer_path(config, checkpoint)))
+    key["tokenizer"].push_back(run.content_hash(file));
+  return key;
+}
+
+// Documents that stand in a text that is measured are neither trained nor calibrated on.
+void drop_documents(std::vector<TokenDocument>& documents, const std::vector<TokenDocument>& measured) {
+  std::set<std::vector<std::int64_t>> known;
+  for (const TokenDocument& document : measured) known.insert(document.ids);
+  std::erase_if(documents, [&](const TokenDocument& document) { return known.count(document.ids) != 0; });
+  if (documents.empty()) fail_usage("--text: every document of the training text is measured on: give other files");
+}
+
+}  // namespace
+
+SharedData::SharedData(const PipelineConfig& settings, const fs::path& run_dir, const BaselinesRequest& asked)
+    : config(settings),
+      request(asked),
+      run(run_dir),
+      device(parse_device(settings.device)),
+      checkpoint(Checkpoint::open(settings.checkpoint)),
+      spec(load_tokenizer_spec(settings, checkpoint)),
+      tokenizer(load_tokenizer(settings, checkpoint)),
+      full(load_weights(checkpoint, device, torch::kFloat32)),
+      finetune(shared_settings(settings.finetune, checkpoint.config().max_positions, asked.tokens)),
+      key(shared_key(run, settings, checkpoint)) {
+  run.claim(kBaselinesFolder, {kBaselinesFolder});
+  TextSets text = load_text(run, config, tokenizer);
+  std::vector<TokenDocument> measured;
+  texts = read_named_texts(request.texts, tokenizer, finetune.seq, request.text_tokens, measured);
+  drop_documents(text.train, measured);
+  drop_documents(text.calibration, measured);
+  const std::int64_t context = checkpoint.config().max_positions;
+  calibration = make_rows(config.data, text.calibration, std::min(config.profile.seq, context), config.profile.tokens,
+                          seed() + 1);
+  train = make_rows(config.data, text.train, finetune.seq, 0, seed() + 2);
+  held_out = make_rows(
+      config.data, text.held_out, finetune.seq,
+      finetune.held_out_tokens > 0 ? std::min(finetune.held_out_tokens, request.text_tokens) : request.text_tokens, 0);
+  if (texts.empty()) texts.push_back(named_text("held_out", held_out));
+  tasks = read_task_set(request.tasks, request.limit, tokenizer, static_cast<std::size_t>(context));
+}
+
+json text_hashes(const std::vector<NamedText>& texts) {
+  json hashes = json::object();
+  for (const NamedText& text : texts) hashes[text.name] = text.hash;
+  return hashes;
+}
+
+std::int64_t token_count(const std::vector<NamedText>& texts) {
+  std::int64_t count = 0;
+  for (const NamedText& text : texts) count += text.rows.inputs.numel();
+  return count;
+}
+
+json losses_on(const std::vector<NamedText>& texts, const Decoder& decoder, const Adapter* adapter,
+               const UnitTap& tap) {
+  json losses = json::object();
+  for (const NamedText& text : texts) losses[text.name] = text_loss(decoder, adapter, tap, text.rows);
+  return losses;
+}
+
+}  // namespace elastify
