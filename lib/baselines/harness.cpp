@@ -14,7 +14,6 @@
 #include "baselines/correlation.h"
 #include "baselines/kept_json.h"
 #include "baselines/time_estimate.h"
-#include "finetune/recovery_schedule.h"
 #include "model/device.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/stage_parts.h"
@@ -110,7 +109,7 @@ class Harness {
  public:
   Harness(SharedData& shared, const std::vector<const Method*>& methods, const std::vector<std::int64_t>& levels)
       : shared_(shared),
-        schedule_(make_schedule(shared.finetune, shared.checkpoint.config().hidden_size, shared.train.rows())),
+        schedule_(shared_schedule(shared.finetune, shared.checkpoint.config().hidden_size, shared.train.rows())),
         full_(measure_full(shared, !shared.request.before_only)),
         inputs_(shared.full, shared.calibration, shared.seed(), shared.config.reorder.neuron_multiple),
         recoverer_({shared.full, shared.train, shared.held_out, shared.finetune, full_.at("held_out").get<double>(),
@@ -132,19 +131,14 @@ class Harness {
     TimeEstimate time(seconds_);
     for (const auto& run : runs_) {
       time.start(run->name() + " before recovery");
-      time.finish(run->before());
-      save();
-      stop_if_interrupted();
+      const bool worked = run->before();
+      finish(time, worked, run->name() + " before recovery");
     }
     for (const auto& run : runs_) {
       if (shared_.request.before_only) break;
       time.start(run->name() + " recovery");
-      const Stopwatch watch;
       const bool worked = run->feasible() && run->after();
-      time.finish(worked);
-      if (worked) spdlog::info("{}: recovered and measured in {}", run->name(), format_duration(watch.seconds()));
-      save();
-      stop_if_interrupted();
+      finish(time, worked, run->name() + " recovery");
     }
     return save();
   }
@@ -162,6 +156,14 @@ class Harness {
     }
     if (!shared_.request.before_only) before.insert(before.end(), after.begin(), after.end());
     return before;
+  }
+
+  void finish(TimeEstimate& time, bool worked, const std::string& piece) {
+    const double seconds = time.finish(worked);
+    save();
+    if (worked) spdlog::info("{}: done in {}", piece, format_duration(seconds));
+    if (worked && shared_.request.after_piece) shared_.request.after_piece(piece);
+    stop_if_interrupted();
   }
 
   // What is known so far, as files and as a document.

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct BaselinesRequest {
   std::int64_t prompt_tokens = 256, repeats = 5;  // of the latency measured
   double scratch_rate = 0;                        // learning rate of models trained from nothing; 0: by their width
   bool before_only = false;                       // no recovery and no tasks
+  // Called after each piece of work; an exception ends the run there, as a kill would.
+  std::function<void(const std::string& piece)> after_piece;
 };
 
 // Runs the stages that `ours` needs (sample, profile, anchors, reorder) unless they are up to date, then every method

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "finetune/recovery_schedule.h"
+
 namespace elastify {
 
 FinetuneConfig shared_settings(const FinetuneConfig& config, std::int64_t context, std::int64_t tokens) {
@@ -17,6 +19,12 @@ FinetuneConfig shared_settings(const FinetuneConfig& config, std::int64_t contex
     shared.steps = std::max<std::int64_t>(1, (tokens + step - 1) / step);
   }
   return shared;
+}
+
+Schedule shared_schedule(const FinetuneConfig& config, std::int64_t hidden_size, std::int64_t rows) {
+  Schedule schedule = make_schedule(config, hidden_size, rows);
+  if (config.eval_every == 0) schedule.eval_every = schedule.steps;
+  return schedule;
 }
 
 const Teacher* Recoverer::teacher() {

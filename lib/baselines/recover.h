@@ -19,6 +19,9 @@ struct RecoveryInput {
 // equal steps mean equal tokens; evaluated at the end. `tokens`: of training, 0: as the settings say.
 FinetuneConfig shared_settings(const FinetuneConfig& config, std::int64_t context, std::int64_t tokens);
 
+// Evaluates at the end alone where the settings name no interval. Throws Error(kUsage) where nothing would be trained.
+Schedule shared_schedule(const FinetuneConfig& config, std::int64_t hidden_size, std::int64_t rows);
+
 // `teacher` is made when it is first needed and serves every candidate.
 class Recoverer {
  public:

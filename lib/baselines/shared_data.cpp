@@ -12,12 +12,13 @@
 namespace elastify {
 namespace {
 
+constexpr std::int64_t kGateTokens = 8192;  // of held-out text, at most
+
 json shared_key(RunDirectory& run, const PipelineConfig& config, const Checkpoint& checkpoint) {
   json key = {{"version", tool_version()},
               {"seed", config.seed},
               {"device", config.device},
               {"text", text_hash(run, config)},
-              {"calibration", {config.profile.tokens, config.profile.seq}},
               {"neuron_multiple", config.reorder.neuron_multiple}};
   for (const auto& file : checkpoint.files()) key["checkpoint"].push_back(run.content_hash(file));
   for (const auto& file : tokenizer_files(tokenizer_path(config, checkpoint)))
@@ -55,10 +56,11 @@ SharedData::SharedData(const PipelineConfig& settings, const fs::path& run_dir, 
   const std::int64_t context = checkpoint.config().max_positions;
   calibration = make_rows(config.data, text.calibration, std::min(config.profile.seq, context), config.profile.tokens,
                           seed() + 1);
+  key["calibration_rows"] = rows_hash(calibration);
   train = make_rows(config.data, text.train, finetune.seq, 0, seed() + 2);
-  held_out = make_rows(
-      config.data, text.held_out, finetune.seq,
-      finetune.held_out_tokens > 0 ? std::min(finetune.held_out_tokens, request.text_tokens) : request.text_tokens, 0);
+  // What decides whether an adapter is kept; losses are measured on the texts.
+  const std::int64_t asked_tokens = finetune.held_out_tokens > 0 ? finetune.held_out_tokens : kGateTokens;
+  held_out = make_rows(config.data, text.held_out, finetune.seq, std::min(asked_tokens, kGateTokens), 0);
   if (texts.empty()) texts.push_back(named_text("held_out", held_out));
   tasks = read_task_set(request.tasks, request.limit, tokenizer, static_cast<std::size_t>(context));
 }

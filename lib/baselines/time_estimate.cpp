@@ -20,12 +20,14 @@ void TimeEstimate::start(const std::string& what) {
                       }});
 }
 
-void TimeEstimate::finish(bool worked) {
+double TimeEstimate::finish(bool worked) {
+  const double seconds = watch_.seconds();
   if (worked) {
     done_estimated_ += seconds_[at_];
-    done_measured_ += watch_.seconds();
+    done_measured_ += seconds;
   }
   ++at_;
+  return seconds;
 }
 
 double TimeEstimate::left_seconds(double line_left_s) const {

@@ -19,8 +19,8 @@ class TimeEstimate {
 
   // The next piece begins: from now on every line of progress names it and the time left in all.
   void start(const std::string& what);
-  // `worked`: false where it was done before, so that its time says nothing.
-  void finish(bool worked);
+  // The seconds it took. `worked`: false where it was done before, so that its time says nothing.
+  double finish(bool worked);
 
   // What is left after the present piece, and all of it with `line_left_s` of the present piece; seconds.
   double left_seconds(double line_left_s) const;

@@ -4,11 +4,10 @@
 #include "baselines/flap.h"
 #include "baselines/method.h"
 #include "baselines/weight_taylor.h"
-#include "support/expect_error.h"
 #include "support/tiny_model.h"
 
 #undef CHECK  // of LibTorch's logging; Catch2 has its own
-#include <catch2/catch.hpp>
+#include "support/expect_error.h"
 
 using namespace elastify;
 using namespace elastify_test;
