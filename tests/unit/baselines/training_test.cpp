@@ -1,6 +1,8 @@
 // Models trained from nothing.
 #include "baselines/scratch.h"
 
+#include <csignal>
+
 #include "base/interrupt.h"
 #include "finetune/objective.h"
 #include "finetune/recovery_schedule.h"
