@@ -23,7 +23,6 @@ struct BlockWeights {
   torch::Tensor q_norm, k_norm;  // [head_dim]
   torch::Tensor ffn_norm;        // [hidden]
   torch::Tensor gate, up, down;  // [neurons, hidden] twice, [hidden, neurons]
-  torch::Tensor down_bias;       // [hidden]; in memory alone: no checkpoint and no artifact has one (lib/baselines)
 };
 
 using elrt::format::BlockWidths;

@@ -144,7 +144,7 @@ torch::Tensor mlp_forward(const BlockWeights& w, std::int64_t layer, const torch
   const torch::Tensor up = project(x, w.up, {}, options, layer, Target::kUp, dropped);
   torch::Tensor neurons = may_fuse(gate) ? fused_swiglu(gate, up) : torch::silu(gate) * up;
   if (options.tap) neurons = options.tap(layer, UnitKind::kNeuron, neurons);
-  return project(neurons, w.down, w.down_bias, options, layer, Target::kDown, drop(neurons, options));
+  return project(neurons, w.down, {}, options, layer, Target::kDown, drop(neurons, options));
 }
 
 }  // namespace

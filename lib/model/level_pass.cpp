@@ -140,8 +140,7 @@ Tensor LevelPass::mlp(const LevelBlock& block, const Tensor& x, BlockTrace& trac
   const Tensor normed = norm_rows(x, block.full->ffn_norm, weights_.config.rms_norm_eps, type_);
   trace.gate = torch::mm(normed, block.m[at(Target::kGate)].t());
   trace.up = torch::mm(normed, block.m[at(Target::kUp)].t());
-  return add_rows(x, torch::mm(swiglu_rows(trace.gate, trace.up), block.m[at(Target::kDown)].t()),
-                  block.full->down_bias);
+  return add_rows(x, torch::mm(swiglu_rows(trace.gate, trace.up), block.m[at(Target::kDown)].t()), {});
 }
 
 Tensor LevelPass::forward(const Tensor& tokens, const LevelWidths& widths, Trace* trace) const {
