@@ -101,9 +101,7 @@ void add_flap_bias_inplace(ModelWeights& weights, const ActivationStats& stats, 
     BlockWeights& block = weights.blocks[layer];
     const auto at = static_cast<std::int64_t>(layer);
     const torch::Tensor groups = order.groups[layer].apply(stats.groups.mean[at], 0, group_width);
-    const torch::Tensor neurons = order.neurons[layer].apply(stats.neurons.mean[at], 0);
     add_bias(block.o_bias, removed_mean(block.o, groups, widths.kv_groups[layer] * group_width));
-    add_bias(block.down_bias, removed_mean(block.down, neurons, widths.neurons[layer]));
   }
 }
 

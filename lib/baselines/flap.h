@@ -18,7 +18,8 @@ UnitScores flap_scores(const ModelWeights& weights, const ActivationStats& stats
 LevelWidths threshold_widths(const ModelConfig& config, const UnitScores& scores, std::int64_t level,
                              std::int64_t neuron_multiple);
 
-// Adds W mean(x_removed) to o_bias and down_bias of every block. `weights` are in `order`, `stats` in the original one.
+// Adds W mean(x_removed) to the o_bias of every block; blocks have no bias of down_proj to add one to. `weights` are in
+// `order`, `stats` in the original one.
 void add_flap_bias_inplace(ModelWeights& weights, const ActivationStats& stats, const UnitOrder& order,
                            const LevelWidths& widths);
 

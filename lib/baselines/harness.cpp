@@ -109,11 +109,11 @@ class Harness {
  public:
   Harness(SharedData& shared, const std::vector<const Method*>& methods, const std::vector<std::int64_t>& levels)
       : shared_(shared),
-        schedule_(shared_schedule(shared.finetune, shared.checkpoint.config().hidden_size, shared.train.rows())),
+        schedule_(shared_schedule(shared.finetune, shared.checkpoint.config().hidden_size, shared.train)),
         full_(measure_full(shared, !shared.request.before_only)),
         inputs_(shared.full, shared.calibration, shared.seed(), shared.config.reorder.neuron_multiple),
-        recoverer_({shared.full, shared.train, shared.held_out, shared.finetune, full_.at("held_out").get<double>(),
-                    shared.seed()},
+        recoverer_({shared.full, levels, shared.folder() / "teacher", hash_text(shared.key.dump()), shared.train,
+                    shared.held_out, shared.finetune, full_.at("held_out").get<double>(), shared.seed()},
                    schedule_) {
     inputs_.cache = shared.folder();
     inputs_.key = hash_text(shared.key.dump());

@@ -10,7 +10,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/stopwatch.h"
-#include "finetune/objective.h"
+#include "finetune/stepper.h"
 #include "train/flat_adamw.h"
 #include "train/training_state.h"
 
@@ -49,26 +49,44 @@ void draw_inplace(torch::Tensor& values, const BlockTensor* part, at::Generator&
   }
 }
 
+// Recovery's objective (model/loss_head.h) by autograd, for here the head learns too. Summed over the positions, times
+// scale.
+torch::Tensor objective_loss(const torch::Tensor& logits, const TopTokens& teacher, const torch::Tensor& targets,
+                             const FinetuneConfig& config, double scale) {
+  const double weight = teacher.defined() ? config.distill_weight : 0, t = config.temperature;
+  torch::Tensor loss = torch::zeros({}, logits.options());
+  if (weight < 1) loss = loss + (1 - weight) * summed_loss(logits, targets);
+  if (weight > 0) {
+    constexpr double kLeast = 1e-20;  // of a probability, before its logarithm
+    const torch::Tensor chosen = torch::log_softmax(logits / t, -1).gather(-1, teacher.ids.to(torch::kInt64));
+    const torch::Tensor rest = (1 - chosen.exp().sum(-1)).clamp_min(kLeast).log();
+    const torch::Tensor q = teacher.log.exp(), q_rest = (1 - q.sum(-1)).clamp_min(kLeast);
+    const torch::Tensor divergence = (q * (teacher.log - chosen)).sum(-1) + q_rest * (q_rest.log() - rest);
+    loss = loss + weight * t * t * divergence.sum();
+  }
+  return loss * scale;
+}
+
 // Loss and gradients of one pass, the head taken a few positions at a time.
 double backward_pass(const Decoder& decoder, const Batch& batch, const ScratchTask& task, double scale,
                      ProductType products) {
   ForwardOptions options;
   options.products = products;
   const torch::Tensor states = counted_positions(decoder.hidden(batch.inputs, options), batch);
-  const torch::Tensor teacher = task.teacher != nullptr ? task.teacher->logits(batch) : torch::Tensor();
+  const TopTokens teacher = task.teacher != nullptr ? task.teacher->top(batch) : TopTokens{};
   torch::Tensor leaf = states.detach().requires_grad_(true);
-  double loss = 0;
+  double sum = 0;
   for (std::int64_t first = 0; first < batch.counted(); first += kHeadPositions) {
     const std::int64_t here = std::min(kHeadPositions, batch.counted() - first);
-    const torch::Tensor logits = decoder.head(leaf.narrow(0, first, here), products);
-    const auto result = evaluate_objective(logits, teacher.defined() ? teacher.narrow(0, first, here) : teacher,
-                                           batch.targets.narrow(0, first, here),
-                                           {task.config.distill_weight, task.config.temperature, scale});
-    logits.backward(result.gradient);
-    loss += result.loss.item<double>();
+    TopTokens part;
+    if (teacher.defined()) part = {teacher.ids.narrow(0, first, here), teacher.log.narrow(0, first, here)};
+    const torch::Tensor loss = objective_loss(decoder.head(leaf.narrow(0, first, here), products), part,
+                                              batch.targets.narrow(0, first, here), task.config, scale);
+    loss.backward();
+    sum += loss.item<double>();
   }
   states.backward(leaf.grad());
-  return loss;
+  return sum;
 }
 
 class ScratchTrainer {
@@ -120,7 +138,8 @@ class ScratchTrainer {
     const auto& config = task_.config;
     std::vector<Batch> batches;
     std::int64_t counted = 0;
-    for (const auto& part : order_.rows((step - 1) * config.batch_rows, config.batch_rows).chunk(config.accumulation)) {
+    for (const auto& part : order_.rows((step - 1) * config.batch_rows, config.batch_rows)
+                                .chunk(passes_of_step(config, task_.train.seq()))) {
       batches.push_back(make_batch(task_.train, part, model_.values.device()));
       counted += batches.back().counted();
     }

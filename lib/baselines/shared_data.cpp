@@ -54,10 +54,11 @@ SharedData::SharedData(const PipelineConfig& settings, const fs::path& run_dir, 
   drop_documents(text.train, measured);
   drop_documents(text.calibration, measured);
   const std::int64_t context = checkpoint.config().max_positions;
-  calibration = make_rows(config.data, text.calibration, std::min(config.profile.seq, context), config.profile.tokens,
-                          seed() + 1);
+  calibration = predicting_rows(text.calibration, std::min(config.profile.seq, context), config.profile.tokens,
+                                seed() + 1, config.data.pack);
   key["calibration_rows"] = rows_hash(calibration);
-  train = make_rows(config.data, text.train, finetune.seq, 0, seed() + 2);
+  // With a budget, no more text than that: all levels then read the same rows, and the teacher no others.
+  train = make_rows(config.data, text.train, finetune.seq, request.tokens, seed() + 2);
   // What decides whether an adapter is kept; losses are measured on the texts.
   const std::int64_t asked_tokens = finetune.held_out_tokens > 0 ? finetune.held_out_tokens : kGateTokens;
   held_out = make_rows(config.data, text.held_out, finetune.seq, std::min(asked_tokens, kGateTokens), 0);

@@ -4,8 +4,8 @@
 #include <csignal>
 
 #include "base/interrupt.h"
-#include "finetune/objective.h"
 #include "finetune/recovery_schedule.h"
+#include "finetune/row_losses.h"
 #include "support/temp_dir.h"
 #include "support/tiny_model.h"
 
@@ -40,7 +40,7 @@ TEST_CASE("a model from nothing has the level's shapes, and learns", "[baselines
   const ModelWeights full = tiny_model();
   const TokenRows rows = pattern(16, 12);
   const FinetuneConfig config = settings();
-  Schedule schedule = make_schedule(config, 16, rows.rows());
+  Schedule schedule = make_schedule(config, 16, rows.rows(), rows.seq());
   schedule.peak = 1e-2;
   ScratchModel model = make_scratch_model(full, kHalf, 1);
   CHECK(model.weights.blocks[0].up.sizes().vec() == std::vector<std::int64_t>{24, 16});
@@ -64,7 +64,7 @@ TEST_CASE("the head in pieces gives the whole head's gradients", "[baselines][un
   config.batch_rows = 32;
   config.accumulation = 1;
   config.clip_norm = 0;
-  Schedule schedule = make_schedule(config, 16, rows.rows());
+  Schedule schedule = make_schedule(config, 16, rows.rows(), rows.seq());
   schedule.peak = 0;  // gradients alone matter
   ScratchModel model = make_scratch_model(full, kHalf, 1), whole = make_scratch_model(full, kHalf, 1);
   const TempDir dir;
@@ -78,7 +78,7 @@ TEST_CASE("a killed training from nothing goes on to the same bits", "[baselines
   const ModelWeights full = tiny_model();
   const TokenRows rows = pattern(16, 12);
   FinetuneConfig config = settings();
-  Schedule schedule = make_schedule(config, 16, rows.rows());
+  Schedule schedule = make_schedule(config, 16, rows.rows(), rows.seq());
   const TempDir whole, parts;
   ScratchModel expected = make_scratch_model(full, kHalf, 1);
   train_scratch_inplace(expected, {rows, config, schedule, nullptr, 7, "key", whole.path(), "test"});
