@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <numeric>
 
 #include "base/error.h"
 #include "base/hash.h"
@@ -39,10 +39,8 @@ std::vector<LevelWidths> widths_of(const std::vector<LevelPlan>& levels) {
   return widths;
 }
 
-// The first rows, at least one: what is evaluated while training.
-TokenRows sample_of(const TokenRows& text, std::int64_t tokens) {
-  const std::int64_t rows = std::clamp<std::int64_t>(tokens / text.seq(), 1, text.rows());
-  return {text.inputs.narrow(0, 0, rows), text.targets.narrow(0, 0, rows)};
+std::int64_t rows_in_pass(const AdapterTask& task) {
+  return std::max<std::int64_t>(1, task.config.batch_rows / passes_of_step(task.config, task.train.seq()));
 }
 
 class AdapterTrainer {
@@ -51,10 +49,9 @@ class AdapterTrainer {
       : task_(task),
         name_(task.levels.size() == 1 ? fmt::format("finetune level {}", task.levels[0].level)
                                       : fmt::format("finetune {} levels", task.levels.size())),
-        stepper_(task.weights, widths_of(task.levels), initial_adapter(task), task.config, task.teacher,
-                 seed_for(task.seed, "training", task.seed_level()), task.train.seq()),
-        order_(task.train.rows(), seed_for(task.seed, "rows", task.seed_level())),
-        sample_(sample_of(task.held_out, task.config.eval_tokens)) {}
+        stepper_(make_stepper(task)),
+        order_(row_order(task)),
+        sample_(held_out_sample(task)) {}
 
   std::vector<LevelResult> run() {
     resume();
@@ -79,9 +76,6 @@ class AdapterTrainer {
   }
 
  private:
-  std::int64_t rows_at_once() const {
-    return std::max<std::int64_t>(1, task_.config.batch_rows / passes_of_step(task_.config, task_.train.seq()));
-  }
   fs::path checkpoint_path() const { return task_.directory / "checkpoint.safetensors"; }
   bool stale() const { return task_.config.patience > 0 && state_.stale >= task_.config.patience; }
 
@@ -91,8 +85,8 @@ class AdapterTrainer {
     Progress progress(name_ + ": held-out text", static_cast<std::int64_t>(task_.levels.size()), "levels");
     for (std::size_t level = 0; level < task_.levels.size(); ++level) {
       losses.push_back(adapter == nullptr
-                           ? stepper_.student().losses(level, false, task_.held_out, rows_at_once())
-                           : stepper_.student().losses_with(level, *adapter, task_.held_out, rows_at_once()));
+                           ? stepper_.student().losses(level, false, task_.held_out, rows_in_pass(task_))
+                           : stepper_.student().losses_with(level, *adapter, task_.held_out, rows_in_pass(task_)));
       progress.update(static_cast<std::int64_t>(level) + 1);
       stop_if_interrupted();
     }
@@ -170,12 +164,8 @@ class AdapterTrainer {
 
   // The mean over levels of the sample's losses; keeps the values where it is the least so far.
   double evaluate_now(std::vector<double>& by_level) {
-    double sum = 0;
-    for (std::size_t level = 0; level < task_.levels.size(); ++level) {
-      by_level.push_back(stepper_.student().losses(level, true, sample_, rows_at_once()).mean());
-      sum += by_level.back();
-    }
-    const double loss = sum / static_cast<double>(task_.levels.size());
+    by_level = losses_by_level(stepper_, task_, sample_);
+    const double loss = std::accumulate(by_level.begin(), by_level.end(), 0.0) / static_cast<double>(by_level.size());
     ++state_.stale;
     if (loss < state_.best_loss) {
       state_.best_loss = loss;
@@ -283,6 +273,34 @@ torch::Tensor rows_of_training(std::int64_t seed_level, std::uint64_t seed, cons
   const std::int64_t wanted = schedule.steps * config.batch_rows;
   if (wanted >= text_rows) return torch::arange(text_rows, torch::kInt64);
   return std::get<0>(order.rows(0, wanted).sort());
+}
+
+Stepper make_stepper(const AdapterTask& task) {
+  return {task.weights,    widths_of(task.levels), initial_adapter(task),
+          task.config,     task.teacher,           seed_for(task.seed, "training", task.seed_level()),
+          task.train.seq()};
+}
+
+RowOrder row_order(const AdapterTask& task) {
+  return {task.train.rows(), seed_for(task.seed, "rows", task.seed_level())};
+}
+
+TokenRows held_out_sample(const AdapterTask& task) {
+  const TokenRows& text = task.held_out;
+  const std::int64_t rows = std::clamp<std::int64_t>(task.config.eval_tokens / text.seq(), 1, text.rows());
+  return {text.inputs.narrow(0, 0, rows), text.targets.narrow(0, 0, rows)};
+}
+
+std::vector<double> losses_by_level(Stepper& stepper, const AdapterTask& task, const TokenRows& text) {
+  std::vector<double> losses;
+  for (std::size_t level = 0; level < task.levels.size(); ++level)
+    losses.push_back(stepper.student().losses(level, true, text, rows_in_pass(task)).mean());
+  return losses;
+}
+
+double mean_over_levels(Stepper& stepper, const AdapterTask& task, const TokenRows& text) {
+  const std::vector<double> losses = losses_by_level(stepper, task, text);
+  return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
 }
 
 double median(std::vector<double> values) {

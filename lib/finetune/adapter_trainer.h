@@ -6,6 +6,7 @@
 
 #include "finetune/finetune_config.h"
 #include "finetune/level_result.h"
+#include "finetune/stepper.h"
 #include "finetune/teacher.h"
 #include "reorder/plan.h"
 #include "train/schedule.h"
@@ -40,6 +41,13 @@ std::vector<LevelResult> train_adapter(const AdapterTask& task);
 // The rows that its steps read, ascending, each once.
 torch::Tensor rows_of_training(std::int64_t seed_level, std::uint64_t seed, const FinetuneConfig& config,
                                const Schedule& schedule, std::int64_t text_rows);
+
+// The parts of it, for shorter trainings of the same task.
+Stepper make_stepper(const AdapterTask& task);
+RowOrder row_order(const AdapterTask& task);
+TokenRows held_out_sample(const AdapterTask& task);  // what is evaluated while training
+std::vector<double> losses_by_level(Stepper& stepper, const AdapterTask& task, const TokenRows& text);
+double mean_over_levels(Stepper& stepper, const AdapterTask& task, const TokenRows& text);
 
 double median(std::vector<double> values);  // 0 for none
 

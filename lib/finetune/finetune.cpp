@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/plot.h"
 #include "base/stopwatch.h"
+#include "finetune/rate_trial.h"
 #include "finetune/recovery_schedule.h"
 #include "finetune/row_losses.h"
 #include "model/shared_adapter.h"
@@ -136,10 +137,23 @@ class Recovery {
     prepare();
     trained_ = true;
     const LevelWidths widths = shared() ? full_widths(input_.weights.config) : group[0].widths;
-    const auto results =
-        train_adapter({group, widths, *base_, input_.train, input_.held_out, config_, schedule_,
-                       teacher_ ? &*teacher_ : nullptr, parent_ ? &*parent_ : nullptr, summary_.loss_full, input_.seed,
-                       key, adapter_directory(group), input_.after_step});
+    Schedule schedule = schedule_;
+    const AdapterTask task{group,
+                           widths,
+                           *base_,
+                           input_.train,
+                           input_.held_out,
+                           config_,
+                           schedule,
+                           teacher_ ? &*teacher_ : nullptr,
+                           parent_ ? &*parent_ : nullptr,
+                           summary_.loss_full,
+                           input_.seed,
+                           key,
+                           adapter_directory(group),
+                           input_.after_step};
+    if (config_.learning_rate == 0 && config_.rate_trials) schedule.peak = chosen_rate(task);
+    const auto results = train_adapter(task);
     for (const LevelResult& result : results) {
       spdlog::info("finetune level {}: held-out loss {:.4f} -> {:.4f} (full {:.4f}; the gain's standard error {:.4f})",
                    result.level, result.loss_before, result.loss_after, result.loss_full, result.gain_error);
@@ -149,6 +163,14 @@ class Recovery {
     }
     summary_.tokens += results.front().tokens;
     return results;
+  }
+
+  double chosen_rate(const AdapterTask& task) const {
+    const fs::path path = input_.directory / fmt::format("rates_{:02}.json", task.seed_level());
+    fs::create_directories(input_.directory);
+    const double rate = best_rate(try_rates(task, rates_to_try(input_.weights.config.hidden_size), path));
+    spdlog::info("finetune: learning rate {:.3g}, the best of those tried ({})", rate, path.string());
+    return rate;
   }
 
   // The full level's losses, the teacher's part and the rounded base, for the first adapter that is not done.

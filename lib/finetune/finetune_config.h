@@ -24,8 +24,9 @@ struct FinetuneConfig {
   double temperature = 1;     // softens both distributions (Hinton et al. 2015)
 
   // Steps. `batch_rows` rows a step, read in `accumulation` passes of equal size.
-  double learning_rate = 0;  // 0: by the model's width, see default_learning_rate()
-  std::int64_t steps = 0;    // 0: as many as `epochs` take
+  double learning_rate = 0;  // 0: tried on the model, or by its width, see default_learning_rate()
+  bool rate_trials = true;
+  std::int64_t steps = 0;  // 0: as many as `epochs` take
   double epochs = 2;
   std::int64_t batch_rows = 8;
   std::int64_t accumulation = 0;  // 0: as many passes as keep one at 1024 tokens; the levels take turns pass by pass
@@ -68,7 +69,10 @@ struct FinetuneConfig {
     v.number("distill_weight", distill_weight, 0, 1,
              "share of the distillation term; the rest goes to the next-token term");
     v.number("temperature", temperature, 0.1, 20, "softens both distributions (Hinton et al. 2015)");
-    v.number("learning_rate", learning_rate, 0, 1e3, "0: by the model's width");
+    v.number("learning_rate", learning_rate, 0, 1e3, "0: chosen, see rate_trials");
+    v.flag("rate_trials", rate_trials,
+           "where learning_rate is 0: short trainings at three rates, an eighth of the time, choose it; false: by the "
+           "model's width");
     v.integer("steps", steps, 0, 1'000'000'000, "0: as many as epochs take");
     v.number("epochs", epochs, 0.001, 10000, "passes over the text, where steps is 0");
     v.integer("batch_rows", batch_rows, 1, 1 << 20, "rows a step");

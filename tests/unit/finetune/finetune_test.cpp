@@ -1,5 +1,7 @@
 #include "base/error.h"
 #include "base/hash.h"
+#include "finetune/rate_trial.h"
+#include "finetune/recovery_schedule.h"
 #include "finetune/stepper.h"
 #include "model/shared_adapter.h"
 #include "quantise/rounded_weights.h"
@@ -191,6 +193,30 @@ TEST_CASE("a single level's result says that its adapter lies in the shared fold
   REQUIRE(summary.levels[0].kept);
   CHECK(summary.levels[0].shared);
   CHECK(fs::exists(shared_adapter_directory(folder.path()) / "adapter.safetensors"));
+}
+
+TEST_CASE("a learning rate that is not given is chosen by short trainings, once", "[finetune][unit]") {
+  CHECK(best_rate({{0.1, 3}, {0.2, 2}, {0.4, 2}, {0.8, INFINITY}}) == 0.2);
+  CHECK_THROWS_AS(best_rate({{0.1, INFINITY}}), Error);
+  const TempDir folder;
+  const Setup setup;
+  FinetuneConfig config = quick_config();
+  config.adapters = "shared";
+  config.learning_rate = 0;
+  config.dropout = 0;
+  config.steps = 100;
+  const FinetuneSummary summary = finetune(setup.input(folder.path()), config);
+  const nlohmann::json trials = read_json(folder.path() / "rates_30.json").at("trials");
+  REQUIRE(trials.size() == 3);
+  const auto best =
+      std::min_element(trials.begin(), trials.end(), [](const nlohmann::json& a, const nlohmann::json& b) {
+        return a.at("loss").get<double>() < b.at("loss").get<double>();
+      });
+  CHECK(summary.levels[0].learning_rate == best->at("rate").get<double>());
+  config.rate_trials = false;
+  const TempDir plain;
+  CHECK(finetune(setup.input(plain.path()), config).levels[0].learning_rate ==
+        Approx(default_learning_rate(setup.weights.config.hidden_size)));
 }
 
 TEST_CASE("written-out passes train as autograd does", "[finetune][unit]") {
