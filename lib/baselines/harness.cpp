@@ -52,18 +52,18 @@ Candidate planned_candidate(SharedData& shared, std::int64_t level) {
   return made;
 }
 
-// {losses, held_out, tokens_per_s, [tasks]} of the full model.
-json measure_full(SharedData& shared, bool tasks) {
+// {losses, tokens_per_s, [held_out], [tasks]} of the full model; the latter where there is recovery.
+json measure_full(SharedData& shared, bool recovery) {
   bool worked = false;
-  const std::string tasks_hash = tasks ? shared.tasks.hash : "";
-  const std::string key =
-      hash_text(json({shared.key, text_hashes(shared.texts), rows_hash(shared.held_out), tasks_hash}).dump());
-  return kept_json(shared.folder() / "full.json", key, worked, [&] {
+  json inputs = {shared.key, text_hashes(shared.texts)};
+  if (recovery) inputs.push_back({rows_hash(shared.held_out), shared.tasks.hash});
+  return kept_json(shared.folder() / "full.json", hash_text(inputs.dump()), worked, [&] {
     const Stopwatch watch;
     json full = {{"losses", losses_on(shared.texts, shared.full, nullptr, {})}};
     full["tokens_per_s"] = static_cast<double>(token_count(shared.texts)) / watch.seconds();
+    if (!recovery) return full;
     full["held_out"] = text_loss(shared.full, nullptr, {}, shared.held_out);
-    if (tasks && !shared.tasks.items.empty()) full["tasks"] = measure_tasks(shared.full, nullptr, {}, shared.tasks);
+    if (!shared.tasks.items.empty()) full["tasks"] = measure_tasks(shared.full, nullptr, {}, shared.tasks);
     return full;
   });
 }
@@ -113,7 +113,7 @@ class Harness {
         full_(measure_full(shared, !shared.request.before_only)),
         inputs_(shared.full, shared.calibration, shared.seed(), shared.config.reorder.neuron_multiple),
         recoverer_({shared.full, levels, shared.folder() / "teacher", hash_text(shared.key.dump()), shared.train,
-                    shared.held_out, shared.finetune, full_.at("held_out").get<double>(), shared.seed()},
+                    shared.held_out, shared.finetune, full_.value("held_out", 0.0), shared.seed()},
                    schedule_) {
     inputs_.cache = shared.folder();
     inputs_.key = hash_text(shared.key.dump());

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/interrupt.h"
+#include "base/log.h"
 #include "finetune/batches.h"
 #include "profile/resume.h"
 
@@ -56,6 +57,7 @@ double text_loss(const Decoder& decoder, const Adapter* adapter, const UnitTap& 
   const std::int64_t step = std::max<std::int64_t>(1, kTextTokens / rows.seq());
   double sum = 0;
   std::int64_t counted = 0;
+  Progress progress("loss", rows.rows(), "rows");
   for (std::int64_t row = 0; row < rows.rows(); row += step) {
     const torch::Tensor picked = torch::arange(row, std::min(rows.rows(), row + step), torch::kInt64);
     const Batch batch = make_batch(rows, picked, decoder.weights().embedding.device());
@@ -66,6 +68,7 @@ double text_loss(const Decoder& decoder, const Adapter* adapter, const UnitTap& 
           summed_loss(decoder.head(states.narrow(0, first, here)), batch.targets.narrow(0, first, here)).item<double>();
     }
     counted += batch.counted();
+    progress.update(std::min(rows.rows(), row + step));
     stop_if_interrupted();
   }
   if (counted == 0) fail_data("baselines: a text predicts no token, expected at least one");

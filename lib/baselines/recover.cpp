@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/hash.h"
+#include "finetune/rate_trial.h"
 #include "finetune/recovery_schedule.h"
 #include "finetune/stepper.h"
 #include "finetune/student.h"
@@ -51,21 +52,20 @@ const Teacher* Recoverer::teacher() {
 
 LevelResult Recoverer::run(const Candidate& candidate, const std::string& key, const fs::path& directory) {
   if (auto done = load_level_result(directory, key)) return *done;
-  const LevelResult result = train_adapter({{candidate.plan},
-                                            candidate.plan.widths,
-                                            candidate.weights,
-                                            input_.train,
-                                            input_.held_out,
-                                            input_.config,
-                                            schedule_,
-                                            teacher(),
-                                            nullptr,
-                                            input_.loss_full,
-                                            input_.seed,
-                                            key,
-                                            directory,
-                                            {}})
-                                 .front();
+  Schedule schedule = schedule_;
+  const AdapterTask task{{candidate.plan},  candidate.plan.widths,
+                         candidate.weights, input_.train,
+                         input_.held_out,   input_.config,
+                         schedule,          teacher(),
+                         nullptr,           input_.loss_full,
+                         input_.seed,       key,
+                         directory,         {}};
+  if (input_.config.learning_rate == 0 && input_.config.rate_trials) {
+    const auto rates = rates_to_try(input_.full.config().hidden_size);
+    fs::create_directories(directory);
+    schedule.peak = best_rate(try_rates(task, rates, directory / "rates.json"));
+  }
+  const LevelResult result = train_adapter(task).front();
   save_level_result(directory, result, key);  // last: it says that the level is done
   return result;
 }
