@@ -274,11 +274,11 @@ std::int64_t finetune_memory_bytes(const ModelWeights& weights, const LevelWidth
   const std::int64_t passes = passes_of_step(config, seq), tokens = config.batch_rows / passes * seq;
   const std::int64_t element = static_cast<std::int64_t>(weights.embedding.element_size());
   const std::int64_t blocks = model.num_layers * model.weights_per_block();
-  // One piece of logits, once each for student, gradient and what a row is widened to.
-  const std::int64_t logits = 3 * 4 * std::max<std::int64_t>(32 * model.vocab_size, std::int64_t{1} << 23);
   std::int64_t per_token = 0, adapter = 0;
   const bool fast = written_out_pass(config, weights, seq);
   const std::int64_t half = fast ? 2 : element, states = fast ? 4 : element;
+  // One piece of logits, which become their own gradient (loss_head.h).
+  const std::int64_t logits = half * model.vocab_size * std::min(tokens, logit_rows_at_once(model.vocab_size));
   for (std::size_t layer = 0; layer < widths.neurons.size(); ++layer) {
     const std::int64_t groups = widths.kv_groups[layer], neurons = widths.neurons[layer], hidden = model.hidden_size;
     const std::int64_t queries = groups * model.group_width(), keys = groups * model.head_dim;

@@ -17,11 +17,6 @@ using torch::Tensor;
 
 constexpr double kLeastRest = 1e-6;  // of the probability: below it "any other" does not count
 
-std::int64_t rows_at_once(std::int64_t vocab) {
-  constexpr std::int64_t kLogits = std::int64_t{1} << 23;
-  return std::max<std::int64_t>(32, kLogits / vocab / 16 * 16);
-}
-
 torch::ScalarType loss_type(const Tensor& states) {
   return states.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
 }
@@ -136,12 +131,17 @@ TopTokens rows_of(const TopTokens& teacher, std::int64_t first, std::int64_t cou
 
 }  // namespace
 
+std::int64_t logit_rows_at_once(std::int64_t vocab) {
+  constexpr std::int64_t kLogits = std::int64_t{1} << 23;
+  return std::max<std::int64_t>(32, kLogits / vocab / 16 * 16);
+}
+
 HeadLoss head_loss(const Tensor& states, const Tensor& head, const Tensor& targets, const TopTokens& teacher,
                    const Objective& objective, bool with_gradient) {
   const torch::NoGradGuard no_grad;
   require(states.dim() == 2 && states.scalar_type() == head.scalar_type() && targets.size(0) == states.size(0),
           "head_loss: {} states, {} targets", states.size(0), targets.size(0));
-  const std::int64_t rows = states.size(0), step = rows_at_once(head.size(0));
+  const std::int64_t rows = states.size(0), step = logit_rows_at_once(head.size(0));
   HeadLoss result{torch::empty({rows}, states.options().dtype(loss_type(states))), {}};
   if (with_gradient) result.gradient = torch::empty_like(states);
   const auto take_rows = by_kernels(states) ? rows_by_kernels : rows_by_operations;
@@ -157,7 +157,7 @@ HeadLoss head_loss(const Tensor& states, const Tensor& head, const Tensor& targe
 
 TopTokens top_tokens(const Tensor& states, const Tensor& head, std::int64_t k, double temperature) {
   const torch::NoGradGuard no_grad;
-  const std::int64_t rows = states.size(0), vocab = head.size(0), step = rows_at_once(vocab);
+  const std::int64_t rows = states.size(0), vocab = head.size(0), step = logit_rows_at_once(vocab);
   require(k >= 1 && k <= vocab, "{} of {} tokens", k, vocab);
   TopTokens result{torch::empty({rows, k}, states.options().dtype(torch::kInt32)),
                    torch::empty({rows, k}, states.options().dtype(loss_type(states)))};

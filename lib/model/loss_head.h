@@ -38,6 +38,9 @@ struct HeadLoss {
 HeadLoss head_loss(const torch::Tensor& states, const torch::Tensor& head, const torch::Tensor& targets,
                    const TopTokens& teacher, const Objective& objective, bool with_gradient);
 
+// Rows of logits that exist at a time: some 8 million values.
+std::int64_t logit_rows_at_once(std::int64_t vocab);
+
 // The k most likely tokens of every row, k at most the vocabulary.
 TopTokens top_tokens(const torch::Tensor& states, const torch::Tensor& head, std::int64_t k, double temperature);
 
