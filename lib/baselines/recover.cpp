@@ -66,7 +66,8 @@ LevelResult Recoverer::run(const Candidate& candidate, const std::string& key, c
     schedule.peak = best_rate(try_rates(task, rates, directory / "rates.json"));
   }
   const LevelResult result = train_adapter(task).front();
-  save_level_result(directory, result, key);  // last: it says that the level is done
+  save_level_result(directory, result, key);  // it says that the level is done
+  remove_checkpoint(task);
   return result;
 }
 

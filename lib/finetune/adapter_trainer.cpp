@@ -18,6 +18,7 @@ namespace elastify {
 namespace {
 
 constexpr std::int64_t kBadStepsAllowed = 8;  // in a row
+constexpr const char* kCheckpoint = "checkpoint.safetensors";
 
 std::uint64_t seed_for(std::uint64_t seed, const char* purpose, std::int64_t level) {
   return derive_seed(seed, purpose, static_cast<std::uint64_t>(level));
@@ -76,7 +77,7 @@ class AdapterTrainer {
   }
 
  private:
-  fs::path checkpoint_path() const { return task_.directory / "checkpoint.safetensors"; }
+  fs::path checkpoint_path() const { return task_.directory / kCheckpoint; }
   bool stale() const { return task_.config.patience > 0 && state_.stale >= task_.config.patience; }
 
   // On all of the held-out text; null: without an adapter.
@@ -259,12 +260,11 @@ class AdapterTrainer {
 
 }  // namespace
 
-std::vector<LevelResult> train_adapter(const AdapterTask& task) {
-  AdapterTrainer trainer(task);
-  std::vector<LevelResult> results = trainer.run();
+std::vector<LevelResult> train_adapter(const AdapterTask& task) { return AdapterTrainer(task).run(); }
+
+void remove_checkpoint(const AdapterTask& task) {
   std::error_code ignored;
-  fs::remove(task.directory / "checkpoint.safetensors", ignored);
-  return results;
+  fs::remove(task.directory / kCheckpoint, ignored);
 }
 
 torch::Tensor rows_of_training(std::int64_t seed_level, std::uint64_t seed, const FinetuneConfig& config,

@@ -37,6 +37,9 @@ struct AdapterTask {
 // level's held-out loss, adapter.safetensors and adapter_config.json, which names the levels that it is for. Results
 // are returned, ascending, not saved. Throws Error(kBadData) after several steps in a row without a finite loss.
 std::vector<LevelResult> train_adapter(const AdapterTask& task);
+// For the caller, once the results are saved: until then a stop loses nothing, and train_adapter() only evaluates
+// again.
+void remove_checkpoint(const AdapterTask& task);
 
 // The rows that its steps read, ascending, each once.
 torch::Tensor rows_of_training(std::int64_t seed_level, std::uint64_t seed, const FinetuneConfig& config,

@@ -159,8 +159,9 @@ class Recovery {
                    result.level, result.loss_before, result.loss_after, result.loss_full, result.gain_error);
       const fs::path directory = level_directory(input_.directory, result.level);
       fs::create_directories(directory);
-      save_level_result(directory, result, key);  // last: it says that the level is done
+      save_level_result(directory, result, key);  // it says that the level is done
     }
+    remove_checkpoint(task);
     summary_.tokens += results.front().tokens;
     return results;
   }

@@ -74,6 +74,7 @@ void Teacher::compute_piece(std::int64_t piece) {
                 log = torch::zeros({rows * seq, k_}, torch::kFloat16);
   const std::int64_t step = std::max<std::int64_t>(1, kPassTokens / seq);
   for (std::int64_t row = 0; row < rows; row += step) {
+    stop_if_interrupted();  // the piece begins again
     const std::int64_t count = std::min(step, rows - row);
     const Batch batch = make_batch(task_.text, task_.rows.narrow(0, begin + row, count), task_.head.device());
     if (batch.counted() == 0) continue;

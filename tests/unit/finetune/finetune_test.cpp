@@ -195,6 +195,36 @@ TEST_CASE("a single level's result says that its adapter lies in the shared fold
   CHECK(fs::exists(shared_adapter_directory(folder.path()) / "adapter.safetensors"));
 }
 
+TEST_CASE("a stop before the results are saved trains nothing again", "[finetune][unit]") {
+  const TempDir folder;
+  const Setup setup;
+  FinetuneConfig config = quick_config();
+  config.loss = "next_token";
+  const Schedule schedule = make_schedule(config, setup.weights.config.hidden_size, setup.train.rows(), 12, 2);
+  int steps = 0;
+  const AdapterTask task{setup.levels,
+                         full_widths(setup.weights.config),
+                         setup.weights,
+                         setup.train,
+                         setup.held_out,
+                         config,
+                         schedule,
+                         nullptr,
+                         nullptr,
+                         0,
+                         7,
+                         "key",
+                         folder.path() / "shared",
+                         [&](std::int64_t, std::int64_t) { ++steps; }};
+  const auto first = train_adapter(task), again = train_adapter(task);
+  CHECK(steps == 12);
+  REQUIRE(again.size() == 2);
+  for (std::size_t i = 0; i < 2; ++i) CHECK(again[i].loss_after == first[i].loss_after);
+  remove_checkpoint(task);
+  train_adapter(task);
+  CHECK(steps == 24);
+}
+
 TEST_CASE("a learning rate that is not given is chosen by short trainings, once", "[finetune][unit]") {
   CHECK(best_rate({{0.1, 3}, {0.2, 2}, {0.4, 2}, {0.8, INFINITY}}) == 0.2);
   CHECK_THROWS_AS(best_rate({{0.1, INFINITY}}), Error);
