@@ -15,41 +15,22 @@ HWY_BEFORE_NAMESPACE();
 namespace elastify::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-using Floats = hn::ScalableTag<float>;
-
-// Sum over i < n of f(i) with vectors, then what is left with single floats.
-template <typename VectorTerm, typename ScalarTerm>
-float sum_over(std::int64_t n, VectorTerm vector_term, ScalarTerm scalar_term) {
-  const Floats d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  auto sum = hn::Zero(d);
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) sum = hn::Add(sum, vector_term(d, i));
-  float total = hn::GetLane(hn::SumOfLanes(d, sum));
-  for (; i < n; ++i) total += scalar_term(i);
-  return total;
-}
+#include "model/vector_loops-inl.h"
 
 float RmsNorm(const float* x, const float* w, float eps, std::int64_t n, float* y) {
-  const float squares = sum_over(
-      n,
-      [&](auto d, std::int64_t i) {
-        const auto v = hn::LoadU(d, x + i);
-        return hn::Mul(v, v);
-      },
-      [&](std::int64_t i) { return x[i] * x[i]; });
+  const float squares = sum_over(n, [&](auto d, std::int64_t i) {
+    const auto v = hn::LoadU(d, x + i);
+    return hn::Mul(v, v);
+  });
   const float r = 1 / std::sqrt(squares / static_cast<float>(n) + eps);
   for (std::int64_t i = 0; i < n; ++i) y[i] = x[i] * r * w[i];
   return r;
 }
 
 void RmsNormBackward(const float* x, const float* w, const float* dy, float r, std::int64_t n, float* dx, float* dw) {
-  const float dot = sum_over(
-      n,
-      [&](auto d, std::int64_t i) {
-        return hn::Mul(hn::Mul(hn::LoadU(d, w + i), hn::LoadU(d, dy + i)), hn::LoadU(d, x + i));
-      },
-      [&](std::int64_t i) { return w[i] * dy[i] * x[i]; });
+  const float dot = sum_over(n, [&](auto d, std::int64_t i) {
+    return hn::Mul(hn::Mul(hn::LoadU(d, w + i), hn::LoadU(d, dy + i)), hn::LoadU(d, x + i));
+  });
   const float pull = r * r * r * dot / static_cast<float>(n);
   for (std::int64_t i = 0; i < n; ++i) dx[i] = r * w[i] * dy[i] - pull * x[i];
   if (dw == nullptr) return;
@@ -60,17 +41,6 @@ template <class D, class V>
 V Sigmoid(D d, V x) {
   const auto one = hn::Set(d, 1.0f), highest = hn::Set(d, 88.0f);  // Exp is garbage, not infinite, beyond 104
   return hn::Div(one, hn::Add(one, hn::Exp(d, hn::Min(hn::Neg(x), highest))));
-}
-
-// f(vector tag, i) for every i < n, the tail with one lane at a time.
-template <typename Body>
-void for_each(std::int64_t n, Body body) {
-  const Floats d;
-  const hn::CappedTag<float, 1> single;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) body(d, i);
-  for (; i < n; ++i) body(single, i);
 }
 
 void Swiglu(const float* g, const float* u, std::int64_t n, float* y) {
@@ -90,31 +60,20 @@ void SwigluBackward(const float* g, const float* u, const float* dy, std::int64_
 }
 
 void SoftmaxPrefix(float* x, float scale, std::int64_t valid, std::int64_t n) {
-  const Floats d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  float highest = x[0];
-  std::int64_t i = 0;
-  if (valid >= lanes) {
-    auto best = hn::LoadU(d, x);
-    for (i = lanes; i + lanes <= valid; i += lanes) best = hn::Max(best, hn::LoadU(d, x + i));
-    highest = hn::GetLane(hn::MaxOfLanes(d, best));
-  }
-  for (; i < valid; ++i) highest = std::max(highest, x[i]);
+  const float highest = highest_of(x, valid);
   for_each(valid, [&](auto tag, std::int64_t at) {
     const auto shifted = hn::Mul(hn::Set(tag, scale), hn::Sub(hn::LoadU(tag, x + at), hn::Set(tag, highest)));
     hn::StoreU(hn::Exp(tag, shifted), tag, x + at);
   });
-  const float total = sum_over(
-      valid, [&](auto tag, std::int64_t at) { return hn::LoadU(tag, x + at); }, [&](std::int64_t at) { return x[at]; });
+  const float total = sum_over(valid, [&](auto tag, std::int64_t at) { return hn::LoadU(tag, x + at); });
   const float share = 1 / total;
   for (std::int64_t at = 0; at < valid; ++at) x[at] *= share;
   std::fill(x + valid, x + n, 0.0f);
 }
 
 void SoftmaxPrefixBackward(const float* p, float* dp, float scale, std::int64_t valid, std::int64_t n) {
-  const float dot = sum_over(
-      valid, [&](auto d, std::int64_t i) { return hn::Mul(hn::LoadU(d, p + i), hn::LoadU(d, dp + i)); },
-      [&](std::int64_t i) { return p[i] * dp[i]; });
+  const float dot =
+      sum_over(valid, [&](auto d, std::int64_t i) { return hn::Mul(hn::LoadU(d, p + i), hn::LoadU(d, dp + i)); });
   for (std::int64_t i = 0; i < valid; ++i) dp[i] = scale * p[i] * (dp[i] - dot);
   std::fill(dp + valid, dp + n, 0.0f);
 }

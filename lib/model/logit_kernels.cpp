@@ -16,48 +16,25 @@ HWY_BEFORE_NAMESPACE();
 namespace elastify::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-using Floats = hn::ScalableTag<float>;
+#include "model/vector_loops-inl.h"
 
-float Highest(const float* x, std::int64_t n) {
-  const Floats d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  float highest = x[0];
-  std::int64_t i = 0;
-  if (n >= lanes) {
-    auto best = hn::LoadU(d, x);
-    for (i = lanes; i + lanes <= n; i += lanes) best = hn::Max(best, hn::LoadU(d, x + i));
-    highest = hn::GetLane(hn::MaxOfLanes(d, best));
-  }
-  for (; i < n; ++i) highest = std::max(highest, x[i]);
-  return highest;
-}
+float Highest(const float* x, std::int64_t n) { return highest_of(x, n); }
 
 float LogSumExp(const float* x, std::int64_t n, float t) {
-  const Floats d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  const float highest = Highest(x, n);
-  const auto top = hn::Set(d, highest), scale = hn::Set(d, t);
-  auto sum = hn::Zero(d);
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) sum = hn::Add(sum, hn::Exp(d, hn::Mul(scale, hn::Sub(hn::LoadU(d, x + i), top))));
-  float total = hn::GetLane(hn::SumOfLanes(d, sum));
-  for (; i < n; ++i) total += std::exp(t * (x[i] - highest));
+  const float highest = highest_of(x, n);
+  const float total = sum_over(n, [&](auto d, std::int64_t i) {
+    return hn::Exp(d, hn::Mul(hn::Set(d, t), hn::Sub(hn::LoadU(d, x + i), hn::Set(d, highest))));
+  });
   return t * highest + std::log(total);
 }
 
 void ScaledSoftmax(const float* x, std::int64_t n, float t, float log_sum, float factor, bool add, float* y) {
-  const Floats wide;
-  const hn::CappedTag<float, 1> single;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(wide));
-  const auto body = [&](auto d, std::int64_t i) {
+  for_each(n, [&](auto d, std::int64_t i) {
     const auto shifted = hn::MulSub(hn::Set(d, t), hn::LoadU(d, x + i), hn::Set(d, log_sum));
     auto value = hn::Mul(hn::Set(d, factor), hn::Exp(d, shifted));
     if (add) value = hn::Add(value, hn::LoadU(d, y + i));
     hn::StoreU(value, d, y + i);
-  };
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) body(wide, i);
-  for (; i < n; ++i) body(single, i);
+  });
 }
 
 }  // namespace elastify::kernels::HWY_NAMESPACE

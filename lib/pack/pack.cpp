@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "base/log.h"
 #include "model/decoder.h"
 #include "pack/float_layout.h"
@@ -305,8 +306,10 @@ QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs
   Progress progress("pack", total_bytes, "bytes");
   Metadata metadata = make_metadata(inputs);
   metadata[key::kTiledTensors] = permuted_suffixes(list.all());
-  const auto errors =
-      write_gguf(path, std::move(metadata), list.all(), [&](std::int64_t done) { progress.update(done); });
+  const auto errors = write_gguf(path, std::move(metadata), list.all(), [&](std::int64_t done) {
+    progress.update(done);
+    stop_if_interrupted();
+  });
   QuantisationErrors found;
   for (std::size_t i = 0; i < errors.size(); ++i) {
     if (!std::isnan(errors[i])) found[list.all()[i].name] = errors[i];

@@ -13,37 +13,13 @@ HWY_BEFORE_NAMESPACE();
 namespace elastify::kernels::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
-using Floats = hn::ScalableTag<float>;
-using OneFloat = hn::CappedTag<float, 1>;
-
-// f(vector tag, i) for every i < n, the tail with one lane at a time.
-template <typename Body>
-void each(std::int64_t n, Body body) {
-  const Floats d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) body(d, i);
-  for (; i < n; ++i) body(OneFloat(), i);
-}
-
-// Sum over i < n of f(vector tag, i).
-template <typename Term>
-float sum(std::int64_t n, Term term) {
-  const Floats d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  auto total = hn::Zero(d);
-  std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) total = hn::Add(total, term(d, i));
-  float result = hn::GetLane(hn::SumOfLanes(d, total));
-  for (; i < n; ++i) result += hn::GetLane(term(OneFloat(), i));
-  return result;
-}
+#include "model/vector_loops-inl.h"
 
 void Probe(const float* p, std::int64_t n, float* signs) {
-  const float total = sum(n, [&](auto tag, std::int64_t at) {
+  const float total = sum_over(n, [&](auto tag, std::int64_t at) {
     return hn::Mul(hn::Sqrt(hn::LoadU(tag, p + at)), hn::LoadU(tag, signs + at));
   });
-  each(n, [&](auto tag, std::int64_t at) {
+  for_each(n, [&](auto tag, std::int64_t at) {
     const auto share = hn::LoadU(tag, p + at), r = hn::Mul(hn::Sqrt(share), hn::LoadU(tag, signs + at));
     hn::StoreU(hn::Sub(r, hn::Mul(share, hn::Set(tag, total))), tag, signs + at);
   });

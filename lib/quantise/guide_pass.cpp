@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 
 namespace elastify {
 namespace {
@@ -61,6 +62,7 @@ void GuidePass::advance() {
     return torch::zeros_like(x);
   };
   for (std::int64_t row = 0; row < hidden_.size(0); row += kRowsAtOnce) {
+    stop_if_interrupted();
     torch::Tensor x = hidden_.narrow(0, row, std::min(kRowsAtOnce, hidden_.size(0) - row));
     attention.add(rms_norm(x, block.attn_norm, config_.rms_norm_eps));
     const torch::Tensor between = block_forward(block, config_, rotary_, done_, x, options);

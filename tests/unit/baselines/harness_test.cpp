@@ -4,7 +4,7 @@
 #include <stdexcept>
 
 #include "baselines/kept_json.h"
-#include "checkpoint/random_checkpoint.h"
+#include "support/small_shape.h"
 #include "support/temp_dir.h"
 
 #undef CHECK  // of LibTorch's logging; Catch2 has its own
@@ -18,20 +18,7 @@ namespace {
 struct Workplace {
   Workplace() {
     fs::create_directories(dir / "model");
-    write_random_checkpoint(model_config_from_hf({{"model_type", "llama"},
-                                                  {"vocab_size", 260},
-                                                  {"hidden_size", 32},
-                                                  {"intermediate_size", 44},
-                                                  {"num_hidden_layers", 4},
-                                                  {"num_attention_heads", 8},
-                                                  {"num_key_value_heads", 4},
-                                                  {"max_position_embeddings", 64},
-                                                  {"rms_norm_eps", 1e-5},
-                                                  {"hidden_act", "silu"},
-                                                  {"tie_word_embeddings", true},
-                                                  {"torch_dtype", "float32"}},
-                                                 "shape"),
-                            1, dir / "model");
+    write_random_checkpoint(small_shape(), 1, dir / "model");
     write_bytes(dir / "text.txt", "The quick brown fox jumps over the lazy dog, again and again, until it is dark.");
     write_bytes(dir / "tasks.jsonl",
                 R"({"question": "Who?", "options": ["Leo", "Maya"], "answer": 1})"
