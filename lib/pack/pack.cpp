@@ -36,8 +36,8 @@ TensorType parse_dtype(const std::string& word, const std::string& same) {
 
 void check_wider(const PackConfig& settings) {
   for (const std::string& matrix : settings.wider) {
-    if (std::count(std::begin(kMatrixNames), std::end(kMatrixNames), matrix) == 0)
-      fail_usage("pack.wider: expected names of {}, found '{}'", fmt::join(kMatrixNames, ", "), matrix);
+    if (std::count(std::begin(kTargetNames), std::end(kTargetNames), matrix) == 0)
+      fail_usage("pack.wider: expected names of {}, found '{}'", fmt::join(kTargetNames, ", "), matrix);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/parallel.h"
+#include "model/adapter.h"
 
 namespace elastify {
 namespace {
@@ -152,12 +153,10 @@ elrt::TensorType type_of(const std::string& dtype) {
   return dtype == "iq4_nl" ? elrt::TensorType::kIq4Nl : elrt::TensorType::kF32;
 }
 
-const char* const kMatrixNames[7] = {"q", "k", "v", "o", "gate", "up", "down"};
-
 elrt::TensorType matrix_type(const std::string& dtype, const std::vector<std::string>& wider, std::size_t index) {
   const elrt::TensorType type = type_of(dtype);
   const bool four_bits = elrt::is_quantised(type) && type != elrt::TensorType::kQ8_0;
-  const bool listed = std::count(wider.begin(), wider.end(), kMatrixNames[index]) > 0;
+  const bool listed = std::count(wider.begin(), wider.end(), kTargetNames[index]) > 0;
   return four_bits && listed ? elrt::TensorType::kQ8_0 : type;
 }
 

@@ -17,9 +17,8 @@ namespace elastify {
 // "q8_0", "q4_0" and "iq4_nl" name types in panels; F32 stands for every other word but "f16".
 elrt::TensorType type_of(const std::string& dtype);
 
-// The names of block_matrices() in settings: "q", "k", "v", "o", "gate", "up", "down".
-extern const char* const kMatrixNames[7];
-// The type of block_matrices()[index]: of `dtype`, but Q8_0 where that has four bits and `wider` lists the matrix.
+// The type of block_matrices()[index]: of `dtype`, but Q8_0 where that has four bits and `wider` lists the matrix by
+// its word in kTargetNames (model/adapter.h).
 elrt::TensorType matrix_type(const std::string& dtype, const std::vector<std::string>& wider, std::size_t index);
 
 enum class PanelOrder { kRows, kTiles };  // units are outputs (q, k, v, gate, up); units are inputs (o, down)
