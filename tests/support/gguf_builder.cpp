@@ -13,7 +13,6 @@ namespace elastify_test {
 namespace {
 
 using Bytes = std::vector<unsigned char>;
-constexpr std::uint64_t kAlignment = 64;
 
 template <typename T>
 void put(Bytes& out, const T& value) {
@@ -77,7 +76,7 @@ struct ValueWriter {
   }
 };
 
-std::uint64_t aligned(std::uint64_t n) { return (n + kAlignment - 1) / kAlignment * kAlignment; }
+std::uint64_t aligned(std::uint64_t n, std::uint64_t alignment) { return (n + alignment - 1) / alignment * alignment; }
 
 Bytes header(const GgufBuilder& file) {
   Bytes out;
@@ -96,7 +95,7 @@ Bytes header(const GgufBuilder& file) {
     for (const std::uint64_t dim : tensor.dims) put(out, dim);
     put(out, tensor.type);
     put<std::uint64_t>(out, tensor.offset.value_or(offset));
-    offset = aligned(offset + tensor.bytes.size());
+    offset = aligned(offset + tensor.bytes.size(), file.alignment);
   }
   return out;
 }
@@ -106,7 +105,7 @@ Bytes header(const GgufBuilder& file) {
 std::vector<unsigned char> GgufBuilder::build() const {
   Bytes out = header(*this);
   for (const GgufTensor& t : tensors) {
-    out.resize(aligned(out.size()));
+    out.resize(aligned(out.size(), alignment));
     out.insert(out.end(), t.bytes.begin(), t.bytes.end());
   }
   return out;

@@ -22,6 +22,7 @@ struct GgufTensor {
 
 struct GgufBuilder {
   std::uint32_t magic = 0x46554747, version = 3;
+  std::uint64_t alignment = 64;  // of the tensors' data; the key says what the test wants it to say
   std::optional<std::uint64_t> tensor_count{}, key_value_count{};  // override the honest ones
   elrt::gguf::Metadata metadata;
   std::vector<GgufTensor> tensors;

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -45,6 +47,25 @@ template <typename T>
 const T* find(const Metadata& metadata, std::string_view key) {
   const auto found = metadata.find(key);
   return found == metadata.end() ? nullptr : std::get_if<T>(&found->second);
+}
+
+// A whole number of any of the integer types: writers do not agree on them. None: missing, another type, or above 2^63.
+inline std::optional<std::int64_t> find_integer(const Metadata& metadata, std::string_view key) {
+  const auto found = metadata.find(key);
+  if (found == metadata.end()) return std::nullopt;
+  return std::visit(
+      [](const auto& value) -> std::optional<std::int64_t> {
+        using T = std::decay_t<decltype(value)>;
+        if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+          if constexpr (std::is_same_v<T, std::uint64_t>) {
+            if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) return std::nullopt;
+          }
+          return static_cast<std::int64_t>(value);
+        } else {
+          return std::nullopt;
+        }
+      },
+      found->second);
 }
 
 }  // namespace elrt::gguf

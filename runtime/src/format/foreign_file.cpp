@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "elrt/format.h"
-#include "format/gguf_reader.hpp"
+#include "elrt/gguf_file.hpp"
 
 namespace elrt {
 namespace {
@@ -26,7 +26,7 @@ std::string describe_gguf(std::span<const std::byte> file) {
   if (version == 1 || version == 2) {
     return "a GGUF file of version " + std::to_string(version) + ", which elastify never wrote: " + kBuild;
   }
-  const gguf::Metadata metadata = readable_metadata(file);
+  const gguf::Metadata metadata = gguf::readable_metadata(file);
   const auto* architecture = gguf::find<std::string>(metadata, format::key::kArchitectureName);
   if (architecture == nullptr || *architecture == format::kArchitecture ||
       metadata.contains(format::key::kFormatVersionNumber))

@@ -1,4 +1,4 @@
-// Reads a GGUF v3 header from hostile bytes: key-values and tensor infos, with every count, size and offset checked.
+// An elastic artifact's header: elrt/gguf_file.hpp with the rules of elrt/format.h.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +18,5 @@ struct GgufHeader {
 
 // Reads nothing after the header. Tensors are proven aligned, inside the file and disjoint.
 Result<GgufHeader> read_gguf_header(std::span<const std::byte> file);
-
-// The key-values up to the first that cannot be read: for messages about files that are no artifacts.
-gguf::Metadata readable_metadata(std::span<const std::byte> file);
 
 }  // namespace elrt

@@ -262,7 +262,7 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
          f.tensor(norm).dims = {16, 1, 1, 1, 1};
        }},
       {"is not F32", [&](auto& f) { f.tensor(norm).type = 1; }},
-      {"has type 9, expected F32 (0), F16 (1), Q4_0 (2), Q8_0 (8) or IQ4_NL (20)",
+      {"has type 9 (Q8_1), expected F32 (0), F16 (1), Q4_0 (2), Q8_0 (8) or IQ4_NL (20)",
        [&](auto& f) { f.tensor(norm).type = 9; }},
       {"has type 4294967295", [&](auto& f) { f.tensor(down).type = ~0u; }},
       {"'output_norm.weight' is 16 wide, which is no multiple of Q8_0's blocks of 32",
