@@ -108,6 +108,11 @@ void register_eval(CLI::App& app) {
       ->needs(tasks)
       ->check(common::one_of({elastify::kContextModes.begin(), elastify::kContextModes.end()}))
       ->capture_default_str();
+  command
+      ->add_flag_callback(
+          "--no-plain", [options] { options->tasks.plain = false; },
+          "tasks: levels with their adapters alone, in half the time")
+      ->needs(tasks);
   command->add_option("--seed", options->tasks.seed, "tasks: of the examples and the controls")
       ->needs(tasks)
       ->check(common::at_least(0))

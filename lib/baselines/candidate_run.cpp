@@ -123,7 +123,8 @@ json CandidateRun::cut() {
                  {"notes", made.notes}};
   // What was never trained has no loss worth a number.
   if (method_.recovery != Recovery::kWhole)
-    result["loss_before"] = losses_on(shared_.texts, sliced(), nullptr, made.tap);
+    result["loss_before"] =
+        losses_on(shared_.texts, {made.weights, made.plan.widths, nullptr, made.tap}, shared_.finetune);
   return result;
 }
 
@@ -153,14 +154,17 @@ json CandidateRun::recovered() {
   json result = {{"data", data}, {"training_tokens", data.at("training_tokens")}};
   if (method_.recovery == Recovery::kWhole) {
     const ScratchModel& model = scratch();
-    result["loss_after"] = losses_on(shared_.texts, Decoder(model.weights), nullptr, {});
+    result["loss_after"] =
+        losses_on(shared_.texts, {model.weights, candidate().plan.widths, nullptr, {}}, shared_.finetune);
     result["recovery"] = {{"trained_weights", model.values.numel()}};
   } else {
     const LevelResult level = recoverer_.run(candidate(), training_key(), folder_ / "recovery");
     require(level.steps_run == schedule_.steps, "{}: {} steps of {} were run", name(), level.steps_run,
             schedule_.steps);
     const std::optional<Adapter> trained = adapter();
-    result["loss_after"] = losses_on(shared_.texts, sliced(), trained ? &*trained : nullptr, {});
+    const Candidate& made = candidate();
+    result["loss_after"] =
+        losses_on(shared_.texts, {made.weights, made.plan.widths, trained ? &*trained : nullptr, {}}, shared_.finetune);
     result["recovery"] = to_json(level);
   }
   result["recovery"]["all_seconds"] = watch.seconds();

@@ -59,21 +59,28 @@ json measure_full(SharedData& shared, bool recovery) {
   if (recovery) inputs.push_back({rows_hash(shared.held_out), shared.tasks.hash});
   return kept_json(shared.folder() / "full.json", hash_text(inputs.dump()), worked, [&] {
     const Stopwatch watch;
-    json full = {{"losses", losses_on(shared.texts, shared.full, nullptr, {})}};
+    const ModelWeights& weights = shared.full.weights();
+    const MeasuredModel model{weights, full_widths(weights.config), nullptr, {}};
+    json full = {{"losses", losses_on(shared.texts, model, shared.finetune)}};
     full["tokens_per_s"] = static_cast<double>(token_count(shared.texts)) / watch.seconds();
     if (!recovery) return full;
-    full["held_out"] = text_loss(shared.full, nullptr, {}, shared.held_out);
+    full["held_out"] = loss_on(shared.held_out, model, shared.finetune);
     if (!shared.tasks.items.empty()) full["tasks"] = measure_tasks(shared.full, nullptr, {}, shared.tasks);
     return full;
   });
 }
 
+constexpr double kLatencySeconds = 10;
+
 // Of one piece, from the speed of a forward pass through the full model.
 struct Costs {
-  double tokens_per_s, text_tokens, training_tokens, task_tokens, prompt_tokens;
+  double tokens_per_s, text_tokens, training_tokens, task_tokens, calibration_tokens;
   bool teacher;
 
-  double before(double ratio) const { return (ratio * text_tokens + prompt_tokens) / tokens_per_s + 5; }
+  // Packing and both latencies take seconds whatever the model: the runtime reads far faster than this pass.
+  double before(double ratio, double calibration_passes) const {
+    return (ratio * text_tokens + calibration_passes * calibration_tokens) / tokens_per_s + kLatencySeconds;
+  }
   double after(double ratio) const {  // forward, and a backward pass that costs twice as much
     const double training = ((teacher ? 1 : 0) + 3 * ratio) * training_tokens;
     return (training + ratio * (text_tokens + task_tokens)) / tokens_per_s;
@@ -88,7 +95,7 @@ Costs make_costs(const SharedData& shared, const json& full, const Schedule& sch
   for (const TaskTokens& task : shared.tasks.tokens) {
     for (const ScoredTokens& option : task.options) costs.task_tokens += static_cast<double>(option.ids.size());
   }
-  costs.prompt_tokens = static_cast<double>(2 * shared.request.prompt_tokens * (shared.request.repeats + 1));
+  costs.calibration_tokens = static_cast<double>(shared.calibration.inputs.numel());
   costs.teacher = shared.finetune.loss == "distill";
   return costs;
 }
@@ -97,7 +104,7 @@ void say_estimate(const Costs& costs, const std::vector<std::int64_t>& levels, s
   for (const std::int64_t level : levels) {
     const double ratio = static_cast<double>(level) / 100;
     spdlog::info(
-        "baselines: level {}: about {} a method before recovery{}", level, format_duration(costs.before(ratio)),
+        "baselines: level {}: about {} a method before recovery{}", level, format_duration(costs.before(ratio, 0)),
         recovery
             ? fmt::format(", {} for {:.0f} tokens of it", format_duration(costs.after(ratio)), costs.training_tokens)
             : "");
@@ -150,7 +157,7 @@ class Harness {
     for (const std::int64_t level : levels) {
       for (const Method* method : methods) {
         const double ratio = static_cast<double>(level) / 100;
-        before.push_back(costs.before(ratio));
+        before.push_back(costs.before(ratio, level == levels.front() ? method->calibration_passes : 0));
         after.push_back(method->recovery == Recovery::kNone ? 0 : costs.after(ratio));
       }
     }

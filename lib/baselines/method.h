@@ -62,6 +62,8 @@ struct Method {
   const char* help;
   Recovery recovery;
   Candidate (*make)(MethodInputs& inputs, std::int64_t level);
+  // Time that its first level needs for scores, as forward passes over the calibration text: for estimates.
+  double calibration_passes = 0;
 };
 
 const std::vector<Method>& method_table();

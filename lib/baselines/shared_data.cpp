@@ -4,7 +4,9 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/interrupt.h"
 #include "baselines/recover.h"
+#include "finetune/student.h"
 #include "model/device.h"
 #include "pipeline/stage_parts.h"
 #include "pipeline/text_source.h"
@@ -13,6 +15,7 @@ namespace elastify {
 namespace {
 
 constexpr std::int64_t kGateTokens = 8192;  // of held-out text, at most
+constexpr std::int64_t kLossTokens = 1024;  // read at once where losses are measured
 
 json shared_key(RunDirectory& run, const PipelineConfig& config, const Checkpoint& checkpoint) {
   json key = {{"version", tool_version()},
@@ -78,10 +81,18 @@ std::int64_t token_count(const std::vector<NamedText>& texts) {
   return count;
 }
 
-json losses_on(const std::vector<NamedText>& texts, const Decoder& decoder, const Adapter* adapter,
-               const UnitTap& tap) {
+double loss_on(const TokenRows& rows, const MeasuredModel& model, const FinetuneConfig& config) {
+  if (model.tap) return text_loss(Decoder(slice_weights(model.weights, model.widths)), model.adapter, model.tap, rows);
+  const StatesAndHead level = level_states(model.weights, model.widths, model.adapter, config, rows.seq());
+  return row_losses(level.states, level.head, rows, std::max<std::int64_t>(1, kLossTokens / rows.seq())).mean();
+}
+
+json losses_on(const std::vector<NamedText>& texts, const MeasuredModel& model, const FinetuneConfig& config) {
   json losses = json::object();
-  for (const NamedText& text : texts) losses[text.name] = text_loss(decoder, adapter, tap, text.rows);
+  for (const NamedText& text : texts) {
+    losses[text.name] = loss_on(text.rows, model, config);
+    stop_if_interrupted();
+  }
   return losses;
 }
 

@@ -40,7 +40,17 @@ struct SharedData {
 
 json text_hashes(const std::vector<NamedText>& texts);
 std::int64_t token_count(const std::vector<NamedText>& texts);
+
+// One model of those that are compared: a prefix of `weights`.
+struct MeasuredModel {
+  const ModelWeights& weights;
+  LevelWidths widths;
+  const Adapter* adapter = nullptr;
+  UnitTap tap;  // such a model computes in float32, any other as training does
+};
+
+double loss_on(const TokenRows& rows, const MeasuredModel& model, const FinetuneConfig& config);
 // {TEXT: mean loss}
-json losses_on(const std::vector<NamedText>& texts, const Decoder& decoder, const Adapter* adapter, const UnitTap& tap);
+json losses_on(const std::vector<NamedText>& texts, const MeasuredModel& model, const FinetuneConfig& config);
 
 }  // namespace elastify

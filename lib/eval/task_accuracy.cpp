@@ -148,7 +148,7 @@ json summarize(const std::vector<PreparedTask>& tasks, const std::vector<TaskOut
   return summary;
 }
 
-json measure_level(Runner& runner, const std::vector<PreparedTask>& tasks, const elrt::LevelInfo& level,
+json measure_level(Runner& runner, const std::vector<PreparedTask>& tasks, const elrt::LevelInfo& level, bool plain,
                    TaskExamples& examples) {
   const std::vector<TaskOutcome> outcomes = runner.run(level.level, true);
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
@@ -157,12 +157,12 @@ json measure_level(Runner& runner, const std::vector<PreparedTask>& tasks, const
   json result = summarize(tasks, outcomes);
   result["level"] = level.level;
   result["adapter"] = level.adapter_rank > 0;
-  if (level.adapter_rank == 0) return result;
-  const json plain = summarize(tasks, runner.run(level.level, false));
+  if (level.adapter_rank == 0 || !plain) return result;
+  const json without = summarize(tasks, runner.run(level.level, false));
   for (const char* mean : {"mean_accuracy", "mean_exact_match"}) {
-    if (plain.contains(mean)) result[std::string(mean) + "_without_adapter"] = plain.at(mean);
+    if (without.contains(mean)) result[std::string(mean) + "_without_adapter"] = without.at(mean);
   }
-  for (const auto& family : plain.at("families").items())
+  for (const auto& family : without.at("families").items())
     result["families"][family.key()]["without_adapter"] = family.value();
   return result;
 }
@@ -193,13 +193,14 @@ json measure_task_accuracy(const TaskAccuracyRequest& request) {
   json result = {{"context", request.context}, {"few_shot", request.few_shot}};
   const auto tasks = prepare(choose_items(items, request.limit), examples, artifact, *tokenizer, result);
   std::size_t passes = 0;
-  for (const auto& level : levels) passes += level.adapter_rank > 0 ? 2 : 1;
+  for (const auto& level : levels) passes += level.adapter_rank > 0 && request.plain ? 2 : 1;
   Runner runner(artifact, *tokenizer, tasks, request, passes);
   result["levels"] = json::array();
   std::vector<const EvalItem*> asked;
   for (const auto& task : tasks) asked.push_back(task.item);
   TaskExamples shown(asked, request.generate ? request.show : 0);
-  for (const auto& level : levels) result["levels"].push_back(measure_level(runner, tasks, level, shown));
+  for (const auto& level : levels)
+    result["levels"].push_back(measure_level(runner, tasks, level, request.plain, shown));
   if (request.generate && request.show > 0) result["examples"] = shown.to_json();
   return result;
 }

@@ -23,13 +23,14 @@ struct TaskAccuracyRequest {
   std::string context = "full";  // or a control: none, shuffled, half
   std::int64_t seed = 1;         // of the examples' order and of the controls
   std::int64_t threads = 0;      // 0: all cores; changes speed, no result
+  bool plain = true;             // also levels that have an adapter without it
 };
 
 // {context, few_shot, items, shortened, left_out, [examples: TaskExamples::to_json()], levels: [{level, adapter,
-// mean_accuracy, [mean_exact_match], families: {NAME: FamilyTally's fields}}]}; a level that has an adapter also has
-// mean_accuracy_without_adapter and, in each family, without_adapter with the same fields. Means are over families.
-// Examples keep their own contexts, except that "none" takes theirs too. Throws Error on bad artifacts, levels and
-// tasks.
+// mean_accuracy, [mean_exact_match], families: {NAME: FamilyTally's fields}}]}; with `plain` a level that has an
+// adapter also has mean_accuracy_without_adapter and, in each family, without_adapter with the same fields. Means are
+// over families. Examples keep their own contexts, except that "none" takes theirs too. Throws Error on bad artifacts,
+// levels and tasks.
 nlohmann::json measure_task_accuracy(const TaskAccuracyRequest& request);
 
 std::string format_task_accuracy(const nlohmann::json& result);

@@ -130,16 +130,24 @@ std::unique_ptr<Student> make_student(const StudentTask& task) {
   return std::make_unique<AutogradStudent>(task);
 }
 
-StatesAndHead full_states(const ModelWeights& weights, const FinetuneConfig& config, std::int64_t seq) {
+StatesAndHead level_states(const ModelWeights& weights, const LevelWidths& widths, const Adapter* adapter,
+                           const FinetuneConfig& config, std::int64_t seq) {
   FinetuneConfig plain = config;
-  plain.dropout = 0;  // the full level has no adapter
+  plain.dropout = 0;  // masks are for training
   if (written_out_pass(plain, weights, seq)) {
     const auto pass = std::make_shared<LevelPass>(weights, torch::kBFloat16);
-    const LevelWidths widths = full_widths(weights.config);
+    pass->merge(adapter);
     return {[pass, widths](const torch::Tensor& tokens) { return pass->forward(tokens, widths); }, pass->head()};
   }
-  const auto decoder = std::make_shared<Decoder>(weights);
-  return {[decoder](const torch::Tensor& tokens) { return decoder->hidden(tokens).flatten(0, 1); }, weights.head};
+  const auto decoder = std::make_shared<Decoder>(slice_weights(weights, widths));
+  ForwardOptions options;
+  if (adapter) options.adapter = adapter;
+  return {[decoder, options](const torch::Tensor& tokens) { return decoder->hidden(tokens, options).flatten(0, 1); },
+          weights.head};
+}
+
+StatesAndHead full_states(const ModelWeights& weights, const FinetuneConfig& config, std::int64_t seq) {
+  return level_states(weights, full_widths(weights.config), nullptr, config, seq);
 }
 
 }  // namespace elastify

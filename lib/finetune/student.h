@@ -46,11 +46,15 @@ struct StudentTask {
 std::unique_ptr<Student> make_student(const StudentTask& task);
 bool written_out_pass(const FinetuneConfig& config, const ModelWeights& weights, std::int64_t seq);
 
-// Of the full model, by the same rule: what a teacher is made of.
 struct StatesAndHead {
   StatesOf states;
   torch::Tensor head;
 };
+// Of one level, by the same rule. `weights` is the full model and outlives what is returned; `adapter`, of the level's
+// widths, may be null.
+StatesAndHead level_states(const ModelWeights& weights, const LevelWidths& widths, const Adapter* adapter,
+                           const FinetuneConfig& config, std::int64_t seq);
+// Of the full model: what a teacher is made of.
 StatesAndHead full_states(const ModelWeights& weights, const FinetuneConfig& config, std::int64_t seq);
 
 }  // namespace elastify

@@ -147,6 +147,21 @@ TEST_CASE("every level's figures equal those of fresh sessions, text by text", "
     CHECK_THAT(table, Catch::Matchers::Contains(word));
 }
 
+TEST_CASE("levels without their adapters are left out where asked, and nothing else changes", "[eval][unit]") {
+  Setup setup;
+  json whole = elastify::measure_task_accuracy(setup.request);
+  setup.request.plain = false;
+  const json result = elastify::measure_task_accuracy(setup.request);
+  bool adapters = false;
+  for (auto& level : whole.at("levels")) {
+    adapters = adapters || level.at("adapter").get<bool>();
+    level.erase("mean_accuracy_without_adapter");
+    for (auto& family : level.at("families")) family.erase("without_adapter");
+  }
+  CHECK(adapters);
+  CHECK(result == whole);
+}
+
 TEST_CASE("examples show what every level writes for the first items of each family", "[eval][unit]") {
   Setup setup;
   setup.request.generate = true;
