@@ -10,6 +10,7 @@ void register_config(CLI::App& app);
 void register_random(CLI::App& app);
 void register_inspect(CLI::App& app);
 void register_eval(CLI::App& app);
+void register_export(CLI::App& app);
 void register_report(CLI::App& app);
 void register_baselines(CLI::App& app);
 

@@ -10,6 +10,7 @@ constexpr char kExamples[] = R"(Examples:
   elastify inspect runs/mine/model.gguf --verify
   elastify eval runs/mine/model.gguf --text stories.txt
   elastify eval runs/mine/model.gguf --tasks test.jsonl --levels 20,50,100
+  elastify export runs/mine --level 50 --format gguf --out level50.gguf
   elastify random path/to/config.json --out /tmp/model --seed 3
   elastify report --run-dir runs/mine
 
@@ -32,6 +33,7 @@ void register_all(CLI::App& app) {
   elastify_cli::register_random(app);
   elastify_cli::register_inspect(app);
   elastify_cli::register_eval(app);
+  elastify_cli::register_export(app);
   elastify_cli::register_report(app);
   elastify_cli::register_baselines(app);
   register_moved(app);

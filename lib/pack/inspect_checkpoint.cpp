@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
 #include "pack/import_summary.h"
+#include "tokenizer/chat_template.h"
 #include "tokenizer/import.h"
 
 namespace elastify {
@@ -11,20 +12,10 @@ namespace {
 
 using nlohmann::json;
 
-// The text of a chat template; empty: none. It stands in a file of its own or in tokenizer_config.json.
-std::string chat_template(const fs::path& folder) {
-  if (fs::is_regular_file(folder / "chat_template.jinja")) return read_file(folder / "chat_template.jinja");
-  if (!fs::is_regular_file(folder / "tokenizer_config.json")) return "";
-  const json config = read_json(folder / "tokenizer_config.json");
-  if (!config.is_object() || !config.contains("chat_template")) return "";
-  const json& found = config["chat_template"];
-  return found.is_string() ? found.get<std::string>() : found.is_null() ? "" : found.dump();
-}
-
 json read_tokenizer(const Checkpoint& checkpoint) {
   try {
     const auto spec = import_tokenizer(checkpoint.tokenizer_dir(), checkpoint.config().vocab_size);
-    return tokenizer_json(spec, chat_template(checkpoint.tokenizer_dir()));
+    return tokenizer_json(spec, read_chat_template(checkpoint.tokenizer_dir()));
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kBadData) throw;
     return {{"problem", error.what()}};

@@ -1,0 +1,13 @@
+// The template that turns a conversation into text, next to a tokenizer.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace elastify {
+
+// The text of `folder`'s chat template: chat_template.jinja, else chat_template of tokenizer_config.json; of several
+// named ones their JSON. Empty: none.
+std::string read_chat_template(const std::filesystem::path& folder);
+
+}  // namespace elastify
