@@ -26,8 +26,12 @@ constexpr std::uint32_t kQuantisationVersion = 2;
 
 std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
 
-std::string plain_architecture(const ModelConfig& config) {
-  return config.architecture == "mistral" ? "llama" : config.architecture;
+// Of layers of one width. llama.cpp's qwen2 takes all heads together to be as wide as the model, which they no longer
+// are where a level has lost some; deci has the same biases and knows the heads' width.
+std::string plain_architecture(const ModelConfig& config, const ExportShape& shape) {
+  if (config.architecture == "mistral") return "llama";
+  const std::int64_t queries = shape.written.kv_groups.front() * config.group_width();
+  return config.architecture == "qwen2" && queries != config.hidden_size ? "deci" : config.architecture;
 }
 
 // Chooses the architecture and gives `shape` the zeros that it needs.
@@ -38,14 +42,14 @@ std::string choose_architecture(const ExportOptions& options, const LevelFacts& 
     pad_for(options, facts,
             "llama.cpp's deci, which has layers of different widths, knows no norms of queries and keys", shape,
             summary.notes);
-  if (shape.one_width()) return plain_architecture(facts.config);
+  if (shape.one_width()) return plain_architecture(facts.config, shape);
   constexpr std::int64_t kFewNeurons = 32;
   for (std::int64_t& neurons : shape.written.neurons) {
     if (neurons == 0) neurons = std::min(kFewNeurons, facts.config.intermediate_size);
   }
   // llama.cpp takes the first layer's heads for those of a model that has any.
   if (shape.written.kv_groups.front() == 0) shape.written.kv_groups.front() = 1;
-  return shape.one_width() ? plain_architecture(facts.config) : "deci";
+  return shape.one_width() ? plain_architecture(facts.config, shape) : "deci";
 }
 
 void refuse_what_llama_cpp_lacks(const std::string& architecture, const LevelFacts& facts) {

@@ -1,6 +1,6 @@
 // level_logits RUN_DIR LEVEL adapter|plain TOKEN...: the logits of a run directory's level after every token, as a JSON
-// array of arrays. The toolchain's own forward pass over the level's slice, in float64: what scripts/check_export compares
-// other engines with. (The runtime's equality with it is held by tests/unit/pack.)
+// array of arrays. The toolchain's own forward pass over the level's slice, in float64: what scripts/check_export
+// compares other engines with. (The runtime's equality with it is held by tests/unit/pack.)
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -24,9 +24,8 @@ int main(int argc, char** argv) {
     if (facts.adapter && std::string(argv[3]) == "adapter") options.adapter = &*facts.adapter;
     std::vector<std::int64_t> tokens;
     for (int i = 4; i < argc; ++i) tokens.push_back(std::atoll(argv[i]));
-    const torch::Tensor logits = decoder.logits(torch::tensor(tokens, torch::kInt64).unsqueeze(0), options)[0]
-                                     .to(torch::kFloat64)
-                                     .contiguous();
+    const torch::Tensor logits =
+        decoder.logits(torch::tensor(tokens, torch::kInt64).unsqueeze(0), options)[0].to(torch::kFloat64).contiguous();
     nlohmann::json rows = nlohmann::json::array();
     for (std::int64_t row = 0; row < logits.size(0); ++row) {
       const auto* values = logits[row].data_ptr<double>();
