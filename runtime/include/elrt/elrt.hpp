@@ -5,6 +5,7 @@
 
 #include "elrt/artifact.hpp"
 #include "elrt/calibrate.hpp"
+#include "elrt/chat.hpp"
 #include "elrt/compression.hpp"
 #include "elrt/export.h"
 #include "elrt/format.h"

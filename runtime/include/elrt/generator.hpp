@@ -30,6 +30,7 @@ struct GenerateOptions {
   SamplerOptions sampler;
   std::vector<std::string> stop;  // the text ends before the first of them; not part of the result
   bool ignore_end = false;        // go on after the model's own end of text
+  std::vector<TokenId> end_ids;   // tokens that end the text besides the tokenizer's, as ChatTemplate::turn_ends()
   bool keep_context = false;   // the prompt continues what the session has read (and, should it fail, leaves that as it
                                // was), instead of starting again; the beginning-of-text token is not repeated
   bool parse_special = false;  // of the prompt, where it is text: special tokens' names become those tokens

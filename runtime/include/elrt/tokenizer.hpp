@@ -125,6 +125,7 @@ struct TokenizerSpec {
   std::vector<PreTokenizerStep> pre_tokenizer;
   std::vector<DecoderStep> decoder;
   std::vector<AddedToken> added;
+  std::string chat_template;  // Jinja, see chat.hpp; empty: none
   bool operator==(const TokenizerSpec&) const = default;
 };
 
@@ -138,6 +139,9 @@ ELRT_API Result<TokenizerSpec> tokenizer_spec_from_metadata(const gguf::Metadata
 struct EncodeOptions {
   bool add_bos = true;         // add what the spec adds (bos, eos); false: neither
   bool parse_special = false;  // special tokens' text in the input becomes those tokens
+  // With parse_special: one byte per byte of the text, not 0 where a stranger wrote it. No special token is found that
+  // has such a byte; there its name is text like any other. Empty: nothing is a stranger's.
+  std::string_view foreign{};
 };
 
 struct DecodeOptions {

@@ -76,7 +76,7 @@ class Parser {
       case 'n':
         return word("null");
       default:
-        return read_number(value.content.emplace<double>());
+        return read_number(value.content.emplace<double>(), value.whole);
     }
   }
 
@@ -114,12 +114,13 @@ class Parser {
   }
 
   // parse_decimal reads more than JSON allows ("1.", "nan", "01"), so the grammar is checked first.
-  bool read_number(double& number) {
+  bool read_number(double& number, bool& is_whole) {
     const std::size_t begin = at_;
     if (peek() == '-') ++at_;
     const bool zero = peek() == '0';
     const std::size_t whole = digits();
     if (whole == 0 || (zero && whole > 1)) return wrong("no value");
+    is_whole = peek() != '.' && peek() != 'e' && peek() != 'E';
     if (peek() == '.') {
       ++at_;
       if (digits() == 0) return wrong("a number without digits");
@@ -145,14 +146,25 @@ class Parser {
     return code;
   }
 
-  // After the backslash. Surrogate pairs are refused: characters beyond U+FFFF can be written as they are.
+  // The second half of a surrogate pair makes a character of both.
+  bool read_low_half(char32_t& code) {
+    if (!text_.substr(at_).starts_with("\\u")) return false;
+    at_ += 2;
+    const auto low = hex4();
+    if (code >= 0xDC00 || !low || *low < 0xDC00 || *low >= 0xE000) return false;
+    code = 0x10000 + ((code - 0xD800) << 10) + (*low - 0xDC00);
+    return true;
+  }
+
+  // After the backslash.
   bool read_escape(std::string& out) {
     constexpr std::string_view kNames = "\"\\/bfnrt", kMeanings = "\"\\/\b\f\n\r\t";
     const char name = peek();
     ++at_;
     if (name == 'u') {
-      const auto code = hex4();
-      if (!code || (*code >= 0xD800 && *code < 0xE000)) return wrong("a bad \\u escape");
+      auto code = hex4();
+      const bool half = code && *code >= 0xD800 && *code < 0xE000;
+      if (!code || (half && !read_low_half(*code))) return wrong("a bad \\u escape");
       utf8::append(out, *code);
       return true;
     }

@@ -16,6 +16,7 @@ struct Member;
 
 struct Value {
   std::variant<std::nullptr_t, bool, double, std::string, std::vector<Value>, std::vector<Member>> content;
+  bool whole = false;  // a number written without point and exponent
 
   // The content if it has exactly the type T, else nullptr.
   template <typename T>

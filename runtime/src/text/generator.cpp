@@ -1,5 +1,6 @@
 #include "elrt/generator.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <utility>
@@ -68,6 +69,11 @@ Result<void> check_prompt(const Session& session, std::span<const TokenId> promp
   return {};
 }
 
+bool ends(const Tokenizer& tokenizer, const GenerateOptions& options, TokenId token) {
+  return tokenizer.ends_text(token) ||
+         std::find(options.end_ids.begin(), options.end_ids.end(), token) != options.end_ids.end();
+}
+
 // Samples until something ends the text; `logits` are those after the prompt.
 Result<FinishReason> decode(SpeculativeReader& reader, std::size_t context, const Tokenizer& tokenizer,
                             const GenerateOptions& options, Sampler& sampler, std::span<const float> logits,
@@ -78,7 +84,7 @@ Result<FinishReason> decode(SpeculativeReader& reader, std::size_t context, cons
     if (!token) return token.take_failure();
     const Clock::time_point now = Clock::now();
     if (result.tokens.empty()) result.ttft_ms = ms_between(start, first = now);
-    if (!options.ignore_end && tokenizer.ends_text(token.value())) return FinishReason::kEndOfText;
+    if (!options.ignore_end && ends(tokenizer, options, token.value())) return FinishReason::kEndOfText;
     if (!result.tokens.empty()) result.tpot_ms = ms_between(first, now) / static_cast<double>(result.tokens.size());
     result.tokens.push_back(token.value());
     if (const auto ended = output.push(token.value())) return *ended;

@@ -15,6 +15,10 @@ std::size_t step_back(std::string_view text, std::size_t at) {
   return at;
 }
 
+bool has_foreign(std::string_view foreign, std::size_t begin, std::size_t end) {
+  return !foreign.empty() && foreign.substr(begin, end - begin).find_first_not_of('\0') != std::string_view::npos;
+}
+
 char32_t code_at(std::string_view text, std::size_t at) { return utf8::decode(text.substr(at)).code; }
 
 }  // namespace
@@ -25,6 +29,7 @@ Result<AddedTokens> AddedTokens::create(const TokenizerSpec& spec, const Normali
   for (std::size_t i = 0; i < spec.added.size(); ++i) {
     const AddedToken& token = spec.added[i];
     const std::string& content = spec.tokens[static_cast<std::size_t>(token.id)];
+    if (!token.normalized || token.special) added.early_.add(content, static_cast<std::int32_t>(i));
     if (!token.normalized) {
       added.raw_.add(content, static_cast<std::int32_t>(i));
       continue;
@@ -46,11 +51,22 @@ bool AddedTokens::accept(const AddedToken& token, std::string_view text, std::si
 }
 
 std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, Stage stage, bool parse_special) const {
-  const LiteralSet& literals = stage == Stage::kRaw ? raw_ : normalized_;
+  return split(text, stage == Stage::kRaw ? raw_ : normalized_, parse_special, {});
+}
+
+std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, std::string_view foreign) const {
+  return split(text, early_, true, foreign);
+}
+
+std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, const LiteralSet& literals, bool parse_special,
+                                                  std::string_view foreign) const {
   std::vector<Part> parts;
   std::size_t done = 0;
   for (std::size_t at = 0; at < text.size() && !literals.empty();) {
-    const LiteralSet::Match match = literals.longest_at(text, at);
+    LiteralSet::Match match = literals.longest_at(text, at);
+    while (match.id >= 0 && tokens_[static_cast<std::size_t>(match.id)].special &&
+           has_foreign(foreign, at, at + match.size))
+      match = literals.longest_at(text.substr(0, at + match.size - 1), at);  // a shorter one may be the template's own
     if (match.id < 0) {
       ++at;
       continue;

@@ -25,13 +25,19 @@ class AddedTokens {
 
   // Covers `text` (valid UTF-8) in order, but for overlaps that lstrip and rstrip resolve to the earlier token.
   std::vector<Part> split(std::string_view text, Stage stage, bool parse_special) const;
+  // The raw stage where strangers wrote parts of the text (EncodeOptions::foreign). Special tokens that are looked for
+  // after normalization are found here too: there, nothing tells any more who wrote what.
+  std::vector<Part> split(std::string_view text, std::string_view foreign) const;
 
  private:
   bool accept(const AddedToken& token, std::string_view text, std::size_t begin, std::size_t end,
               bool parse_special) const;
+  std::vector<Part> split(std::string_view text, const LiteralSet& literals, bool parse_special,
+                          std::string_view foreign) const;
 
   std::vector<AddedToken> tokens_;
   LiteralSet raw_, normalized_;  // ids are indices of tokens_
+  LiteralSet early_;             // raw_, and the special ones of normalized_ as they are written
 };
 
 }  // namespace elrt

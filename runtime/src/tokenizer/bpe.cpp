@@ -218,7 +218,8 @@ void Bpe::encode(std::string_view piece, bool escaped, std::vector<std::int32_t>
   if (spec_->byte_level && escaped) piece = raw = utf8::unescape(piece);
   if (spec_->ignore_merges) {
     const std::int32_t whole = vocabulary_->find(piece);
-    if (whole >= 0) {
+    const bool control = whole >= 0 && spec_->types[static_cast<std::size_t>(whole)] == TokenType::kControl;
+    if (whole >= 0 && !control) {  // no text becomes a control token but by its name among the added tokens
       ids.push_back(whole);
       return;
     }

@@ -12,7 +12,7 @@ void LiteralSet::add(const std::string& text, std::int32_t id) {
 }
 
 LiteralSet::Match LiteralSet::longest_at(std::string_view text, std::size_t at) const {
-  if (ids_.empty()) return {};
+  if (ids_.empty() || at >= text.size()) return {};
   for (const std::size_t size : sizes_[static_cast<unsigned char>(text[at])]) {
     if (size > text.size() - at) continue;
     const auto found = ids_.find(text.substr(at, size));

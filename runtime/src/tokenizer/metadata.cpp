@@ -140,6 +140,7 @@ gguf::Metadata tokenizer_metadata(const TokenizerSpec& spec) {
   metadata["elastic.tokenizer.ignore_merges"] = spec.ignore_merges;
   if (!spec.stop_ids.empty()) metadata["elastic.tokenizer.stop_ids"] = spec.stop_ids;
   if (!spec.unk_surface.empty()) metadata["elastic.tokenizer.unk_surface"] = spec.unk_surface;
+  if (!spec.chat_template.empty()) metadata["tokenizer.chat_template"] = spec.chat_template;
   put_merges(spec, metadata);
   put_steps(spec, metadata);
   put_added(spec, metadata);
@@ -297,6 +298,7 @@ Result<TokenizerSpec> tokenizer_spec_from_metadata(const gguf::Metadata& metadat
   reader.required("elastic.tokenizer.ignore_merges", spec.ignore_merges);
   reader.optional("elastic.tokenizer.stop_ids", spec.stop_ids);
   reader.optional("elastic.tokenizer.unk_surface", spec.unk_surface);
+  reader.optional("tokenizer.chat_template", spec.chat_template);
   for (const std::int32_t type : types) spec.types.push_back(static_cast<TokenType>(type));
   read_steps(reader, spec);
   read_added(reader, spec);

@@ -96,13 +96,20 @@ Result<std::vector<std::int32_t>> Tokenizer::Impl::encode(std::string_view text,
   const std::string valid = escaped ? utf8::escape_invalid(text) : std::string(text);
   std::vector<std::int32_t> ids;
   if (options.add_bos && spec.add_bos) ids.push_back(spec.bos_id);
-  for (const AddedTokens::Part& part : added.split(valid, AddedTokens::Stage::kRaw, options.parse_special)) {
+  const bool guarded_text = options.parse_special && !options.foreign.empty();
+  if (guarded_text && (options.foreign.size() != text.size() || escaped)) {
+    return invalid_argument("tokenizer: text with parts of strangers must be UTF-8, and have a mark for each byte");
+  }
+  const bool late_special = options.parse_special && !guarded_text;
+  for (const AddedTokens::Part& part : guarded_text
+                                           ? added.split(valid, options.foreign)
+                                           : added.split(valid, AddedTokens::Stage::kRaw, options.parse_special)) {
     if (part.id >= 0) {
       ids.push_back(part.id);
       continue;
     }
     Result<void> done = encode_text(valid.substr(part.range.begin, part.range.end - part.range.begin),
-                                    part.range.begin == 0, escaped, options.parse_special, ids);
+                                    part.range.begin == 0, escaped, late_special, ids);
     if (!done) return done.take_failure();
   }
   if (options.add_bos && spec.add_eos) ids.push_back(spec.eos_id);
