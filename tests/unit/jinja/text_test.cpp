@@ -27,7 +27,7 @@ std::string own_part(const std::string& source) {
 
 }  // namespace
 
-TEST_CASE("bytes of messages stay known behind every filter, method and operator", "[jinja][unit]") {
+TEST_CASE("bytes of messages stay known after every filter, method and operator", "[jinja][unit]") {
   CHECK(own_part("<{{ m.content }}>") == "<.........>");
   CHECK(own_part("<{{ m.content | trim }}>") == "<......>");
   CHECK(own_part("<{{ m.content.strip() + own }}>") == "<......OWN>");
