@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <set>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -26,7 +27,18 @@ using nlohmann::json;
 
 json number(float value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
-json level_json(const elrt::LevelInfo& level) {
+// Types of the adapters' tensors whose names begin so: "F16", "Q8_0", or "F16 and Q8_0" where the first and the second
+// matrices differ; empty: there are none.
+std::string adapter_types_text(const elrt::Artifact& artifact, const std::string& prefix) {
+  std::set<std::string> types;
+  for (const auto& tensor : artifact.tensors()) {
+    if (tensor.name.starts_with(prefix)) types.insert(elrt::type_name(tensor.type));
+  }
+  return fmt::format("{}", fmt::join(types, " and "));
+}
+
+json level_json(const elrt::Artifact& artifact, const elrt::LevelInfo& level) {
+  const std::string owner = level.adapter_shared ? elrt::format::tensor::kSharedAdapter : std::to_string(level.level);
   return {{"level", level.level},
           {"block_ratio", number(level.block_ratio)},
           {"total_ratio", number(level.total_ratio)},
@@ -35,6 +47,8 @@ json level_json(const elrt::LevelInfo& level) {
           {"adapter_bytes", level.adapter_bytes},
           {"adapter_rank", level.adapter_rank},
           {"adapter_shared", level.adapter_shared},
+          {"adapter_type",
+           level.adapter_rank == 0 ? json(nullptr) : json(adapter_types_text(artifact, "adapter." + owner + "."))},
           {"bytes_per_token", level.bytes_per_token},
           {"loss_before", number(level.loss_before)},
           {"loss_after", number(level.loss_after)}};
@@ -93,7 +107,7 @@ json shared_adapter_json(const elrt::Artifact& artifact) {
   std::uint64_t bytes = 0;
   const std::string prefix = std::string("adapter.") + elrt::format::tensor::kSharedAdapter + ".";
   for (const auto& tensor : artifact.tensors()) bytes += tensor.name.starts_with(prefix) ? tensor.bytes : 0;
-  return {{"rank", rank}, {"bytes", bytes}, {"levels", levels}};
+  return {{"rank", rank}, {"type", adapter_types_text(artifact, prefix)}, {"bytes", bytes}, {"levels", levels}};
 }
 
 // What the file's tensors and keys say of the model, as the summary of a checkpoint has it.
@@ -144,9 +158,9 @@ std::string format_tlm(const json& tlm) {
 
 std::string format_shared_adapter(const json& adapter) {
   if (adapter.is_null()) return "";
-  return fmt::format("one adapter of rank {}, {}, for the levels {}: each uses its part\n",
-                     adapter.at("rank").get<int>(), format_bytes(adapter.at("bytes").get<double>()),
-                     adapter.at("levels").dump());
+  return fmt::format("one adapter of rank {} in {}, {}, for the levels {}: each uses its part\n",
+                     adapter.at("rank").get<int>(), adapter.at("type").get<std::string>(),
+                     format_bytes(adapter.at("bytes").get<double>()), adapter.at("levels").dump());
 }
 
 std::string format_quantised(const json& tensors) {
@@ -182,7 +196,7 @@ json inspect_artifact(const fs::path& path, bool verify) {
       sources[key.substr(kSource.size())] = std::get<std::string>(value);
   }
   json levels = json::array();
-  for (const auto& level : artifact->levels()) levels.push_back(level_json(level));
+  for (const auto& level : artifact->levels()) levels.push_back(level_json(artifact.value(), level));
   return {{"kind", "artifact"},
           {"file", path.string()},
           {"bytes", artifact->file_bytes()},

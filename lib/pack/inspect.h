@@ -10,11 +10,11 @@
 namespace elastify {
 
 // {kind: "artifact", file, bytes, name, architecture, features {...}, tokenizer {...}, format_version, shape {...},
-// tensors, quantised: [{tensor, type, bytes, relative_rms_error}], tlm, shared_adapter: null or {rank, bytes, levels},
-// anchors, tokens, source {...}, verified, levels: [{level, block_ratio, total_ratio, kv_groups, neurons,
-// adapter_bytes, adapter_rank, adapter_shared, bytes_per_token, loss_before, loss_after}]}; relative_rms_error is null
-// where the file does not say. With `verify`, every tensor's checksum is compared. Throws Error(kBadData) on a damaged
-// or foreign file.
+// tensors, quantised: [{tensor, type, bytes, relative_rms_error}], tlm, shared_adapter: null or {rank, type, bytes,
+// levels}, anchors, tokens, source {...}, verified, levels: [{level, block_ratio, total_ratio, kv_groups, neurons,
+// adapter_bytes, adapter_rank, adapter_shared, adapter_type, bytes_per_token, loss_before, loss_after}]};
+// relative_rms_error is null where the file does not say. With `verify`, every tensor's checksum is compared. Throws
+// Error(kBadData) on a damaged or foreign file.
 nlohmann::json inspect_artifact(const fs::path& path, bool verify);
 
 // The same as a table for people.

@@ -229,17 +229,39 @@ class TensorList {
 std::vector<std::string> permuted_suffixes(const std::vector<GgufTensor>& tensors) {
   std::vector<std::string> suffixes(std::begin(elrt::format::kTiledSuffixes), std::end(elrt::format::kTiledSuffixes));
   for (const auto& tensor : tensors) {
-    if (!elrt::is_quantised(tensor.type)) continue;
-    // "blk.N.attn_q.weight" ends in "attn_q.weight".
-    const std::string suffix = tensor.name.substr(tensor.name.rfind("blk.", 0) == 0 ? tensor.name.find('.', 4) + 1 : 0);
+    if (!elrt::is_quantised(tensor.type) || tensor.name.ends_with(name::kLoraB)) continue;  // no panels
+    // "blk.N.attn_q.weight" ends in "attn_q.weight", all adapters' first matrices end alike.
+    std::string suffix = tensor.name.substr(tensor.name.rfind("blk.", 0) == 0 ? tensor.name.find('.', 4) + 1 : 0);
+    if (suffix.ends_with(name::kLoraA)) suffix = name::kLoraA;
     if (std::find(suffixes.begin(), suffixes.end(), suffix) == suffixes.end()) suffixes.push_back(suffix);
   }
   return suffixes;
 }
 
+void add_halves(TensorList& list, const std::string& target, const torch::Tensor& values) {
+  list.add_made(target, TensorType::kF16, values.sizes().vec(),
+                [values, target] { return MadeTensor{to_float(values, TensorType::kF16, target)}; });
+}
+
+void add_adapter_a(TensorList& list, const std::string& target, const torch::Tensor& a, TensorType type,
+                   bool by_input) {
+  if (type == TensorType::kF16) return add_halves(list, target, by_input ? tile_inputs(a) : a);
+  list.add_made(target, type, panel_shape(a.size(0), a.size(1), PanelOrder::kAdapter),
+                [a, target, type] { return to_panels(a, type, PanelOrder::kAdapter, target, {}); });
+}
+
+void add_adapter_b(TensorList& list, const std::string& target, const torch::Tensor& b, TensorType type) {
+  if (type == TensorType::kF16) return add_halves(list, target, in_columns(b));
+  const std::int64_t side = elrt::format::kColumnOutputs;
+  list.add_made(target, type, {(b.size(0) + side - 1) / side, b.size(1), side}, [b, target] {
+    const QuantisedMatrix made = quantise_columns(b.to(torch::kFloat32), target);
+    return MadeTensor{made.bytes, static_cast<float>(made.relative_rms_error)};
+  });
+}
+
 // `what`: for messages; `owner`: as tensors' names have it.
 void add_adapter(TensorList& list, const ModelConfig& config, const std::string& what, const std::string& owner,
-                 const LevelWidths& widths, const Adapter& adapter) {
+                 const LevelWidths& widths, const Adapter& adapter, AdapterTypes types) {
   for (std::size_t layer = 0; layer < adapter.blocks.size(); ++layer) {
     for (std::size_t target = 0; target < adapter.blocks[layer].size(); ++target) {
       const LoraPair& pair = adapter.blocks[layer][target];
@@ -254,32 +276,38 @@ void add_adapter(TensorList& list, const ModelConfig& config, const std::string&
       }
       if (fits[0] == 0 || fits[1] == 0) continue;  // of a half that the level leaves out
       const std::string base = fmt::format("adapter.{}.blk.{}.{}", owner, layer, name::kAdapterTargets[target]);
-      const auto add = [&](const char* half, const torch::Tensor& values) {
-        list.add_made(base + half, TensorType::kF16, values.sizes().vec(),
-                      [values, base] { return MadeTensor{to_float(values, TensorType::kF16, base)}; });
-      };
-      add(name::kLoraA, matrix.stored.by_input() ? tile_inputs(pair.a) : pair.a);
-      add(name::kLoraB, in_columns(pair.b));
+      add_adapter_a(list, base + name::kLoraA, pair.a, types.a, matrix.stored.by_input());
+      add_adapter_b(list, base + name::kLoraB, pair.b, types.b);
     }
   }
 }
 
-void add_adapters(TensorList& list, const PackInputs& inputs) {
+void add_adapters(TensorList& list, const PackInputs& inputs, const PackConfig& settings) {
   const ModelConfig& config = inputs.reordered.config();
   for (const auto& [level, adapter] : inputs.adapters) {
     add_adapter(list, config, fmt::format("the adapter of level {}", level), std::to_string(level),
-                inputs.plan.at(level).widths, adapter);
+                inputs.plan.at(level).widths, adapter, adapter_types(settings, adapter.rank));
   }
   if (!inputs.shared_adapter) return;
   for (const auto& [level, scale] : inputs.shared_adapter->scales) {
     require(inputs.plan.at(level).level < 100 && inputs.adapters.count(level) == 0,
             "level {} cannot use the shared adapter: it is the full level, or has one of its own", level);
   }
-  add_adapter(list, config, "the shared adapter", name::kSharedAdapter, full_widths(config),
-              inputs.shared_adapter->adapter);
+  const Adapter& shared = inputs.shared_adapter->adapter;
+  add_adapter(list, config, "the shared adapter", name::kSharedAdapter, full_widths(config), shared,
+              adapter_types(settings, shared.rank));
 }
 
 }  // namespace
+
+AdapterTypes adapter_types(const PackConfig& settings, std::int64_t rank) {
+  const bool bytes = settings.adapter_dtype == "q8_0" ||
+                     (settings.adapter_dtype == "auto" && elrt::is_quantised(type_of(settings.dtype)));
+  // Whole panels of a byte and a share of a scale for each weight, against two bytes for each rank that there is.
+  constexpr std::int64_t kSide = elrt::format::kAdapterPanelOutputs;
+  const bool smaller = (rank + kSide - 1) / kSide * kSide * 34 < rank * 64;
+  return {bytes && smaller ? TensorType::kQ8_0 : TensorType::kF16, bytes ? TensorType::kQ8_0 : TensorType::kF16};
+}
 
 bool wants_rounding_text(const PackConfig& settings) {
   return elrt::is_quantised(type_of(settings.dtype)) && settings.calibration_tokens > 0;
@@ -296,7 +324,7 @@ QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs
   check_wider(settings);
   TensorList list(inputs.reordered, settings, wants_rounding_text(settings) ? inputs.rounding : nullptr);
   list.add_model();
-  add_adapters(list, inputs);
+  add_adapters(list, inputs, settings);
   if (inputs.tlm != nullptr) {
     for (auto& tensor : tlm_tensors(*inputs.tlm))
       list.add_made(tensor.name, tensor.type, tensor.shape, std::move(tensor.make));

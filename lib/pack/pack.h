@@ -27,7 +27,10 @@ struct PackConfig {
   // these activations.
   std::string rounding = "carry";
   std::int64_t calibration_tokens = 8192;  // 0: rounding knows nothing of activations
-  bool adapters = true;                    // false: levels as they were cut, and no need for the finetune stage
+  // Of adapters' matrices. auto: q8_0 where dtype is quantised, f16 elsewhere. A matrix that q8_0 would not make
+  // smaller, the first one of up to 8 ranks, stays f16.
+  std::string adapter_dtype = "auto";
+  bool adapters = true;  // false: levels as they were cut, and no need for the finetune stage
   std::string tlm;  // folder of a trained tiny language model, which rides in the artifact; empty: the run's own, where
                     // it has one
 
@@ -43,6 +46,9 @@ struct PackConfig {
              "scale: each goes to its nearest, and only scales are chosen by the calibration text");
     v.integer("calibration_tokens", calibration_tokens, 0, std::int64_t{1} << 40,
               "calibration text that quantising looks at; 0: none, every input counts the same");
+    v.choice("adapter_dtype", adapter_dtype, {"auto", "f16", "q8_0"},
+             "of adapters; auto: q8_0 where dtype is q8_0 or has four bits, else f16. First matrices of up to 8 ranks "
+             "would not be smaller in q8_0 and stay f16");
     v.flag("adapters", adapters, "false: levels as they were cut, without the finetune stage");
     v.text(
         "tlm", tlm,
@@ -68,6 +74,12 @@ struct PackInputs {
   std::optional<SharedAdapter> shared_adapter = std::nullopt;
   const RoundingText* rounding = nullptr;  // nothing guides the rounding of the blocks' matrices
 };
+
+// Of an adapter's first (rank x inputs) and second (outputs x rank) matrices.
+struct AdapterTypes {
+  elrt::TensorType a, b;
+};
+AdapterTypes adapter_types(const PackConfig& settings, std::int64_t rank);
 
 // Does a matrix of the blocks become quantised, and shall text guide how?
 bool wants_rounding_text(const PackConfig& settings);

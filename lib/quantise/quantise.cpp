@@ -26,9 +26,13 @@ int stored_half(std::int8_t q, elrt::TensorType type) {
   return q == 0 ? 8 : iq4_index(q);  // 0: of a block that is not there
 }
 
+std::int64_t panel_outputs(PanelOrder order) {
+  return order == PanelOrder::kAdapter ? format::kAdapterPanelOutputs : format::kPanelOutputs;
+}
+
 struct PanelPlace {
   std::uint8_t* panel;
-  std::int64_t output;  // within the panel
+  std::int64_t output, outputs;  // within the panel, of the panel
 };
 
 void store_block(const WeightBlock& block, elrt::TensorType type, PanelPlace at) {
@@ -36,7 +40,7 @@ void store_block(const WeightBlock& block, elrt::TensorType type, PanelPlace at)
   at.panel[2 * at.output + 1] = static_cast<std::uint8_t>(block.scale >> 8);
   for (std::int64_t input = 0; input < kSide; ++input) {
     const auto slot = [&](std::int64_t i) -> std::uint8_t& {
-      return at.panel[format::kPanelScaleBytes + (i / 4 * kSide + at.output) * 4 + i % 4];
+      return at.panel[2 * at.outputs + (i / 4 * at.outputs + at.output) * 4 + i % 4];
     };
     if (type == elrt::TensorType::kQ8_0)
       slot(input) = static_cast<std::uint8_t>(block.q[input] + 128);
@@ -46,8 +50,9 @@ void store_block(const WeightBlock& block, elrt::TensorType type, PanelPlace at)
   }
 }
 
-std::size_t panel_bytes(elrt::TensorType type) {
-  return type == elrt::TensorType::kQ8_0 ? format::kQ8PanelBytes : format::kQ4PanelBytes;
+std::int64_t panel_bytes(elrt::TensorType type, std::int64_t outputs) {
+  const std::size_t whole = type == elrt::TensorType::kQ8_0 ? format::kQ8PanelBytes : format::kQ4PanelBytes;
+  return static_cast<std::int64_t>(whole) * outputs / kSide;
 }
 
 void check_matrix(const torch::Tensor& matrix, elrt::TensorType type) {
@@ -144,6 +149,25 @@ class Quantiser {
   Blocks blocks_;
 };
 
+// store(block, output, index) for every block. Returns the RMS of the change over that of the matrix's weights.
+template <typename Store>
+double for_each_block(Blocks& blocks, const torch::Tensor& matrix, const Store& store) {
+  double error = 0, total = 0;
+  const float* weights = matrix.data_ptr<float>();
+  for (std::int64_t output = 0; output < blocks.outputs; ++output) {
+    for (std::int64_t index = 0; index < blocks.across; ++index) {
+      const WeightBlock& block = blocks.at(output, index);
+      const double unit = block_scale(block);
+      for (std::size_t i = 0; i < blocks.width(index); ++i, ++weights) {
+        const double weight = *weights, change = weight - unit * block.q[i];
+        error += change * change, total += weight * weight;
+      }
+      store(block, output, index);
+    }
+  }
+  return total == 0 ? 0 : std::sqrt(error / total);
+}
+
 }  // namespace
 
 elrt::TensorType type_of(const std::string& dtype) {
@@ -161,40 +185,48 @@ elrt::TensorType matrix_type(const std::string& dtype, const std::vector<std::st
 }
 
 std::vector<std::int64_t> panel_shape(std::int64_t outputs, std::int64_t inputs, PanelOrder order) {
-  const std::int64_t across = (inputs + kSide - 1) / kSide, down = (outputs + kSide - 1) / kSide;
-  if (order == PanelOrder::kRows) return {down, across, kSide, kSide};
-  return {across, down, kSide, kSide};
+  const std::int64_t side = panel_outputs(order), across = (inputs + kSide - 1) / kSide,
+                     down = (outputs + side - 1) / side;
+  if (order == PanelOrder::kRows) return {down, across, side, kSide};
+  return {across, down, side, kSide};
 }
 
 QuantisedMatrix quantise_matrix(const torch::Tensor& matrix, elrt::TensorType type, PanelOrder order,
                                 const std::string& name, const MatrixGuide& guide) {
   check_matrix(matrix, type);
+  require(order != PanelOrder::kAdapter || type == elrt::TensorType::kQ8_0, "quantise: adapters are Q8_0");
   const auto shape = panel_shape(matrix.size(0), matrix.size(1), order);
-  const auto bytes_each = static_cast<std::int64_t>(panel_bytes(type));
+  const std::int64_t side = panel_outputs(order), bytes_each = panel_bytes(type, side);
   QuantisedMatrix result{torch::empty({shape[0] * shape[1] * bytes_each}, torch::kUInt8), 0};
   auto* bytes = result.bytes.data_ptr<std::uint8_t>();
   const WeightBlock nothing;
   for (std::int64_t panel = 0; panel < shape[0] * shape[1]; ++panel) {
-    for (std::int64_t output = 0; output < kSide; ++output)
-      store_block(nothing, type, {bytes + panel * bytes_each, output});
+    for (std::int64_t output = 0; output < side; ++output)
+      store_block(nothing, type, {bytes + panel * bytes_each, output, side});
   }
   Blocks blocks = Quantiser(matrix, type, guide, name).run();
-  double error = 0, total = 0;
-  const float* weights = matrix.data_ptr<float>();
-  for (std::int64_t output = 0; output < blocks.outputs; ++output) {
-    for (std::int64_t index = 0; index < blocks.across; ++index) {
-      const WeightBlock& block = blocks.at(output, index);
-      const double unit = block_scale(block);
-      for (std::size_t i = 0; i < blocks.width(index); ++i, ++weights) {
-        const double weight = *weights, change = weight - unit * block.q[i];
-        error += change * change, total += weight * weight;
-      }
-      const std::int64_t panel =
-          order == PanelOrder::kRows ? output / kSide * shape[1] + index : index * shape[1] + output / kSide;
-      store_block(block, type, {bytes + panel * bytes_each, output % kSide});
-    }
-  }
-  result.relative_rms_error = total == 0 ? 0 : std::sqrt(error / total);
+  result.relative_rms_error = for_each_block(blocks, matrix, [&](const WeightBlock& block, auto output, auto index) {
+    const std::int64_t panel =
+        order == PanelOrder::kRows ? output / side * shape[1] + index : index * shape[1] + output / side;
+    store_block(block, type, {bytes + panel * bytes_each, output % side, side});
+  });
+  return result;
+}
+
+QuantisedMatrix quantise_columns(const torch::Tensor& matrix, const std::string& name) {
+  constexpr auto kType = elrt::TensorType::kQ8_0;
+  const torch::Tensor by_rank = matrix.t().contiguous();
+  check_matrix(by_rank, kType);
+  constexpr std::int64_t kBytes = format::kQ8ColumnBytes;
+  Blocks blocks = Quantiser(by_rank, kType, {}, name).run();
+  QuantisedMatrix result{torch::empty({blocks.across * blocks.outputs * kBytes}, torch::kUInt8), 0};
+  auto* bytes = result.bytes.data_ptr<std::uint8_t>();
+  result.relative_rms_error = for_each_block(blocks, by_rank, [&](const WeightBlock& block, auto rank, auto index) {
+    std::uint8_t* to = bytes + (index * blocks.outputs + rank) * kBytes;
+    to[0] = static_cast<std::uint8_t>(block.scale & 255);
+    to[1] = static_cast<std::uint8_t>(block.scale >> 8);
+    std::copy_n(block.q, kSide, reinterpret_cast<std::int8_t*>(to + 2));
+  });
   return result;
 }
 

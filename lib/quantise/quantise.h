@@ -21,7 +21,8 @@ elrt::TensorType type_of(const std::string& dtype);
 // its word in kTargetNames (model/adapter.h).
 elrt::TensorType matrix_type(const std::string& dtype, const std::vector<std::string>& wider, std::size_t index);
 
-enum class PanelOrder { kRows, kTiles };  // units are outputs (q, k, v, gate, up); units are inputs (o, down)
+// Units are outputs (q, k, v, gate, up); units are inputs (o, down); an adapter's first matrix, in Q8_0 alone.
+enum class PanelOrder { kRows, kTiles, kAdapter };
 
 // [outermost first] the shape that the file states for an [outputs, inputs] matrix.
 std::vector<std::int64_t> panel_shape(std::int64_t outputs, std::int64_t inputs, PanelOrder order);
@@ -37,7 +38,11 @@ struct QuantisedMatrix {
 QuantisedMatrix quantise_matrix(const torch::Tensor& matrix, elrt::TensorType type, PanelOrder order,
                                 const std::string& name, const MatrixGuide& guide = {});
 
-// What a reader of the quantised matrix sees: [outputs, inputs], float32.
+// An adapter's second matrix, [outputs, rank], in columns of Q8_0: 32 outputs of a rank share a scale.
+QuantisedMatrix quantise_columns(const torch::Tensor& matrix, const std::string& name);
+
+// What a reader of the quantised matrix sees: [outputs, inputs], float32. Of columns: that of the transposed matrix,
+// transposed.
 torch::Tensor dequantised(const torch::Tensor& matrix, elrt::TensorType type, const MatrixGuide& guide = {});
 
 }  // namespace elastify

@@ -102,7 +102,7 @@ Resident measure_resident() {
 double block_operations(const elrt::Artifact& artifact, const elrt::LevelInfo& level) {
   const elrt::ModelShape& shape = artifact.shape();
   const double hidden = shape.hidden, head = shape.head_dim;
-  double weights = static_cast<double>(level.adapter_bytes) / 2;  // adapters are F16
+  double weights = static_cast<double>(level.adapter_weights);
   for (std::size_t layer = 0; layer < level.kv_groups.size(); ++layer) {
     const double kv = level.kv_groups[layer] * head, q = kv * shape.heads_per_group();
     weights += hidden * (2 * q + 2 * kv + 3 * static_cast<double>(level.neurons[layer]));

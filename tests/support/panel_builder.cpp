@@ -17,28 +17,28 @@ int iq4_index(float value) {
 }
 
 PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
-                        const std::vector<int>& q, const std::vector<std::uint16_t>& scales) {
-  const std::uint32_t across = (inputs + 31) / 32, down = (outputs + 31) / 32;
-  const std::size_t panel_bytes = type == kQ8 ? 1088 : 576;
+                        const std::vector<int>& q, const std::vector<std::uint16_t>& scales, std::uint32_t side) {
+  const std::uint32_t across = (inputs + 31) / 32, down = (outputs + side - 1) / side;
+  const std::size_t panel_bytes = side * (type == kQ8 ? 34 : 18);
   PanelMatrix m;
-  m.dims = {32, 32, tiled ? down : across, tiled ? across : down};
+  m.dims = {32, side, tiled ? down : across, tiled ? across : down};
   m.bytes.assign(panel_bytes * across * down, 0);
   m.values.resize(q.size());
   // Where nothing is written, q is zero: 128 or, in both halves, 8.
   for (std::size_t at = 0; at < m.bytes.size(); ++at) {
-    if (at % panel_bytes >= 64) m.bytes[at] = type == kQ8 ? 128 : 0x88;
+    if (at % panel_bytes >= 2 * side) m.bytes[at] = type == kQ8 ? 128 : 0x88;
   }
   for (std::uint32_t o = 0; o < outputs; ++o) {
     for (std::uint32_t i = 0; i < inputs; ++i) {
-      const std::size_t panel = tiled ? std::size_t{i / 32} * down + o / 32 : std::size_t{o / 32} * across + i / 32;
+      const std::size_t panel = tiled ? std::size_t{i / 32} * down + o / side : std::size_t{o / side} * across + i / 32;
       unsigned char* p = m.bytes.data() + panel * panel_bytes;
       const std::uint16_t scale = scales[o * across + i / 32];
-      p[2 * (o % 32)] = static_cast<unsigned char>(scale & 255);
-      p[2 * (o % 32) + 1] = static_cast<unsigned char>(scale >> 8);
+      p[2 * (o % side)] = static_cast<unsigned char>(scale & 255);
+      p[2 * (o % side) + 1] = static_cast<unsigned char>(scale >> 8);
       const int value = q[std::size_t{o} * inputs + i];
       const std::uint32_t within = i % 32;
       if (type == kQ8) {
-        p[64 + (within / 4 * 32 + o % 32) * 4 + within % 4] = static_cast<unsigned char>(value + 128);
+        p[2 * side + (within / 4 * side + o % side) * 4 + within % 4] = static_cast<unsigned char>(value + 128);
       } else {
         unsigned char& byte = p[64 + (within % 16 / 4 * 32 + o % 32) * 4 + within % 4];
         const int half = type == kQ4 ? value + 8 : iq4_index(static_cast<float>(value));
@@ -51,7 +51,7 @@ PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, s
 }
 
 PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
-                            const std::vector<float>& values) {
+                            const std::vector<float>& values, std::uint32_t side) {
   const std::uint32_t across = (inputs + 31) / 32;
   const int low = type == kQ4 ? -8 : -127, high = type == kQ8 ? 127 : type == kQ4 ? 7 : 113;
   std::vector<int> q(values.size());
@@ -71,7 +71,32 @@ PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t output
       }
     }
   }
-  return make_panels(type, tiled, outputs, inputs, q, scales);
+  return make_panels(type, tiled, outputs, inputs, q, scales, side);
+}
+
+PanelMatrix quantise_columns(std::uint32_t outputs, std::uint32_t inputs, const std::vector<float>& values) {
+  const std::uint32_t panels = (outputs + 31) / 32;
+  PanelMatrix m;
+  m.dims = {32, inputs, panels};
+  m.values.resize(values.size());
+  for (std::uint32_t panel = 0; panel < panels; ++panel) {
+    for (std::uint32_t i = 0; i < inputs; ++i) {
+      const std::uint32_t first = panel * 32, last = std::min(outputs, first + 32);
+      float largest = 0;
+      for (std::uint32_t o = first; o < last; ++o) largest = std::max(largest, std::fabs(values[o * inputs + i]));
+      const std::uint16_t scale = half_from_float(largest / 127);
+      const float unit = float_from_half_bits(scale);
+      m.bytes.push_back(static_cast<unsigned char>(scale & 255));
+      m.bytes.push_back(static_cast<unsigned char>(scale >> 8));
+      for (std::uint32_t o = first; o < first + 32; ++o) {
+        const float ratio = o >= last || unit == 0 ? 0 : values[o * inputs + i] / unit;
+        const int q = std::clamp(static_cast<int>(std::nearbyint(ratio)), -127, 127);
+        m.bytes.push_back(static_cast<unsigned char>(q));
+        if (o < last) m.values[o * inputs + i] = unit * static_cast<float>(q);
+      }
+    }
+  }
+  return m;
 }
 
 }  // namespace elastify_test

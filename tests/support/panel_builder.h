@@ -21,11 +21,15 @@ inline constexpr int kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
 int iq4_index(float value);
 
 // [outputs][inputs] integers and, for each output and block of 32 inputs, a float16 scale's bits, as panels of `type`.
+// `side`: outputs of a panel, 32, or 16 of an adapter's in kQ8.
 PanelMatrix make_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
-                        const std::vector<int>& q, const std::vector<std::uint16_t>& scales);
+                        const std::vector<int>& q, const std::vector<std::uint16_t>& scales, std::uint32_t side = 32);
 
 // Nearest values with the simplest scale: largest magnitude over 127 or 7.
 PanelMatrix quantise_panels(std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
-                            const std::vector<float>& values);
+                            const std::vector<float>& values, std::uint32_t side = 32);
+
+// [outputs][inputs] in columns of kQ8: blocks of a half scale and 32 outputs' bytes.
+PanelMatrix quantise_columns(std::uint32_t outputs, std::uint32_t inputs, const std::vector<float>& values);
 
 }  // namespace elastify_test

@@ -44,6 +44,7 @@ struct LevelInfo {
   float adapter_scale = 0;
   bool adapter_shared = false;        // it is cut from the adapter that several levels share
   std::uint64_t adapter_bytes = 0;    // that this level reads
+  std::uint64_t adapter_weights = 0;  // likewise
   std::uint64_t bytes_per_token = 0;  // weight bytes that decoding one token reads
 };
 

@@ -61,9 +61,9 @@
 //   [hidden, kv*head_dim] · attn_output tiled (inputs heads*head_dim) · ffn_gate, ffn_up [hidden, ffn] · ffn_down tiled
 //   (inputs ffn) · optional attn_q.bias, attn_k.bias, attn_v.bias, attn_output.bias · optional attn_q_norm, attn_k_norm
 //   [head_dim]: each head's query and key are RMS-normalised before RoPE. Names end in `.weight` unless said otherwise.
-//   adapter.LL.blk.N.TARGET.lora_a [in, rank], of attn_output and ffn_down tiled, .lora_b [rank, out] in columns, F16,
-//   both or neither; LL is the level in decimal (`adapter.20`, `adapter.100`), in and out are that level's widths; none
-//   for a half that it leaves out: y = W x + scale * B (A x).
+//   adapter.LL.blk.N.TARGET.lora_a [in, rank], of attn_output and ffn_down tiled, .lora_b [rank, out] in columns, each
+//   F16 or Q8_0 (see LAYOUT), both or neither; LL is the level in decimal (`adapter.20`, `adapter.100`), in and out are
+//   that level's widths; none for a half that it leaves out: y = W x + scale * B (A x).
 //   adapter.shared.blk.N.TARGET.lora_a, .lora_b: the same of the full model's widths. A level's adapter is a prefix of
 //   each, as of the weights: of lora_b for q, k, v, gate and up, of lora_a's inputs for attn_output and ffn_down.
 //   tlm.: token_embd, slo_embd [embedding, vocabulary], [embedding, SLO tokens] · position_embd [hidden, positions] ·
@@ -98,13 +98,21 @@
 // beyond the last input or output are zero (of IQ4_NL index 8: they meet no input). A level that ends inside a panel
 // drops the outputs, zeroes the activations beyond its end.
 //
+// Adapters' first matrices in Q8_0, whatever the target, are panels of 16 outputs (ranks) x 32 inputs, each at a
+// multiple of 32 bytes, those of 32 inputs after those of the inputs before:
+// ne = [32, 16, ceil(rank/16), ceil(inputs/32)]. A level is whole panels.
+//   0..31      16 scales, output 0 first
+//   32..543    for g = 0..7, for each output: four bytes q + 128 of inputs 4g..4g+3, q in -127..127
+//
 // Columns, of adapters' second matrices and of the tiny language model: ne = [32, inputs, ceil(outputs/32)]; output o,
-// input i lies in panel o/32, row i, column o%32; columns beyond the last output are zero.
+// input i lies in panel o/32, row i, column o%32; columns beyond the last output are zero. In Q8_0, which adapters'
+// second matrices may be, a row of 32 columns is a block of GGUF's own: a float16 scale and 32 signed bytes.
 //
 // LIMITS. Readers refuse what exceeds the constants below; a file is hostile until it is proven consistent.
 //
 // COMPATIBILITY. A reader opens files whose format_version equals its own kFormatVersion and refuses others by name.
-// Unknown keys and unknown tensors are ignored, so additions that old readers may skip do not raise the version.
+// Unknown keys and unknown tensors are ignored, so additions that old readers may skip do not raise the version. Nor do
+// types of a tensor that they refuse by its name: readers of version 4 that want adapters in F16 say so.
 #pragma once
 
 #include <cstddef>
@@ -135,6 +143,8 @@ inline constexpr std::uint32_t kTypeIq4Nl = 20;
 inline constexpr std::uint32_t kPanelOutputs = 32;
 inline constexpr std::size_t kPanelScaleBytes = kPanelOutputs * 2;
 inline constexpr std::size_t kQ8PanelBytes = kPanelScaleBytes + kPanelOutputs * kTileInputs;
+inline constexpr std::uint32_t kAdapterPanelOutputs = 16;          // of adapters' first matrices
+inline constexpr std::size_t kQ8ColumnBytes = 2 + kColumnOutputs;  // of an input's 32 outputs in a matrix of columns
 inline constexpr std::size_t kQ4PanelBytes = kPanelScaleBytes + kPanelOutputs * kTileInputs / 2;  // of Q4_0 and IQ4_NL
 
 // GGUF's table of IQ4_NL (ggml-common.h, kvalues_iq4nl), ascending.

@@ -40,15 +40,16 @@ class ThreadPool {
         &body);
   }
 
-  // The same, but items from `first` on wait until those below it are done. They are handed out in ascending order, so
-  // whoever waits, waits for threads at work.
-  template <typename Body>
-  void for_each(std::size_t first, std::size_t items, const Body& body) {
+  // The same; items from `first` on are finished by finish(item, thread) after their body(), when the bodies of all
+  // items below `first` are done. Items are handed out in ascending order, so whoever waits, waits for threads at work.
+  template <typename Body, typename Finish>
+  void for_each(std::size_t first, std::size_t items, const Body& body, const Finish& finish) {
     first_left_.store(static_cast<std::uint32_t>(first), std::memory_order_relaxed);
     for_each(items, [&](std::size_t item, std::size_t thread) {
-      if (item >= first) wait_for_first();
       body(item, thread);
-      if (item < first) count_first();
+      if (item < first) return count_first();
+      wait_for_first();
+      finish(item, thread);
     });
   }
 

@@ -34,7 +34,8 @@ struct Matmul {
   bool cached = false;  // the weights are likely in a cache: few tokens read them without fetching ahead
 };
 
-// Rows output_begin..output_end-1 of `job`, all tokens. Quantised weights: output_begin is a multiple of kPanelRows.
+// Rows output_begin..output_end-1 of `job`, all tokens. Quantised weights: output_begin is a multiple of their panels'
+// outputs.
 // `scratch`, from a cache line on, holds scratch_floats(job) and is one thread's alone; null where that is 0.
 void matmul(const Matmul& job, std::uint32_t output_begin, std::uint32_t output_end, float* scratch = nullptr);
 void matmul_panels(const Matmul& job, std::uint32_t output_begin,
@@ -58,7 +59,7 @@ inline std::size_t scratch_floats(const Matmul& job) {
 // y[t][o] = (accumulate ? y[t][o] : 0) + sum_i W[o][i] x[t][i] + bias[o], W in columns (format.h, LAYOUT): made for
 // short inputs.
 struct ColumnProduct {
-  const std::byte* weights = nullptr;  // F32 or F16, zero after the last output
+  const std::byte* weights = nullptr;  // F32, F16 or Q8_0, zero after the last output
   TensorType type = TensorType::kF32;
   std::uint32_t outputs = 0, inputs = 0;
   const float* x = nullptr;
@@ -68,7 +69,7 @@ struct ColumnProduct {
   std::uint32_t tokens = 0;
   bool accumulate = false;
   const float* bias = nullptr;  // or none
-  // Side by side in memory: as in a file, or, where there are no more outputs than that, fewer: a multiple of 8.
+  // Side by side in memory: as in a file, or, of F32 and F16 with no more outputs than that, fewer: a multiple of 8.
   std::uint32_t columns = format::kColumnOutputs;
 };
 // Outputs begin..end-1 of it; begin is a multiple of 8.

@@ -7,8 +7,10 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 
+#include "kernels/half.hpp"
 #include "kernels/kernels.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -30,14 +32,67 @@ constexpr int kVectors = 4, kTokens = 6;
 constexpr int kVectors = 2, kTokens = 6;
 #endif
 
+// An input's weights in F32 or F16, from some column on.
+template <typename Tag, typename W>
+struct FloatRow {
+  const W* weights;
+
+  HWY_INLINE hn::Vec<Tag> load(std::size_t column) const { return load_from(weights + column); }
+
+ private:
+  static HWY_INLINE hn::Vec<Tag> load_from(const float* w) { return hn::LoadU(Tag(), w); }
+  static HWY_INLINE hn::Vec<Tag> load_from(const hwy::float16_t* w) {
+    return hn::PromoteTo(Tag(), hn::LoadU(hn::Rebind<hwy::float16_t, Tag>(), w));
+  }
+};
+
+// The same in Q8_0. A float16 scale times a byte is exact in float32: the bits are those of equal weights in F32.
 template <typename Tag>
-HWY_INLINE hn::Vec<Tag> load_weights(Tag d, const float* w) {
-  return hn::LoadU(d, w);
-}
-template <typename Tag>
-HWY_INLINE hn::Vec<Tag> load_weights(Tag d, const hwy::float16_t* w) {
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, Tag>(), w));
-}
+struct ByteRow {
+  const std::int8_t* weights;
+  hn::Vec<Tag> scale;
+
+  HWY_INLINE hn::Vec<Tag> load(std::size_t column) const {
+    const auto bytes = hn::LoadU(hn::Rebind<std::int8_t, Tag>(), weights + column);
+    return hn::Mul(hn::ConvertTo(Tag(), hn::PromoteTo(hn::RebindToSigned<Tag>(), bytes)), scale);
+  }
+};
+
+// Where a panel's weights are taken from, input by input.
+template <typename W>
+struct FloatColumns {
+  const W* at;
+
+  HWY_INLINE void skip(std::size_t columns) { at += columns; }
+  HWY_INLINE void next_input(std::size_t columns) { at += columns; }
+  template <typename Tag>
+  HWY_INLINE FloatRow<Tag, W> row(Tag) const {
+    return {at};
+  }
+};
+
+struct ByteColumns {
+  const std::uint8_t* block;
+  std::size_t column = 0;
+
+  HWY_INLINE void skip(std::size_t columns) { column += columns; }
+  HWY_INLINE void next_input(std::size_t) { block += format::kQ8ColumnBytes; }
+  template <typename Tag>
+  HWY_INLINE ByteRow<Tag> row(Tag d) const {
+    return {reinterpret_cast<const std::int8_t*>(block + 2) + column, hn::Set(d, scale())};
+  }
+
+ private:
+  HWY_INLINE float scale() const {
+    std::uint16_t bits;
+    std::memcpy(&bits, block, sizeof(bits));
+#if HWY_TARGET <= HWY_AVX2 && HWY_ARCH_X86
+    return _cvtsh_ss(bits);
+#else
+    return float_from_half(bits);
+#endif
+  }
+};
 
 // What products of one matrix share.
 struct Shape {
@@ -48,8 +103,8 @@ struct Shape {
 
 // Vectors x Tokens outputs. The pointers are those of the first, apart from the shape: they change from call to call
 // and are passed in registers.
-template <typename Tag, int Vectors, int Tokens, typename W>
-HWY_NOINLINE void multiply(const Shape& s, const W* weights, const float* x, float* y, const float* bias) {
+template <typename Tag, int Vectors, int Tokens, typename Columns>
+HWY_NOINLINE void multiply(const Shape& s, Columns weights, const float* x, float* y, const float* bias) {
   using Vector = hn::Vec<Tag>;
   const Tag d;
   const std::size_t lanes = hn::Lanes(d);
@@ -57,9 +112,10 @@ HWY_NOINLINE void multiply(const Shape& s, const W* weights, const float* x, flo
   for (auto& row : sums) {
     for (Vector& sum : row) sum = hn::Zero(d);
   }
-  for (std::size_t i = 0; i < s.inputs; ++i, weights += s.columns) {
+  for (std::size_t i = 0; i < s.inputs; ++i, weights.next_input(s.columns)) {
     Vector w[Vectors];
-    for (int v = 0; v < Vectors; ++v) w[v] = load_weights(d, weights + v * lanes);
+    const auto row = weights.row(d);
+    for (int v = 0; v < Vectors; ++v) w[v] = row.load(v * lanes);
     for (int t = 0; t < Tokens; ++t) {
       const Vector input = hn::Set(d, x[t * s.x_stride + i]);
       for (int v = 0; v < Vectors; ++v) sums[t][v] = hn::MulAdd(input, w[v], sums[t][v]);
@@ -75,8 +131,8 @@ HWY_NOINLINE void multiply(const Shape& s, const W* weights, const float* x, flo
   }
 }
 
-template <typename Tag, int Vectors, typename W>
-HWY_INLINE void multiply_tokens(const Shape& s, const W* weights, const float* x, float* y, const float* bias,
+template <typename Tag, int Vectors, typename Columns>
+HWY_INLINE void multiply_tokens(const Shape& s, Columns weights, const float* x, float* y, const float* bias,
                                 std::uint32_t tokens) {
   const auto take = [&](auto count) {
     constexpr int kCount = decltype(count)::value;
@@ -94,12 +150,12 @@ HWY_INLINE void multiply_tokens(const Shape& s, const W* weights, const float* x
 }
 
 // `outputs` of a panel, whole narrow vectors.
-template <typename W>
-HWY_INLINE void multiply_panel(const Shape& s, const W* weights, const float* x, float* y, const float* bias,
+template <typename Columns>
+HWY_INLINE void multiply_panel(const Shape& s, Columns weights, const float* x, float* y, const float* bias,
                                std::size_t outputs, std::uint32_t tokens) {
   const std::size_t lanes = hn::Lanes(D());
   const auto next = [&](std::size_t by) {
-    weights += by;
+    weights.skip(by);
     y += by;
     if (bias != nullptr) bias += by;
     outputs -= by;
@@ -120,8 +176,8 @@ HWY_INLINE void multiply_panel(const Shape& s, const W* weights, const float* x,
 
 // The last outputs of a matrix fill no vector: whole ones are computed aside, since what lies after y and the bias is
 // not the matrix's.
-template <typename W>
-void multiply_rest(const Shape& s, const W* weights, const float* x, float* y, const float* bias, std::size_t outputs,
+template <typename Columns>
+void multiply_rest(const Shape& s, Columns weights, const float* x, float* y, const float* bias, std::size_t outputs,
                    std::uint32_t tokens) {
   constexpr std::uint32_t kAside = kTokens;
   alignas(64) float aside[kAside * kColumns], bias_aside[kColumns] = {};
@@ -140,27 +196,42 @@ void multiply_rest(const Shape& s, const W* weights, const float* x, float* y, c
   }
 }
 
-template <typename W>
-void multiply_range(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) {
+// panel_at(index) gives the weights of 32 outputs.
+template <typename PanelAt>
+HWY_INLINE void multiply_range(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end,
+                               const PanelAt& panel_at) {
   const Shape shape{job.columns, job.inputs, job.x_stride, job.y_stride, job.accumulate};
-  const std::size_t lanes = hn::Lanes(Narrow()), panel = std::size_t{job.inputs} * kColumns;
+  const std::size_t lanes = hn::Lanes(Narrow());
   for (std::uint32_t output = begin; output < end;) {
     const std::uint32_t outputs = std::min(kColumns - output % kColumns, end - output);
     const std::size_t whole = outputs / lanes * lanes;
-    const W* weights = reinterpret_cast<const W*>(job.weights) + output / kColumns * panel + output % kColumns;
+    auto weights = panel_at(output / kColumns);
+    weights.skip(output % kColumns);
     float* y = job.y + output;
     const float* bias = job.bias == nullptr ? nullptr : job.bias + output;
     multiply_panel(shape, weights, job.x, y, bias, whole, job.tokens);
+    weights.skip(whole);
     if (whole < outputs)
-      multiply_rest(shape, weights + whole, job.x, y + whole, bias == nullptr ? nullptr : bias + whole, outputs - whole,
+      multiply_rest(shape, weights, job.x, y + whole, bias == nullptr ? nullptr : bias + whole, outputs - whole,
                     job.tokens);
     output += outputs;
   }
 }
 
+template <typename W>
+void multiply_floats(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) {
+  multiply_range(job, begin, end, [&](std::size_t panel) {
+    return FloatColumns<W>{reinterpret_cast<const W*>(job.weights) + panel * job.inputs * kColumns};
+  });
+}
+
 void MultiplyColumns(const ColumnProduct& job, std::uint32_t begin, std::uint32_t end) {
-  if (job.type == TensorType::kF32) return multiply_range<float>(job, begin, end);
-  multiply_range<hwy::float16_t>(job, begin, end);
+  if (job.type == TensorType::kF32) return multiply_floats<float>(job, begin, end);
+  if (job.type == TensorType::kF16) return multiply_floats<hwy::float16_t>(job, begin, end);
+  multiply_range(job, begin, end, [&](std::size_t panel) {
+    return ByteColumns{reinterpret_cast<const std::uint8_t*>(job.weights) +
+                       panel * job.inputs * format::kQ8ColumnBytes};
+  });
 }
 
 #include "kernels/exponentials-inl.hpp"

@@ -46,6 +46,8 @@ namespace plain {
 #include "kernels/panel_weights-inl.hpp"
 
 #include "kernels/panel_kernel-inl.hpp"  // on what panel_weights defines
+
+#include "kernels/adapter_panels-inl.hpp"  // on both
 }  // namespace plain
 }  // namespace elrt::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -60,6 +62,8 @@ namespace extended {
 #include "kernels/panel_weights-inl.hpp"
 
 #include "kernels/panel_kernel-inl.hpp"  // on what panel_weights defines
+
+#include "kernels/adapter_panels-inl.hpp"  // on both
 }  // namespace extended
 }  // namespace elrt::kernels::HWY_NAMESPACE
 HWY_POP_ATTRIBUTES

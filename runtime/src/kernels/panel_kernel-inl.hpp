@@ -239,9 +239,3 @@ void multiply_panels(const Matmul& job, std::uint32_t begin, std::uint32_t end) 
       multiply_strip<File>(job, output, end, token);
   }
 }
-
-void multiply(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
-  if (job.weights->type == TensorType::kQ8_0) return multiply_panels<Q8Panel>(job, begin, end);
-  if (job.weights->type == TensorType::kIq4Nl) return multiply_panels<Iq4Panel>(job, begin, end);
-  multiply_panels<Q4Panel>(job, begin, end);
-}

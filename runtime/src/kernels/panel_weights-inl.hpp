@@ -40,7 +40,9 @@ HWY_INLINE VI from_stored(VI bytes) {
     return hn::Xor(bytes, hn::Set(DI(), static_cast<std::int32_t>(0x80808080u)));
 }
 
-struct Q8Panel {
+// Of so many outputs.
+template <std::size_t Outputs>
+struct Q8PanelOf {
   using Dot = ByteDot;
   const std::uint8_t* data;
 
@@ -49,12 +51,13 @@ struct Q8Panel {
   }
   HWY_INLINE VF scales(std::size_t vector) const { return load_scales(data, vector); }
   HWY_INLINE void load(std::size_t vector, std::size_t group, VI (&w)[2]) const {
-    const std::uint8_t* p = data + format::kPanelScaleBytes + vector * 4 * lanes();
-    w[0] = from_stored(load_bytes(p + group_of(group, 0) * kGroupBytes));
-    w[1] = from_stored(load_bytes(p + group_of(group, 1) * kGroupBytes));
+    const std::uint8_t* p = data + 2 * Outputs + vector * 4 * lanes();
+    w[0] = from_stored(load_bytes(p + group_of(group, 0) * 4 * Outputs));
+    w[1] = from_stored(load_bytes(p + group_of(group, 1) * 4 * Outputs));
   }
   static HWY_INLINE std::size_t group_of(std::size_t group, std::size_t half) { return 2 * group + half; }
 };
+using Q8Panel = Q8PanelOf<format::kPanelOutputs>;
 
 struct Q4Panel {
   using Dot = NibbleDot;

@@ -57,6 +57,7 @@ LevelInfo describe_level(const Model& model, std::size_t index) {
   info.adapter_scale = level.adapter_scale;
   info.adapter_shared = level.adapter_shared;
   info.adapter_bytes = view.adapter_bytes();
+  info.adapter_weights = view.adapter_weights();
   info.bytes_per_token = view.bytes_per_token();
   return info;
 }

@@ -7,8 +7,8 @@ namespace {
 
 std::uint64_t matrix_bytes(const Matrix& matrix, std::uint64_t outputs, std::uint64_t inputs) {
   if (matrix.quantised()) {  // whole panels are read
-    constexpr std::uint64_t kSide = format::kPanelOutputs;
-    return (outputs + kSide - 1) / kSide * ((inputs + kSide - 1) / kSide) * matrix.panel_bytes();
+    const std::uint64_t side = matrix.panel_outputs, tile = format::kTileInputs;
+    return (outputs + side - 1) / side * ((inputs + tile - 1) / tile) * matrix.panel_bytes();
   }
   return outputs * inputs * matrix.element_bytes();
 }
@@ -23,6 +23,16 @@ std::uint64_t LevelView::adapter_bytes() const {
     }
   }
   return bytes;
+}
+
+std::uint64_t LevelView::adapter_weights() const {
+  std::uint64_t weights = 0;
+  for (const LayerAdapter& layer : level_->adapters) {
+    for (const AdapterPair& pair : layer) {
+      weights += std::uint64_t{pair.a.outputs} * pair.a.inputs + std::uint64_t{pair.b.outputs} * pair.b.inputs;
+    }
+  }
+  return weights;
 }
 
 std::uint64_t count_bytes_per_token(const LevelView& view) {

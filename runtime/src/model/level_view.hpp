@@ -27,6 +27,7 @@ class LevelView {
   float adapter_scale() const { return level_->adapter_scale; }
 
   std::uint64_t adapter_bytes() const;
+  std::uint64_t adapter_weights() const;
   // Weight bytes that decoding one token reads: the level's blocks and adapter, one embedding row, norms and the head.
   std::uint64_t bytes_per_token() const { return level_->bytes_per_token; }
 

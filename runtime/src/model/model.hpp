@@ -58,7 +58,7 @@ struct Model {
   std::vector<LayerWeights> layers;
   std::vector<LevelData> levels;
   SharedAdapter shared_adapter;
-  bool quantised = false;  // some matrix is
+  bool quantised = false;  // some matrix is that reads activations in eight bits
   std::optional<TlmModel> tlm = std::nullopt;
 };
 

@@ -81,11 +81,12 @@ void bind_adapters(TensorBinder& binder, Model* model) {
   }
 }
 
-// Every quantised tensor is one of those that the file says are permuted; read_shape proved that the key is there.
+// Every tensor in panels is one of those that the file says are permuted; read_shape proved that the key is there.
+// Adapters' second matrices are in columns, which are no panels.
 std::string find_unlisted_panels(const GgufHeader& header) {
   const auto& listed = *gguf::find<std::vector<std::string>>(header.metadata, format::key::kTiledTensors);
   for (const TensorInfo& tensor : header.tensors) {
-    if (!Matrix{nullptr, tensor.type}.quantised()) continue;
+    if (!is_quantised(tensor.type) || tensor.name.ends_with(names::kLoraB)) continue;
     const bool found =
         std::any_of(listed.begin(), listed.end(), [&](auto& suffix) { return tensor.name.ends_with(suffix); });
     if (!found) {
@@ -110,6 +111,13 @@ bool read_pair_frequencies(const ModelShape& shape, const float* divisors, std::
 
 bool has_quantised(const Model& model) {
   bool any = model.embedding.quantised() || model.output.quantised();
+  const auto look = [&](const std::vector<LayerAdapter>& layers) {
+    for (const LayerAdapter& layer : layers) {
+      for (const AdapterPair& pair : layer) any = any || pair.a.quantised();
+    }
+  };
+  look(model.shared_adapter.layers);
+  for (const LevelData& level : model.levels) look(level.adapters);
   for (const LayerWeights& w : model.layers) {
     for_each_matrix(w, [&](const format::BlockTensor&, const Matrix& m) { any = any || m.quantised(); });
   }

@@ -42,10 +42,8 @@ class TensorBinder {
 
   // F32 or F16.
   Columns columns(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-    const TensorInfo* tensor = find(name, {format::kColumnOutputs, inputs, count_of(format::kColumnOutputs, outputs)});
-    if (tensor == nullptr) return {};
     if (quantised(name)) return fail("tensor '" + name + "' is quantised, expected F16 or F32"), Columns{};
-    return {tensor->data, tensor->type, outputs, inputs};
+    return any_columns(name, inputs, outputs);
   }
 
   // F32 or F16.
@@ -63,25 +61,22 @@ class TensorBinder {
             format::kTileInputs, true};
   }
 
-  // F32 or F16.
-  Matrix plain_tiles(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-    if (!quantised(name)) return tiles(name, inputs, outputs);
-    return fail("tensor '" + name + "' is quantised, expected F16 or F32"), Matrix{};
-  }
-
-  // Both matrices or neither; `by_input`: of a matrix whose units are its inputs.
+  // Both matrices or neither, each F16 or Q8_0; `by_input`: of a matrix whose units are its inputs.
   AdapterPair adapter(const std::string& name, std::uint32_t inputs, std::uint32_t rank, std::uint32_t outputs,
                       bool by_input) {
     const bool a = has(name + format::tensor::kLoraA), b = has(name + format::tensor::kLoraB);
     if (!a && !b) return {};
     if (a != b) return fail("adapter '" + name + "' has only one of lora_a and lora_b"), AdapterPair{};
     const std::string name_a = name + format::tensor::kLoraA;
-    const AdapterPair pair{by_input ? plain_tiles(name_a, inputs, rank) : plain_rows(name_a, inputs, rank),
-                           columns(name + format::tensor::kLoraB, rank, outputs)};
-    for (const TensorType type : {pair.a.type, pair.b.type}) {
-      if (type != TensorType::kF16) fail("adapter '" + name + "' is not F16");
+    const std::string name_b = name + format::tensor::kLoraB;
+    for (const std::string& half : {name_a, name_b}) {
+      const TensorType type = by_name_.at(half)->type;
+      if (type != TensorType::kF16 && type != TensorType::kQ8_0)
+        return fail("tensor '" + half + "' is " + type_name(type) + ", expected F16 or Q8_0"), AdapterPair{};
     }
-    return pair;
+    const auto rows_or_tiles = [&] { return by_input ? tiles(name_a, inputs, rank) : rows(name_a, inputs, rank); };
+    return {quantised(name_a) ? adapter_panels(name_a, inputs, rank) : rows_or_tiles(),
+            any_columns(name_b, rank, outputs)};
   }
 
  private:
@@ -119,6 +114,25 @@ class TensorBinder {
     matrix.row_stride = matrix.panel_bytes();
     matrix.tiled = true;
     return matrix;
+  }
+
+  Matrix adapter_panels(const std::string& name, std::uint32_t inputs, std::uint32_t rank) {
+    constexpr std::uint32_t kSide = format::kAdapterPanelOutputs;
+    const std::uint64_t across = count_of(format::kTileInputs, inputs), down = count_of(kSide, rank);
+    const TensorInfo* tensor = find(name, {format::kTileInputs, kSide, down, across});
+    if (tensor == nullptr) return {};
+    Matrix matrix{tensor->data, tensor->type, rank, inputs};
+    matrix.panel_outputs = kSide;
+    matrix.tile_stride = down * matrix.panel_bytes();
+    matrix.row_stride = matrix.panel_bytes();
+    matrix.tiled = true;
+    return matrix;
+  }
+
+  Columns any_columns(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
+    const TensorInfo* tensor = find(name, {format::kColumnOutputs, inputs, count_of(format::kColumnOutputs, outputs)});
+    if (tensor == nullptr) return {};
+    return {tensor->data, tensor->type, outputs, inputs};
   }
 
   const TensorInfo* find(const std::string& name, const std::vector<std::uint64_t>& dims) {

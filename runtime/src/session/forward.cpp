@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/cache_size.hpp"
+#include "kernels/fetch.hpp"
 
 namespace elrt {
 namespace {
@@ -37,11 +38,21 @@ std::uint32_t piece_rows(const kernels::Matmul& job, std::size_t threads) {
 // share of the products for each thread, of as many rows at most as the float kernels take at once. A tile's rows lie
 // together: a thread takes as many as there are for it.
 std::uint32_t low_piece_rows(const kernels::Matmul& job, std::size_t threads) {
+  if (job.weights->quantised()) return job.weights->panel_outputs;
   if (job.tokens <= kernels::kStreamedTokens) {
     const auto share = static_cast<std::uint32_t>((job.outputs + threads - 1) / threads);
     return job.weights->tiled ? (share + 7) / 8 * 8 : 8;
   }
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(job.outputs / threads, 1, 4));
+}
+
+// A piece's part of an adapter's second matrix, on its way while the base is multiplied: it is over before the hardware
+// would have begun to fetch ahead.
+void fetch_added(const kernels::ColumnProduct& job, std::uint32_t begin, std::uint32_t end) {
+  if (job.weights == nullptr || job.tokens > kernels::kStreamedTokens) return;
+  constexpr std::uint32_t kSide = format::kColumnOutputs;
+  const std::size_t panel = Columns{job.weights, job.type, job.outputs, job.inputs}.panel_bytes();
+  fetch(job.weights + begin / kSide * panel, ((end + kSide - 1) / kSide - begin / kSide) * panel);
 }
 
 // The outputs of several jobs, cut into pieces, job after job.
@@ -148,7 +159,11 @@ void Forward::multiply(std::span<const Job> jobs, std::size_t low) {
   for (AlignedFloats& floats : scratch_) floats.resize(std::max(floats.size(), scratch));
   const auto multiply_piece = [&](std::size_t index, std::size_t thread) {
     const auto [j, begin, end] = pieces.at(index);
+    fetch_added(jobs[j].added, begin, end);
     kernels::matmul(jobs[j].product, begin, end, scratch_[thread].data());
+  };
+  const auto add_to_piece = [&](std::size_t index, std::size_t) {
+    const auto [j, begin, end] = pieces.at(index);
     if (jobs[j].added.weights != nullptr) kernels::multiply_columns(jobs[j].added, begin, end);
   };
   const kernels::Matmul& any = jobs.front().product;  // all read the same x
@@ -160,15 +175,14 @@ void Forward::multiply(std::span<const Job> jobs, std::size_t low) {
   };
   if (work <= kAloneWork) {
     for (std::size_t row = 0; row < rows; ++row) quantise(row, 0);
-    for (std::size_t piece = 0; piece < pieces.count(); ++piece) multiply_piece(piece, 0);
-  } else if (low == 0) {  // one row is done before another thread would have begun
-    pool_.for_each(rows, quantise);
-    pool_.for_each(pieces.count(), multiply_piece);
-  } else {  // the adapters' first matrices read x as it is
-    pool_.for_each(rows + low_pieces, rows + pieces.count(), [&](std::size_t item, std::size_t thread) {
-      return item < rows ? quantise(item, thread) : multiply_piece(item - rows, thread);
-    });
+    for (std::size_t piece = 0; piece < pieces.count(); ++piece) {
+      multiply_piece(piece, 0);
+      add_to_piece(piece, 0);
+    }
+    return;
   }
+  pool_.for_each(rows, quantise);  // one row is done before another thread would have begun
+  pool_.for_each(low_pieces, pieces.count(), multiply_piece, add_to_piece);
 }
 
 void Forward::project(const LevelView& view, std::size_t layer, Activations& x,
@@ -190,10 +204,11 @@ void Forward::project(const LevelView& view, std::size_t layer, Activations& x,
     Activations& values = low_rank_[made];
     jobs[made++].product = {&pair.a, pair.a.outputs,      p.inputs, x.row(0), x.stride, values.row(0), values.stride,
                             tokens,  view.adapter_scale()};
+    if (pair.a.quantised()) jobs[made - 1].product.quantised = &quantised_;
     job.added = {pair.b.data,   pair.b.type, p.outputs,   pair.b.inputs, values.row(0),
                  values.stride, p.y->row(0), p.y->stride, tokens,        true};
   }
-  for (Job& job : jobs) job.product.cached = in_cache(view);
+  for (std::size_t i = low; i < jobs.size(); ++i) jobs[i].product.cached = in_cache(view);
   multiply({jobs.data(), low + projections.size()}, low);
 }
 

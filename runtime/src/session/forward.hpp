@@ -46,8 +46,8 @@ class Forward {
   };
   // Projections of the same x, adapters included.
   void project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections);
-  // One parallel loop over jobs that read the same x, which is quantised first where one asks for it; then come the
-  // first `low` jobs, which make what the others' `added` reads, then those.
+  // Jobs that read the same x, which is quantised first where one asks for it; then one parallel loop: the first `low`
+  // jobs make what the others' `added` reads, which is waited for after the others' products.
   void multiply(std::span<const Job> jobs, std::size_t low);
   void normalise(Activations& from, const float* weight, Activations& to);
   void prepare_rotation(std::size_t first);

@@ -66,18 +66,32 @@ ElasticPlan plan_for(const ModelConfig& config) {
 }
 
 // Adapters that matter: both factors random.
-Adapter lively_adapter(const ModelWeights& sliced, std::uint64_t seed) {
+Adapter lively_adapter(const ModelWeights& sliced, std::uint64_t seed, std::int64_t rank = 4) {
   torch::manual_seed(seed);
   torch::NoGradGuard no_grad;
   std::vector<Target> targets;
   for (const char* name : kTargetNames) targets.push_back(parse_target(name));
-  Adapter adapter = make_adapter(sliced, targets, 4, 8, 0, seed);
+  Adapter adapter = make_adapter(sliced, targets, rank, 8, 0, seed);
   for (auto& block : adapter.blocks) {
     for (auto& pair : block) {
       if (pair.defined()) pair.b.normal_(0, 0.05);
     }
   }
   return round_to_half(adapter);
+}
+
+// As the artifact holds it.
+Adapter stored_adapter(const Adapter& adapter, const PackConfig& settings) {
+  const AdapterTypes types = adapter_types(settings, adapter.rank);
+  Adapter stored = adapter;
+  for (auto& block : stored.blocks) {
+    for (LoraPair& pair : block) {
+      if (!pair.defined() || pair.a.numel() == 0 || pair.b.numel() == 0) continue;
+      if (types.a == elrt::TensorType::kQ8_0) pair.a = dequantised(pair.a.contiguous(), types.a);
+      if (types.b == elrt::TensorType::kQ8_0) pair.b = dequantised(pair.b.t().contiguous(), types.b).t().contiguous();
+    }
+  }
+  return stored;
 }
 
 struct Packed {
@@ -114,27 +128,29 @@ RoundingText rounding_text(const ElasticPlan& plan) {
 
 std::unique_ptr<Packed> make_packed(const char* type, const PackConfig& settings,
                                     const std::vector<std::int64_t>& adapted, Kind kind = Kind::kOwn,
-                                    bool empties = false, bool by_text = false) {
+                                    bool empties = false, bool by_text = false, std::int64_t rank = 4) {
   auto packed = std::make_unique<Packed>();
   write_random_checkpoint(random_config(type), 5, packed->dir / "hf");
   packed->checkpoint = std::make_unique<Checkpoint>(Checkpoint::open(packed->dir / "hf"));
   const ModelWeights weights = load_weights(*packed->checkpoint, torch::kCPU, torch::kFloat32);
   packed->plan = plan_for(weights.config);
   if (empties) empty_halves(packed->plan);
-  SharedAdapter shared{lively_adapter(weights, 7), {}};
+  const SharedAdapter drawn{lively_adapter(weights, 7, rank), {}};
+  SharedAdapter shared = drawn, stored{stored_adapter(drawn.adapter, settings), {}};
+  std::map<std::int64_t, Adapter> own;
   for (const auto level : adapted) {
     const LevelWidths& widths = packed->plan.at(level).widths;
-    shared.scales[level] = 0.02 * static_cast<double>(level);
-    packed->adapters[level] = kind == Kind::kShared
-                                  ? cut_adapter(shared, level, weights.config, widths)
-                                  : lively_adapter(slice_weights(weights, widths), static_cast<std::uint64_t>(level));
+    shared.scales[level] = stored.scales[level] = 0.02 * static_cast<double>(level);
+    own[level] = lively_adapter(slice_weights(weights, widths), static_cast<std::uint64_t>(level), rank);
+    packed->adapters[level] = kind == Kind::kShared ? cut_adapter(stored, level, weights.config, widths)
+                                                    : stored_adapter(own[level], settings);
   }
   const elrt::TokenizerSpec spec = byte_spec();
   PackInputs inputs{*packed->checkpoint, packed->plan, spec, {}, {{50, {3.5, 2.5}}}, "random", {{"checkpoint", "abc"}}};
   if (kind == Kind::kShared)
     inputs.shared_adapter = shared;
   else
-    inputs.adapters = packed->adapters;
+    inputs.adapters = own;
   packed->artifact = packed->dir / "model.gguf";
   packed->settings = settings;
   if (by_text) {
@@ -351,6 +367,7 @@ TEST_CASE("a shared adapter gives the losses of the same adapter cut and packed 
     for (const char* dtype : {"f32", "f16", "q8_0", "q4_0"}) {
       PackConfig settings;
       settings.dtype = dtype;
+      settings.adapter_dtype = "f16";  // a cut adapter would be rounded by itself
       const auto packed = make_packed("llama", settings, {20, 50, 80}, Kind::kShared, empties);
       const elrt::TokenizerSpec spec = byte_spec();
       PackInputs own{*packed->checkpoint, packed->plan, spec, packed->adapters, {}, "x", {}};
@@ -362,6 +379,93 @@ TEST_CASE("a shared adapter gives the losses of the same adapter cut and packed 
       }
     }
   }
+}
+
+TEST_CASE("the runtime gives the toolchain's losses over adapters in q8_0", "[pack][unit]") {
+  for (const char* dtype : {"f32", "q8_0"}) {
+    for (const std::int64_t rank : {4, 16, 21}) {
+      for (const Kind kind : {Kind::kOwn, Kind::kShared}) {
+        DYNAMIC_SECTION(dtype << ", rank " << rank << (kind == Kind::kOwn ? ", own" : ", shared")) {
+          PackConfig settings;
+          settings.dtype = dtype;
+          settings.adapter_dtype = "q8_0";
+          const auto packed = make_packed("llama", settings, {20, 50, 80}, kind, true, false, rank);
+          const auto artifact = elrt::Artifact::open(packed->artifact);
+          if (!artifact.ok()) FAIL(artifact.failure().message);
+          REQUIRE(artifact->verify_checksums().ok());
+          for (const auto& level : packed->plan.levels) {
+            double mean = 0;
+            // Activations are rounded to eight bits, as they are for quantised matrices.
+            REQUIRE(runtime_difference(*packed, artifact.value(), level.level, &mean) < 5e-2);
+            REQUIRE(mean < 5e-3);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("adapters in q8_0 lie in the file as the format says", "[pack][unit]") {
+  PackConfig settings;
+  settings.dtype = "q8_0";  // auto: adapters too
+  constexpr std::int64_t kRank = 20;
+  const auto packed = make_packed("llama", settings, {50}, Kind::kOwn, false, false, kRank);
+  const auto artifact = elrt::Artifact::open(packed->artifact);
+  if (!artifact.ok()) FAIL(artifact.failure().message);
+  const auto half_at = [](const std::uint8_t* p) {
+    return static_cast<float>(c10::Half(static_cast<std::uint16_t>(p[0] | p[1] << 8), c10::Half::from_bits()));
+  };
+  const auto bytes_of = [&](const char* name) {
+    const elrt::TensorInfo* tensor = artifact->find_tensor(name);
+    REQUIRE(tensor != nullptr);
+    REQUIRE(tensor->type == elrt::TensorType::kQ8_0);
+    REQUIRE(packed->errors.at(name) > 0.001);
+    REQUIRE(packed->errors.at(name) < 0.02);
+    return reinterpret_cast<const std::uint8_t*>(tensor->data);
+  };
+  for (const auto& [target, name] : {std::pair{Target::kQ, "attn_q"}, std::pair{Target::kDown, "ffn_down"}}) {
+    const LoraPair& pair = packed->adapters.at(50).blocks[1][static_cast<std::size_t>(target)];
+    const std::string base = std::string("adapter.50.blk.1.") + name;
+    const std::uint8_t* a = bytes_of((base + ".lora_a").c_str());
+    for (std::int64_t r = 0; r < kRank; ++r) {
+      for (std::int64_t i = 0; i < pair.a.size(1); ++i) {
+        const std::uint8_t* panel = a + (i / 32 * 2 + r / 16) * 544;  // two panels of 16 ranks for 32 inputs
+        const int q = panel[32 + (i % 32 / 4 * 16 + r % 16) * 4 + i % 4] - 128;
+        REQUIRE(half_at(panel + 2 * (r % 16)) * static_cast<float>(q) == pair.a[r][i].item<float>());
+      }
+    }
+    const std::uint8_t* b = bytes_of((base + ".lora_b").c_str());
+    for (std::int64_t o = 0; o < pair.b.size(0); ++o) {
+      for (std::int64_t r = 0; r < kRank; ++r) {
+        const std::uint8_t* block = b + (o / 32 * kRank + r) * 34;
+        const auto q = static_cast<std::int8_t>(block[2 + o % 32]);
+        REQUIRE(half_at(block) * static_cast<float>(q) == pair.b[o][r].item<float>());
+      }
+    }
+  }
+  const auto summary = inspect_artifact(packed->artifact, true);
+  REQUIRE(summary.at("levels")[3].at("adapter_type") == "Q8_0");
+  REQUIRE(summary.at("levels")[2].at("adapter_type").is_null());
+}
+
+TEST_CASE("adapters' types: q8_0 next to quantised matrices or where it is asked for, and only where it is smaller",
+          "[pack][unit]") {
+  using elrt::TensorType;
+  const auto types = [](const char* dtype, const char* adapters, std::int64_t rank) {
+    PackConfig settings;
+    settings.dtype = dtype, settings.adapter_dtype = adapters;
+    const AdapterTypes found = adapter_types(settings, rank);
+    return std::pair(found.a, found.b);
+  };
+  const std::pair both(TensorType::kQ8_0, TensorType::kQ8_0), none(TensorType::kF16, TensorType::kF16),
+      second(TensorType::kF16, TensorType::kQ8_0);
+  for (const char* dtype : {"q8_0", "q4_0", "iq4_nl"}) REQUIRE((types(dtype, "auto", 16) == both));
+  for (const char* dtype : {"f32", "f16"}) REQUIRE((types(dtype, "auto", 16) == none));
+  REQUIRE((types("f16", "q8_0", 16) == both));
+  REQUIRE((types("q8_0", "f16", 16) == none));
+  for (const std::int64_t rank : {1, 8, 17})
+    REQUIRE((types("q8_0", "auto", rank) == second));  // 16, 16 and 32 bytes wide
+  for (const std::int64_t rank : {9, 18, 32}) REQUIRE((types("q8_0", "auto", rank) == both));
 }
 
 TEST_CASE("inspect counts a shared adapter once, and each level's part of it", "[pack][unit]") {
@@ -379,8 +483,8 @@ TEST_CASE("inspect counts a shared adapter once, and each level's part of it", "
     REQUIRE(bytes < shared.at("bytes").get<std::int64_t>());
     before = bytes;
   }
-  REQUIRE_THAT(format_summary(summary),
-               Catch::Matchers::Contains("one adapter of rank 4") && Catch::Matchers::Contains("levels [20,50,80]"));
+  REQUIRE_THAT(format_summary(summary), Catch::Matchers::Contains("one adapter of rank 4 in F16") &&
+                                            Catch::Matchers::Contains("levels [20,50,80]"));
   REQUIRE(inspect_artifact(make_packed("llama", {}, {50})->artifact, false).at("shared_adapter").is_null());
 }
 
@@ -455,6 +559,7 @@ TEST_CASE("quantised artifacts state what each tensor lost", "[pack][unit]") {
     settings.dtype = dtype;
     settings.embedding_dtype = "f16";
     settings.head_dtype = "q8_0";
+    settings.adapter_dtype = "f16";
     const auto packed = make_packed("llama", settings, {50});
     const auto summary = inspect_artifact(packed->artifact, true);
     REQUIRE(packed->errors.size() == 3 * 7 + 1);

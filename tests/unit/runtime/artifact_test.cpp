@@ -240,7 +240,7 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
          f.metadata["elastic.adapter.rank"] = Counts{5, 6};
        }},
       {"only one of", [](auto& f) { f.tensor("adapter.50.blk.0.attn_q.lora_b").name = "x"; }},
-      {"is not F16",
+      {"is F32, expected F16 or Q8_0",
        [](auto& f) {
          auto& t = f.tensor("adapter.50.blk.0.attn_q.lora_b");
          t.type = 0;
@@ -349,12 +349,13 @@ TEST_CASE("an adapter that levels share is described, and refused with the reaso
          f.metadata["elastic.adapter.shared.scale"] = Floats{1, kNaN};
        }},
       {"only one of", [&](auto& f) { f.tensor(q).name = "x"; }},
-      {"is not F16", [&](auto& f) { f.tensor(q).type = 0, f.tensor(q).bytes.resize(2 * f.tensor(q).bytes.size()); }},
+      {"is F32, expected F16 or Q8_0",
+       [&](auto& f) { f.tensor(q).type = 0, f.tensor(q).bytes.resize(2 * f.tensor(q).bytes.size()); }},
       {"dimensions [64, 5], expected [32, 5, 2]",
        [&](auto& f) {
          f.tensor(down).dims = {64, 5};
        }},
-      {"is quantised, expected F16",
+      {"dimensions [32, 32, 1, 2], expected [32, 16, 1, 2]",
        [&](auto& f) {
          f.tensor(down).type = elastify_test::kQ8, f.tensor(down).dims = {32, 32, 1, 2},
          f.tensor(down).bytes.resize(2 * 1088);
@@ -368,6 +369,54 @@ TEST_CASE("an adapter that levels share is described, and refused with the reaso
     CHECK(message.find(broken.expected) != std::string::npos);
   }
   damage_at_random(shared_file());
+}
+
+TEST_CASE("adapters in Q8_0 are counted in whole panels, and refused with the reason", "[runtime][unit]") {
+  TinyElasticShape shape;
+  shape.adapters = shape.adapters_q8 = true;
+  const TinyElastic model(shape);
+  const TemporaryFile good(model.artifact().build());
+  const auto artifact = Artifact::open(good.path());
+  if (!artifact) FAIL(artifact.failure().message);
+  // Level 20: 40, or 16 or 8 of attention's units, or 32, 40 and 7 neurons; each A in panels of 16 x 32, one of them
+  // for five ranks; each B in blocks of 32 outputs for each rank. One target of block 1 has none.
+  std::uint64_t panels = 0, blocks = 0;
+  for (const std::uint64_t neurons : {32u, 40u, 7u}) {
+    panels += 3 * 2 + 1 + 2 * 2 + (neurons + 31) / 32;  // of 40 inputs two
+    blocks += 5 * (3 + 2 + 2 * ((neurons + 31) / 32) + 2);
+  }
+  CHECK(artifact->levels()[0].adapter_bytes == (panels - 2) * 544 + (blocks - 5) * 34);
+  const std::string a = "adapter.50.blk.0.attn_q.lora_a", b = "adapter.50.blk.0.attn_q.lora_b";
+  const Broken cases[] = {
+      {"does not list tensor 'adapter.20.blk.0.attn_k.lora_a', whose type Q8_0",
+       [](auto& f) {
+         f.metadata["elastic.tiled_tensors"] = std::vector<std::string>{"attn_output.weight", "ffn_down.weight"};
+       }},
+      {"lora_a' has dimensions [32, 16, 1, 2], expected [32, 16, 2, 2]",
+       [](auto& f) {
+         f.metadata["elastic.adapter.rank"] = Counts{17, 17};
+       }},
+      {"lora_a' has dimensions [32, 16, 2, 1], expected [32, 16, 1, 2]",
+       [&](auto& f) { std::swap(f.tensor(a).dims[2], f.tensor(a).dims[3]); }},
+      {"lora_b' has dimensions [32, 1, 5], expected [32, 5, 1]",
+       [&](auto& f) { std::swap(f.tensor(b).dims[1], f.tensor(b).dims[2]); }},
+      {"lora_a' is IQ4_NL, expected F16 or Q8_0", [&](auto& f) { f.tensor(a).type = elastify_test::kIq4; }},
+      {"overlap", [&](auto& f) { f.tensor(b).bytes.resize(f.tensor(b).bytes.size() - 64); }},
+      {"only one of", [&](auto& f) { f.tensor(b).name = "x"; }},
+  };
+  for (const Broken& broken : cases) {
+    GgufBuilder file = model.artifact();
+    broken.edit(file);
+    const std::string message = refusal(file.build());
+    INFO("expected '" << broken.expected << "' in '" << message << "'");
+    CHECK(message.find(broken.expected) != std::string::npos);
+  }
+  damage_at_random(model.artifact());
+  GgufBuilder spoilt = model.artifact();
+  for (auto& tensor : spoilt.tensors) {
+    if (tensor.name.starts_with("adapter.")) std::fill(tensor.bytes.begin(), tensor.bytes.end(), 0xFF);
+  }
+  CHECK(exercise(spoilt.build()));
 }
 
 TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtime][unit]") {
@@ -407,10 +456,10 @@ TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtim
        }},
       {"dimensions [32], expected [16]",
        [&](auto& f) { f.tensor(norm).type = kQ4, f.tensor(norm).dims = {32}, f.tensor(norm).bytes.resize(18); }},
-      {"'adapter.50.blk.0.attn_q.lora_b' is quantised",
+      {"'adapter.50.blk.0.attn_q.lora_b' is Q4_0, expected F16 or Q8_0",
        [&](auto& f) {
          auto& t = f.tensor("adapter.50.blk.0.attn_q.lora_b");
-         t.type = kQ8, t.bytes.assign(t.dims[1] * t.dims[2] * 34, 0);
+         t.type = kQ4, t.bytes.assign(t.dims[1] * t.dims[2] * 18, 0);
        }},
       {"does not list tensor 'blk.0.attn_q.weight', whose type",
        [&](auto& f) {

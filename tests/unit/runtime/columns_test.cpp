@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -12,6 +13,7 @@
 
 #include "kernels/kernels.hpp"
 #include "support/gguf_builder.h"
+#include "support/panel_builder.h"
 #include "unit/runtime/instruction_sets.h"
 
 using elastify_test::for_each_target;
@@ -36,7 +38,8 @@ struct Case {
     std::uniform_real_distribution<float> real(-2, 2);
     outputs = integer(1, 140), inputs = integer(1, 200), tokens = integer(1, 40);
     side = outputs <= 32 && integer(0, 1) == 0 ? (outputs + 7) / 8 * 8 : 32;
-    type = integer(0, 1) == 0 ? TensorType::kF32 : TensorType::kF16;
+    type = std::array{TensorType::kF32, TensorType::kF16, TensorType::kQ8_0}[integer(0, 2)];
+    if (type == TensorType::kQ8_0) side = 32;
     accumulate = integer(0, 1) == 0, has_bias = integer(0, 1) == 0;
     weights.resize(std::size_t{outputs} * inputs);
     x.resize(std::size_t{tokens} * stride());
@@ -44,6 +47,15 @@ struct Case {
     for (auto* values : {&weights, &x, &bias}) {
       for (float& value : *values) value = real(random);
     }
+    if (type == TensorType::kQ8_0) {
+      auto blocks = elastify_test::quantise_columns(outputs, inputs, weights);
+      columns = std::move(blocks.bytes), weights = std::move(blocks.values);
+    } else {
+      lay_out();
+    }
+  }
+
+  void lay_out() {
     const std::size_t size = type == TensorType::kF32 ? 4 : 2;
     columns.assign((outputs + side - 1) / side * std::size_t{inputs} * side * size, 0);
     for (std::size_t o = 0; o < outputs; ++o) {
@@ -128,6 +140,30 @@ TEST_CASE(
       if (!fused) return;
       if (fused_bits.empty()) fused_bits = whole;
       CHECK(whole == fused_bits);
+    });
+  }
+}
+
+TEST_CASE("columns in Q8_0 give the bits of equal ones in F32; a bad scale spoils what its outputs give, and no more",
+          "[runtime][unit]") {
+  std::mt19937 random(11);
+  for (int round = 0; round < 60; ++round) {
+    Case product(random);
+    if (product.type != TensorType::kQ8_0) continue;
+    Case floats = product;
+    floats.type = TensorType::kF32;
+    floats.lay_out();
+    Case spoilt = product;
+    spoilt.columns[0] = 0, spoilt.columns[1] = 0x7E;  // NaN, of the first 32 outputs
+    for_each_target([&](const std::string& target, bool) {
+      INFO(target << ", " << product.outputs << " x " << product.inputs << ", " << product.tokens << " tokens");
+      const auto y = product.run(0, product.tokens, product.outputs);
+      CHECK(y == floats.run(0, product.tokens, product.outputs));
+      const auto bad = spoilt.run(0, product.tokens, product.outputs);
+      for (std::size_t i = 0; i < y.size(); ++i) {
+        const std::size_t output = i % (product.outputs + 1);
+        CHECK((output < std::min(32u, product.outputs) ? std::isnan(bad[i]) : bad[i] == y[i]));
+      }
     });
   }
 }

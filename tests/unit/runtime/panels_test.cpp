@@ -35,7 +35,8 @@ struct Random {
 };
 
 // A random matrix over the whole range of its type, extremes included.
-PanelMatrix random_matrix(Random& random, std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs) {
+PanelMatrix random_matrix(Random& random, std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
+                          std::uint32_t side = 32) {
   const int low = type == kQ4 ? -8 : -127, high = type == kQ8 ? 127 : type == kQ4 ? 7 : 113;
   std::vector<int> q(std::size_t{outputs} * inputs);
   for (int& value : q)
@@ -43,12 +44,14 @@ PanelMatrix random_matrix(Random& random, std::uint32_t type, bool tiled, std::u
   for (int& value : q) value = type == kIq4 ? elastify_test::kIq4Values[value & 15] : value;
   std::vector<std::uint16_t> scales(std::size_t{outputs} * ((inputs + 31) / 32));
   for (auto& scale : scales) scale = elastify_test::half_from_float(random.real(0.1f));
-  return elastify_test::make_panels(type, tiled, outputs, inputs, q, scales);
+  return elastify_test::make_panels(type, tiled, outputs, inputs, q, scales, side);
 }
 
-Matrix view(const PanelMatrix& panels, std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs) {
-  const std::size_t across = (inputs + 31) / 32, down = (outputs + 31) / 32;
+Matrix view(const PanelMatrix& panels, std::uint32_t type, bool tiled, std::uint32_t outputs, std::uint32_t inputs,
+            std::uint32_t side = 32) {
+  const std::size_t across = (inputs + 31) / 32, down = (outputs + side - 1) / side;
   Matrix m{reinterpret_cast<const std::byte*>(panels.bytes.data()), static_cast<TensorType>(type), outputs, inputs};
+  m.panel_outputs = side;
   m.tile_stride = tiled ? down * m.panel_bytes() : m.panel_bytes();
   m.row_stride = tiled ? m.panel_bytes() : across * m.panel_bytes();
   m.tiled = tiled;
@@ -81,6 +84,7 @@ struct Case {
   std::uint32_t outputs, inputs;              // of the matrix
   std::uint32_t level_outputs, level_inputs;  // of the prefix that is used
   std::uint32_t tokens;
+  std::uint32_t side = 32;  // outputs of a panel
 };
 
 Case random_case(Random& random, std::uint32_t type) {
@@ -91,6 +95,7 @@ Case random_case(Random& random, std::uint32_t type) {
          0,
          0,
          static_cast<std::uint32_t>(random.integer(0, 9) == 0 ? random.integer(120, 140) : random.integer(1, 14))};
+  if (type == kQ8 && random.integer(0, 1) == 1) c.tiled = true, c.side = 16, c.outputs = c.outputs % 50 + 1;
   c.level_outputs = c.tiled ? c.outputs : static_cast<std::uint32_t>(random.integer(1, static_cast<int>(c.outputs)));
   c.level_inputs = c.tiled ? static_cast<std::uint32_t>(random.integer(1, static_cast<int>(c.inputs))) : c.inputs;
   return c;
@@ -106,11 +111,11 @@ std::string describe(const Case& c) {
 float by_rule(const std::vector<float>& weights, const PanelMatrix& m, const Case& c, std::size_t output,
               const QuantisedRows& x, std::size_t token) {
   float sum = 0;
-  const std::size_t panel_bytes = c.type == kQ8 ? 1088 : 576, across = (c.inputs + 31) / 32,
-                    down = (c.outputs + 31) / 32;
+  const std::size_t panel_bytes = c.side * (c.type == kQ8 ? 34 : 18), across = (c.inputs + 31) / 32,
+                    down = (c.outputs + c.side - 1) / c.side;
   for (std::size_t block = 0; block * 32 < c.level_inputs; ++block) {
-    const std::size_t panel = c.tiled ? block * down + output / 32 : output / 32 * across + block;
-    const unsigned char* bytes = m.bytes.data() + panel * panel_bytes + 2 * (output % 32);
+    const std::size_t panel = c.tiled ? block * down + output / c.side : output / c.side * across + block;
+    const unsigned char* bytes = m.bytes.data() + panel * panel_bytes + 2 * (output % c.side);
     const float scale = elastify_test::float_from_half_bits(static_cast<std::uint16_t>(bytes[0] | bytes[1] << 8));
     long dot = 0;
     for (std::size_t i = block * 32; i < std::min<std::size_t>(c.inputs, block * 32 + 32); ++i) {
@@ -128,8 +133,8 @@ TEST_CASE("quantised products equal a plain double loop on every instruction set
   Random random(1);
   for (int round = 0; round < 90; ++round) {
     const Case c = random_case(random, kTypes[round % 3]);
-    const PanelMatrix panels = random_matrix(random, c.type, c.tiled, c.outputs, c.inputs);
-    const Matrix m = view(panels, c.type, c.tiled, c.outputs, c.inputs);
+    const PanelMatrix panels = random_matrix(random, c.type, c.tiled, c.outputs, c.inputs, c.side);
+    const Matrix m = view(panels, c.type, c.tiled, c.outputs, c.inputs, c.side);
     const Rows x(random, c.tokens, c.level_inputs, 3);
     std::vector<float> bias(c.outputs);
     for (float& b : bias) b = random.real(5);
@@ -186,10 +191,13 @@ TEST_CASE("quantised products equal a plain double loop on every instruction set
 TEST_CASE("a row's product has the same bits in every batch and every cut of the outputs", "[runtime][unit]") {
   Random random(2);
   for (const std::uint32_t type : kTypes) {
-    for (const bool tiled : {false, true}) {
+    for (const int order : {0, 1, 2}) {  // rows, tiles, an adapter's tiles
+      if (order == 2 && type != kQ8) continue;
       constexpr std::uint32_t kOutputs = 203, kInputs = 600, kTokens = 150;
-      const PanelMatrix panels = random_matrix(random, type, tiled, kOutputs, kInputs);
-      const Matrix m = view(panels, type, tiled, kOutputs, kInputs);
+      const bool tiled = order > 0;
+      const std::uint32_t side = order == 2 ? 16 : 32;
+      const PanelMatrix panels = random_matrix(random, type, tiled, kOutputs, kInputs, side);
+      const Matrix m = view(panels, type, tiled, kOutputs, kInputs, side);
       const Rows x(random, kTokens, kInputs);
       for_each_target([&](const std::string& target, bool) {
         const QuantisedRows all = quantise(x, kTokens, kInputs);
@@ -213,7 +221,7 @@ TEST_CASE("a row's product has the same bits in every batch and every cut of the
           for (std::uint32_t begin = 0; begin < kOutputs; begin += 32 * batch)
             kernels::matmul(part, begin, std::min(kOutputs, begin + 32 * batch));
         }
-        INFO(target << ", type " << type << (tiled ? ", tiles" : ", rows"));
+        INFO(target << ", type " << type << (tiled ? ", tiles of " : ", rows of ") << side);
         CHECK(std::memcmp(whole.data(), parts.data(), whole.size() * sizeof(float)) == 0);
       });
     }

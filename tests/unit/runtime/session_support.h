@@ -54,7 +54,11 @@ inline std::vector<TinyElasticShape> shape_of_each_type() {
   all[3].quantised = kQ4;
   all[4].quantised = kIq4;
   for (auto& shape : all) shape.adapters = true;
-  for (std::size_t i = 0; i < 5; ++i) all.push_back(with_empty_halves(all[i], i % 2 == 0)), all.back().shared = true;
+  for (std::size_t i = 0; i < 5; ++i) {
+    all.push_back(with_empty_halves(all[i], i % 2 == 0));
+    all.back().shared = true;
+    all.back().adapters_q8 = i % 2 == 0;
+  }
   return all;
 }
 

@@ -103,12 +103,21 @@ std::vector<TinyElasticShape> shapes() {
   return all;
 }
 
-// The same models with all their matrices quantised.
+// The same models with all their matrices quantised, or their adapters.
 std::vector<TinyElasticShape> quantised_shapes() {
   std::vector<TinyElasticShape> all;
   for (const std::uint32_t type : {elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4}) {
     for (TinyElasticShape shape : shapes()) {
       shape.quantised = type;
+      all.push_back(shape);
+    }
+  }
+  for (TinyElasticShape shape : shapes()) {
+    if (!shape.adapters) continue;
+    shape.adapters_q8 = true;
+    for (const std::uint32_t rank : {3u, 16u, 21u}) {
+      shape.rank = rank;
+      shape.quantised = rank == 16 ? elastify_test::kQ8 : 0;  // or floats next to them
       all.push_back(shape);
     }
   }

@@ -38,7 +38,7 @@ TEST_CASE("A thread pool does every item of every loop once, and has done them w
   CHECK(wrong_loops == 0);
 }
 
-TEST_CASE("Items of a loop that wait for its first ones see all that those did", "[runtime][threads]") {
+TEST_CASE("Items of a loop that are finished after its first ones see all that those did", "[runtime][threads]") {
   const std::size_t threads = GENERATE(1, 2, 3, 16);
   ThreadPool pool(threads);
   std::mt19937 random(8);
@@ -46,18 +46,20 @@ TEST_CASE("Items of a loop that wait for its first ones see all that those did",
   std::size_t early = 0, missing = 0;
   for (std::uint32_t loop = 1; loop <= 3000; ++loop) {
     const std::size_t first = random() % made.size(), items = first + random() % 40;
-    std::vector<std::uint32_t> seen(items);
+    std::vector<std::uint32_t> seen(items), begun(items);
     std::fill(made.begin(), made.end(), 0);
-    pool.for_each(first, items, [&](std::size_t item, std::size_t) {
+    const auto make = [&](std::size_t item, std::size_t) {
       if (loop % 64 == 0 && item == 0)
         std::this_thread::sleep_for(std::chrono::milliseconds(1));  // the others sleep meanwhile
-      if (item < first)
-        made[item] = loop;
-      else
-        seen[item] = static_cast<std::uint32_t>(
-                         std::count(made.begin(), made.begin() + static_cast<std::ptrdiff_t>(first), loop)) +
-                     1;
-    });
+      (item < first ? made[item] : begun[item]) = loop;
+    };
+    const auto look = [&](std::size_t item, std::size_t) {
+      if (begun[item] != loop) return;
+      seen[item] = static_cast<std::uint32_t>(
+                       std::count(made.begin(), made.begin() + static_cast<std::ptrdiff_t>(first), loop)) +
+                   1;
+    };
+    pool.for_each(first, items, make, look);
     for (std::size_t i = 0; i < first; ++i) missing += made[i] != loop;
     for (std::size_t i = first; i < items; ++i) early += seen[i] != first + 1;
   }

@@ -67,8 +67,8 @@ TinyElastic::TinyElastic(const TinyElasticShape& shape, std::uint64_t seed) : sh
   }
   // Adapters of all levels but the last, or one for them all.
   const auto draw = [&](const std::string& name, std::uint64_t in, std::uint64_t out) {
-    add(name + ".lora_a", {in, s.rank}, kF16, 0.2f);
-    add(name + ".lora_b", {s.rank, out}, kF16, 0.2f);
+    add(name + ".lora_a", {in, s.rank}, s.adapters_q8 ? kQ8 : kF16, 0.2f);
+    add(name + ".lora_b", {s.rank, out}, s.adapters_q8 ? kQ8 : kF16, 0.2f);
   };
   if (s.adapters && s.shared) for_each_adapter(s.levels.size() - 1, "shared", draw);
   for (std::size_t l = 0; s.adapters && !s.shared && l + 1 < s.levels.size(); ++l)
@@ -107,6 +107,11 @@ TinyElastic TinyElastic::with_own_adapters() const {
       }
       a.values = values, a.dims[0] = in;
       b.values.resize(out * shape_.rank), b.dims[1] = out;
+      if (shape_.adapters_q8) {  // whole panels of 32 inputs, of 32 outputs
+        a.panels.dims[3] = (in + 31) / 32, b.panels.dims[2] = (out + 31) / 32;
+        a.panels.bytes.resize(a.panels.dims[2] * a.panels.dims[3] * 16 * 34);
+        b.panels.bytes.resize(b.panels.dims[2] * shape_.rank * 34);
+      }
       own.tensors_[name + ".lora_a"] = a, own.tensors_[name + ".lora_b"] = b;
     });
   }
@@ -134,8 +139,13 @@ void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, 
     tensor.values.push_back(type == kF16 ? float_from_half_bits(half_from_float(value)) : value);
   }
   if (type == kQ8 || type == kQ4 || type == kIq4) {
-    tensor.panels = quantise_panels(type, tensor.tiled, static_cast<std::uint32_t>(dims[1]),
-                                    static_cast<std::uint32_t>(dims[0]), tensor.values);
+    const auto inputs = static_cast<std::uint32_t>(dims[0]), outputs = static_cast<std::uint32_t>(dims[1]);
+    if (name.ends_with(".lora_b"))
+      tensor.panels = quantise_columns(outputs, inputs, tensor.values);
+    else if (name.ends_with(".lora_a"))
+      tensor.panels = quantise_panels(type, true, outputs, inputs, tensor.values, 16);
+    else
+      tensor.panels = quantise_panels(type, tensor.tiled, outputs, inputs, tensor.values);
     tensor.values = tensor.panels.values;
   }
   tensors_[name] = std::move(tensor);
@@ -210,6 +220,7 @@ GgufBuilder TinyElastic::artifact() const {
                              "ffn_gate.weight", "ffn_up.weight"}) {
     if (s.quantised != 0) permuted.push_back(suffix);
   }
+  if (s.adapters_q8) permuted.push_back(".lora_a");
   m["elastic.tiled_tensors"] = permuted;
   m["elastic.levels"] = s.levels;
   m["elastic.plan.kv_groups"] = s.kv_groups;
@@ -254,7 +265,8 @@ TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block,
   const std::string adapter = "adapter." + adapter_owner(level) + "." + blk;
   const Tensor& w = tensors_.at(blk + ".weight");
   Vector y(out), low(shape_.rank);
-  const Vector inputs = w.panels.bytes.empty() ? x : rounded_inputs(x);
+  const Vector inputs = w.panels.bytes.empty() ? x : rounded_inputs(x),
+               adapter_inputs = shape_.adapters_q8 ? rounded_inputs(x) : x;
   for (std::size_t o = 0; o < out; ++o) {
     for (std::size_t i = 0; i < x.size(); ++i) y[o] += static_cast<double>(w.values[o * w.dims[0] + i]) * inputs[i];
     if (has(blk + ".bias")) y[o] += tensors_.at(blk + ".bias").values[o];
@@ -263,7 +275,7 @@ TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block,
   const auto &a = tensors_.at(adapter + ".lora_a").values, &b = tensors_.at(adapter + ".lora_b").values;
   const std::size_t a_width = tensors_.at(adapter + ".lora_a").dims[0];
   for (std::size_t r = 0; r < shape_.rank; ++r) {
-    for (std::size_t i = 0; i < x.size(); ++i) low[r] += static_cast<double>(a[r * a_width + i]) * x[i];
+    for (std::size_t i = 0; i < x.size(); ++i) low[r] += static_cast<double>(a[r * a_width + i]) * adapter_inputs[i];
   }
   for (std::size_t o = 0; o < out; ++o) {
     for (std::size_t r = 0; r < shape_.rank; ++r)

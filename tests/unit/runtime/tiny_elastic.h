@@ -20,8 +20,9 @@ struct TinyElasticShape {
   std::vector<std::uint32_t> levels{20, 50, 100};
   std::vector<std::uint32_t> kv_groups{1, 1, 1, 1, 2, 1, 2, 2, 2};  // levels x blocks
   std::vector<std::uint32_t> neurons{32, 40, 7, 96, 64, 100, 172, 172, 172};
-  std::uint32_t rank = 5;  // of the adapters
-  bool shared = false;     // `adapters` are one, of the full model's widths
+  std::uint32_t rank = 5;    // of the adapters
+  bool shared = false;       // `adapters` are one, of the full model's widths
+  bool adapters_q8 = false;  // they are Q8_0
 };
 
 // The same of three blocks whose smaller levels lack halves: attention or neurons in one, both in the last, or with
