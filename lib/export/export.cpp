@@ -6,7 +6,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "base/output_folder.h"
-#include "export/gguf_file.h"
+#include "export/gguf_level.h"
 #include "export/hf_folder.h"
 #include "export/peft_folder.h"
 
@@ -89,7 +89,7 @@ json export_level(const ExportOptions& options) {
   refuse_unknown_family(facts);
   ExportSummary summary = write(*source, options);
   add_notes(*source, summary);
-  const bool beside = options.format == "peft", merged = options.adapter && facts.adapter;
+  const bool separate = options.format == "peft", merged = options.adapter && facts.adapter;
   return {{"out", options.out.string()},
           {"format", options.format},
           {"source", facts.path.string()},
@@ -102,7 +102,7 @@ json export_level(const ExportOptions& options) {
           {"neurons", summary.shape.written.neurons},
           {"zero_groups", summary.shape.zero_groups()},
           {"zero_neurons", summary.shape.zero_neurons()},
-          {"adapter", beside   ? json("beside")
+          {"adapter", separate ? json("separate")
                       : merged ? json("merged")
                                : json(nullptr)},
           {"dequantised", facts.artifact && facts.dtype != "f32" && facts.dtype != "f16" && facts.dtype != "bf16"},
@@ -113,12 +113,13 @@ json export_level(const ExportOptions& options) {
 
 std::string format_export(const json& summary) {
   const json& adapter = summary.at("adapter");
-  std::string text =
-      fmt::format("{}: level {} as {}, {} layers, {} weights in {}, {}{}\n", summary.at("out").get<std::string>(),
-                  summary.at("level").get<int>(), summary.at("architecture").get<std::string>(),
-                  summary.at("layers").get<int>(), summary.at("weights").get<std::int64_t>(),
-                  summary.at("dtype").get<std::string>(), format_bytes(summary.at("bytes").get<double>()),
-                  adapter.is_null() ? "" : ", its adapter " + (adapter == "merged" ? std::string("merged") : "beside"));
+  std::string text = fmt::format(
+      "{}: level {} as {}, {} layers, {} weights in {}, {}{}\n", summary.at("out").get<std::string>(),
+      summary.at("level").get<int>(), summary.at("architecture").get<std::string>(), summary.at("layers").get<int>(),
+      summary.at("weights").get<std::int64_t>(), summary.at("dtype").get<std::string>(),
+      format_bytes(summary.at("bytes").get<double>()),
+      adapter.is_null() ? ""
+                        : ", its adapter " + (adapter == "merged" ? std::string("merged") : "next to the weights"));
   for (const auto& note : summary.at("notes")) text += "note: " + note.get<std::string>() + "\n";
   return text;
 }

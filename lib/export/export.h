@@ -19,10 +19,10 @@ struct ExportOptions {
 };
 
 // Writes `out`, which appears whole or not at all. Returns {out, format, source, level, dtype, architecture, layers,
-// layers_left_out, kv_groups: [..], neurons: [..] as written, zero_groups, zero_neurons, adapter: "merged", "beside" or
-// null, dequantised, weights, bytes, notes: [lines for people]}. Throws Error(kUsage) for options that do not fit the
-// level or the format and where `out` is in the way, Error(kBadData) for a damaged source, Error(kInternal) where the
-// system fails (a full disk).
+// layers_left_out, kv_groups: [..], neurons: [..] as written, zero_groups, zero_neurons, adapter: "merged", "separate"
+// or null, dequantised, weights, bytes, notes: [lines for people]}. Throws Error(kUsage) for options that do not fit
+// the level or the format and where `out` is in the way, Error(kBadData) for a damaged source, Error(kInternal) where
+// the system fails (a full disk).
 nlohmann::json export_level(const ExportOptions& options);
 
 // The same for people.

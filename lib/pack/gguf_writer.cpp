@@ -15,7 +15,7 @@ namespace gguf = elrt::gguf;
 
 std::uint64_t aligned(std::uint64_t offset) { return gguf_aligned(offset, elrt::format::kAlignment); }
 
-std::string make_header(const gguf::Metadata& metadata, const std::vector<GgufTensor>& tensors) {
+std::string make_header(const gguf::Metadata& metadata, const std::vector<WrittenTensor>& tensors) {
   std::vector<GgufInfo> infos;
   for (const auto& tensor : tensors) {
     infos.push_back({tensor.name, static_cast<std::uint32_t>(tensor.type), tensor.shape,
@@ -24,9 +24,9 @@ std::string make_header(const gguf::Metadata& metadata, const std::vector<GgufTe
   return gguf_header(metadata, infos, elrt::format::kAlignment);
 }
 
-bool quantised(const GgufTensor& tensor) { return elrt::is_quantised(tensor.type); }
+bool quantised(const WrittenTensor& tensor) { return elrt::is_quantised(tensor.type); }
 
-bool as_announced(const GgufTensor& tensor, const torch::Tensor& made) {
+bool as_announced(const WrittenTensor& tensor, const torch::Tensor& made) {
   const bool bytes_fit = static_cast<std::int64_t>(made.nbytes()) == stored_bytes(tensor);
   if (quantised(tensor)) return made.is_cpu() && made.scalar_type() == torch::kUInt8 && bytes_fit;
   const auto dtype = tensor.type == elrt::TensorType::kF16 ? torch::kFloat16 : torch::kFloat32;
@@ -35,7 +35,7 @@ bool as_announced(const GgufTensor& tensor, const torch::Tensor& made) {
 
 }  // namespace
 
-std::int64_t stored_bytes(const GgufTensor& tensor) {
+std::int64_t stored_bytes(const WrittenTensor& tensor) {
   std::int64_t weights = 1;
   for (const std::int64_t extent : tensor.shape) weights *= extent;
   switch (tensor.type) {
@@ -52,7 +52,7 @@ std::int64_t stored_bytes(const GgufTensor& tensor) {
   throw Error(ErrorCode::kInternal, "unknown tensor type");
 }
 
-std::vector<float> write_gguf(const fs::path& path, gguf::Metadata metadata, const std::vector<GgufTensor>& tensors,
+std::vector<float> write_gguf(const fs::path& path, gguf::Metadata metadata, const std::vector<WrittenTensor>& tensors,
                               const std::function<void(std::int64_t)>& progress) {
   metadata[elrt::format::key::kAlignmentBytes] = static_cast<std::uint32_t>(elrt::format::kAlignment);
   std::vector<std::uint64_t> checksums(tensors.size(), 0);

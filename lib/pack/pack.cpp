@@ -190,7 +190,7 @@ class TensorList {
     if (!c.tied_embeddings) add(name::kOutput, kHeadName, parse_dtype(settings_.head_dtype, settings_.dtype));
   }
 
-  const std::vector<GgufTensor>& all() const { return tensors_; }
+  const std::vector<WrittenTensor>& all() const { return tensors_; }
 
  private:
   void add_rope_factors(const ModelConfig& c) {
@@ -222,11 +222,11 @@ class TensorList {
   const Checkpoint& checkpoint_;
   const PackConfig& settings_;
   std::optional<GuidePass> guides_;  // made from the checkpoint as the tensors are
-  std::vector<GgufTensor> tensors_;
+  std::vector<WrittenTensor> tensors_;
 };
 
 // The value of elastic.tiled_tensors: what is always tiled, then the suffixes of what else is stored in panels.
-std::vector<std::string> permuted_suffixes(const std::vector<GgufTensor>& tensors) {
+std::vector<std::string> permuted_suffixes(const std::vector<WrittenTensor>& tensors) {
   std::vector<std::string> suffixes(std::begin(elrt::format::kTiledSuffixes), std::end(elrt::format::kTiledSuffixes));
   for (const auto& tensor : tensors) {
     if (!elrt::is_quantised(tensor.type) || tensor.name.ends_with(name::kLoraB)) continue;  // no panels

@@ -90,7 +90,7 @@ class TlmTensorList {
     for (std::size_t i = 0; i < layers.size(); ++i) layer(fmt::format("{}{}.{}.", name::kTlm, part, i), layers[i], c);
   }
 
-  std::vector<GgufTensor> all;
+  std::vector<WrittenTensor> all;
 
  private:
   void add(const std::string& target, TensorType type, const torch::Tensor& values) {
@@ -153,7 +153,7 @@ void add_tlm_metadata(elrt::gguf::Metadata& m, const PackedTlm& tlm) {
   if (!tlm.accuracy.empty()) m[key::kTlmAccuracy] = tlm.accuracy;
 }
 
-std::vector<GgufTensor> tlm_tensors(const PackedTlm& tlm) {
+std::vector<WrittenTensor> tlm_tensors(const PackedTlm& tlm) {
   const DualHead& m = tlm.model;
   const TlmConfig& c = m.body;
   TlmTensorList list;

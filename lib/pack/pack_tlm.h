@@ -28,6 +28,6 @@ void add_tlm_metadata(elrt::gguf::Metadata& metadata, const PackedTlm& tlm);
 
 // Matrices and embeddings in f16, biases and norms in f32. make() throws Error(kBadData) where a value exceeds f16.
 // They share memory with the model.
-std::vector<GgufTensor> tlm_tensors(const PackedTlm& tlm);
+std::vector<WrittenTensor> tlm_tensors(const PackedTlm& tlm);
 
 }  // namespace elastify

@@ -1,4 +1,4 @@
-#include "export/gguf_file.h"
+#include "export/gguf_level.h"
 
 #include <elrt/format.h>
 #include <elrt/gguf.hpp>
