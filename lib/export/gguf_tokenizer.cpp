@@ -67,6 +67,10 @@ void add_sentencepiece(const TokenizerSpec& spec, elrt::gguf::Metadata& m, Expor
         "llama.cpp joins any two tokens whose text is one, by a score made of the merges' order: rare texts "
         "may be split otherwise");
   }
+  if (std::find(spec.tokens.begin(), spec.tokens.end(), "<0x0A>") == spec.tokens.end()) {
+    notes.emplace_back(
+        "the tokenizer has no tokens for bytes: llama.cpp ends its process at a character that is no token");
+  }
   const bool shortens = std::any_of(spec.normalizer.begin(), spec.normalizer.end(), [](const auto& step) {
     return step.kind == elrt::NormalizerStep::Kind::kReplaceRegex;
   });
