@@ -116,7 +116,7 @@ TEST_CASE("a PEFT adapter over its base is the level", "[export][unit]") {
       for (const auto& [tensor, shape] : expected_tensors(base.config())) {
         torch::Tensor value = base.tensor(tensor);
         const std::string module = "base_model.model." + tensor.substr(0, tensor.rfind('.'));
-        if (const auto a = tensors.find(module + ".lora_A.weight"); a != tensors.end())
+        if (const auto a = tensors.find(module + ".lora_A.weight"); tensor.ends_with(".weight") && a != tensors.end())
           value = value + tensors.at(module + ".lora_B.weight").view().mm(a->second.view()) * scale;
         merged[tensor] = value;
       }
