@@ -268,8 +268,8 @@ TEST_CASE("what llama.cpp cannot hold is refused by name", "[export][unit]") {
       {"pretokenizers",
        {{{"type", "Split"}, {"pattern", {{"Regex", "[aeiou]+"}}}, {"behavior", "Isolated"}, {"invert", false}},
         {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}}}};
-  split["model"]["merges"] = json::array({json::array({"a", "b"})});
-  split["model"]["vocab"]["ab"] = 64;
+  split["model"]["merges"] = json::array({json::array({"A", "B"})});
+  split["model"]["vocab"]["AB"] = 64;
   write_json(dir / "run" / "reordered" / "tokenizer.json", split);
   expect_error(ErrorCode::kUsage, {"splits text", "--format hf"},
                [&] { export_level(options_for(dir / "run", dir / "out.gguf")); });
