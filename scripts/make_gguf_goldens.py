@@ -2,14 +2,14 @@
 """Writes tests/golden/gguf: models and tokenizers in GGUF, and what the reference implementations make of them. In an
 environment of its own:
 
-    pip install gguf==0.19.0 safetensors==0.8.0 sentencepiece==0.2.3
+    pip install gguf==0.19.0 safetensors==0.8.0 sentencepiece==0.2.3 tokenizers==0.23.3
     python3 scripts/make_gguf_goldens.py [--out tests/golden/gguf]
 
 types.gguf           a tensor of 2 x 256 weights of every type that is read, its bytes drawn at random (scales finite);
 types.safetensors    the floats that the package `gguf` makes of them
 MODEL.gguf           golden models of tests/golden/models, as llama.cpp's converter writes them: its names, rows of
                      queries and keys in its order (Llama), norms in F32, Llama 3's scaling as rope_freqs.weight
-TOKENIZER.gguf       golden tokenizers of tests/golden/tokenizer (their cases.json holds the ids), no tensors
+tokenizer_*.gguf     golden tokenizers of tests/golden/tokenizer (their cases.json holds the ids), no tensors
 sentencepiece_*      tokenizers learned here by SentencePiece, with its ids of many texts
 """
 import argparse
@@ -22,6 +22,10 @@ import struct
 import gguf
 import numpy as np
 import safetensors.numpy
+import sentencepiece
+
+import golden_support
+import make_tokenizer_goldens
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 Type = gguf.GGMLQuantizationType
@@ -174,6 +178,81 @@ MODELS = ["llama_gqa_tied_f16", "llama_bias_f16", "llama3_rope_bf16", "llama_lin
           "qwen3_sharded_bf16"]
 
 
+# Pre-tokenizer names of the golden tokenizers whose tokenizer.json a named one stands for.
+TOKENIZERS = {"llama3": "llama-bpe", "qwen2": "qwen2"}
+
+
+def write_tokenizer(source, pre, path):
+    """Tokens, types and merges as llama.cpp's converter writes them: added tokens are control tokens where they are
+    special, else the user's own."""
+    document = json.loads((source / "tokenizer.json").read_text())
+    config = json.loads((source / "tokenizer_config.json").read_text())
+    types = {}
+    tokens = {id: token for token, id in document["model"]["vocab"].items()}
+    for added in document["added_tokens"]:
+        tokens[added["id"]] = added["content"]
+        types[added["id"]] = gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED
+    ids = {token: id for id, token in tokens.items()}
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list([tokens[id] for id in range(len(tokens))])
+    writer.add_token_types([types.get(id, gguf.TokenType.NORMAL) for id in range(len(tokens))])
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in document["model"]["merges"]])
+    for key, add in (("bos_token", writer.add_bos_token_id), ("eos_token", writer.add_eos_token_id),
+                     ("pad_token", writer.add_pad_token_id)):
+        value = config.get(key)
+        if value:
+            add(ids[value["content"] if isinstance(value, dict) else value])
+    if "add_bos_token" in config:
+        writer.add_add_bos_token(config["add_bos_token"])
+    writer.add_chat_template("{{ messages }}")
+    finish(writer)
+
+
+def learn_sentencepiece(out, name, prefix, user_defined):
+    """A small BPE model with bytes and its ids of many texts, special tokens apart."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(make_tokenizer_goldens.CORPUS * 4), model_writer=model, model_type="bpe", vocab_size=420,
+        byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False, add_dummy_prefix=prefix,
+        user_defined_symbols=user_defined, hard_vocab_limit=False, minloglevel=2)
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    writer = gguf.GGUFWriter(out / f"sentencepiece_{name}.gguf", "llama")
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    tokens, scores, types = [], [], []
+    for id in range(pieces.vocab_size()):
+        kind = gguf.TokenType.NORMAL
+        token = pieces.id_to_piece(id)
+        if pieces.is_unknown(id):
+            kind = gguf.TokenType.UNKNOWN
+        elif pieces.is_control(id):
+            kind = gguf.TokenType.CONTROL
+        elif pieces.is_byte(id):
+            kind = gguf.TokenType.BYTE
+        elif token in user_defined:
+            kind, token = gguf.TokenType.USER_DEFINED, token.replace("\u2581", " ")
+        tokens.append(token)
+        scores.append(pieces.get_score(id))
+        types.append(kind)
+    writer.add_token_list(tokens)
+    writer.add_token_scores(scores)
+    writer.add_token_types(types)
+    writer.add_bos_token_id(pieces.bos_id())
+    writer.add_eos_token_id(pieces.eos_id())
+    writer.add_unk_token_id(pieces.unk_id())
+    writer.add_add_bos_token(False)
+    writer.add_add_space_prefix(prefix)
+    finish(writer)
+    cases = []
+    for text in make_tokenizer_goldens.TEXTS + ["a<start_of_turn>user\n\nhi  there   x<end_of_turn>", "\n\n\n    \t  a"]:
+        ids = pieces.encode(text)
+        # Lone surrogates and the like never come from text; U+2581 itself cannot be told from a space once decoded.
+        cases.append({"text": text, "ids": ids, "decoded": pieces.decode(ids)})
+    golden_support.write_cases(out / f"sentencepiece_{name}.json", cases, "sentencepiece " + sentencepiece.__version__)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/golden/gguf")
@@ -182,6 +261,11 @@ def main():
     write_types(out)
     for name in MODELS:
         write_model(ROOT / "tests/golden/models" / name, out / f"{name}.gguf")
+    for name, pre in TOKENIZERS.items():
+        write_tokenizer(ROOT / "tests/golden/tokenizer" / name, pre, out / f"tokenizer_{name}.gguf")
+    golden_support.GOLDEN = out
+    learn_sentencepiece(out, "llama", True, [])
+    learn_sentencepiece(out, "gemma", False, ["<start_of_turn>", "<end_of_turn>", "\n\n", "\u2581\u2581", "\u2581\u2581\u2581"])
 
 
 main()

@@ -8,7 +8,9 @@
 #include "base/log.h"
 #include "checkpoint/block_table.h"
 #include "checkpoint/checkpoint_path.h"
+#include "checkpoint/gguf_model.h"
 #include "checkpoint/llama2c.h"
+#include "gguf/gguf_file.h"
 
 namespace elastify {
 namespace {
@@ -122,7 +124,15 @@ Checkpoint Checkpoint::open(const fs::path& path) {
   Checkpoint checkpoint;
   const CheckpointPath found = find_checkpoint(path, checkpoint.notes_);
   checkpoint.path_ = found.path;
-  if (found.llama2c) {
+  if (found.kind == CheckpointPath::Kind::kGguf) {
+    const GgufFile file = open_gguf(found.path);
+    checkpoint.path_ = file.path;
+    checkpoint.files_ = file.files;
+    GgufModel model = read_gguf_model(file, checkpoint.notes_);
+    checkpoint.config_ = model.config;
+    checkpoint.tensors_ = std::move(model.tensors);
+    checkpoint.interleaved_rope_ = model.interleaved_rope;
+  } else if (found.kind == CheckpointPath::Kind::kLlama2c) {
     Llama2cFile llama2c = open_llama2c(found.path);
     checkpoint.files_ = {found.path};
     checkpoint.config_ = llama2c.config;
@@ -142,7 +152,7 @@ Checkpoint Checkpoint::open(const fs::path& path) {
 }
 
 fs::path Checkpoint::tokenizer_dir() const {
-  if (fs::is_directory(path_)) return path_;
+  if (fs::is_directory(path_) || is_gguf(path_)) return path_;
   return path_.has_parent_path() ? path_.parent_path() : fs::path(".");
 }
 
@@ -153,15 +163,30 @@ std::string Checkpoint::name() const {
       .string();
 }
 
-torch::Tensor Checkpoint::tensor(const std::string& name) const {
+const StoredTensor& Checkpoint::find(const std::string& name) const {
   const auto found = tensors_.find(name);
   require(found != tensors_.end(), "checkpoint {} has no tensor {}", path_.string(), name);
-  torch::Tensor stored = found->second.view();
-  const bool rotary =
-      name.find("q_proj.weight") != std::string::npos || name.find("k_proj.weight") != std::string::npos;
+  return found->second;
+}
+
+torch::ScalarType Checkpoint::dtype(const std::string& name) const { return find(name).dtype; }
+
+std::map<std::string, std::int64_t> Checkpoint::stored_types() const {
+  std::map<std::string, std::int64_t> types;
+  for (const auto& [name, tensor] : tensors_) {
+    if (tensor.file != nullptr) ++types[tensor.type_name()];
+  }
+  return types;
+}
+
+torch::Tensor Checkpoint::tensor(const std::string& name) const {
+  torch::Tensor stored = find(name).view();
+  const bool rotary = name.find(".q_proj.") != std::string::npos || name.find(".k_proj.") != std::string::npos;
   if (!interleaved_rope_ || !rotary) return stored;
-  // Rows 2i and 2i+1 of a head turn together in llama2.c; Hugging Face pairs rows i and i + head_dim/2.
-  return stored.view({-1, config_.head_dim / 2, 2, stored.size(1)}).transpose(1, 2).reshape(stored.sizes());
+  // Rows 2i and 2i+1 of a head turn together in llama2.c and llama.cpp; Hugging Face pairs rows i and i + head_dim/2.
+  return stored.view({-1, config_.head_dim / 2, 2, stored.numel() / stored.size(0)})
+      .transpose(1, 2)
+      .reshape(stored.sizes());
 }
 
 torch::Tensor Checkpoint::finite_tensor(const std::string& name) const {
@@ -175,7 +200,8 @@ torch::Tensor Checkpoint::finite_tensor(const std::string& name) const {
 
 void Checkpoint::release(const std::string& name) const {
   const auto found = tensors_.find(name);
-  if (found != tensors_.end()) found->second.file->release(found->second.offset, found->second.bytes);
+  if (found != tensors_.end() && found->second.file != nullptr)
+    found->second.file->release(found->second.offset, found->second.bytes);
 }
 
 }  // namespace elastify

@@ -1,6 +1,7 @@
-// A checkpoint as named, mapped tensors: Hugging Face directories and llama2.c files look the same once opened.
+// A checkpoint as named, mapped tensors: Hugging Face directories, GGUF and llama2.c files look the same once opened.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,9 @@ std::vector<TensorShape> expected_tensors(const ModelConfig& config);
 
 class Checkpoint {
  public:
-  // A Hugging Face directory (config.json next to model.safetensors or model.safetensors.index.json), or a llama2.c
-  // float file (legacy or version 1), or a directory that holds one such file (more in checkpoint_path.h). Weights stay
-  // on disk. What was ignored or decided is warned about, once in a process.
+  // A Hugging Face directory (config.json next to model.safetensors or model.safetensors.index.json), a GGUF file (any
+  // part of a split one), a llama2.c float file (legacy or version 1), or a directory that holds one such file (more in
+  // checkpoint_path.h). Weights stay on disk. What was ignored or decided is warned about, once in a process.
   // Throws Error(kBadData) where something is missing, damaged, of the wrong shape or not supported.
   static Checkpoint open(const fs::path& path);
 
@@ -36,12 +37,16 @@ class Checkpoint {
   const ModelConfig& config() const { return config_; }
   // Every file that makes up the model, tokenizer files apart: what a content hash must cover.
   const std::vector<fs::path>& files() const { return files_; }
-  // Directory in which the tokenizer's files lie.
+  // Directory in which the tokenizer's files lie; of a model in GGUF, which holds its tokenizer, the file itself.
   fs::path tokenizer_dir() const;
+  // How many tensors are stored as "F32", "Q4_K", ...
+  std::map<std::string, std::int64_t> stored_types() const;
 
-  // As stored: a view of the mapped file. Rows of a llama2.c file's q and k projections are copied into Hugging Face's
-  // RoPE order. Throws Error(kInternal) for a name that expected_tensors() does not list.
+  // As stored: a view of the mapped file. Blocks of GGUF's quantised types are computed as float32, and rows of q and k
+  // that lie in llama2.c's or llama.cpp's order are copied into Hugging Face's, again at each call. Throws
+  // Error(kInternal) for a name that expected_tensors() does not list.
   torch::Tensor tensor(const std::string& name) const;
+  torch::ScalarType dtype(const std::string& name) const;  // of tensor(name)
   // The same, after checking every value. Throws Error(kBadData) on NaN or infinity, naming the tensor.
   torch::Tensor finite_tensor(const std::string& name) const;
   // Gives the tensor's pages back to the system: for streaming through checkpoints larger than memory.
@@ -54,6 +59,7 @@ class Checkpoint {
   ImportNotes notes_;
   StoredTensors tensors_;
   bool interleaved_rope_ = false;
+  const StoredTensor& find(const std::string& name) const;
 };
 
 }  // namespace elastify

@@ -4,13 +4,14 @@
 #include <fstream>
 
 #include "base/error.h"
+#include "gguf/gguf_file.h"
 
 namespace elastify {
 namespace {
 
 constexpr char kIndex[] = "model.safetensors.index.json", kSingle[] = "model.safetensors";
 constexpr char kWanted[] =
-    "expected a Hugging Face folder (config.json with model.safetensors) or a llama2.c .bin file";
+    "expected a Hugging Face folder (config.json with model.safetensors), a .gguf file or a llama2.c .bin file";
 
 bool is_file(const fs::path& path) {
   std::error_code ignored;
@@ -53,8 +54,6 @@ std::string first_bytes(const fs::path& path) {
 std::string foreign_kind(const fs::path& path) {
   // A llama2.c file begins with its width, four bytes of which the last two are zero.
   const std::string bytes = first_bytes(path), extension = lower(path.extension().string());
-  if (bytes.starts_with("GGUF"))
-    return "a GGUF file (packed for running): give the Hugging Face checkpoint that it was made from";
   if (bytes.starts_with("PK\3\4") || (bytes.starts_with("\x80\x02") && bytes[2] != 0) || extension == ".pt" ||
       extension == ".pth") {
     return "a PyTorch pickle, which is not read because it can hold code: load it with transformers and save it with "
@@ -73,7 +72,7 @@ std::string foreign_kind(const fs::path& path) {
 }
 
 CheckpointPath hugging_face(const fs::path& folder, ImportNotes& notes) {
-  CheckpointPath found{false, folder, folder / kSingle};
+  CheckpointPath found{CheckpointPath::Kind::kHuggingFace, folder, folder / kSingle};
   const auto shards = files_in(folder, is_shard);
   const bool index = is_file(folder / kIndex);
   if (is_file(found.weights)) {
@@ -103,10 +102,20 @@ CheckpointPath hugging_face(const fs::path& folder, ImportNotes& notes) {
 
 CheckpointPath in_folder(const fs::path& folder, ImportNotes& notes) {
   if (is_file(folder / "config.json")) return hugging_face(folder, notes);
+  // One model in GGUF, in however many parts; one that is read as a checkpoint says itself what it is.
+  const auto models =
+      files_in(folder, [](const fs::path& file) { return file.extension() == ".gguf" && is_gguf(file); });
+  if (!models.empty()) {
+    if (models.size() > 1 && open_gguf(models.front()).files.size() != models.size())
+      fail_data("{}: holds {} .gguf files ({}, ...): name the one that is meant", folder.string(), models.size(),
+                models.front().filename().string());
+    return {CheckpointPath::Kind::kGguf, models.front(), {}};
+  }
   const auto candidates = files_in(folder, [](const fs::path& file) {
     return file.extension() == ".bin" && file.filename().string().rfind("tok", 0) != 0;
   });
-  if (candidates.size() == 1 && foreign_kind(candidates.front()).empty()) return {true, candidates.front(), {}};
+  if (candidates.size() == 1 && foreign_kind(candidates.front()).empty())
+    return {CheckpointPath::Kind::kLlama2c, candidates.front(), {}};
   const auto others = files_in(folder, [](const fs::path& file) { return !foreign_kind(file).empty(); });
   if (candidates.size() < 2 && !others.empty()) {
     fail_data("{}: {}; {} in it is {}", folder.string(), kWanted, others.front().filename().string(),
@@ -122,8 +131,9 @@ CheckpointPath find_checkpoint(const fs::path& given, ImportNotes& notes) {
   if (!fs::exists(given, error)) fail_data("checkpoint {} does not exist: {}", given.string(), kWanted);
   if (fs::is_directory(given, error)) return in_folder(given, notes);
   if (!is_file(given)) fail_data("checkpoint {} is no plain file or folder: {}", given.string(), kWanted);
+  if (is_gguf(given)) return {CheckpointPath::Kind::kGguf, given, {}};
   const std::string kind = foreign_kind(given);
-  if (kind.empty()) return {true, given, {}};
+  if (kind.empty()) return {CheckpointPath::Kind::kLlama2c, given, {}};
   const fs::path folder = given.has_parent_path() ? given.parent_path() : fs::path(".");
   const std::string extension = given.extension().string();
   const bool part = extension == ".json" || extension == ".safetensors" || extension == ".model";

@@ -9,16 +9,17 @@
 namespace elastify {
 
 struct CheckpointPath {
-  bool llama2c = false;  // else a Hugging Face folder
-  fs::path path;         // the folder, or the llama2.c file
+  enum class Kind { kHuggingFace, kLlama2c, kGguf };
+  Kind kind = Kind::kHuggingFace;
+  fs::path path;  // the folder, or the file
 
   // Hugging Face: model.safetensors, or model.safetensors.index.json where the weights are in shards.
   fs::path weights;
 };
 
-// Accepts a Hugging Face folder, a folder with one llama2.c file, that file, and a file of a Hugging Face folder
-// (config.json, model.safetensors, tokenizer.json, ...), which stands for its folder. Choices that were made are added
-// to `notes`. Throws Error(kBadData) that says what the path is instead (a GGUF file, a PyTorch pickle, weights without
+// Accepts a Hugging Face folder, a GGUF or llama2.c file, a folder with one of these, and a file of a Hugging Face
+// folder (config.json, model.safetensors, tokenizer.json, ...), which stands for its folder. Choices that were made are
+// added to `notes`. Throws Error(kBadData) that says what the path is instead (a PyTorch pickle, weights without
 // configuration, ...) and what to give.
 CheckpointPath find_checkpoint(const fs::path& given, ImportNotes& notes);
 

@@ -115,13 +115,6 @@ void check_coverage(const StoredTensors& tensors, const std::string& file, std::
 
 }  // namespace
 
-torch::Tensor StoredTensor::view() const {
-  auto keep = file;
-  void* data = const_cast<std::byte*>(file->data()) + offset;
-  return torch::from_blob(
-      data, shape, [keep](void*) {}, torch::TensorOptions().dtype(dtype));
-}
-
 StoredTensors open_safetensors(const fs::path& path) {
   const auto file = std::make_shared<const MappedFile>(path);
   std::size_t data_begin = 0;

@@ -1,6 +1,8 @@
 // safetensors files: an 8-byte little-endian header length, a JSON header, then raw row-major tensors.
 #pragma once
 
+#include <elrt/gguf_file.hpp>
+
 #include <map>
 #include <memory>
 #include <string>
@@ -11,15 +13,21 @@
 
 namespace elastify {
 
-// Where one tensor lies in a mapped file.
+// Where one tensor lies in a mapped file, and how.
 struct StoredTensor {
   std::shared_ptr<const MappedFile> file;
   std::size_t offset = 0;  // from the start of the file, bytes
   std::size_t bytes = 0;
-  torch::ScalarType dtype = torch::kFloat32;
+  torch::ScalarType dtype = torch::kFloat32;  // of what view() gives
   std::vector<std::int64_t> shape;
+  const elrt::gguf::TypeLayout* blocks = nullptr;  // quantised, as blocks of this GGUF type
+  // In the file, where that is less: what follows is then zero. Without a file all is zero.
+  std::vector<std::int64_t> stored_shape{};
 
-  // A CPU tensor over the mapped bytes: no copy; it keeps the mapping alive. Must not be written to.
+  // "F32", "Q4_K", ...
+  std::string type_name() const;
+  // A CPU tensor over the mapped bytes: no copy; it keeps the mapping alive. Must not be written to. Quantised tensors
+  // and those that lack units are computed, again each time, into memory of their own.
   torch::Tensor view() const;
 };
 

@@ -3,16 +3,17 @@
 #include <elrt/block_tensors.h>
 #include <elrt/format.h>
 #include <elrt/artifact.hpp>
+#include <elrt/gguf_file.hpp>
 #include <elrt/tlm.hpp>
 #include <elrt/tokenizer.hpp>
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <set>
 
 #include "base/error.h"
 #include "base/log.h"
+#include "gguf/gguf_file.h"
 #include "pack/import_summary.h"
 #include "pack/inspect_checkpoint.h"
 
@@ -252,16 +253,24 @@ std::string format_inspection(const json& summary) {
   return text;
 }
 
+// A GGUF file that names no other architecture, damaged ones included.
+static bool is_artifact(const fs::path& path) {
+  const MappedFile file(path);
+  const auto keys = elrt::gguf::readable_metadata({file.data(), file.size_bytes()});
+  const auto architecture = value_or<std::string>(keys, elrt::format::key::kArchitectureName, "");
+  return architecture.empty() || architecture == elrt::format::kArchitecture ||
+         keys.contains(elrt::format::key::kFormatVersionNumber);
+}
+
 json inspect(const fs::path& path, bool verify) {
   std::error_code error;
   if (fs::is_directory(path, error)) {
     const bool run = !fs::exists(path / "config.json") && fs::is_regular_file(path / "model.gguf");
     return run ? inspect_artifact(path / "model.gguf", verify) : inspect_checkpoint(path, verify);
   }
-  std::string magic(4, '\0');
-  std::ifstream(path, std::ios::binary).read(magic.data(), 4);
-  return magic == "GGUF" || path.extension() == ".gguf" || !fs::exists(path, error) ? inspect_artifact(path, verify)
-                                                                                    : inspect_checkpoint(path, verify);
+  if (is_gguf(path)) return is_artifact(path) ? inspect_artifact(path, verify) : inspect_checkpoint(path, verify);
+  return path.extension() == ".gguf" || !fs::exists(path, error) ? inspect_artifact(path, verify)
+                                                                 : inspect_checkpoint(path, verify);
 }
 
 std::string format_summary(const json& summary) {

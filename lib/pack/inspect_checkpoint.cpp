@@ -22,6 +22,14 @@ json read_tokenizer(const Checkpoint& checkpoint) {
   }
 }
 
+// "F32 (121), Q4_K (12)": how many tensors are stored as what.
+std::string format_types(const json& summary) {
+  std::string text;
+  for (const auto& [type, count] : summary.at("types").items())
+    text += fmt::format("{}{} ({})", text.empty() ? "" : ", ", type, count.get<std::int64_t>());
+  return text;
+}
+
 json scaling_json(const RopeScaling& scaling) {
   if (scaling.kind == RopeScaling::Kind::kNone) return nullptr;
   if (scaling.kind == RopeScaling::Kind::kLinear) return fmt::format("positions divided by {:g}", scaling.factor);
@@ -57,6 +65,7 @@ json inspect_checkpoint(const fs::path& path, bool verify) {
           {"name", checkpoint.name()},
           {"architecture", c.architecture},
           {"dtype", c.dtype},
+          {"types", checkpoint.stored_types()},
           {"shape",
            {{"layers", c.num_layers},
             {"hidden", c.hidden_size},
@@ -79,7 +88,7 @@ std::string format_checkpoint(const json& summary) {
   return fmt::format("{}: {}, {}, {} checkpoint in {}, {} weights in {} tensors{}\n",
                      summary.at("file").get<std::string>(), summary.at("name").get<std::string>(),
                      format_bytes(summary.at("bytes").get<double>()), summary.at("architecture").get<std::string>(),
-                     summary.at("dtype").get<std::string>(), summary.at("weights").get<std::int64_t>(),
+                     format_types(summary), summary.at("weights").get<std::int64_t>(),
                      summary.at("tensors").get<std::int64_t>(),
                      summary.at("verified").get<bool>() ? ", all finite" : "") +
          format_shape(summary.at("shape")) + format_features(summary.at("features")) +

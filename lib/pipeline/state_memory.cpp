@@ -21,7 +21,8 @@ void state_memory(const StageContext& context, const char* stage, double bytes) 
 }
 
 double mapped_bytes(const Checkpoint& checkpoint) {
-  if (checkpoint.config().dtype == "float32") return 0;
+  const auto types = checkpoint.stored_types();
+  if (types.size() == 1 && types.contains("F32")) return 0;
   double bytes = 0;
   for (const auto& file : checkpoint.files()) bytes += static_cast<double>(fs::file_size(file));
   return bytes;

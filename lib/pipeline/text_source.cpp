@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "data/dataset.h"
+#include "gguf/gguf_file.h"
 
 namespace elastify {
 namespace {
@@ -42,6 +43,7 @@ fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoi
 std::vector<fs::path> tokenizer_files(const fs::path& path) {
   static const std::set<std::string> sidecars = {"tokenizer_config.json", "special_tokens_map.json",
                                                  "added_tokens.json", "generation_config.json"};
+  if (is_gguf(path)) return {path};            // which holds everything
   const bool named = !fs::is_directory(path);  // a file; what stands next to it belongs to it
   std::vector<fs::path> files;
   if (named) files.push_back(path);

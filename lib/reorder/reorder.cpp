@@ -46,7 +46,7 @@ void write_reordered(const Checkpoint& source, const UnitOrder& order, const fs:
   write_json(directory / "config.json", model_config_to_hf(config));
   const auto expected = expected_tensors(config);
   std::vector<SafetensorsWriter::Entry> entries;
-  for (const auto& [name, shape] : expected) entries.push_back({name, source.tensor(name).scalar_type(), shape});
+  for (const auto& [name, shape] : expected) entries.push_back({name, source.dtype(name), shape});
   SafetensorsWriter writer(directory / "model.safetensors", entries, {{"format", "pt"}});
   Progress progress("reorder", static_cast<std::int64_t>(expected.size()), "tensors");
   for (std::size_t i = 0; i < expected.size(); ++i) {

@@ -18,13 +18,33 @@ constexpr const char* kTekken = R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p
                                 R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
                                 R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
+constexpr const char* kGpt4o =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|)"
+    R"(\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kGpt2 = tokenizer_json::kGpt2Split;
+
 constexpr GgufSplit kSplits[] = {
-    {"gpt-2", false, tokenizer_json::kGpt2Split, false},
-    {"smollm", true, tokenizer_json::kGpt2Split, false},
-    {"llama-bpe", false, kLlama3, true},
-    {"qwen2", false, kQwen2, false},
-    {"qwen35", false, kQwen35, false},
-    {"tekken", false, kTekken, true},
+    {"gpt-2", false, kGpt2, false},
+    {"phi-2", false, kGpt2, false},
+    {"mpt", false, kGpt2, false},
+    {"olmo", false, kGpt2, false},
+    {"smollm", true, kGpt2, false},
+    {"starcoder", true, kGpt2, false},
+    {"refact", true, kGpt2, false},
+    {"command-r", true, kGpt2, false},
+    {"llama-bpe", false, kLlama3, true, false, true},
+    {"llama3", false, kLlama3, true, false, true},
+    {"llama-v3", false, kLlama3, true, false, true},
+    {"smaug-bpe", false, kLlama3, false},
+    {"dbrx", false, kLlama3, false},
+    {"qwen2", false, kQwen2, false, true},
+    {"deepseek-r1-qwen", false, kQwen2, false, true},
+    {"megrez", false, kQwen2, false, true},
+    {"qwen35", false, kQwen35, false, true},
+    {"tekken", false, kTekken, true, false, true},
+    {"gpt-4o", false, kGpt4o, false},
+    {"llama4", false, kGpt4o, false},
 };
 
 using elrt::PreTokenizerStep;
@@ -43,6 +63,13 @@ bool same(const GgufSplit& split, std::span<const PreTokenizerStep> steps) {
 }  // namespace
 
 std::span<const GgufSplit> gguf_splits() { return kSplits; }
+
+const GgufSplit* find_gguf_split(std::string_view name) {
+  for (const GgufSplit& split : kSplits) {
+    if (name == split.name) return &split;
+  }
+  return nullptr;
+}
 
 const GgufSplit* find_gguf_split(const elrt::TokenizerSpec& spec) {
   std::span<const PreTokenizerStep> steps = spec.pre_tokenizer;

@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "base/error.h"
+#include "gguf/gguf_file.h"
 #include "tokenizer/added.h"
+#include "tokenizer/gguf.h"
 #include "tokenizer/json.h"
 #include "tokenizer/llama2c.h"
 #include "tokenizer/sentencepiece.h"
@@ -43,11 +45,13 @@ fs::path find_file(const fs::path& path) {
   std::error_code error;
   if (fs::is_directory(path, error)) return find_in_directory(path);
   if (!fs::is_regular_file(path, error)) fail_data("tokenizer: {} is neither a file nor a directory", path.string());
+  if (is_gguf(path)) return path;
   const bool known = path.extension() == ".json" || path.extension() == ".model" || is_llama2c_name(path);
   return known ? path : find_in_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
 }
 
 elrt::TokenizerSpec read(const fs::path& file, std::int64_t vocab_size) {
+  if (is_gguf(file)) return read_tokenizer_gguf(file);
   const bool is_json = file.extension() == ".json", is_model = file.extension() == ".model";
   if (!is_json && !is_model) return read_tokenizer_llama2c(file, vocab_size);  // without sidecars
   elrt::TokenizerSpec spec = is_json ? read_tokenizer_json(file) : read_tokenizer_sentencepiece(file);
@@ -61,7 +65,7 @@ elrt::TokenizerSpec read(const fs::path& file, std::int64_t vocab_size) {
 elrt::TokenizerSpec import_tokenizer(const fs::path& path, std::int64_t vocab_size, const fs::path& checkpoint) {
   const fs::path file = find_file(path);
   elrt::TokenizerSpec spec = read(file, vocab_size);
-  if (!checkpoint.empty()) read_text_ends(checkpoint, spec);
+  if (!checkpoint.empty() && !is_gguf(checkpoint)) read_text_ends(checkpoint, spec);
   if (vocab_size > 0 && static_cast<std::int64_t>(spec.tokens.size()) > vocab_size) {
     fail_data("tokenizer: {} has {} tokens, but the model has only {}", file.string(), spec.tokens.size(), vocab_size);
   }

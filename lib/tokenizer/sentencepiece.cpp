@@ -13,8 +13,6 @@
 namespace elastify {
 namespace {
 
-constexpr const char* kSpace = "\xE2\x96\x81";  // U+2581, SentencePiece's space
-
 // One field of a protocol buffer message (wire format: varint key of number << 3 | type).
 struct Field {
   std::uint32_t number = 0;
@@ -186,18 +184,20 @@ void check_unique(const elrt::TokenizerSpec& spec, const std::string& name) {
   }
 }
 
-void set_steps(const Settings& settings, elrt::TokenizerSpec& spec) {
+}  // namespace
+
+void add_sentencepiece_steps(const SentencePieceText& settings, elrt::TokenizerSpec& spec) {
   using Normal = elrt::NormalizerStep::Kind;
   using Decode = elrt::DecoderStep::Kind;
-  const std::string space = settings.escape_whitespaces ? kSpace : " ";
+  const std::string space = settings.escape_whitespaces ? kSentencePieceSpace : " ";
   if (settings.remove_extra_whitespaces) {
     spec.normalizer.push_back({Normal::kReplaceRegex, "\\A +| +\\z", ""});
     spec.normalizer.push_back({Normal::kReplaceRegex, " {2,}", " "});
   }
   if (settings.add_dummy_prefix) spec.normalizer.push_back({Normal::kPrepend, "", space});
   if (settings.escape_whitespaces) {
-    spec.normalizer.push_back({Normal::kReplace, " ", kSpace});
-    spec.decoder.push_back({.kind = Decode::kReplace, .pattern = kSpace, .content = " "});
+    spec.normalizer.push_back({Normal::kReplace, " ", kSentencePieceSpace});
+    spec.decoder.push_back({.kind = Decode::kReplace, .pattern = kSentencePieceSpace, .content = " "});
   }
   if (settings.byte_fallback) spec.decoder.push_back({.kind = Decode::kByteFallback});
   spec.decoder.push_back({.kind = Decode::kFuse});
@@ -205,8 +205,6 @@ void set_steps(const Settings& settings, elrt::TokenizerSpec& spec) {
     spec.decoder.push_back({.kind = Decode::kStrip, .content = " ", .start = 1});
   }
 }
-
-}  // namespace
 
 elrt::TokenizerSpec parse_tokenizer_sentencepiece(std::string_view bytes, const std::string& name) {
   elrt::TokenizerSpec spec;
@@ -228,7 +226,9 @@ elrt::TokenizerSpec parse_tokenizer_sentencepiece(std::string_view bytes, const 
   spec.pad_id = settings.pad;
   spec.unk_surface = settings.unk_surface;
   spec.add_bos = spec.bos_id >= 0;
-  set_steps(settings, spec);
+  add_sentencepiece_steps({settings.remove_extra_whitespaces, settings.add_dummy_prefix, settings.escape_whitespaces,
+                           settings.byte_fallback},
+                          spec);
   return spec;
 }
 

@@ -184,7 +184,7 @@ TEST_CASE("a file of a folder stands for its folder; other files are told what t
     fs::remove(other / name);
   };
   const std::string zeros(400, '\0');
-  refused("m.gguf", "GGUF" + zeros, {"m.gguf", "GGUF", "Hugging Face checkpoint"});
+  refused("m.gguf", "GGUF" + zeros, {"m.gguf", "GGUF version 0"});
   refused("pytorch_model.bin", "PK\3\4" + zeros, {"pytorch_model.bin", "PyTorch pickle", "save_pretrained"});
   refused("m.bin", "\x80\x02\x8a\x0al" + zeros, {"m.bin", "PyTorch pickle"});
   refused("model.safetensors", std::string("\x10\0\0\0\0\0\0\0{}", 10) + zeros,
