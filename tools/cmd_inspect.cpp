@@ -15,7 +15,9 @@ void register_inspect(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("inspect", "levels and sources of an artifact; what an import makes of a checkpoint");
   auto options = std::make_shared<Options>();
-  command->add_option("FILE", options->file, "an artifact (model.gguf), a Hugging Face folder or a llama2.c file")
+  command
+      ->add_option("FILE", options->file,
+                   "an artifact (model.gguf), or a checkpoint: a Hugging Face folder, a .gguf or a llama2.c file")
       ->required();
   command->add_flag("--verify", options->verify,
                     "also read every tensor: checksums of an artifact, finite weights of a checkpoint");

@@ -21,7 +21,7 @@ namespace name = elrt::format::tensor;
 constexpr std::uint32_t kF32 = 0, kF16 = 1, kBf16 = 30;  // type ids of the specification
 
 // As bytes that torch knows, or as blocks that become float32.
-StoredTensor stored(const GgufTensor& tensor, const std::string& tensor_name, const std::string& source) {
+StoredTensor stored(const GgufEntry& tensor, const std::string& tensor_name, const std::string& source) {
   const std::uint32_t type = tensor.layout->type;
   if (!can_dequantise(type)) {
     fail_data("{}: tensor {} is stored as {}, which is not read: expected one of {}; take the model in one of these",
@@ -40,7 +40,7 @@ class GgufTensors {
 
   bool has(const std::string& gguf_name) const { return file_.tensors.contains(gguf_name); }
 
-  const GgufTensor& need(const std::string& gguf_name) const {
+  const GgufEntry& need(const std::string& gguf_name) const {
     const auto found = file_.tensors.find(gguf_name);
     if (found == file_.tensors.end()) fail_data("{}: tensor {} is missing", source_, gguf_name);
     return found->second;
@@ -49,7 +49,7 @@ class GgufTensors {
   // `shape` as the file must have it; `full` with the units that it lacks.
   void take(const std::string& gguf_name, const std::string& hf_name, const std::vector<std::int64_t>& shape,
             const std::vector<std::int64_t>& full) {
-    const GgufTensor& tensor = need(gguf_name);
+    const GgufEntry& tensor = need(gguf_name);
     StoredTensor found = stored(tensor, gguf_name, source_);
     if (tensor.shape != shape) {
       fail_data("{}: tensor {} has the wrong shape: expected [{}] by the keys, found [{}]", source_, gguf_name,
@@ -104,7 +104,7 @@ void read_rope_factors(const GgufFile& file, ModelConfig& config) {
   const auto found = file.tensors.find(name::kRopeFreqs);
   if (found == file.tensors.end()) return;
   const std::string source = file.path.string();
-  const GgufTensor& tensor = found->second;
+  const GgufEntry& tensor = found->second;
   if (tensor.layout->type != kF32 || tensor.shape != std::vector<std::int64_t>{config.head_dim / 2}) {
     fail_data("{}: {} holds {} [{}]: expected F32 [{}], a factor for each pair of a head's dimensions", source,
               name::kRopeFreqs, tensor.layout->name, fmt::join(tensor.shape, ", "), config.head_dim / 2);
@@ -120,7 +120,7 @@ void read_rope_factors(const GgufFile& file, ModelConfig& config) {
 void read_features(const GgufTensors& tensors, const GgufFile& file, GgufConfig& keys) {
   ModelConfig& config = keys.config;
   const std::string source = file.path.string();
-  const GgufTensor& embedding = tensors.need(name::kTokenEmbedding);
+  const GgufEntry& embedding = tensors.need(name::kTokenEmbedding);
   if (embedding.shape.size() != 2)
     fail_data("{}: {} has {} dimensions, expected 2", source, name::kTokenEmbedding, embedding.shape.size());
   config.vocab_size = embedding.shape[0];

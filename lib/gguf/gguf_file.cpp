@@ -48,7 +48,7 @@ elrt::gguf::Header read_header(const MappedFile& file) {
 
 void add_tensors(const std::shared_ptr<const MappedFile>& file, const elrt::gguf::Header& header, GgufFile& model) {
   for (const auto& entry : header.tensors) {
-    GgufTensor tensor{file, entry.offset, entry.bytes, entry.layout, {}};
+    GgufEntry tensor{file, entry.offset, entry.bytes, entry.layout, {}};
     for (const std::uint64_t extent : entry.dims) tensor.shape.push_back(static_cast<std::int64_t>(extent));
     std::reverse(tensor.shape.begin(), tensor.shape.end());
     if (!model.tensors.emplace(entry.name, std::move(tensor)).second)

@@ -13,7 +13,7 @@
 namespace elastify {
 
 // Where one tensor lies. Its bytes are blocks of `layout`, row after row.
-struct GgufTensor {
+struct GgufEntry {
   std::shared_ptr<const MappedFile> file;
   std::size_t offset = 0, bytes = 0;
   const elrt::gguf::TypeLayout* layout = nullptr;
@@ -24,7 +24,7 @@ struct GgufFile {
   fs::path path;                  // the file, or the first part
   std::vector<fs::path> files;    // every part, in order
   elrt::gguf::Metadata metadata;  // of the first part
-  std::map<std::string, GgufTensor> tensors;
+  std::map<std::string, GgufEntry> tensors;
 
   // "general.architecture"; empty where it is missing or no string.
   std::string architecture() const;

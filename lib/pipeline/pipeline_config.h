@@ -59,7 +59,7 @@ struct PipelineConfig {
   template <typename V>
   void visit(V& v) {
     v.text("about", about, "what the file is for and the command that runs it; changes nothing");
-    v.text("checkpoint", checkpoint, "a Hugging Face folder or a llama2.c file");
+    v.text("checkpoint", checkpoint, "a Hugging Face folder, a .gguf file or a llama2.c file");
     v.text("tokenizer", tokenizer, "the tokenizer's file or folder; empty: next to the checkpoint");
     v.integer("seed", seed, 0, INT64_MAX, "of everything that is drawn");
     v.integer(

@@ -52,9 +52,7 @@ json run_reorder(const StageContext& context) {
   const Profile profile = load_profile(context.run.file("profile.h5"), checkpoint.config());
   AtomicDirectory directory(context.run.file("reordered"));
   write_reordered(checkpoint, order_by_importance(profile.scores.groups, profile.scores.neurons), directory.path());
-  for (const auto& file : tokenizer_files(tokenizer_path(context.config, checkpoint))) {
-    fs::copy_file(file, directory.path() / file.filename(), fs::copy_options::overwrite_existing);
-  }
+  keep_tokenizer(tokenizer_path(context.config, checkpoint), directory.path());
   const fs::path config_file = directory.path() / "config.json";
   json config = read_json(config_file);
   write_text_ends(load_tokenizer_spec(context.config, checkpoint), config);

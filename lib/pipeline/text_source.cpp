@@ -1,5 +1,7 @@
 #include "pipeline/text_source.h"
 
+#include <elrt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -8,6 +10,8 @@
 #include "base/log.h"
 #include "data/dataset.h"
 #include "gguf/gguf_file.h"
+#include "pack/gguf_header.h"
+#include "tokenizer/import.h"
 
 namespace elastify {
 namespace {
@@ -50,11 +54,24 @@ std::vector<fs::path> tokenizer_files(const fs::path& path) {
   for (const auto& entry : fs::directory_iterator(named ? folder_of(path) : path)) {
     const std::string name = entry.path().filename().string();
     const bool llama2c = name.rfind("tok", 0) == 0 && entry.path().extension() == ".bin";
-    const bool tokenizer = name == "tokenizer.json" || name == "tokenizer.model" || llama2c;
+    const bool tokenizer = name == "tokenizer.json" || name == "tokenizer.model" || name == kTokenizerGguf || llama2c;
     if (entry.is_regular_file() && ((tokenizer && !named) || sidecars.count(name) != 0)) files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   return files;
+}
+
+void keep_tokenizer(const fs::path& tokenizer, const fs::path& folder) {
+  if (!is_gguf(tokenizer)) {
+    for (const auto& file : tokenizer_files(tokenizer))
+      fs::copy_file(file, folder / file.filename(), fs::copy_options::overwrite_existing);
+    return;
+  }
+  elrt::gguf::Metadata keys;
+  for (auto& [key, value] : open_gguf(tokenizer).metadata) {
+    if (key.starts_with("tokenizer.") || key == elrt::format::key::kArchitectureName) keys.emplace(key, value);
+  }
+  write_file(folder / kTokenizerGguf, gguf_header(keys, {}, 32));
 }
 
 std::vector<fs::path> text_end_files(const PipelineConfig& config, const Checkpoint& checkpoint) {

@@ -16,6 +16,9 @@ inline constexpr const char* kSampledFile = "sampled.safetensors";
 fs::path tokenizer_path(const PipelineConfig& config, const Checkpoint& checkpoint);
 // The files in it, or the file and those next to it, that make up a tokenizer, sorted. config.json is not among them.
 std::vector<fs::path> tokenizer_files(const fs::path& path);
+// Puts a copy of these files into `folder`. Of a model in GGUF only the tokenizer's keys, as kTokenizerGguf
+// (tokenizer/import.h).
+void keep_tokenizer(const fs::path& tokenizer, const fs::path& folder);
 // Where a tokenizer is configured: the further files that say which tokens end a text (see import_tokenizer).
 std::vector<fs::path> text_end_files(const PipelineConfig& config, const Checkpoint& checkpoint);
 

@@ -22,7 +22,7 @@ bool is_llama2c_name(const fs::path& path) {
 }
 
 fs::path find_in_directory(const fs::path& directory) {
-  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin"}) {
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "tokenizer.bin", kTokenizerGguf}) {
     if (fs::is_regular_file(directory / name)) return directory / name;
   }
   std::vector<fs::path> found;

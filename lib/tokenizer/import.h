@@ -8,6 +8,9 @@
 
 namespace elastify {
 
+// A model in GGUF without the model, which a folder may hold as its tokenizer.
+inline constexpr char kTokenizerGguf[] = "tokenizer.gguf";
+
 // `path`: a tokenizer file, a model in GGUF (gguf.h), or a checkpoint directory, where tokenizer.json goes before
 // tokenizer.model before tokenizer.bin before the only tok*.bin; for any other file, its directory counts.
 // tokenizer_config.json, special_tokens_map.json, config.json and generation_config.json next to the file say which

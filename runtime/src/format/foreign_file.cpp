@@ -11,6 +11,7 @@ namespace elrt {
 namespace {
 
 constexpr char kBuild[] = "build an artifact from the model's Hugging Face folder with elastify build";
+constexpr char kBuildOfIt[] = "build an artifact from it with elastify build";
 
 // Architecture names go into a message: what is not a plain word there does not.
 std::string printable(std::string_view text) {
@@ -24,7 +25,8 @@ std::string describe_gguf(std::span<const std::byte> file) {
   std::uint32_t version = 0;
   std::memcpy(&version, file.data() + 4, sizeof(version));
   if (version == 1 || version == 2) {
-    return "a GGUF file of version " + std::to_string(version) + ", which elastify never wrote: " + kBuild;
+    return "a GGUF file of version " + std::to_string(version) +
+           ", which elastify never wrote: " + (version == 2 ? kBuildOfIt : kBuild);
   }
   const gguf::Metadata metadata = gguf::readable_metadata(file);
   const auto* architecture = gguf::find<std::string>(metadata, format::key::kArchitectureName);
@@ -32,7 +34,7 @@ std::string describe_gguf(std::span<const std::byte> file) {
       metadata.contains(format::key::kFormatVersionNumber))
     return "";
   return "a plain GGUF file (key 'general.architecture' is '" + printable(*architecture) +
-         "'), as llama.cpp runs it, without levels: " + kBuild;
+         "'), as llama.cpp runs it, without levels: " + kBuildOfIt;
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace {
 
 const fs::path kGoldens = fs::path(ELASTIFY_SOURCE_DIR) / "tests/golden/gguf";
 
-std::vector<float> values_of(const GgufTensor& tensor) {
+std::vector<float> values_of(const GgufEntry& tensor) {
   std::vector<float> values(tensor.bytes / tensor.layout->bytes * tensor.layout->weights);
   dequantise(*tensor.layout, tensor.file->data() + tensor.offset, tensor.bytes / tensor.layout->bytes, values.data());
   return values;

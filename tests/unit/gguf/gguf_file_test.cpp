@@ -34,7 +34,7 @@ GgufBuilder three_tensors() {
   return file;
 }
 
-float first_value(const GgufTensor& tensor) {
+float first_value(const GgufEntry& tensor) {
   float value = 0;
   std::memcpy(&value, tensor.file->data() + tensor.offset, sizeof(value));
   return value;

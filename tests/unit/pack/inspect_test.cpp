@@ -65,6 +65,18 @@ TEST_CASE("an inspected checkpoint names its tokenizer, its template and what an
   }
 }
 
+TEST_CASE("a model in GGUF that is no artifact is inspected as the checkpoint that it is", "[pack][golden]") {
+  const fs::path gguf = kGoldens.parent_path() / "gguf";
+  const json summary = inspect(gguf / "qwen2_bias_tied_bf16.gguf", true);
+  CHECK(summary.at("kind") == "checkpoint");
+  CHECK(summary.at("weights") == inspect(kGoldens / "qwen2_bias_tied_bf16", false).at("weights"));
+  CHECK(summary.at("types") == json{{"BF16", 15}, {"F32", 11}});
+  CHECK_THAT(format_summary(summary), Catch::Matchers::Contains("qwen2 checkpoint in BF16 (15), F32 (11)"));
+  // One that holds a tokenizer alone lacks all else, and says what first.
+  expect_error(ErrorCode::kBadData, {"tokenizer_qwen2.gguf", "embedding_length is missing"},
+               [&] { inspect(gguf / "tokenizer_qwen2.gguf", false); });
+}
+
 TEST_CASE("llama2.c files are inspected too, other files are told what they are", "[pack][unit]") {
   CHECK(inspect(kGoldens / "llama2c_v0_tied/model.bin", false).at("architecture") == "llama");
   const TempDir dir;
