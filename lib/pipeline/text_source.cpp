@@ -68,7 +68,8 @@ void keep_tokenizer(const fs::path& tokenizer, const fs::path& folder) {
     return;
   }
   elrt::gguf::Metadata keys;
-  for (auto& [key, value] : open_gguf(tokenizer).metadata) {
+  const GgufFile file = open_gguf(tokenizer);
+  for (const auto& [key, value] : file.metadata) {
     if (key.starts_with("tokenizer.") || key == elrt::format::key::kArchitectureName) keys.emplace(key, value);
   }
   write_file(folder / kTokenizerGguf, gguf_header(keys, {}, 32));
