@@ -7,7 +7,8 @@
 namespace elastify {
 
 // The text of `folder`'s chat template: chat_template.jinja, else chat_template of tokenizer_config.json; of several
-// named ones their JSON. Of a model in GGUF, that of the file. Empty: none.
+// named ones the default. Of a model in GGUF, that of the file. Empty: none. Throws Error(kBadData) where it is no
+// text.
 std::string read_chat_template(const std::filesystem::path& folder);
 
 }  // namespace elastify

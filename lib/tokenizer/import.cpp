@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "gguf/gguf_file.h"
 #include "tokenizer/added.h"
+#include "tokenizer/chat_template.h"
 #include "tokenizer/gguf.h"
 #include "tokenizer/json.h"
 #include "tokenizer/llama2c.h"
@@ -66,6 +67,8 @@ elrt::TokenizerSpec import_tokenizer(const fs::path& path, std::int64_t vocab_si
   const fs::path file = find_file(path);
   elrt::TokenizerSpec spec = read(file, vocab_size);
   if (!checkpoint.empty() && !is_gguf(checkpoint)) read_text_ends(checkpoint, spec);
+  spec.chat_template = read_chat_template(is_gguf(file) ? file : file.parent_path());
+  if (spec.chat_template.empty() && !checkpoint.empty()) spec.chat_template = read_chat_template(checkpoint);
   if (vocab_size > 0 && static_cast<std::int64_t>(spec.tokens.size()) > vocab_size) {
     fail_data("tokenizer: {} has {} tokens, but the model has only {}", file.string(), spec.tokens.size(), vocab_size);
   }

@@ -19,7 +19,8 @@ inline constexpr char kTokenizerGguf[] = "tokenizer.gguf";
 // (with 0, the file is read to its end); elsewhere the tokenizer may have fewer tokens, but not more. Throws
 // Error(kBadData) for damaged files and for every component that the runtime does not know (Unigram, WordPiece,
 // precompiled character maps, ...). The returned spec has passed Tokenizer::create. `checkpoint`: the model's own
-// folder, whose config.json and generation_config.json say which further tokens end a text; empty: none.
+// folder, whose config.json and generation_config.json say which further tokens end a text, and which has
+// the chat template where the tokenizer's folder has none; empty: none.
 elrt::TokenizerSpec import_tokenizer(const std::filesystem::path& path, std::int64_t vocab_size = 0,
                                      const std::filesystem::path& checkpoint = {});
 

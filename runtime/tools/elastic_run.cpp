@@ -1,4 +1,4 @@
-// elastic-run: generate, score and measure with an elastic artifact.
+// elastic-run: generate, chat, score and measure with an elastic artifact.
 // Results go to stdout, everything else to stderr. Exit status: 0 success, 1 internal error, 2 usage, 3 bad data.
 #include "common/program.hpp"
 #include "run_common.hpp"
@@ -8,6 +8,7 @@ namespace {
 constexpr char kExamples[] = R"(Examples:
   elastic-run generate model.gguf --prompt "Once upon a time" --level 50
   elastic-run generate model.gguf --prompt "Hello" --temperature 0.8 --top-p 0.95 --seed 7 --json
+  elastic-run chat model.gguf --system "Answer in one sentence."
   elastic-run calibrate model.gguf
   elastic-run generate model.gguf --prompt "Hello" --ttft 0.4 --tpot 0.7 --json
   elastic-run replay model.gguf --requests trace.jsonl --count 1000
@@ -25,6 +26,7 @@ int main(int argc, char** argv) {
       [](CLI::App& app) {
         app.footer(kExamples);
         elastic_run::register_generate(app);
+        elastic_run::register_chat(app);
         elastic_run::register_score(app);
         elastic_run::register_bench(app);
         elastic_run::register_calibrate(app);

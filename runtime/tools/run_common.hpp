@@ -60,6 +60,7 @@ OpenModel open_model(const LevelOptions& options);
 void print_json(const nlohmann::json& object);
 
 // Each registers its subcommand; the callback runs it.
+void register_chat(CLI::App& app);
 void register_generate(CLI::App& app);
 void register_score(CLI::App& app);
 void register_bench(CLI::App& app);

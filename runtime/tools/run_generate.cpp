@@ -3,13 +3,15 @@
 
 #include "common/program.hpp"
 #include "common/text_file.hpp"
+#include "run_sampling.hpp"
 #include "run_slo.hpp"
 
 namespace elastic_run {
 namespace {
 
 struct GenerateCommand : LevelOptions {
-  std::string prompt, prompt_file;
+  std::string prompt, prompt_file, system;
+  bool chat = false;
   elrt::GenerateOptions generate;
   SloOptions objective;
 };
@@ -51,21 +53,42 @@ void print_summary(const elrt::Generation& result, const elrt::Session& session)
   }
 }
 
-void run_at_level(const GenerateCommand& command) {
+// The prompt as a user's message, with the beginning of an answer after it.
+elrt::Result<std::vector<elrt::TokenId>> chat_tokens(const elrt::ChatTemplate& chat, const std::string& system,
+                                                     std::string_view prompt) {
+  std::vector<elrt::ChatMessage> messages;
+  if (!system.empty()) messages.push_back({"system", system});
+  messages.push_back({"user", std::string(prompt)});
+  return chat.tokens(messages);
+}
+
+elrt::ChatTemplate chat_template(GenerateCommand& command, std::shared_ptr<const elrt::Tokenizer> tokenizer) {
+  auto chat = take(elrt::ChatTemplate::create(std::move(tokenizer)));
+  command.generate.end_ids = chat.turn_ends();
+  return chat;
+}
+
+void run_at_level(GenerateCommand& command) {
   OpenModel model = open_model(command);
-  const auto made = take(
-      elrt::generate(model.session, *model.tokenizer, command.prompt, command.generate, stream_to_stdout(command)));
+  const auto prompt = command.chat
+                          ? chat_tokens(chat_template(command, model.tokenizer), command.system, command.prompt)
+                          : elrt::prompt_tokens(*model.tokenizer, command.prompt);
+  const auto made =
+      take(elrt::generate(model.session, *model.tokenizer, take(prompt), command.generate, stream_to_stdout(command)));
   if (command.json) return print_json(to_json(made, count_words(command.prompt), model.session));
   print_summary(made, model.session);
 }
 
-void run_under(const elrt::Slo& slo, const GenerateCommand& command) {
+void run_under(const elrt::Slo& slo, GenerateCommand& command) {
   const auto artifact = take(elrt::Artifact::open(command.file));
   auto service = open_service(command.objective, artifact, session_options(command), command.generate.sampler.seed);
   const std::string& question = command.objective.question;
   const std::string prompt =
       question.empty() || command.prompt.empty() ? command.prompt + question : command.prompt + "\n" + question;
+  std::optional<elrt::ChatTemplate> chat;
+  if (command.chat) chat = chat_template(command, take(artifact.tokenizer()));
   elrt::ServiceRequest request{prompt, slo, command.generate};
+  if (chat) request.tokens = [&](std::string_view text) { return chat_tokens(*chat, command.system, text); };
   request.question_bytes = question.size();
   request.keep_numbers = command.objective.keep_numbers;
   const auto answer = take(service.answer(request, stream_to_stdout(command)));
@@ -94,28 +117,12 @@ void register_generate(CLI::App& app) {
   auto* prompt = sub->add_option("--prompt", command->prompt, "the text to continue; this or --prompt-file");
   sub->add_option("--prompt-file", command->prompt_file, "a file with that text, every byte of it; -: standard input")
       ->excludes(prompt);
+  auto* chat = sub->add_flag("--chat", command->chat,
+                             "the prompt is a message to the model, put into its own chat template; without --chat it\n"
+                             "is plain text, and names of special tokens in it are text in either case");
+  sub->add_option("--system", command->system, "with --chat: the system message")->needs(chat);
   auto& generate = command->generate;
-  sub->add_option("--max-tokens", generate.max_tokens, "tokens to generate at most")
-      ->check(common::in_range(1, 1 << 24))
-      ->capture_default_str();
-  sub->add_option("--temperature", generate.sampler.temperature, "0: always the most probable token")
-      ->capture_default_str();
-  sub->add_option("--top-k", generate.sampler.top_k, "sample among the k most probable tokens; 0: all")
-      ->capture_default_str();
-  sub->add_option("--top-p", generate.sampler.top_p, "... among the fewest that reach this probability")
-      ->capture_default_str();
-  sub->add_option("--min-p", generate.sampler.min_p, "... among those with this share of the highest probability")
-      ->capture_default_str();
-  sub->add_option("--seed", generate.sampler.seed, "equal seeds give equal texts")->capture_default_str();
-  sub->add_option("--stop", generate.stop, "end before this text; may be repeated")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  sub->add_option("--draft-level", generate.speculation.draft_level,
-                  "a smaller level that guesses ahead where that is faster, text unchanged; 0: none")
-      ->capture_default_str();
-  sub->add_option("--draft-tokens", generate.speculation.draft_tokens, "guesses in a row at most")
-      ->check(common::in_range(1, elrt::kMaxDraftTokens))
-      ->capture_default_str();
+  add_sampling_options(*sub, generate);
   sub->add_flag("--ignore-eos", generate.ignore_end, "go on after the model's end of text");
   sub->footer(
       "With --ttft and --tpot (or --ttft-ms and --tpot-ms) level and prompt level are chosen: the full model and the "
@@ -133,6 +140,7 @@ void register_generate(CLI::App& app) {
       "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft-ms 80 --tpot-ms 12 --margin 0.05 --json\n"
       "  elastic-run generate model.gguf --prompt-file notes.txt --question \"Who brings the cake?\" --ttft 0.4 "
       "--tpot 0.7\n"
+      "  elastic-run generate model.gguf --chat --prompt \"Who are you?\" --system \"Answer in one sentence.\"\n"
       "  git diff | elastic-run generate model.gguf --prompt-file - --max-tokens 64");
   sub->callback([command, sub] {
     if (sub->count("--prompt") + sub->count("--prompt-file") == 0)

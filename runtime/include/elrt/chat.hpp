@@ -94,6 +94,7 @@ class ELRT_API Conversation {
 
   // Anything that was said, in order; a system message first. Nothing is read yet.
   void add(ChatMessage message);
+  void take_back();  // the last one
   const std::vector<ChatMessage>& messages() const;
   void clear(bool keep_system = true);  // starts again
 

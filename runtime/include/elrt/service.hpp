@@ -6,9 +6,11 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "elrt/artifact.hpp"
 #include "elrt/export.h"
@@ -39,6 +41,8 @@ struct ServiceRequest {
   std::string_view prompt;
   Slo slo;
   GenerateOptions generate;  // a request starts a text of its own: keep_context is refused
+  // How the prompt, perhaps shortened, becomes what the model reads: a chat template around it. Empty: prompt_tokens().
+  std::function<Result<std::vector<TokenId>>(std::string_view prompt)> tokens{};
   std::size_t question_bytes =
       0;                      // at the prompt's end, which no compression touches; 0: find_question() of the prompt
   bool keep_numbers = false;  // compression keeps words with digits

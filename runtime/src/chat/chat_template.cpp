@@ -100,15 +100,19 @@ Result<std::vector<TokenId>> ChatTemplate::Impl::encode(const ChatText& text) co
 void ChatTemplate::Impl::find_style() {
   constexpr char kProbe[] = "An unlikely sentence.";
   const std::vector<ChatMessage> asked = {{"user", kProbe}};
-  const auto shows = [&](const ContentStyle& as) {
-    const auto made = render(asked, {}, as);
+  const auto shows = [&](bool parts) {
+    const auto made = render(asked, {}, {parts});
     return made && made->text.find(kProbe) != std::string::npos;
   };
-  if (!shows({}) && shows({true, true})) style.parts = true;
-  const std::string call = R"({"tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {}}}]})";
+  style.parts = !shows(false) && shows(true);
+  const std::string call =
+      R"({"tool_calls": [{"type": "function", "id": "call00001", "function": {"name": "f", "arguments": {}}}]})";
   const std::vector<ChatMessage> called = {{"user", kProbe}, {"assistant", "", call, true}};
-  const auto made = render(called, {}, {style.parts, false});
-  style.null_empty = !made || made->text.find("None") != std::string::npos;
+  for (const auto null : {ContentStyle::Null::kMissing, ContentStyle::Null::kNone, ContentStyle::Null::kEmpty}) {
+    style.null = null;
+    const auto made = render(called, {}, style);
+    if (made && made->text.find("None") == std::string::npos) return;
+  }
 }
 
 void ChatTemplate::Impl::find_turn_end() {

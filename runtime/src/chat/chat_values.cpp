@@ -24,7 +24,7 @@ Text role_text(const std::string& role) {
 Text foreign(const std::string& text) { return Text(text, Text::kForeign); }
 
 Value content_of(const ChatMessage& message, const ContentStyle& style) {
-  if (message.no_content && !style.null_empty) return jinja::None{};
+  if (message.no_content) return style.null == ContentStyle::Null::kNone ? Value(jinja::None{}) : Value(Text());
   if (!style.parts) return foreign(message.content);
   Dict part;
   part.set(Text("type"), Text("text"));
@@ -33,6 +33,27 @@ Value content_of(const ChatMessage& message, const ContentStyle& style) {
 }
 
 std::string place(std::size_t index) { return "message " + std::to_string(index + 1); }
+
+// As transformers hands them over: null is no field, and what the model thought goes by both names that templates read.
+Result<void> add_fields(const std::string& text, const std::string& place, Dict& dict) {
+  if (text.empty()) return {};
+  auto fields = parse_argument(text, "a message's fields", true);
+  if (!fields) return invalid_argument(fields.failure().message + ", in " + place);
+  Value thought = Value::undefined("");
+  for (const json::Member& member : *fields->as<std::vector<json::Member>>()) {
+    if (member.key == "role" || member.key == "content")
+      return invalid_argument("chat: " + place + " has its " + member.key + " twice");
+    if (member.value.as<std::nullptr_t>() != nullptr) continue;
+    dict.set(foreign(member.key), to_value(member.value));
+  }
+  for (const char* name : {"reasoning", "thinking", "reasoning_content"}) {
+    if (const Value* found = dict.find(name)) thought = *found;
+  }
+  if (thought.is_undefined()) return {};
+  if (dict.find("thinking") == nullptr) dict.set(Text("thinking"), thought);
+  dict.set(Text("reasoning_content"), thought);
+  return {};
+}
 
 }  // namespace
 
@@ -78,16 +99,9 @@ Result<Value> message_values(std::span<const ChatMessage> messages, const Conten
       return invalid_argument("chat: " + place(i) + " is not UTF-8");
     Dict dict;
     dict.set(Text("role"), role_text(message.role));
-    dict.set(Text("content"), content_of(message, style));
-    if (!message.fields.empty()) {
-      auto fields = parse_argument(message.fields, "a message's fields", true);
-      if (!fields) return invalid_argument(fields.failure().message + ", in " + place(i));
-      for (const json::Member& member : *fields->as<std::vector<json::Member>>()) {
-        if (member.key == "role" || member.key == "content")
-          return invalid_argument("chat: " + place(i) + " has its " + member.key + " twice");
-        dict.set(foreign(member.key), to_value(member.value));
-      }
-    }
+    if (!message.no_content || style.null != ContentStyle::Null::kMissing)
+      dict.set(Text("content"), content_of(message, style));
+    if (auto done = add_fields(message.fields, place(i), dict); !done) return done.take_failure();
     list.depth = std::max(list.depth, dict.depth + 1);
     list.items.emplace_back(std::move(dict));
   }

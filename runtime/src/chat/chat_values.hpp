@@ -13,8 +13,9 @@ namespace elrt {
 
 // How a template wants messages; found out by trying (chat_template.cpp).
 struct ContentStyle {
-  bool parts = false;      // a list of {"type": "text", "text": ...}, not one string
-  bool null_empty = true;  // a missing content is an empty string, not None
+  enum class Null { kMissing, kNone, kEmpty };  // a message without content: no such key, None, or an empty string
+  bool parts = false;                           // a list of {"type": "text", "text": ...}, not one string
+  Null null = Null::kMissing;
 };
 
 // Strings are marked as strangers'.

@@ -51,6 +51,9 @@ Result<Conversation> Conversation::create(const Artifact& artifact, const Sessio
 }
 
 void Conversation::add(ChatMessage message) { impl_->messages.push_back(std::move(message)); }
+void Conversation::take_back() {
+  if (!impl_->messages.empty()) impl_->messages.pop_back();
+}
 const std::vector<ChatMessage>& Conversation::messages() const { return impl_->messages; }
 Session& Conversation::session() { return impl_->session; }
 const Tokenizer& Conversation::tokenizer() const { return *impl_->tokenizer; }

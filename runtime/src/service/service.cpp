@@ -81,6 +81,7 @@ struct Service::Impl {
     Request request;
   };
 
+  Result<std::vector<TokenId>> to_tokens(const ServiceRequest& asked, std::string_view prompt) const;
   Result<void> warm_tlm();
   Result<void> warm_level(std::span<const TokenId> tokens);
   SloRatios ratios(const Request& request) const;
@@ -88,6 +89,13 @@ struct Service::Impl {
   Result<void> compress(const ServiceRequest& asked, std::uint32_t level, Prompt& prompt, Answer& answer);
   Result<void> prepare(const ServiceRequest& asked, Prompt& prompt, Answer& answer);
 };
+
+Result<std::vector<TokenId>> Service::Impl::to_tokens(const ServiceRequest& asked, std::string_view prompt) const {
+  if (asked.tokens) return asked.tokens(prompt);
+  PromptOptions text;
+  text.parse_special = asked.generate.parse_special;
+  return prompt_tokens(*tokenizer, prompt, text);
+}
 
 Result<void> Service::Impl::warm_tlm() {
   if (!warm_up || !tlm) return {};
@@ -150,12 +158,10 @@ Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t 
   rules.numbers = asked.keep_numbers;
   rules.spans = {prompt.question};
   const std::vector<float> ranks = sentence_scores(asked.prompt, words, scores.value());
-  PromptOptions text;
-  text.parse_special = asked.generate.parse_special;
   const std::size_t room = kept_words(prompt.tokens.size(), level);
   auto made = compress_prompt(asked.prompt, words, ranks, level, rules);
   for (int round = 0; made; ++round) {
-    auto tokens = prompt_tokens(*tokenizer, made->text, text);
+    auto tokens = to_tokens(asked, made->text);
     if (!tokens) return tokens.take_failure();
     prompt.tokens = std::move(tokens).value();
     answer.prompt_words_kept = static_cast<std::size_t>(std::count(made->kept.begin(), made->kept.end(), true));
@@ -181,9 +187,7 @@ Result<void> Service::Impl::prepare(const ServiceRequest& asked, Prompt& prompt,
   }
   if (asked.generate.max_tokens == 0)
     return invalid_argument("no tokens are to be generated; an objective needs at least one");
-  PromptOptions text;
-  text.parse_special = asked.generate.parse_special;
-  auto tokens = prompt_tokens(*tokenizer, asked.prompt, text);
+  auto tokens = to_tokens(asked, asked.prompt);
   if (!tokens) return tokens.take_failure();
   prompt.tokens = std::move(tokens).value();
   const auto count = static_cast<std::uint32_t>(prompt.tokens.size());
