@@ -70,11 +70,15 @@ elrt::ChatTemplate chat_template(GenerateCommand& command, std::shared_ptr<const
 
 void run_at_level(GenerateCommand& command) {
   OpenModel model = open_model(command);
-  const auto prompt = command.chat
-                          ? chat_tokens(chat_template(command, model.tokenizer), command.system, command.prompt)
-                          : elrt::prompt_tokens(*model.tokenizer, command.prompt);
-  const auto made =
-      take(elrt::generate(model.session, *model.tokenizer, take(prompt), command.generate, stream_to_stdout(command)));
+  const auto on_text = stream_to_stdout(command);
+  elrt::Result<elrt::Generation> result = elrt::internal_error("nothing generated");
+  if (command.chat) {
+    const auto prompt = take(chat_tokens(chat_template(command, model.tokenizer), command.system, command.prompt));
+    result = elrt::generate(model.session, *model.tokenizer, prompt, command.generate, on_text);
+  } else {
+    result = elrt::generate(model.session, *model.tokenizer, command.prompt, command.generate, on_text);
+  }
+  const auto made = take(std::move(result));
   if (command.json) return print_json(to_json(made, count_words(command.prompt), model.session));
   print_summary(made, model.session);
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "cli/run_command.h"
-#include "unit/runtime/tiny_tokenizer.h"
+#include "unit/chat/chat_model.h"
 
 namespace {
 
@@ -32,7 +32,7 @@ TEST_CASE("READMEs have samples", "[readme][cli]") {
 }
 
 TEST_CASE("every sample of a README runs on an artifact", "[readme][cli]") {
-  const elastify_test::TemporaryFile model(elastify_test::tiny_artifact_with_tokenizer().build());
+  const elastify_test::TemporaryFile model(elastify_test::chat_artifact().build());
   for (const std::string& program : programs()) {
     const elastify_test::Outcome outcome = run_sample(program, model.path().string());
     INFO(program << "\n" << outcome.out << outcome.err);

@@ -6,16 +6,17 @@
  * fields than the library; a larger struct, of a newer header, is taken where its unknown fields are zero, and refused
  * else. In a result the library fills the fields that both know, and zeroes what only the caller knows.
  *
- * Ownership. elrt_engine_open, elrt_session_create, elrt_scheduler_open, elrt_service_open and elrt_tokenize give
- * objects that the caller releases with the matching elrt_engine_close, elrt_session_destroy, elrt_scheduler_close,
- * elrt_service_close and elrt_tokens_free; releasing NULL does nothing. A session or service keeps what it needs of its
- * engine alive, so the two may be released in any order. Text that functions give out belongs to the library unless
- * said otherwise; text and arrays that they take are read before they return.
+ * Ownership. elrt_engine_open, elrt_session_create, elrt_chat_create, elrt_scheduler_open, elrt_service_open and
+ * elrt_tokenize give objects that the caller releases with the matching elrt_engine_close, elrt_session_destroy,
+ * elrt_chat_destroy, elrt_scheduler_close, elrt_service_close and elrt_tokens_free; releasing NULL does nothing. A
+ * session, chat or service keeps what it needs of its engine alive, so the two may be released in any order. Text that
+ * functions give out belongs to the library unless said otherwise; text and arrays that they take are read before they
+ * return.
  *
  * Errors. Functions return a status; for anything but ELRT_OK, elrt_last_error() says what failed, in one line, until
  * the same thread's next failing call. Output arguments are then unchanged.
  *
- * Threads. An engine may be used from several threads; a session, scheduler or service from one at a time.
+ * Threads. An engine may be used from several threads; a session, chat, scheduler or service from one at a time.
  */
 #ifndef ELRT_ELRT_H_
 #define ELRT_ELRT_H_
@@ -48,6 +49,8 @@ typedef enum elrt_status {
 
 typedef struct elrt_engine elrt_engine;   /* a mapped artifact with its tokenizer */
 typedef struct elrt_session elrt_session; /* a text being read and written at one level */
+
+typedef struct elrt_chat elrt_chat; /* a conversation in the model's own chat template (elrt/chat.hpp) */
 
 typedef struct elrt_scheduler elrt_scheduler; /* this device's latency table, from which decisions follow */
 
@@ -211,6 +214,20 @@ typedef struct elrt_answer_result {
   int slo_met;
 } elrt_answer_result;
 
+typedef struct elrt_chat_options {
+  size_t struct_size;
+  const char* tools;     /* a JSON list of functions that the model may call; NULL: none */
+  const char* variables; /* a JSON object of further variables of the template; NULL: none */
+} elrt_chat_options;
+
+/* What an answer took, besides its elrt_generate_result, whose prompt_tokens are those that were read for it. */
+typedef struct elrt_chat_result {
+  size_t struct_size;
+  elrt_generate_result* generation; /* the caller's, may be NULL: filled where it is given */
+  uint32_t prompt_tokens;           /* of the whole conversation */
+  uint32_t cached_tokens;           /* of them, those that had been read before */
+} elrt_chat_result;
+
 /* Of the library that runs: compare with ELRT_VERSION, ELRT_VERSION_NUMBER and ELRT_API_VERSION. */
 ELRT_API const char* elrt_version(void);
 ELRT_API uint32_t elrt_version_number(void);
@@ -255,6 +272,23 @@ ELRT_API uint64_t elrt_session_cache_bytes_per_token(const elrt_session* session
 ELRT_API elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prompt_bytes,
                                    const elrt_generate_options* options, elrt_text_callback on_text, void* user_data,
                                    elrt_generate_result* result);
+
+/* A conversation with a session of its own. `session` and `options` may be NULL. ELRT_BAD_DATA where the artifact has
+ * no chat template, or one that cannot be used. */
+ELRT_API elrt_status elrt_chat_create(const elrt_engine* engine, const elrt_session_options* session,
+                                      const elrt_chat_options* options, elrt_chat** chat);
+ELRT_API void elrt_chat_destroy(elrt_chat* chat);
+/* Adds what was said before: `role` is system (first), user, assistant or what else the template knows. Nothing is read
+ * yet. Names of control tokens within a message are text like any other. */
+ELRT_API elrt_status elrt_chat_add(elrt_chat* chat, const char* role, const char* content, size_t bytes);
+/* Adds a user's message and answers it, reading only what is new; the answer becomes part of the conversation. With
+ * `text` NULL the messages so far are answered. Where there is no answer, the message is taken back. `options`,
+ * `on_text` and `result` may be NULL. */
+ELRT_API elrt_status elrt_chat_answer(elrt_chat* chat, const char* text, size_t bytes,
+                                      const elrt_generate_options* options, elrt_text_callback on_text, void* user_data,
+                                      elrt_chat_result* result);
+ELRT_API elrt_status elrt_chat_set_level(elrt_chat* chat, uint32_t level, elrt_cache_policy policy);
+ELRT_API void elrt_chat_clear(elrt_chat* chat, int keep_system); /* begins again */
 
 /* Mean loss in nats per token over `predictions` tokens (may be NULL), in windows of the session's context. */
 ELRT_API elrt_status elrt_score(elrt_session* session, const char* text, size_t bytes, double* nll,

@@ -9,7 +9,7 @@
 // `.attention.head_count`, `.attention.head_count_kv`, `.attention.key_length`, `.attention.value_length` (equal,
 // even),
 // `.attention.sliding_window` (0 or missing: none; else position i attends to j with i - window < j <= i); f32:
-// `.attention.layer_norm_rms_epsilon`, `.rope.freq_base`. The standard `tokenizer.*` keys hold the tokenizer. Then:
+// `.attention.layer_norm_rms_epsilon`, `.rope.freq_base`. The `tokenizer.*` keys: tokenizer and chat template. Then:
 //   elastic.format_version    u32       kFormatVersion
 //   elastic.rope_pairing      string    "halves": dimension i turns with i + head_dim/2 (Hugging Face), not with i + 1
 //   elastic.tile_inputs       u32       32, inputs per tile

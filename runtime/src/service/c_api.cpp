@@ -22,6 +22,10 @@ struct elrt_session {
   std::shared_ptr<const elrt::Tokenizer> tokenizer;
 };
 
+struct elrt_chat {
+  elrt::Conversation conversation;
+};
+
 struct elrt_scheduler {
   elrt::Scheduler scheduler;
 };
@@ -244,6 +248,69 @@ elrt_status elrt_generate(elrt_session* session, const char* prompt, size_t prom
     write_struct(result, to_c(done.value()));
     return {};
   });
+}
+
+elrt_status elrt_chat_create(const elrt_engine* engine, const elrt_session_options* session,
+                             const elrt_chat_options* options, elrt_chat** chat) {
+  return call("begin a conversation", [&]() -> Result<void> {
+    if (engine == nullptr || chat == nullptr) return invalid_argument("elrt_chat_create: engine or chat is NULL");
+    auto chosen = read_struct("elrt_session_options", session);
+    if (!chosen) return chosen.take_failure();
+    if (auto done = check(chosen->kv_type); !done) return done;
+    auto more = read_struct("elrt_chat_options", options);
+    if (!more) return more.take_failure();
+    elrt::ChatTemplateOptions filled;
+    if (more->tools != nullptr) filled.tools = more->tools;
+    if (more->variables != nullptr) filled.variables = more->variables;
+    auto made = elrt::Conversation::create(engine->artifact, convert(chosen.value()), filled);
+    if (!made) return made.take_failure();
+    *chat = new elrt_chat{std::move(made).value()};
+    return {};
+  });
+}
+
+void elrt_chat_destroy(elrt_chat* chat) { delete chat; }
+
+elrt_status elrt_chat_add(elrt_chat* chat, const char* role, const char* content, size_t bytes) {
+  return call("add a message", [&]() -> Result<void> {
+    if (chat == nullptr || role == nullptr || (content == nullptr && bytes > 0))
+      return invalid_argument("elrt_chat_add: chat, role or content is NULL");
+    chat->conversation.add({role, std::string(content == nullptr ? "" : content, bytes)});
+    return {};
+  });
+}
+
+elrt_status elrt_chat_answer(elrt_chat* chat, const char* text, size_t bytes, const elrt_generate_options* options,
+                             elrt_text_callback on_text, void* user_data, elrt_chat_result* result) {
+  return call("answer a message", [&]() -> Result<void> {
+    if (chat == nullptr) return invalid_argument("elrt_chat_answer: chat is NULL");
+    auto chosen = read_struct("elrt_generate_options", options);
+    if (!chosen) return chosen.take_failure();
+    if (auto done = check_result("elrt_chat_result", result); !done) return done;
+    elrt_generate_result* generation = result == nullptr ? nullptr : result->generation;
+    if (auto done = check_result("elrt_generate_result", generation); !done) return done;
+    const auto convert_options = convert(chosen.value(), user_data);
+    auto answer = text == nullptr ? chat->conversation.answer(convert_options, convert(on_text, user_data))
+                                  : chat->conversation.ask({text, bytes}, convert_options, convert(on_text, user_data));
+    if (!answer) return answer.take_failure();
+    write_struct(generation, to_c(answer->generation));
+    write_struct(result,
+                 elrt_chat_result{sizeof(elrt_chat_result), generation, answer->prompt_tokens, answer->cached_tokens});
+    return {};
+  });
+}
+
+elrt_status elrt_chat_set_level(elrt_chat* chat, uint32_t level, elrt_cache_policy policy) {
+  return call("set the level", [&]() -> Result<void> {
+    if (chat == nullptr) return invalid_argument("elrt_chat_set_level: chat is NULL");
+    if (auto done = check(policy); !done) return done;
+    return chat->conversation.set_level(
+        level, policy == ELRT_CACHE_REUSE ? elrt::CachePolicy::kReuse : elrt::CachePolicy::kRecompute);
+  });
+}
+
+void elrt_chat_clear(elrt_chat* chat, int keep_system) {
+  if (chat != nullptr) chat->conversation.clear(keep_system != 0);
 }
 
 elrt_status elrt_score(elrt_session* session, const char* text, size_t bytes, double* nll, uint64_t* predictions) {

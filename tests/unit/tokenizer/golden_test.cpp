@@ -5,6 +5,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "elrt/chat.hpp"
 #include "import_support.h"
 #include "support/skip.h"
 #include "tokenizer/import.h"
@@ -89,5 +90,22 @@ TEST_CASE("imported tokenizers survive as key-values", "[tokenizer][golden]") {
     const elrt::Result<elrt::TokenizerSpec> back = elrt::tokenizer_spec_from_metadata(elrt::tokenizer_metadata(spec));
     REQUIRE(back.ok());
     CHECK(back.value() == spec);
+  }
+}
+
+TEST_CASE("conversations become the tokens that transformers makes of them", "[tokenizer][golden]") {
+  std::ifstream file(fs::path(ELASTIFY_SOURCE_DIR) / "tests/golden/chat/cases.json");
+  const json all = json::parse(file);
+  CHECK(all.at("ids").size() == 20);
+  for (const json& example : all.at("ids")) {
+    INFO(example.at("tokenizer") << " " << example.at("messages").dump());
+    elrt::TokenizerSpec spec = elastify::import_tokenizer(kGolden / example.at("tokenizer").get<std::string>());
+    spec.chat_template = all.at("tokenised").get<std::string>();
+    auto tokenizer = std::make_shared<const elrt::Tokenizer>(elrt::Tokenizer::create(std::move(spec)).value());
+    const auto chat = elrt::ChatTemplate::create(tokenizer);
+    REQUIRE(chat);
+    const auto ids = chat->tokens(elrt::parse_chat_messages(example.at("messages").dump()).value());
+    REQUIRE(ids);
+    CHECK(ids.value() == example.at("ids").get<Ids>());
   }
 }
