@@ -64,22 +64,22 @@ TEST_CASE("each turn reads what is new, and answers as if all were read afresh",
   Conversation chat = begin(artifact);
   chat.add({"system", "ab cab"});
   std::size_t as_written = 0;
-  for (std::uint64_t turn = 0; turn < 8; ++turn) {
+  for (std::uint64_t turn = 0; turn < 12; ++turn) {
     const std::vector<TokenId> held(chat.session().tokens().begin(), chat.session().tokens().end());
     std::vector<ChatMessage> said = chat.messages();
     said.push_back({"user", "ab" + std::to_string(turn)});
     const auto tokens = chat_template.tokens(said).value();
     const std::size_t same = shared(held, tokens);
-    const auto answer = chat.ask(said.back().content, sampled(turn));
+    const auto answer = chat.ask(said.back().content, sampled(turn, 1 + turn % 3));
     REQUIRE(answer);
     CHECK(answer->prompt_tokens == tokens.size());
     CHECK(answer->cached_tokens == same);
     CHECK(answer->generation.prompt_tokens == tokens.size() - same);
-    CHECK(answer->generation.tokens == afresh(artifact, said, sampled(turn)).generation.tokens);
+    CHECK(answer->generation.tokens == afresh(artifact, said, sampled(turn, 1 + turn % 3)).generation.tokens);
     if (turn > 0 && same == held.size()) ++as_written;  // the answer's own tokens were kept too
   }
   CHECK(as_written >= 1);
-  CHECK(chat.messages().size() == 17);
+  CHECK(chat.messages().size() == 25);
 }
 
 TEST_CASE("a change of level reads the conversation again, reuse does not", "[chat][unit]") {
