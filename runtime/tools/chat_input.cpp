@@ -59,6 +59,7 @@ ChatInput::Read ChatInput::line(const char* prompt, std::string& out) {
 }
 
 std::optional<std::string> ChatInput::next() {
+  CtrlC::forget();  // it ended an answer
   std::string text, more;
   for (bool fenced = false;;) {
     switch (line(fenced ? "... " : "> ", more)) {

@@ -53,7 +53,6 @@ class Chat {
       std::cerr << "level " << session().level() << " of " << levels() << "; /help says what else can be done\n";
     const CtrlC watch;
     while (auto text = input_.next()) {
-      CtrlC::forget();
       try {
         if (text->starts_with('/') && !text->starts_with("//")) {
           if (!obey(text->substr(1))) return;

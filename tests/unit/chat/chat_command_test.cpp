@@ -174,7 +174,9 @@ TEST_CASE("an objective chooses the level of each answer by the table", "[chat][
 }
 
 TEST_CASE("Ctrl-C ends the answer and not the program", "[chat][cli]") {
-  const TemporaryFile model(chat_artifact(chat_tokenizer(), 1 << 20).build());
+  elrt::TokenizerSpec endless = chat_tokenizer("{% for m in messages %}{{ m.content }}{% endfor %}");
+  endless.eos_id = -1;
+  const TemporaryFile model(chat_artifact(endless, 1 << 20).build());
   const std::string file = model.path().string(), fifo = file + ".fifo", out = file + ".out", err = file + ".err";
   const auto until = [](const std::string& condition) {
     return "n=0; until " + condition + " || [ $n -gt 300 ]; do sleep 0.1; n=$((n+1)); done; ";
