@@ -30,8 +30,11 @@ std::vector<T> convert(const std::vector<Source>& values) {
 
 std::uint32_t u32(std::int64_t value) { return static_cast<std::uint32_t>(value); }
 
-TensorType parse_dtype(const std::string& word, const std::string& same) {
-  return type_of(word == "same" ? same : word);
+// Of embedding or head, where the blocks are `blocks`: rounded to four bits they cost far more than the bytes saved.
+TensorType outer_dtype(const std::string& word, const std::string& blocks) {
+  const bool four_bits = blocks == "iq4_nl" || blocks == "q4_0";
+  if (word == "auto") return type_of(four_bits ? "q8_0" : blocks);
+  return type_of(word == "same" ? blocks : word);
 }
 
 void check_wider(const PackConfig& settings) {
@@ -183,11 +186,11 @@ class TensorList {
 
   void add_model() {
     const ModelConfig& c = checkpoint_.config();
-    add(name::kTokenEmbedding, kEmbeddingName, parse_dtype(settings_.embedding_dtype, settings_.dtype));
+    add(name::kTokenEmbedding, kEmbeddingName, outer_dtype(settings_.embedding_dtype, settings_.dtype));
     if (c.rope_scaling.kind != RopeScaling::Kind::kNone) add_rope_factors(c);
     for (std::int64_t layer = 0; layer < c.num_layers; ++layer) add_block(layer);
     add(name::kOutputNorm, kFinalNormName, TensorType::kF32);
-    if (!c.tied_embeddings) add(name::kOutput, kHeadName, parse_dtype(settings_.head_dtype, settings_.dtype));
+    if (!c.tied_embeddings) add(name::kOutput, kHeadName, outer_dtype(settings_.head_dtype, settings_.dtype));
   }
 
   const std::vector<WrittenTensor>& all() const { return tensors_; }

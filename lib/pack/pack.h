@@ -17,8 +17,8 @@ namespace elastify {
 
 struct PackConfig {
   std::string dtype = "f32";             // of the blocks' matrices: f32, f16, q8_0 (8 bits), iq4_nl or q4_0 (4 bits)
-  std::string embedding_dtype = "same";  // same: as dtype
-  std::string head_dtype = "same";
+  std::string embedding_dtype = "auto";  // same: as dtype; auto: too, but q8_0 where dtype has four bits
+  std::string head_dtype = "auto";
   // Matrices of every block, by the names of adapters' targets without "_proj", that are q8_0 where dtype has four
   // bits: those that lose the most per byte.
   std::vector<std::string> wider;
@@ -37,8 +37,10 @@ struct PackConfig {
   template <typename V>
   void visit(V& v) {
     v.choice("dtype", dtype, {"f32", "f16", "q8_0", "iq4_nl", "q4_0"}, "of the blocks' matrices");
-    v.choice("embedding_dtype", embedding_dtype, {"same", "f32", "f16", "q8_0", "iq4_nl", "q4_0"}, "same: as dtype");
-    v.choice("head_dtype", head_dtype, {"same", "f32", "f16", "q8_0", "iq4_nl", "q4_0"}, "same: as dtype");
+    v.choice("embedding_dtype", embedding_dtype, {"auto", "same", "f32", "f16", "q8_0", "iq4_nl", "q4_0"},
+             "same: as dtype; auto: too, but q8_0 where dtype has four bits");
+    v.choice("head_dtype", head_dtype, {"auto", "same", "f32", "f16", "q8_0", "iq4_nl", "q4_0"},
+             "same: as dtype; auto: too, but q8_0 where dtype has four bits");
     v.texts("wider", wider,
             "matrices of every block that are q8_0 where dtype has four bits: of q, k, v, o, gate, up and down");
     v.choice("rounding", rounding, {"carry", "scale"},
