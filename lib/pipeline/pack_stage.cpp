@@ -8,6 +8,7 @@
 #include "finetune/level_result.h"
 #include "pack/pack.h"
 #include "pipeline/stage_parts.h"
+#include "pipeline/text_source.h"
 
 namespace elastify {
 namespace {
@@ -53,7 +54,8 @@ void add_recovery(const fs::path& adapters, const json& summary, const ModelConf
 json pack_into(const StageContext& context, const fs::path& artifact, const fs::path& tlm_folder) {
   const Checkpoint reordered = Checkpoint::open(context.run.file("reordered"));
   const ElasticPlan plan = load_plan(context.run.file("plan.json"), reordered.config());
-  const elrt::TokenizerSpec tokenizer = load_tokenizer_spec(context.config, reordered);
+  elrt::TokenizerSpec tokenizer = load_tokenizer_spec(context.config, reordered);
+  tokenizer.chat_template = chat_template_of(context.config);  // reordered/ may have been made without it
   const Checkpoint original = Checkpoint::open(context.config.checkpoint);
   PackInputs inputs{reordered, plan, tokenizer, {}, {}, original.name(), {}};
   if (context.config.pack.adapters) {

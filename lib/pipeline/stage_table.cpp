@@ -3,6 +3,7 @@
 #include <elrt/format.h>
 
 #include "base/error.h"
+#include "base/hash.h"
 #include "model/device.h"
 #include "model/matrix_product.h"
 #include "pipeline/stage_work.h"
@@ -74,6 +75,7 @@ StageInputs pack_base_inputs(const PipelineConfig& config) {
   inputs.stages = {"reorder"};
   if (config.pack.adapters) inputs.stages.push_back("finetune");
   inputs.more["format"] = elrt::format::kFormatVersion;
+  if (const std::string text = chat_template_of(config); !text.empty()) inputs.more["chat_template"] = hash_text(text);
   inputs.compute = inputs.text = wants_rounding_text(config.pack);
   return inputs;
 }

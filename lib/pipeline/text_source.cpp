@@ -11,6 +11,7 @@
 #include "data/dataset.h"
 #include "gguf/gguf_file.h"
 #include "pack/gguf_header.h"
+#include "tokenizer/chat_template.h"
 #include "tokenizer/import.h"
 
 namespace elastify {
@@ -83,6 +84,15 @@ std::vector<fs::path> text_end_files(const PipelineConfig& config, const Checkpo
     if (fs::is_regular_file(file)) files.push_back(file);
   }
   return files;
+}
+
+std::string chat_template_of(const PipelineConfig& config) {
+  for (const fs::path path : {config.tokenizer, config.checkpoint}) {
+    if (path.empty()) continue;
+    std::string found = read_chat_template(fs::is_directory(path) || is_gguf(path) ? path : folder_of(path));
+    if (!found.empty()) return found;
+  }
+  return "";
 }
 
 bool needs_sampling(const DataConfig& data) { return data.recovery.empty(); }

@@ -22,6 +22,9 @@ void keep_tokenizer(const fs::path& tokenizer, const fs::path& folder);
 // Where a tokenizer is configured: the further files that say which tokens end a text (see import_tokenizer).
 std::vector<fs::path> text_end_files(const PipelineConfig& config, const Checkpoint& checkpoint);
 
+// The chat template: of the tokenizer that the settings name, else of the checkpoint. Empty: none.
+std::string chat_template_of(const PipelineConfig& config);
+
 // True where recovery text has to be sampled from the model.
 bool needs_sampling(const DataConfig& data);
 
