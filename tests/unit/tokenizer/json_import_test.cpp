@@ -237,3 +237,28 @@ TEST_CASE("files that are not what they say are refused", "[tokenizer][unit]") {
   directory.write("tok2.bin", "");
   CHECK_THAT(import_error(directory.path()), Contains("several"));
 }
+
+TEST_CASE("the chat template comes from chat_template.jinja, or from tokenizer_config.json, of several the default one",
+          "[tokenizer][unit]") {
+  const TemporaryDirectory directory, checkpoint;
+  directory.write("tokenizer.json", small_document().dump());
+  const auto read = [&] { return elastify::import_tokenizer(directory.path(), 0, checkpoint.path()).chat_template; };
+  const auto configure = [&](const json& text) {
+    directory.write("tokenizer_config.json", json{{"chat_template", text}}.dump());
+  };
+  CHECK(read().empty());
+  checkpoint.write("chat_template.jinja", "of the model's folder");
+  CHECK(read() == "of the model's folder");
+  configure("of the configuration");
+  CHECK(read() == "of the configuration");
+  configure(nullptr);
+  CHECK(read() == "of the model's folder");
+  configure({{{"name", "tool_use"}, {"template", "a"}}, {{"name", "default"}, {"template", "b"}}});
+  CHECK(read() == "b");
+  for (const json& bad : {json(3), json::array(), json::parse(R"([{"name": "default"}])"), json::object()}) {
+    configure(bad);
+    CHECK_THAT(import_error(directory.path()), Contains("tokenizer_config.json") && Contains("default"));
+  }
+  directory.write("chat_template.jinja", "of its own file\n");
+  CHECK(read() == "of its own file\n");
+}
