@@ -157,10 +157,9 @@ fs::path Checkpoint::tokenizer_dir() const {
 }
 
 std::string Checkpoint::name() const {
-  const fs::path plain = (path_ / "").lexically_normal().parent_path();  // without a slash at its end
-  return (plain.filename() == "." || plain.filename() == ".." ? fs::absolute(plain).lexically_normal() : plain)
-      .filename()
-      .string();
+  fs::path plain = (path_ / "").lexically_normal().parent_path();  // without a slash at its end
+  if (plain.filename() == "." || plain.filename() == "..") plain = fs::absolute(plain).lexically_normal();
+  return (plain.extension() == ".gguf" ? plain.stem() : plain.filename()).string();
 }
 
 const StoredTensor& Checkpoint::find(const std::string& name) const {

@@ -288,6 +288,7 @@ TEST_CASE("a folder with one GGUF file, or the parts of one, is a checkpoint", "
   fs::create_directory(dir / "folder");
   write(dir.path() / "folder/m.gguf", file);
   CHECK(Checkpoint::open(dir / "folder").path() == dir.path() / "folder/m.gguf");
+  CHECK(Checkpoint::open(dir / "folder").name() == "m");
   CHECK(Checkpoint::open(dir / "folder").tokenizer_dir() == dir.path() / "folder/m.gguf");
   write(dir.path() / "folder/n.gguf", file);
   expect_error(ErrorCode::kBadData, {"2 .gguf files", "m.gguf", "name the one"},

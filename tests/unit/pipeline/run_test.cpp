@@ -7,6 +7,8 @@
 
 #include "base/interrupt.h"
 #include "pipeline/stage_table.h"
+#include "pipeline/text_source.h"
+#include "tokenizer/import.h"
 #include "unit/pipeline/support.h"
 
 using namespace elastify;
@@ -181,4 +183,13 @@ TEST_CASE("the table of stages is whole", "[pipeline][unit]") {
     for (const auto& earlier : stage.inputs(config).stages)
       CHECK(std::find(names.begin(), names.end(), earlier) != names.end());
   }
+}
+
+TEST_CASE("the tokenizer of a model in GGUF stays with a run without the model", "[pipeline][unit]") {
+  const TempDir dir;
+  const fs::path gguf = fs::path(ELASTIFY_SOURCE_DIR) / "tests/golden/gguf/tokenizer_qwen2.gguf";
+  keep_tokenizer(gguf, dir.path());
+  CHECK(import_tokenizer(dir.path()) == import_tokenizer(gguf));
+  CHECK(tokenizer_files(dir.path()) == std::vector<fs::path>{dir / kTokenizerGguf});
+  CHECK(tokenizer_files(gguf) == std::vector<fs::path>{gguf});
 }
