@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <map>
 #include <numeric>
 
 #include "base/error.h"
@@ -18,6 +20,8 @@ namespace elastify {
 namespace {
 
 constexpr std::int64_t kBadStepsAllowed = 8;  // in a row
+// Of the adapter's scale, tried for each level at the end: what serves several levels is too much for the largest.
+constexpr double kScaleShares[] = {1, 0.85, 0.7, 0.5};
 constexpr const char* kCheckpoint = "checkpoint.safetensors";
 
 std::uint64_t seed_for(std::uint64_t seed, const char* purpose, std::int64_t level) {
@@ -57,7 +61,7 @@ class AdapterTrainer {
   std::vector<LevelResult> run() {
     resume();
     MetricsLog metrics(task_.directory / "metrics.jsonl", state_.metrics_bytes);
-    const std::vector<RowLosses> before = losses_of_levels(nullptr);
+    const std::vector<RowLosses> before = losses_without();
     Progress progress(name_, task_.schedule.steps, "steps");
     progress.resume_at(state_.step);
     Stopwatch saved;
@@ -80,18 +84,45 @@ class AdapterTrainer {
   fs::path checkpoint_path() const { return task_.directory / kCheckpoint; }
   bool stale() const { return task_.config.patience > 0 && state_.stale >= task_.config.patience; }
 
-  // On all of the held-out text; null: without an adapter.
-  std::vector<RowLosses> losses_of_levels(const Adapter* adapter) {
+  // On all of the held-out text, by level.
+  template <typename Losses>
+  std::vector<RowLosses> on_held_out(Losses&& losses_of_level) {
     std::vector<RowLosses> losses;
     Progress progress(name_ + ": held-out text", static_cast<std::int64_t>(task_.levels.size()), "levels");
     for (std::size_t level = 0; level < task_.levels.size(); ++level) {
-      losses.push_back(adapter == nullptr
-                           ? stepper_.student().losses(level, false, task_.held_out, rows_in_pass(task_))
-                           : stepper_.student().losses_with(level, *adapter, task_.held_out, rows_in_pass(task_)));
+      losses.push_back(losses_of_level(level));
       progress.update(static_cast<std::int64_t>(level) + 1);
       stop_if_interrupted();
     }
     return losses;
+  }
+  std::vector<RowLosses> losses_without() {
+    return on_held_out([&](std::size_t level) {
+      return stepper_.student().losses(level, false, task_.held_out, rows_in_pass(task_));
+    });
+  }
+  std::vector<RowLosses> losses_with(const Adapter& adapter, const std::vector<double>& scales) {
+    return on_held_out([&](std::size_t level) {
+      return stepper_.student().losses_with(level, scaled(adapter, scales[level]), task_.held_out, rows_in_pass(task_));
+    });
+  }
+
+  static Adapter scaled(Adapter adapter, double scale) {
+    adapter.scale = scale;
+    return adapter;
+  }
+
+  // The share of the adapter's scale at which the level's loss on the sample is least, times the scale.
+  double best_scale(std::size_t level, const Adapter& adapter) {
+    double best = adapter.scale, least = std::numeric_limits<double>::infinity();
+    for (const double share : kScaleShares) {
+      const double scale = share * adapter.scale;
+      const double loss =
+          stepper_.student().losses_with(level, scaled(adapter, scale), sample_, rows_in_pass(task_)).mean();
+      if (loss < least) least = loss, best = scale;
+      stop_if_interrupted();
+    }
+    return best;
   }
 
   void resume() {
@@ -180,12 +211,14 @@ class AdapterTrainer {
   // Rounds to what ships and applies the gate, level by level.
   std::vector<LevelResult> finish(const std::vector<RowLosses>& before) {
     std::vector<LevelResult> results;
-    std::vector<std::int64_t> kept;
+    std::map<std::int64_t, double> kept;  // with their scales
     std::optional<Adapter> best;
     std::vector<RowLosses> after = before;
+    std::vector<double> scales(task_.levels.size());
     if (state_.best.defined()) {
       best = round_to_half(unflatten_adapter(stepper_.adapter(), state_.best));
-      after = losses_of_levels(&*best);
+      for (std::size_t i = 0; i < scales.size(); ++i) scales[i] = best_scale(i, *best);
+      after = losses_with(*best, scales);
     }
     for (std::size_t i = 0; i < task_.levels.size(); ++i) {
       LevelResult result = figures(task_.levels[i]);
@@ -193,7 +226,8 @@ class AdapterTrainer {
       result.loss_after = after[i].mean();
       result.gain_error = best ? difference_error(before[i], after[i]) : 0;
       result.kept = best && result.loss_after < result.loss_before;
-      if (result.kept) kept.push_back(result.level);
+      result.adapter_scale = scales[i];
+      if (result.kept) kept[result.level] = scales[i];
       if (!result.kept) {
         spdlog::warn(
             "finetune level {}: the adapter does not improve held-out loss ({:.4f} without, {:.4f} with): not kept",
@@ -201,7 +235,7 @@ class AdapterTrainer {
       }
       results.push_back(result);
     }
-    if (!kept.empty()) save_adapter(task_.directory, *best, kept);
+    if (!kept.empty()) save_adapter(task_.directory, task_.shared ? *best : scaled(*best, scales[0]), kept);
     plot();
     for (LevelResult& result : results) result.peak_rss_bytes = peak_resident_bytes();
     return results;
@@ -213,7 +247,7 @@ class AdapterTrainer {
     r.block_ratio = plan.block_ratio;
     r.total_ratio = plan.total_ratio;
     r.loss_full = task_.loss_full;
-    r.shared = task_.config.adapters == "shared";
+    r.shared = task_.shared;
     r.steps_planned = task_.schedule.steps;
     r.steps_run = state_.step;
     r.best_step = state_.best_step;

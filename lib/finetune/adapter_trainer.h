@@ -29,12 +29,14 @@ struct AdapterTask {
   fs::path directory;  // of the adapter: adapters/level_NN or adapters/shared
   // Called after each step, before its checkpoint; an exception leaves the run as a kill would. `level`: the smallest.
   std::function<void(std::int64_t level, std::int64_t step)> after_step;
+  bool shared = false;  // the adapter goes to adapters/shared
 
   std::int64_t seed_level() const { return levels.front().level; }
 };
 
 // Goes on from the directory's checkpoint where its key fits. Leaves metrics.jsonl, loss.svg and, where it improves a
-// level's held-out loss, adapter.safetensors and adapter_config.json, which names the levels that it is for. Results
+// level's held-out loss, adapter.safetensors and adapter_config.json, which names the levels that it is for, each with
+// its scale: the full one or that share of it which is best on held_out_sample(). Results
 // are returned, ascending, not saved. Throws Error(kBadData) after several steps in a row without a finite loss.
 std::vector<LevelResult> train_adapter(const AdapterTask& task);
 // For the caller, once the results are saved: until then a stop loses nothing, and train_adapter() only evaluates

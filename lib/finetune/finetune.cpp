@@ -67,26 +67,46 @@ std::string adapter_key(const FinetuneInput& input, const FinetuneConfig& config
   return hash_text(document.dump());
 }
 
-// The levels that share one adapter, ascending. Groups run in turn.
-using Group = std::vector<LevelPlan>;
+// The levels of one adapter, ascending, and its steps. Groups run in turn.
+struct Group {
+  std::vector<LevelPlan> levels;
+  bool shared = false;  // with levels of any widths, even if it has one
+  Schedule schedule;
+};
+
+// A level's share of the steps where levels take turns.
+Schedule share_of_steps(const FinetuneInput& input, FinetuneConfig config, std::size_t levels, std::size_t all) {
+  const std::int64_t hidden = input.weights.config.hidden_size, rows = input.train.rows(), seq = input.train.seq();
+  const auto count = static_cast<std::int64_t>(levels), total = static_cast<std::int64_t>(all);
+  const Schedule whole = make_schedule(config, hidden, rows, seq, count);
+  if (levels == all) return whole;
+  config.steps = std::max<std::int64_t>(1, whole.steps * count / total);
+  return make_schedule(config, hidden, rows, seq, count);
+}
+
 std::vector<Group> groups_of(const FinetuneInput& input, const FinetuneConfig& config) {
   const std::vector<LevelPlan> wanted = wanted_levels(input, config);  // descending
+  const bool one_each = config.adapters != "shared";
   std::vector<Group> groups;
-  if (config.adapters == "shared") {
-    if (!wanted.empty()) groups.emplace_back(wanted.rbegin(), wanted.rend());
-  } else {
-    for (const LevelPlan& plan : wanted) groups.push_back({plan});
+  Group sharing{{}, true, {}};
+  for (const LevelPlan& plan : wanted) {
+    if (one_each)
+      groups.push_back({{plan}, false, share_of_steps(input, config, 1, 1)});
+    else if (plan.level >= config.own_from)
+      groups.push_back({{plan}, false, share_of_steps(input, config, 1, wanted.size())});
+    else
+      sharing.levels.insert(sharing.levels.begin(), plan);
   }
+  if (sharing.levels.empty()) return groups;
+  sharing.schedule = share_of_steps(input, config, sharing.levels.size(), wanted.size());
+  groups.push_back(std::move(sharing));
   return groups;
 }
 
 class Recovery {
  public:
   Recovery(const FinetuneInput& input, const FinetuneConfig& config)
-      : input_(input), config_(config), groups_(groups_of(input, config)) {
-    const std::int64_t levels = groups_.empty() ? 1 : static_cast<std::int64_t>(groups_[0].size());
-    schedule_ = make_schedule(config, input.weights.config.hidden_size, input.train.rows(), input.train.seq(), levels);
-  }
+      : input_(input), config_(config), groups_(groups_of(input, config)) {}
 
   FinetuneSummary run() {
     const Stopwatch watch;
@@ -99,15 +119,14 @@ class Recovery {
   }
 
  private:
-  bool shared() const { return config_.adapters == "shared"; }
-
   fs::path adapter_directory(const Group& group) const {
-    return shared() ? shared_adapter_directory(input_.directory) : level_directory(input_.directory, group[0].level);
+    return group.shared ? shared_adapter_directory(input_.directory)
+                        : level_directory(input_.directory, group.levels[0].level);
   }
 
   std::optional<std::vector<LevelResult>> load_results(const Group& group, const std::string& key) const {
     std::vector<LevelResult> results;
-    for (const LevelPlan& plan : group) {
+    for (const LevelPlan& plan : group.levels) {
       const auto result = load_level_result(level_directory(input_.directory, plan.level), key);
       if (!result) return std::nullopt;
       results.push_back(*result);
@@ -116,7 +135,7 @@ class Recovery {
   }
 
   void recover(const Group& group) {
-    const std::string key = adapter_key(input_, config_, group, parent_key_);
+    const std::string key = adapter_key(input_, config_, group.levels, group.shared ? "" : parent_key_);
     auto results = load_results(group, key);
     if (results) {
       for (const LevelResult& result : *results) spdlog::info("finetune level {}: done before", result.level);
@@ -125,7 +144,7 @@ class Recovery {
     }
     for (const LevelResult& result : *results) summary_.levels.push_back(result);
     summary_.loss_full = results->front().loss_full;
-    if (shared() || !config_.inherit || !results->front().kept) return;
+    if (group.shared || !config_.inherit || !results->front().kept) return;
     // From the file, so that a resumed run starts from the same bits.
     const auto& embedding = input_.weights.embedding;
     const auto dtype = embedding.scalar_type() == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
@@ -136,9 +155,9 @@ class Recovery {
   std::vector<LevelResult> train(const Group& group, const std::string& key) {
     prepare();
     trained_ = true;
-    const LevelWidths widths = shared() ? full_widths(input_.weights.config) : group[0].widths;
-    Schedule schedule = schedule_;
-    const AdapterTask task{group,
+    const LevelWidths widths = group.shared ? full_widths(input_.weights.config) : group.levels[0].widths;
+    Schedule schedule = group.schedule;
+    const AdapterTask task{group.levels,
                            widths,
                            *base_,
                            input_.train,
@@ -146,12 +165,13 @@ class Recovery {
                            config_,
                            schedule,
                            teacher_ ? &*teacher_ : nullptr,
-                           parent_ ? &*parent_ : nullptr,
+                           parent_ && !group.shared ? &*parent_ : nullptr,
                            summary_.loss_full,
                            input_.seed,
                            key,
                            adapter_directory(group),
-                           input_.after_step};
+                           input_.after_step,
+                           group.shared};
     if (config_.learning_rate == 0 && config_.rate_trials) schedule.peak = chosen_rate(task);
     const auto results = train_adapter(task);
     for (const LevelResult& result : results) {
@@ -187,7 +207,8 @@ class Recovery {
     if (config_.loss != "distill" || config_.distill_weight == 0) return;
     std::vector<torch::Tensor> wanted;
     for (const Group& group : groups_)
-      wanted.push_back(rows_of_training(group[0].level, input_.seed, config_, schedule_, input_.train.rows()));
+      wanted.push_back(
+          rows_of_training(group.levels[0].level, input_.seed, config_, group.schedule, input_.train.rows()));
     StatesAndHead full = full_states(input_.weights, config_, input_.train.seq());
     const torch::Tensor all = std::get<0>(torch::_unique2(torch::cat(wanted)));
     teacher_.emplace(TeacherTask{std::move(full.states), full.head, input_.train, all, config_.teacher_top,
@@ -205,7 +226,6 @@ class Recovery {
   const FinetuneInput& input_;
   const FinetuneConfig& config_;
   std::vector<Group> groups_;
-  Schedule schedule_;
   FinetuneSummary summary_;
   std::optional<ModelWeights> base_;
   std::optional<Teacher> teacher_;

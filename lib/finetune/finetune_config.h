@@ -12,6 +12,7 @@ struct FinetuneConfig {
 
   // The adapter (LoRA, Hu et al. 2021).
   std::string adapters = "shared";  // one for all levels, cut to each by the plan; "levels": each level its own
+  std::int64_t own_from = 100;      // with a shared one: levels from this on have their own all the same
   std::int64_t rank = 32;
   double alpha = 16;
   double dropout = 0;
@@ -59,6 +60,10 @@ struct FinetuneConfig {
     v.integers("levels", levels, 1, 99, "levels to recover; empty: every level of the plan below 100");
     v.choice("adapters", adapters, {"shared", "levels"},
              "shared: one for all levels, cut to each by the plan; levels: each level its own");
+    v.integer(
+        "own_from", own_from, 1, 100,
+        "shared: levels from this on have adapters of their own, which the small levels' needs would spoil, each for "
+        "its share of the steps; 100: none");
     v.integer("rank", rank, 1, 1024, "of the adapters (LoRA, Hu et al. 2021)");
     v.number("alpha", alpha, 0, 1e4, "adapters are scaled by alpha / rank");
     v.number("dropout", dropout, 0, 0.9, "of the adapters' inputs while training");

@@ -19,6 +19,7 @@ void for_each_field(Result& r, Visit&& visit) {
   visit("held_out_tokens", r.held_out_tokens);
   visit("kept", r.kept);
   visit("shared", r.shared);
+  visit("adapter_scale", r.adapter_scale);
   visit("steps_planned", r.steps_planned);
   visit("steps_run", r.steps_run);
   visit("best_step", r.best_step);

@@ -16,8 +16,9 @@ struct LevelResult {
   double loss_after = 0;                    // with the best adapter, rounded to F16 as it ships
   double gain_error = 0;                    // standard error of before - after, rows being what was sampled
   std::int64_t held_out_tokens = 0;         // predictions that those losses are means of
-  bool shared = false;                      // its adapter is its part of that in adapters/shared
-  bool kept = false;                        // the adapter improves the level and was written
+  double adapter_scale = 0;  // of its product: alpha / rank or the share of it that is best at this level
+  bool shared = false;       // its adapter is its part of that in adapters/shared
+  bool kept = false;         // the adapter improves the level and was written
   std::int64_t steps_planned = 0, steps_run = 0, best_step = 0, skipped_steps = 0;
   double learning_rate = 0;
   std::int64_t adapter_weights = 0;

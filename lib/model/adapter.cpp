@@ -113,7 +113,7 @@ Adapter round_to_half(const Adapter& adapter) {
   return rounded;
 }
 
-void save_adapter(const fs::path& directory, const Adapter& adapter, const std::vector<std::int64_t>& levels) {
+void save_adapter(const fs::path& directory, const Adapter& adapter, const std::map<std::int64_t, double>& scales) {
   std::map<std::string, torch::Tensor> tensors;
   for_each_pair(adapter, [&](std::size_t layer, std::size_t target, const LoraPair& pair) {
     tensors[pair_name(layer, target, "a")] = pair.a.detach().to(torch::kFloat16);
@@ -121,7 +121,10 @@ void save_adapter(const fs::path& directory, const Adapter& adapter, const std::
   });
   write_safetensors(directory / "adapter.safetensors", tensors);
   nlohmann::json settings = {{"rank", adapter.rank}, {"scale", adapter.scale}};
-  if (!levels.empty()) settings["levels"] = levels;
+  for (const auto& [level, scale] : scales) {
+    settings["levels"].push_back(level);
+    settings["scales"].push_back(scale);
+  }
   write_json(directory / "adapter_config.json", settings);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -47,8 +48,8 @@ ModelWeights merge_adapter(const ModelWeights& sliced, const Adapter& adapter);
 
 // adapter.safetensors (F16, names "layers.3.q.lora_a") and adapter_config.json. What is evaluated is what ships, so
 // callers round with round_to_half() first. Both functions throw Error on failure.
-// `levels`: those that it is for, which adapter_config.json names; empty: says nothing.
-void save_adapter(const fs::path& directory, const Adapter& adapter, const std::vector<std::int64_t>& levels = {});
+// `scales`: of every level that it is for, which adapter_config.json names; empty: says nothing of levels.
+void save_adapter(const fs::path& directory, const Adapter& adapter, const std::map<std::int64_t, double>& scales = {});
 Adapter load_adapter(const fs::path& directory, const ModelConfig& config, torch::Device device,
                      torch::ScalarType dtype);
 Adapter round_to_half(const Adapter& adapter);

@@ -61,7 +61,7 @@ void write_adapter(const json& example, const ModelConfig& config, const fs::pat
           named_values(name + "b", {shape[0], rank}, 0.3)};
     }
   }
-  save_adapter(folder, adapter, {50});
+  save_adapter(folder, adapter, {{50, adapter.scale}});
 }
 
 }  // namespace

@@ -149,7 +149,7 @@ TEST_CASE("one adapter for all levels recovers each of them and goes on after a 
   REQUIRE(summary.levels.size() == 2);
   const fs::path shared = shared_adapter_directory(whole.path());
   CHECK(read_json(shared / "adapter_config.json").at("levels") == nlohmann::json{30, 60});
-  const Adapter shipped = load_adapter(shared, setup.weights.config, torch::kCPU, torch::kFloat32);
+  const SharedAdapter shipped = load_shared_adapter(shared, setup.weights.config, torch::kCPU, torch::kFloat32);
   for (std::size_t i = 0; i < 2; ++i) {
     const LevelResult& level = summary.levels[i];
     CHECK(level.shared);
@@ -157,8 +157,13 @@ TEST_CASE("one adapter for all levels recovers each of them and goes on after a 
     CHECK(level.loss_after < 0.6 * level.loss_before);
     CHECK(level.gain_error > 0);
     const Decoder sliced(slice_weights(setup.weights, setup.levels[i].widths));
-    const Adapter cut = slice_adapter(shipped, setup.weights.config, setup.levels[i].widths);
+    Adapter cut = cut_adapter(shipped, level.level, setup.weights.config, setup.levels[i].widths);
+    CHECK(cut.scale == level.adapter_scale);
     CHECK(mean_loss(sliced, &cut, setup.held_out, 2) == Approx(level.loss_after).epsilon(1e-6));
+    for (const double share : {1.0, 0.85, 0.7, 0.5}) {  // of the trained scale: none is better than what was chosen
+      cut.scale = share * shipped.adapter.scale;
+      CHECK(mean_loss(sliced, &cut, setup.held_out, 2) > level.loss_after - 1e-6);
+    }
     CHECK_FALSE(fs::exists(level_directory(whole.path(), level.level) / "adapter.safetensors"));
   }
   const TempDir folder;
@@ -176,6 +181,38 @@ TEST_CASE("one adapter for all levels recovers each of them and goes on after a 
     CHECK(untimed_result(level_directory(folder.path(), level)) ==
           untimed_result(level_directory(whole.path(), level)));
   }
+}
+
+TEST_CASE("levels from own_from on have adapters of their own, and all together take the steps asked for",
+          "[finetune][unit]") {
+  const Setup setup;
+  FinetuneConfig config = quick_config();
+  config.adapters = "shared";
+  config.own_from = 60;
+  config.loss = "next_token";
+  config.steps = 80;
+  config.eval_every = 20;
+  config.learning_rate = 2e-2;
+  const TempDir folder;
+  const FinetuneSummary summary = finetune(setup.input(folder.path()), config);
+  REQUIRE(summary.levels.size() == 2);
+  std::int64_t steps = 0;
+  for (const LevelResult& level : summary.levels) {
+    CHECK(level.kept);
+    CHECK(level.shared == (level.level < 60));
+    CHECK(fs::exists(level_directory(folder.path(), level.level) / "adapter.safetensors") == !level.shared);
+    steps += level.steps_run;
+  }
+  CHECK(steps == 80);
+  const SharedAdapter shared =
+      load_shared_adapter(shared_adapter_directory(folder.path()), setup.weights.config, torch::kCPU, torch::kFloat32);
+  CHECK(shared.scales.size() == 1);
+  CHECK(shared.scales.count(30) == 1);
+  // What the level's own folder holds is what was measured, its scale included.
+  const Adapter own =
+      load_adapter(level_directory(folder.path(), 60), setup.weights.config, torch::kCPU, torch::kFloat32);
+  const Decoder sliced(slice_weights(setup.weights, setup.levels[1].widths));
+  CHECK(mean_loss(sliced, &own, setup.held_out, 2) == Approx(summary.levels[1].loss_after).epsilon(1e-6));
 }
 
 TEST_CASE("a single level's result says that its adapter lies in the shared folder", "[finetune][unit]") {
