@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "jinja/access.hpp"
 #include "jinja/builtins.hpp"
@@ -118,6 +119,12 @@ Value arithmetic(const Value& a, const std::string& name, const Value& b, Work& 
 class Renderer {
  public:
   Renderer(const Variables& variables, const std::tm& now) : now_(now) { top_.variables = variables; }
+  // A namespace may have come to hold itself, so that it would never be freed.
+  ~Renderer() {
+    for (auto& [space, value] : changed_) space->attributes = {};
+  }
+  Renderer(const Renderer&) = delete;
+  Renderer& operator=(const Renderer&) = delete;
 
   Text run(const Block& block) {
     run(block, top_);
@@ -203,6 +210,7 @@ class Renderer {
     const Value* found = scope.find(statement.targets[0]);
     if (found == nullptr || found->space() == nullptr)
       refuse("only a namespace's attributes can be set; " + statement.targets[0] + " is none");
+    changed_.emplace(found->space(), *found);
     found->space()->attributes.set(Text(statement.attribute), std::move(value));
     work_.made(sizeof(Value));
   }
@@ -426,6 +434,7 @@ class Renderer {
   std::tm now_;
   Scope top_;
   Text out_;
+  std::map<Namespace*, Value> changed_;
   int calls_ = 0, depth_ = 0;  // a refusal ends the rendering, so it leaves them
 };
 
