@@ -14,6 +14,7 @@ using W = BlockWeights;
 bool always(const ModelConfig&) { return true; }
 bool with_qkv_bias(const ModelConfig& config) { return config.qkv_bias; }
 bool with_output_bias(const ModelConfig& config) { return config.output_bias; }
+bool with_half_norms(const ModelConfig& config) { return config.half_norms; }
 bool with_head_norms(const ModelConfig& config) { return config.qk_norm; }
 
 constexpr std::array kTable = {
@@ -28,10 +29,12 @@ constexpr std::array kTable = {
     BlockTensor{"self_attn.k_norm.weight", block_tensor(name::kAttnKNorm), &W::k_norm, with_head_norms},
     BlockTensor{"self_attn.o_proj.weight", block_tensor(name::kAttnOutput), &W::o, always},
     BlockTensor{"self_attn.o_proj.bias", block_tensor(name::kAttnOutputBias), &W::o_bias, with_output_bias},
+    BlockTensor{"self_attn.added_norm.weight", block_tensor(name::kAttnPostNorm), &W::attn_post_norm, with_half_norms},
     BlockTensor{"post_attention_layernorm.weight", block_tensor(name::kFfnNorm), &W::ffn_norm, always},
     BlockTensor{"mlp.gate_proj.weight", block_tensor(name::kFfnGate), &W::gate, always},
     BlockTensor{"mlp.up_proj.weight", block_tensor(name::kFfnUp), &W::up, always},
     BlockTensor{"mlp.down_proj.weight", block_tensor(name::kFfnDown), &W::down, always},
+    BlockTensor{"mlp.added_norm.weight", block_tensor(name::kFfnPostNorm), &W::ffn_post_norm, with_half_norms},
 };
 
 // Entries stand in the artifact's order and none is missing.

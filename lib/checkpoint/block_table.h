@@ -21,15 +21,17 @@ struct BlockWeights {
       o;  // [groups * group_width, hidden], [groups * head_dim, hidden] twice, [hidden, groups * group_width]
   torch::Tensor q_bias, k_bias, v_bias, o_bias;
   torch::Tensor q_norm, k_norm;  // [head_dim]
+  torch::Tensor attn_post_norm;  // [hidden], of what the attention adds
   torch::Tensor ffn_norm;        // [hidden]
   torch::Tensor gate, up, down;  // [neurons, hidden] twice, [hidden, neurons]
+  torch::Tensor ffn_post_norm;   // [hidden], of what the MLP adds
 };
 
 using elrt::format::BlockWidths;
 using elrt::format::Unit;
 
 struct BlockTensor {
-  const char* name;                  // Hugging Face's, after "model.layers.N."
+  const char* name;                  // after "model.layers.N.": Hugging Face's for Llama, where Llama has it
   elrt::format::BlockTensor stored;  // in the artifact: name, kind, extents
   torch::Tensor BlockWeights::*field;
   bool (*wanted)(const ModelConfig&);  // do models of this configuration have it?
@@ -51,7 +53,7 @@ std::span<const BlockTensor> block_table();
 std::vector<BlockTensor> block_tensors(const ModelConfig& config);
 // The matrices, which are what adapters adapt, in the order of their targets.
 std::span<const BlockTensor> block_matrices();
-// By Hugging Face's name after "model.layers.N."; nullptr: there is none.
+// By the name after "model.layers.N."; nullptr: there is none.
 const BlockTensor* find_block_tensor(std::string_view name);
 
 // Of the whole model, and of a block that keeps so many units.

@@ -9,6 +9,7 @@
 #include "checkpoint/block_table.h"
 #include "checkpoint/checkpoint_path.h"
 #include "checkpoint/gguf_model.h"
+#include "checkpoint/hf_layout.h"
 #include "checkpoint/llama2c.h"
 #include "gguf/gguf_file.h"
 
@@ -144,6 +145,7 @@ Checkpoint Checkpoint::open(const fs::path& path) {
     checkpoint.config_ = model_config_from_hf(read_json(config), config.string(), &checkpoint.notes_);
     checkpoint.tensors_ = found.weights.extension() == ".json" ? open_shards(found.weights, checkpoint.files_)
                                                                : open_safetensors(found.weights);
+    checkpoint.tensors_ = from_hf(std::move(checkpoint.tensors_), checkpoint.config_, found.path.string());
     unify_tied_head(checkpoint.tensors_, checkpoint.config_, config.string(), checkpoint.notes_);
   }
   for (const auto& note : checkpoint.notes_) warn_once(note);

@@ -20,7 +20,8 @@ struct Architecture {
 };
 // llama.cpp stores queries and keys of Llama models so that neighbouring rows turn together.
 constexpr Architecture kArchitectures[] = {
-    {"llama", "llama", true}, {"deci", "llama", true}, {"qwen2", "qwen2", false}, {"qwen3", "qwen3", false}};
+    {"llama", "llama", true},     {"deci", "llama", true},          {"qwen2", "qwen2", false}, {"qwen3", "qwen3", false},
+    {"smollm3", "smollm3", true}, {"gemma3", "gemma3_text", false}, {"phi3", "phi3", false}};
 
 const Architecture& find_architecture(const GgufKeys& keys) {
   const std::string name = keys.text("general.architecture").value_or("");
@@ -28,16 +29,16 @@ const Architecture& find_architecture(const GgufKeys& keys) {
     if (name == known.name) return known;
   }
   if (name.empty()) fail_data("{}: key general.architecture is missing", keys.source());
-  fail_data("{}: architecture '{}' is not supported: expected llama (Mistral too), qwen2, qwen3 or deci", keys.source(),
-            name);
+  fail_data("{}: architecture '{}' is not supported: expected llama (Mistral too), qwen2, qwen3, smollm3, gemma3, phi3 "
+            "or deci",
+            keys.source(), name);
 }
 
 // Keys that ask for a computation which nothing here does, with the values that ask for nothing.
 void refuse_unsupported(const GgufKeys& keys, const std::string& prefix) {
   for (const char* key :
        {"expert_count", "expert_used_count", "attention.max_alibi_bias", "attention.clamp_kqv",
-        "attn_logit_softcapping", "final_logit_softcapping", "attention.scale", "rope.scaling.attn_factor",
-        "logit_scale", "residual_scale", "embedding_scale", "attention.temperature_scale"}) {
+        "attn_logit_softcapping", "final_logit_softcapping", "attention.scale", "logit_scale", "residual_scale", "embedding_scale", "attention.temperature_scale"}) {
     const std::string name = prefix + key;
     const double value = keys.has(name) ? keys.number(name).value_or(0) : 0;
     const bool factor = name.ends_with("_scale") || name.ends_with("_factor");  // 1 changes nothing either
@@ -51,10 +52,16 @@ void refuse_unsupported(const GgufKeys& keys, const std::string& prefix) {
 
 void read_rope(const GgufKeys& keys, const std::string& prefix, ModelConfig& config) {
   config.rope_theta = keys.number(prefix + "rope.freq_base").value_or(10000);
+  const bool phi = config.architecture == "phi3";
   const std::int64_t turned = keys.integer(prefix + "rope.dimension_count").value_or(config.head_dim);
-  if (turned != config.head_dim) {
+  if (turned != config.head_dim && !phi) {
     fail_data("{}: {}rope.dimension_count {} is not supported: expected {}, whole heads turn", keys.source(), prefix,
               turned, config.head_dim);
+  }
+  if (turned != config.head_dim) config.rotary_dim = turned;
+  if (const double factor = keys.number(prefix + "rope.scaling.attn_factor").value_or(1); factor != 1 && factor != 0) {
+    if (!phi) fail_data("{}: {}rope.scaling.attn_factor {} is not supported", keys.source(), prefix, factor);
+    config.rope_scaling.magnitude = factor;  // of the factors that the tensors hold
   }
   // Older files have scale_linear alone. A factor without a type is linear, as in llama.cpp.
   const double old_factor = keys.number(prefix + "rope.scale_linear").value_or(1);
@@ -67,7 +74,51 @@ void read_rope(const GgufKeys& keys, const std::string& prefix, ModelConfig& con
     config.rope_scaling.kind = RopeScaling::Kind::kLinear;
     config.rope_scaling.factor = factor;
   }
-  keys.has(prefix + "rope.scaling.original_context_length"), keys.has(prefix + "rope.scaling.finetuned");
+  const auto original = keys.integer(prefix + "rope.scaling.original_context_length");
+  if (phi) config.rope_scaling.original_max_positions = original.value_or(config.max_positions);
+  keys.has(prefix + "rope.scaling.finetuned");
+}
+
+// Every 4th layer of SmolLM3 does not turn; llama.cpp has no key for it.
+void add_smollm3(ModelConfig& config) {
+  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) config.rope_layers.push_back((layer + 1) % 4 != 0);
+}
+
+// What llama.cpp knows of Gemma 3 without a key: every 6th layer sees everything, embeddings are scaled, and the
+// largest model divides its scores by another width.
+void add_gemma(const GgufKeys& keys, const std::string& prefix, ModelConfig& config) {
+  constexpr std::int64_t kLargestLayers = 62, kPeriod = 6;
+  config.gelu = config.half_norms = config.qk_norm = true;
+  config.embedding_scale = std::sqrt(static_cast<double>(config.hidden_size));
+  if (config.num_layers == kLargestLayers) {
+    config.attention_scale =
+        1 / std::sqrt(static_cast<double>(config.hidden_size) / static_cast<double>(config.num_heads));
+  }
+  config.local_rope_theta = keys.number(prefix + "rope.freq_base_swa").value_or(10000);
+  config.sliding_window = keys.integer(prefix + "attention.sliding_window").value_or(0);
+  if (config.sliding_window < 1)
+    fail_data("{}: {}attention.sliding_window {} is not supported: expected the window of {} layers in {}",
+              keys.source(), prefix, config.sliding_window, kPeriod - 1, kPeriod);
+  const auto pattern = keys.has(prefix + "attention.sliding_window_pattern")
+                           ? keys.per_layer(prefix + "attention.sliding_window_pattern", config.num_layers)
+                           : std::nullopt;
+  const bool by_layer = pattern && std::all_of(pattern->begin(), pattern->end(), [](auto n) { return n <= 1; });
+  const std::int64_t period = pattern && !by_layer ? pattern->front() : kPeriod;
+  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
+    const bool windowed = by_layer ? (*pattern)[static_cast<std::size_t>(layer)] != 0 : (layer + 1) % period != 0;
+    config.window_layers.push_back(windowed);
+  }
+}
+
+// Of families in which a window covers every layer that there is.
+void read_window(const GgufKeys& keys, const std::string& prefix, ModelConfig& config) {
+  const std::int64_t window = keys.integer(prefix + "attention.sliding_window").value_or(0);
+  if (window == 0) return;
+  const bool known = config.architecture == "llama" || config.architecture == "phi3";
+  if (!known || window < 0)
+    fail_data("{}: {}attention.sliding_window {} is not supported", keys.source(), prefix, window);
+  if (config.architecture == "llama") config.architecture = "mistral";
+  config.sliding_window = window;
 }
 
 // Heads of every layer: their widths, and how many queries share a key.
@@ -192,12 +243,11 @@ GgufConfig gguf_config(const GgufFile& file, ImportNotes& notes) {
   config.rms_norm_eps = *eps;
   config.qk_norm = config.architecture == "qwen3";
   read_rope(keys, prefix, config);
-  if (const std::int64_t window = keys.integer(prefix + "attention.sliding_window").value_or(0); window != 0) {
-    if (config.architecture != "llama" || window < 0)
-      fail_data("{}: {}attention.sliding_window {} is not supported", keys.source(), prefix, window);
-    config.architecture = "mistral";
-    config.sliding_window = window;
-  }
+  if (config.architecture == "gemma3_text")
+    add_gemma(keys, prefix, config);
+  else
+    read_window(keys, prefix, config);
+  if (config.architecture == "smollm3") add_smollm3(config);
   keys.has(prefix + "vocab_size");
   if (const auto unread = keys.unread(prefix); !unread.empty()) {
     notes.push_back(

@@ -16,8 +16,8 @@ struct GgufConfig {
   bool interleaved_rope = false;                // rows 2i and 2i + 1 of a query or key head turn together
 };
 
-// Architectures: llama (Mistral's files call themselves so too), qwen2, qwen3, and deci, whose layers may lack halves.
-// Others, mixtures of experts, partial rotation, scalings other than linear and whatever key asks for another
+// Architectures: llama (Mistral's files call themselves so too), qwen2, qwen3, smollm3, gemma3, phi3, and deci, whose
+// layers may lack halves. Others, mixtures of experts, scalings other than linear and whatever key asks for another
 // computation are refused by name; keys of the architecture that nothing reads go into `notes`. Throws
 // Error(kBadData).
 GgufConfig gguf_config(const GgufFile& file, ImportNotes& notes);

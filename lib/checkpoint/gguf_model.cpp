@@ -3,6 +3,7 @@
 #include <elrt/format.h>
 
 #include <cstring>
+#include <map>
 #include <set>
 
 #include <fmt/ranges.h>
@@ -61,6 +62,24 @@ class GgufTensors {
     taken_.insert(gguf_name);
   }
 
+  // Rows of one that holds several of ours, `rows` in all.
+  void take_rows(const std::string& gguf_name, const std::string& hf_name, std::int64_t first,
+                 const std::vector<std::int64_t>& shape, std::int64_t rows) {
+    const GgufEntry& tensor = need(gguf_name);
+    const std::vector<std::int64_t> whole = {rows, shape.back()};
+    StoredTensor found = stored(tensor, gguf_name, source_);
+    if (tensor.shape != whole) {
+      fail_data("{}: tensor {} has the wrong shape: expected [{}] by the keys, found [{}]", source_, gguf_name,
+                fmt::join(whole, ", "), fmt::join(tensor.shape, ", "));
+    }
+    const std::size_t row = found.bytes / static_cast<std::size_t>(rows);
+    found.shape = shape;
+    found.offset += row * static_cast<std::size_t>(first);
+    found.bytes = row * static_cast<std::size_t>(shape.front());
+    model_.tensors[hf_name] = std::move(found);
+    taken_.insert(gguf_name);
+  }
+
   // One of a half that the layer lacks: nothing in the file, and nothing that it computes.
   void lack(const std::string& gguf_name, const std::string& hf_name, const std::vector<std::int64_t>& full) {
     if (has(gguf_name)) fail_data("{}: tensor {} is there, but the keys give its layer none", source_, gguf_name);
@@ -72,7 +91,9 @@ class GgufTensors {
 
   void refuse_others(const std::string& architecture) const {
     for (const auto& [tensor_name, tensor] : file_.tensors) {
-      if (!taken_.contains(tensor_name) && tensor_name != name::kRopeFreqs)
+      const bool factors = tensor_name == name::kRopeFreqs || tensor_name == name::kRopeFactorsShort ||
+                           tensor_name == name::kRopeFactorsLong;
+      if (!taken_.contains(tensor_name) && !factors)
         fail_data("{}: tensor {} is not part of a {} model as it is known here", source_, tensor_name, architecture);
     }
   }
@@ -84,6 +105,32 @@ class GgufTensors {
   std::set<std::string> taken_;
 };
 
+// Phi-3's queries, keys and values lie in one tensor, gate and up in another.
+void take_phi_block(GgufTensors& tensors, const GgufConfig& keys, std::int64_t layer) {
+  const BlockWidths widths = block_widths(keys.config);
+  const auto rows = [&](const BlockTensor& part) { return part.shape(widths).front(); };
+  const auto fused = [](const BlockTensor& part) -> const char* {
+    if (part.field == &BlockWeights::q || part.field == &BlockWeights::k || part.field == &BlockWeights::v)
+      return name::kAttnQkv;
+    return part.field == &BlockWeights::gate || part.field == &BlockWeights::up ? name::kFfnUp : nullptr;
+  };
+  std::map<std::string, std::int64_t> total, taken;
+  for (const BlockTensor& part : block_tensors(keys.config)) {
+    if (const char* whole = fused(part)) total[whole] += rows(part);
+  }
+  for (const BlockTensor& part : block_tensors(keys.config)) {
+    const std::string hf_name = block_tensor_name(layer, part.name);
+    const char* whole = fused(part);
+    const std::string gguf_name = fmt::format("blk.{}.{}", layer, whole == nullptr ? part.stored.name : whole);
+    if (whole == nullptr) {
+      tensors.take(gguf_name, hf_name, part.shape(widths), part.shape(widths));
+      continue;
+    }
+    tensors.take_rows(gguf_name, hf_name, taken[whole], part.shape(widths), total[whole]);
+    taken[whole] += rows(part);
+  }
+}
+
 void take_block(GgufTensors& tensors, const GgufConfig& keys, std::int64_t layer) {
   const auto at = static_cast<std::size_t>(layer);
   const BlockWidths full = block_widths(keys.config),
@@ -91,7 +138,7 @@ void take_block(GgufTensors& tensors, const GgufConfig& keys, std::int64_t layer
   for (const BlockTensor& part : block_tensors(keys.config)) {
     const std::string gguf_name = fmt::format("blk.{}.{}", layer, part.stored.name);
     const std::string hf_name = block_tensor_name(layer, part.name);
-    const bool of_mlp = part.unit() == Unit::kNeuron || std::string_view(part.stored.name) == name::kFfnNorm;
+    const bool of_mlp = part.stored.half() == Unit::kNeuron;
     const bool lacking = (of_mlp ? keys.neurons : keys.kv_heads)[at] == 0;
     if (lacking && !(part.unit() == Unit::kNone && tensors.has(gguf_name)))
       tensors.lack(gguf_name, hf_name, part.shape(full));
@@ -100,20 +147,41 @@ void take_block(GgufTensors& tensors, const GgufConfig& keys, std::int64_t layer
   }
 }
 
-void read_rope_factors(const GgufFile& file, ModelConfig& config) {
-  const auto found = file.tensors.find(name::kRopeFreqs);
-  if (found == file.tensors.end()) return;
+// Divisors of each pair's frequency; empty: the file has none of that name.
+std::vector<float> read_factors(const GgufFile& file, const char* tensor_name, std::int64_t pairs) {
+  const auto found = file.tensors.find(tensor_name);
+  if (found == file.tensors.end()) return {};
   const std::string source = file.path.string();
   const GgufEntry& tensor = found->second;
-  if (tensor.layout->type != kF32 || tensor.shape != std::vector<std::int64_t>{config.head_dim / 2}) {
-    fail_data("{}: {} holds {} [{}]: expected F32 [{}], a factor for each pair of a head's dimensions", source,
-              name::kRopeFreqs, tensor.layout->name, fmt::join(tensor.shape, ", "), config.head_dim / 2);
+  if (tensor.layout->type != kF32 || tensor.shape != std::vector<std::int64_t>{pairs}) {
+    fail_data("{}: {} holds {} [{}]: expected F32 [{}], a factor for each pair of a head's dimensions that turn",
+              source, tensor_name, tensor.layout->name, fmt::join(tensor.shape, ", "), pairs);
   }
-  if (config.rope_scaling.kind != RopeScaling::Kind::kNone)
-    fail_data("{}: both a linear scaling and {} are not supported", source, name::kRopeFreqs);
-  std::vector<float> factors(static_cast<std::size_t>(config.head_dim / 2));
+  std::vector<float> factors(static_cast<std::size_t>(pairs));
   std::memcpy(factors.data(), tensor.file->data() + tensor.offset, tensor.bytes);
-  config.rope_scaling = scaling_from_factors(factors, config.rope_theta, source);
+  return factors;
+}
+
+void read_rope_factors(const GgufFile& file, ModelConfig& config) {
+  const std::string source = file.path.string();
+  const std::int64_t pairs = config.turned_dims() / 2;
+  const auto factors = read_factors(file, name::kRopeFreqs, pairs);
+  const auto near = read_factors(file, name::kRopeFactorsShort, pairs),
+             far = read_factors(file, name::kRopeFactorsLong, pairs);
+  if (near.empty() != far.empty())
+    fail_data("{}: only one of {} and {} is there", source, name::kRopeFactorsShort, name::kRopeFactorsLong);
+  if (!near.empty() && config.architecture != "phi3")
+    fail_data("{}: {} of architecture {} is not supported", source, name::kRopeFactorsShort, file.architecture());
+  const bool several = static_cast<int>(!factors.empty()) + static_cast<int>(!near.empty()) +
+                           static_cast<int>(config.rope_scaling.kind != RopeScaling::Kind::kNone) >
+                       1;
+  if (several)
+    fail_data("{}: a linear scaling, {} and {} exclude each other", source, name::kRopeFreqs, name::kRopeFactorsShort);
+  if (!factors.empty()) config.rope_scaling = scaling_from_factors(factors, config.rope_theta, source);
+  if (near.empty()) return;
+  config.rope_scaling.kind = RopeScaling::Kind::kLongRope;
+  config.rope_scaling.short_factors.assign(near.begin(), near.end());
+  config.rope_scaling.long_factors.assign(far.begin(), far.end());
 }
 
 // What only the tensors say.
@@ -160,14 +228,19 @@ GgufModel read_gguf_model(const GgufFile& file, ImportNotes& notes) {
   GgufModel model;
   GgufTensors tensors(file, model);
   read_features(tensors, file, keys);
-  keys.config.validate(file.path.string());
   read_rope_factors(file, keys.config);
+  keys.config.validate(file.path.string());
   const std::vector<std::int64_t> table = {keys.config.vocab_size, keys.config.hidden_size},
                                   norm = {keys.config.hidden_size};
   tensors.take(name::kTokenEmbedding, kEmbeddingName, table, table);
   tensors.take(name::kOutputNorm, kFinalNormName, norm, norm);
   if (!keys.config.tied_embeddings) tensors.take(name::kOutput, kHeadName, table, table);
-  for (std::int64_t layer = 0; layer < keys.config.num_layers; ++layer) take_block(tensors, keys, layer);
+  for (std::int64_t layer = 0; layer < keys.config.num_layers; ++layer) {
+    if (keys.config.architecture == "phi3")
+      take_phi_block(tensors, keys, layer);
+    else
+      take_block(tensors, keys, layer);
+  }
   tensors.refuse_others(file.architecture());
   model.config = keys.config;
   model.config.dtype = common_dtype(model.tensors);

@@ -1,6 +1,7 @@
 // Typed access to the config.json of a Hugging Face checkpoint.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -59,6 +60,15 @@ class HfReader {
       if (!item.is_string()) fail_data("{}: {} must be a list of strings, found {}", source_, key, value.dump());
       all.push_back(item.get<std::string>());
     }
+    return all;
+  }
+  std::vector<double> numbers(const char* key) const {
+    std::vector<double> all;
+    if (!has(key)) fail_data("{}: {} is missing", source_, key);
+    const nlohmann::json& value = document_[key];
+    const bool fits = value.is_array() && std::all_of(value.begin(), value.end(), [](auto& n) { return n.is_number(); });
+    if (!fits) fail_data("{}: {} must be a list of numbers, found {}", source_, key, value.dump().substr(0, 64));
+    for (const auto& item : value) all.push_back(item.template get<double>());
     return all;
   }
   HfReader section(const char* key) const { return HfReader(document_.at(key), source_ + " " + key); }

@@ -12,7 +12,8 @@
 namespace elastify {
 
 struct ModelConfig {
-  std::string architecture = "llama";  // llama, mistral, qwen2, qwen3 (the model_type of Hugging Face)
+  // llama, mistral, qwen2, qwen3, smollm3, gemma3_text, phi3 (the model_type of Hugging Face)
+  std::string architecture = "llama";
   std::int64_t vocab_size = 0;
   std::int64_t hidden_size = 0;
   std::int64_t intermediate_size = 0;  // MLP neurons a layer
@@ -22,14 +23,30 @@ struct ModelConfig {
   std::int64_t head_dim = 0;
   std::int64_t max_positions = 0;   // longest context, tokens
   std::int64_t sliding_window = 0;  // position i attends to j with i - window < j <= i; 0: no window
+  std::vector<bool> window_layers;  // by layer: has it the window? Empty: all have, where there is one
+  std::vector<bool> rope_layers;    // by layer: do queries and keys turn? Empty: all do
   double rms_norm_eps = 1e-5;
   double rope_theta = 10000;
   RopeScaling rope_scaling;
+  double local_rope_theta = 0;  // of layers with the window, unscaled; 0: as the others
+  std::int64_t rotary_dim = 0;  // dimensions of a head that turn, the first; 0: all
+  double attention_scale = 0;   // of scores; 0: 1 / sqrt(head_dim)
+  double embedding_scale = 1;   // of a token's embedding before the first block
+  bool gelu = false;            // the MLP's gate passes through GELU (tanh form) instead of SiLU
+  bool half_norms = false;      // Gemma: what attention and MLP add is RMS-normalised before it is added
   bool tied_embeddings = false;
   bool qkv_bias = false;
   bool output_bias = false;       // bias of o_proj
   bool qk_norm = false;           // Qwen3: RMS norm of each query and key head before RoPE
   std::string dtype = "float32";  // float32, float16, bfloat16: as stored
+
+  bool windowed(std::int64_t layer) const {
+    return sliding_window > 0 && (window_layers.empty() || window_layers[static_cast<std::size_t>(layer)]);
+  }
+  std::int64_t window(std::int64_t layer) const { return windowed(layer) ? sliding_window : 0; }
+  bool turns(std::int64_t layer) const { return rope_layers.empty() || rope_layers[static_cast<std::size_t>(layer)]; }
+  std::int64_t turned_dims() const { return rotary_dim > 0 ? rotary_dim : head_dim; }
+  double score_scale() const;  // attention_scale, resolved
 
   std::int64_t queries_per_group() const { return num_heads / num_kv_heads; }
   // Width of one KV group's slice of the input of o_proj: its query heads side by side.

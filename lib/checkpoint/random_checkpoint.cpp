@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/output_folder.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/hf_layout.h"
 
 namespace elastify {
 namespace {
@@ -96,16 +97,12 @@ void write_random_checkpoint(const ModelConfig& config, std::uint64_t seed, cons
                  config.vocab_size);
   }
   write_json(target.path() / "config.json", document);
-  const auto shapes = expected_tensors(config);
-  std::vector<SafetensorsWriter::Entry> entries;
-  for (const auto& shape : shapes) entries.push_back({shape.name, dtype, shape.shape});
-  SafetensorsWriter writer(target.path() / "model.safetensors", entries, {{"format", "pt"}});
-  Progress progress("random", static_cast<std::int64_t>(shapes.size()), "tensors");
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
-    writer.write(draw(shapes[i], dtype, seed));
-    progress.update(static_cast<std::int64_t>(i) + 1);
-  }
-  writer.commit();
+  std::map<std::string, TensorShape> shapes;
+  for (const auto& shape : expected_tensors(config)) shapes[shape.name] = shape;
+  write_hf_weights(
+      target.path() / "model.safetensors", config, [&](const ModelTensor&) { return dtype; },
+      [&](const ModelTensor& wanted) { return draw(shapes.at(wanted.name), dtype, seed); }, [](const ModelTensor&) {},
+      "random");
   target.commit();
 }
 

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,8 @@ struct StoredTensor {
   const elrt::gguf::TypeLayout* blocks = nullptr;  // quantised, as blocks of this GGUF type
   // In the file, where that is less: what follows is then zero. Without a file all is zero.
   std::vector<std::int64_t> stored_shape{};
+  // The file holds the values less one, in this dtype; `dtype` is then float32.
+  std::optional<torch::ScalarType> less_one{};
 
   // "F32", "Q4_K", ...
   std::string type_name() const;

@@ -33,11 +33,11 @@ torch::Tensor fill_up(const torch::Tensor& values, const std::vector<std::int64_
 
 std::string StoredTensor::type_name() const {
   if (blocks != nullptr) return blocks->name;
-  return file == nullptr ? "nothing" : safetensors_dtype(dtype);
+  return file == nullptr ? "nothing" : safetensors_dtype(less_one.value_or(dtype));
 }
 
 torch::Tensor StoredTensor::view() const {
-  const auto options = torch::TensorOptions().dtype(dtype);
+  const auto options = torch::TensorOptions().dtype(less_one.value_or(dtype));
   if (file == nullptr) return torch::zeros(shape, options);
   const std::vector<std::int64_t>& own = stored_shape.empty() ? shape : stored_shape;
   torch::Tensor values;
@@ -49,6 +49,7 @@ torch::Tensor StoredTensor::view() const {
     values = torch::from_blob(
         data, own, [keep](void*) {}, options);
   }
+  if (less_one) values = values.to(torch::kFloat32) + 1;
   return stored_shape.empty() ? values : fill_up(values, shape);
 }
 

@@ -4,6 +4,7 @@
 #include <elrt/tokenizer.hpp>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.h"
 #include "base/runtime_result.h"
@@ -30,9 +31,45 @@ bool in_block(const Artifact& artifact, const char* part) {
 
 // Files do not name the family: what they hold tells it.
 std::string family_of(const ModelConfig& config) {
+  if (config.half_norms) return "gemma3_text";
+  if (!config.rope_layers.empty()) return "smollm3";
+  if (config.rotary_dim > 0 || config.rope_scaling.kind == RopeScaling::Kind::kLongRope) return "phi3";
   if (config.qk_norm) return "qwen3";
   if (config.sliding_window > 0) return "mistral";
   return config.qkv_bias && !config.output_bias ? "qwen2" : "llama";
+}
+
+std::vector<bool> flags(const std::vector<std::uint32_t>& layers) { return {layers.begin(), layers.end()}; }
+
+// What only some families have.
+void read_family(const Artifact& artifact, ModelConfig& config) {
+  const elrt::ModelShape& shape = artifact.shape();
+  config.window_layers = flags(shape.window_layers), config.rope_layers = flags(shape.rope_layers);
+  if (shape.rotary_dim != shape.head_dim) config.rotary_dim = shape.rotary_dim;
+  config.local_rope_theta = shape.local_rope_base;
+  config.gelu = shape.activation == elrt::Activation::kGeluTanh;
+  config.half_norms = in_block(artifact, name::kAttnPostNorm);
+  // A square root of a whole number, as float32 has it.
+  const auto exact_root = [](float root) { return std::sqrt(std::round(static_cast<double>(root) * root)); };
+  if (shape.embedding_scale != 1) config.embedding_scale = exact_root(shape.embedding_scale);
+  if (artifact.metadata().contains(elrt::format::key::kAttentionScale))
+    config.attention_scale = shape.attention_scale;
+}
+
+// Texts of different lengths turn by different divisors.
+RopeScaling longrope_of(const Artifact& artifact) {
+  const elrt::ModelShape& shape = artifact.shape();
+  RopeScaling scaling;
+  if (shape.original_context == 0) return scaling;
+  scaling.kind = RopeScaling::Kind::kLongRope;
+  scaling.original_max_positions = shape.original_context;
+  scaling.magnitude = shape.rope_magnitude;
+  const auto read = [&](const char* tensor) {
+    const torch::Tensor values = read_vector(need(artifact, tensor), shape.rotary_dim / 2);
+    return std::vector<double>(values.data_ptr<float>(), values.data_ptr<float>() + values.numel());
+  };
+  scaling.short_factors = read(name::kRopeFactorsShort), scaling.long_factors = read(name::kRopeFactorsLong);
+  return scaling;
 }
 
 ModelConfig config_of(const Artifact& artifact) {
@@ -47,6 +84,8 @@ ModelConfig config_of(const Artifact& artifact) {
   config.qkv_bias = in_block(artifact, name::kAttnQBias);
   config.output_bias = in_block(artifact, name::kAttnOutputBias);
   config.qk_norm = in_block(artifact, name::kAttnQNorm);
+  read_family(artifact, config);
+  config.rope_scaling = longrope_of(artifact);
   config.architecture = family_of(config);
   config.validate(artifact.path().string());
   return config;
@@ -74,7 +113,7 @@ class ArtifactSource : public LevelSource {
     if (const auto* text = elrt::gguf::find<std::string>(artifact_.metadata(), "tokenizer.chat_template"))
       facts_.chat_template = *text;
     if (const TensorInfo* factors = artifact_.find_tensor(name::kRopeFreqs)) {
-      facts_.rope_factors = read_vector(*factors, facts_.config.head_dim / 2);
+      facts_.rope_factors = read_vector(*factors, facts_.config.turned_dims() / 2);
       facts_.config.rope_scaling = scaling_of(facts_.config, facts_.rope_factors);
     }
     if (info_.adapter_rank > 0) facts_.adapter = read_adapter();

@@ -35,11 +35,10 @@ void check_place(const ExportOptions& options) {
 }
 
 void refuse_unknown_family(const LevelFacts& facts) {
-  for (const char* known : {"llama", "mistral", "qwen2", "qwen3"}) {
+  for (const char* known : {"llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma3_text", "phi3"}) {
     if (facts.config.architecture == known) return;
   }
-  fail_usage("a model of architecture {} cannot be exported yet: expected llama, mistral, qwen2 or qwen3",
-             facts.config.architecture);
+  fail_usage("a model of architecture {} cannot be exported", facts.config.architecture);
 }
 
 ExportSummary write(const LevelSource& source, const ExportOptions& options) {

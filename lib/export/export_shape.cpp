@@ -50,6 +50,12 @@ ModelConfig one_width_config(const ModelConfig& full, const ExportShape& shape) 
   config.num_kv_heads = shape.written.kv_groups.front();
   config.num_heads = config.num_kv_heads * full.queries_per_group();
   config.intermediate_size = shape.written.neurons.front();
+  for (auto member : {&ModelConfig::window_layers, &ModelConfig::rope_layers}) {
+    if ((full.*member).empty()) continue;
+    (config.*member).clear();
+    for (const std::int64_t layer : shape.layers)
+      (config.*member).push_back((full.*member)[static_cast<std::size_t>(layer)]);
+  }
   return config;
 }
 

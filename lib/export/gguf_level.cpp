@@ -10,6 +10,7 @@
 #include "base/interrupt.h"
 #include "base/log.h"
 #include "checkpoint/checkpoint.h"
+#include "export/gguf_family.h"
 #include "export/gguf_tokenizer.h"
 #include "export/gguf_types.h"
 #include "export/level_tensors.h"
@@ -37,6 +38,10 @@ std::string plain_architecture(const ModelConfig& config, const ExportShape& sha
 // Chooses the architecture and gives `shape` the zeros that it needs.
 std::string choose_architecture(const ExportOptions& options, const LevelFacts& facts, ExportSummary& summary) {
   ExportShape& shape = summary.shape;
+  if (const std::string own = own_architecture(facts.config); !own.empty()) {
+    shape_for_family(options, facts, shape, summary.notes);
+    return own;
+  }
   shape = shape_of(facts.widths);
   if (!shape.one_width() && facts.config.qk_norm)
     pad_for(options, facts,
@@ -92,7 +97,7 @@ Metadata make_metadata(const LevelFacts& facts, const GgufType& type, ExportSumm
   m["general.file_type"] = type.file_type;
   if (type.weights > 1) m["general.quantization_version"] = kQuantisationVersion;
   std::int64_t context = c.max_positions;
-  if (c.sliding_window > 0 && c.sliding_window < context) {
+  if (c.sliding_window > 0 && c.window_layers.empty() && c.sliding_window < context) {
     context = c.sliding_window;
     summary.notes.push_back(
         fmt::format("llama.cpp gives {} no sliding window: the context ends where the window does, at {} tokens",
@@ -107,6 +112,7 @@ Metadata make_metadata(const LevelFacts& facts, const GgufType& type, ExportSumm
   m[prefix + "attention.layer_norm_rms_epsilon"] = static_cast<float>(c.rms_norm_eps);
   add_widths(facts, summary.shape, prefix, m);
   add_rope(facts, prefix, m);
+  if (!own_architecture(c).empty()) add_family_keys(c, prefix, m);
   add_gguf_tokenizer(facts, m, summary.notes);
   return m;
 }
@@ -129,10 +135,15 @@ class TensorList {
  public:
   TensorList(const LevelTensors& tensors, const std::string& architecture, const GgufType& type)
       : tensors_(tensors), facts_(tensors.source.facts()), type_(type) {
-    const bool turns_pairs = architecture == "llama" || architecture == "deci";
+    const bool turns_pairs = architecture == "llama" || architecture == "deci" || architecture == "smollm3";
     add_whole(name::kTokenEmbedding, kEmbeddingName);
     if (turns_pairs && facts_.rope_factors.defined() && facts_.config.rope_scaling.kind != RopeScaling::Kind::kLinear)
       add(name::kRopeFreqs, {facts_.config.head_dim / 2}, [this] { return facts_.rope_factors; });
+    const RopeScaling& scaling = facts_.config.rope_scaling;
+    if (scaling.kind == RopeScaling::Kind::kLongRope) {
+      add_factors(name::kRopeFactorsShort, scaling.short_factors);
+      add_factors(name::kRopeFactorsLong, scaling.long_factors);
+    }
     for (std::int64_t layer = 0; layer < tensors.shape.count(); ++layer) add_block(layer, turns_pairs);
     add(name::kOutputNorm, {facts_.config.hidden_size},
         [this] { return tensors_.source.model_tensor(kFinalNormName); });
@@ -159,6 +170,11 @@ class TensorList {
          [make, &type, target] { return to_gguf_bytes(make(), type, target); }});
   }
 
+  void add_factors(const char* target, const std::vector<double>& factors) {
+    add(target, {static_cast<std::int64_t>(factors.size())},
+        [factors] { return torch::tensor(factors, torch::kFloat32); });
+  }
+
   // 8 bits where the blocks have 4: a row of the embedding or the head is a token, not an average over many.
   void add_whole(const char* target, const std::string& source) {
     const std::vector<std::int64_t> shape = {facts_.config.vocab_size, facts_.config.hidden_size};
@@ -171,19 +187,41 @@ class TensorList {
          [this, target, source, &type] { return to_gguf_bytes(tensors_.source.model_tensor(source), type, target); }});
   }
 
+  // Of the same file's tensor as the part before it: Phi-3 multiplies by several at once.
+  static const char* fused_name(const ModelConfig& config, const BlockTensor& part) {
+    if (config.architecture != "phi3") return part.stored.name;
+    if (part.field == &BlockWeights::q || part.field == &BlockWeights::k || part.field == &BlockWeights::v)
+      return name::kAttnQkv;
+    return part.field == &BlockWeights::gate ? name::kFfnUp : part.stored.name;
+  }
+
   void add_block(std::int64_t layer, bool turns_pairs) {
     const auto index = static_cast<std::size_t>(layer);
     const LevelWidths& written = tensors_.shape.written;
     const BlockWidths widths = block_widths(facts_.config, written.kv_groups[index], written.neurons[index]);
+    std::vector<std::pair<std::string, std::vector<BlockTensor>>> wanted;
     for (const BlockTensor& part : block_tensors(facts_.config)) {
       if (!widths.keeps(part.stored.half())) continue;
-      const bool turned = turns_pairs && (part.field == &BlockWeights::q || part.field == &BlockWeights::k ||
-                                          part.field == &BlockWeights::q_bias || part.field == &BlockWeights::k_bias);
-      add(fmt::format("blk.{}.{}", layer, part.stored.name), part.shape(widths), [this, layer, part, turned] {
-        const torch::Tensor tensor = tensors_.block(layer, part);
-        return turned ? interleaved(tensor, facts_.config.head_dim) : tensor;
+      const std::string target = fmt::format("blk.{}.{}", layer, fused_name(facts_.config, part));
+      if (wanted.empty() || wanted.back().first != target) wanted.push_back({target, {}});
+      wanted.back().second.push_back(part);
+    }
+    for (const auto& [target, parts] : wanted) {
+      std::vector<std::int64_t> shape = parts.front().shape(widths);
+      for (std::size_t i = 1; i < parts.size(); ++i) shape.front() += parts[i].shape(widths).front();
+      add(target, shape, [this, layer, turns_pairs, parts = parts] {
+        std::vector<torch::Tensor> values;
+        for (const BlockTensor& part : parts) values.push_back(values_of(layer, part, turns_pairs));
+        return values.size() == 1 ? values.front() : torch::cat(values);
       });
     }
+  }
+
+  torch::Tensor values_of(std::int64_t layer, const BlockTensor& part, bool turns_pairs) const {
+    const torch::Tensor tensor = tensors_.block(layer, part);
+    const bool turned = turns_pairs && (part.field == &BlockWeights::q || part.field == &BlockWeights::k ||
+                                        part.field == &BlockWeights::q_bias || part.field == &BlockWeights::k_bias);
+    return turned ? interleaved(tensor, facts_.config.head_dim) : tensor;
   }
 
   LevelTensors tensors_;

@@ -1,9 +1,7 @@
 #include "export/hf_folder.h"
 
 #include "base/error.h"
-#include "base/interrupt.h"
-#include "base/log.h"
-#include "checkpoint/checkpoint.h"
+#include "checkpoint/hf_layout.h"
 #include "export/hf_tokenizer.h"
 #include "export/level_tensors.h"
 #include "tokenizer/special.h"
@@ -27,25 +25,14 @@ void refuse_unknown_scaling(const LevelFacts& facts) {
 
 void write_weights(const LevelTensors& tensors, const ModelConfig& config, torch::ScalarType type,
                    const fs::path& file) {
-  const auto expected = expected_tensors(config);
-  std::vector<SafetensorsWriter::Entry> entries;
-  for (const auto& [name, shape] : expected) entries.push_back({name, type, shape});
-  SafetensorsWriter writer(file, entries, {{"format", "pt"}});
-  Progress progress("export", static_cast<std::int64_t>(expected.size()), "tensors");
-  std::int64_t done = 0;
-  const auto write = [&](const std::string& name, const torch::Tensor& values) {
-    stop_if_interrupted();
-    writer.write(to_float_type(values, type, name));
-    progress.update(++done);
-  };
-  write(kEmbeddingName, tensors.source.model_tensor(kEmbeddingName));
-  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-    for (const BlockTensor& part : block_tensors(config))
-      write(block_tensor_name(layer, part.name), tensors.block(layer, part));
-  }
-  write(kFinalNormName, tensors.source.model_tensor(kFinalNormName));
-  if (!config.tied_embeddings) write(kHeadName, tensors.source.model_tensor(kHeadName));
-  writer.commit();
+  write_hf_weights(
+      file, config, [&](const ModelTensor&) { return type; },
+      [&](const ModelTensor& wanted) {
+        const torch::Tensor values = wanted.part == nullptr ? tensors.source.model_tensor(wanted.name)
+                                                            : tensors.block(wanted.layer, *wanted.part);
+        return to_float_type(values, type, wanted.name);
+      },
+      [](const ModelTensor&) {}, "export");
 }
 
 }  // namespace

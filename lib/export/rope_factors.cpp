@@ -5,7 +5,8 @@
 namespace elastify {
 
 torch::Tensor rope_factors(const ModelConfig& config) {
-  if (config.rope_scaling.kind == RopeScaling::Kind::kNone) return {};
+  const RopeScaling::Kind kind = config.rope_scaling.kind;
+  if (kind == RopeScaling::Kind::kNone || kind == RopeScaling::Kind::kLongRope) return {};
   ModelConfig plain = config;
   plain.rope_scaling = {};
   return (rotary_frequencies(plain) / rotary_frequencies(config)).to(torch::kFloat32);

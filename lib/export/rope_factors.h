@@ -6,7 +6,8 @@
 
 namespace elastify {
 
-// [head_dim / 2] float32: what each pair's frequency is divided by. Undefined where nothing is scaled.
+// [turned / 2] float32: what each pair's frequency is divided by. Undefined where nothing is scaled, or by the text's
+// length (longrope).
 torch::Tensor rope_factors(const ModelConfig& config);
 
 // The scaling with these factors, of those that a Hugging Face configuration can say: linear, or llama3 with the

@@ -82,6 +82,7 @@ std::optional<std::vector<std::int64_t>> GgufKeys::integers(const std::string& k
   if (auto found = widen(std::get_if<std::vector<std::int64_t>>(value))) return found;
   if (auto found = widen(std::get_if<std::vector<std::uint16_t>>(value))) return found;
   if (auto found = widen(std::get_if<std::vector<std::uint8_t>>(value))) return found;
+  if (auto found = widen(std::get_if<std::vector<bool>>(value))) return found;
   wrong_type(key, "a list of whole numbers");
 }
 

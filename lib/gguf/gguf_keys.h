@@ -31,7 +31,7 @@ class GgufKeys {
   // nullptr: missing.
   const std::vector<std::string>* texts(const std::string& key) const;
   const std::vector<float>* floats(const std::string& key) const;
-  std::optional<std::vector<std::int64_t>> integers(const std::string& key) const;  // a list
+  std::optional<std::vector<std::int64_t>> integers(const std::string& key) const;  // a list; bool: 0, 1
 
   std::int64_t need_integer(const std::string& key) const;
   // Keys that begin with `prefix` and that nobody asked for.

@@ -1,5 +1,6 @@
 #include "model/decoder.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -33,10 +34,14 @@ torch::Tensor drop(const torch::Tensor& x, const ForwardOptions& options) {
   return torch::dropout(x, options.adapter->dropout, true);
 }
 
-// x: [batch, heads, seq, head_dim]; halves i and i + head_dim/2 turn together.
+// x: [batch, heads, seq, head_dim]; of the dimensions that turn, the first, i and i + turned/2 turn together.
 torch::Tensor rotate(const torch::Tensor& x, const torch::Tensor& cos, const torch::Tensor& sin) {
-  const auto halves = x.chunk(2, -1);
-  return torch::cat({halves[0] * cos - halves[1] * sin, halves[1] * cos + halves[0] * sin}, -1);
+  if (!cos.defined()) return x;
+  const std::int64_t half = cos.size(-1), rest = x.size(-1) - 2 * half;
+  const torch::Tensor a = x.narrow(-1, 0, half), b = x.narrow(-1, half, half);
+  std::vector<torch::Tensor> parts = {a * cos - b * sin, b * cos + a * sin};
+  if (rest > 0) parts.push_back(x.narrow(-1, 2 * half, rest));
+  return torch::cat(parts, -1);
 }
 
 // [seq, keys] additive mask: 0 where query `past + i` may see key j, else -inf.
@@ -64,12 +69,15 @@ torch::Tensor grouped_attention(const torch::Tensor& q, const torch::Tensor& k, 
 
 }  // namespace
 
-torch::Tensor rotary_frequencies(const ModelConfig& config) {
-  const torch::Tensor even = torch::arange(0, config.head_dim, 2, torch::kFloat64);
-  const torch::Tensor plain = torch::pow(config.rope_theta, -even / static_cast<double>(config.head_dim));
+torch::Tensor rotary_frequencies(const ModelConfig& config, RotarySet set) {
+  const double base = set == RotarySet::kWindow ? config.local_rope_theta : config.rope_theta;
+  const torch::Tensor even = torch::arange(0, config.turned_dims(), 2, torch::kFloat64);
+  const torch::Tensor plain = torch::pow(base, -even / static_cast<double>(config.turned_dims()));
   const RopeScaling& s = config.rope_scaling;
-  if (s.kind == RopeScaling::Kind::kNone) return plain;
+  if (s.kind == RopeScaling::Kind::kNone || set == RotarySet::kWindow) return plain;
   if (s.kind == RopeScaling::Kind::kLinear) return plain / s.factor;
+  if (s.kind == RopeScaling::Kind::kLongRope)
+    return plain / torch::tensor(set == RotarySet::kLongText ? s.long_factors : s.short_factors, torch::kFloat64);
   const double original = static_cast<double>(s.original_max_positions);
   const torch::Tensor wavelength = 2 * M_PI / plain;
   const torch::Tensor blend = (original / wavelength - s.low_freq_factor) / (s.high_freq_factor - s.low_freq_factor);
@@ -78,10 +86,36 @@ torch::Tensor rotary_frequencies(const ModelConfig& config) {
   return torch::where(wavelength < original / s.high_freq_factor, plain, scaled);
 }
 
-RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t positions, torch::Device device,
-                              torch::ScalarType dtype) {
-  const torch::Tensor angles = torch::outer(torch::arange(positions, torch::kFloat64), rotary_frequencies(config));
-  return {angles.cos().to(device, dtype), angles.sin().to(device, dtype)};
+RotaryTables make_rotary_tables(const ModelConfig& config, std::int64_t positions, torch::Device device,
+                                torch::ScalarType dtype) {
+  const RopeScaling& scaling = config.rope_scaling;
+  const auto make = [&](RotarySet set, std::int64_t rows) -> RotaryTable {
+    const torch::Tensor angles = torch::outer(torch::arange(rows, torch::kFloat64), rotary_frequencies(config, set));
+    return {(angles.cos() * scaling.magnitude).to(device, dtype), (angles.sin() * scaling.magnitude).to(device, dtype)};
+  };
+  const bool by_length = scaling.kind == RopeScaling::Kind::kLongRope;
+  RotaryTables tables;
+  tables.usual =
+      make(RotarySet::kUsual, by_length ? std::min(positions, scaling.original_max_positions) : positions);
+  if (by_length && positions > scaling.original_max_positions)
+    tables.long_text = make(RotarySet::kLongText, positions);
+  if (config.local_rope_theta > 0) tables.window = make(RotarySet::kWindow, positions);
+  return tables;
+}
+
+const RotaryTable* RotaryTables::of(const ModelConfig& config, std::int64_t layer, std::int64_t tokens) const {
+  if (!config.turns(layer)) return nullptr;
+  if (window.cos.defined() && config.windowed(layer)) return &window;
+  return long_text.cos.defined() && tokens > usual.cos.size(0) ? &long_text : &usual;
+}
+
+torch::Tensor embed_tokens(const torch::Tensor& embedding, const torch::Tensor& tokens, const ModelConfig& config) {
+  const torch::Tensor x = torch::embedding(embedding, tokens);
+  return config.embedding_scale == 1 ? x : x * config.embedding_scale;
+}
+
+torch::Tensor added(const torch::Tensor& y, const torch::Tensor& norm, double eps) {
+  return norm.defined() ? rms_norm(y, norm, eps) : y;
 }
 
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps) {
@@ -106,18 +140,22 @@ Heads split_heads(const BlockWeights& w, const ModelConfig& c, const torch::Tens
     q = rms_norm(heads(q), w.q_norm, c.rms_norm_eps).flatten(2);
     k = rms_norm(heads(k), w.k_norm, c.rms_norm_eps).flatten(2);
   }
-  if (may_fuse(q))
+  const bool whole = !cos.defined() || 2 * cos.size(-1) == c.head_dim;
+  if (may_fuse(q) && whole)
     return {fused_split_heads(q, c.head_dim, cos, sin), fused_split_heads(k, c.head_dim, cos, sin),
             fused_split_heads(v, c.head_dim, {}, {})};
   return {rotate(heads(q).transpose(1, 2), cos, sin), rotate(heads(k).transpose(1, 2), cos, sin),
           heads(v).transpose(1, 2)};
 }
 
-torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, const RotaryTable& rotary,
+torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, const RotaryTables& rotary,
                                 std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) {
   const std::int64_t batch = x.size(0), seq = x.size(1), past = options.cache != nullptr ? options.cache->tokens : 0;
   const torch::Tensor dropped = drop(x, options);
-  auto [q, k, v] = split_heads(w, c, rotary.cos.narrow(0, past, seq), rotary.sin.narrow(0, past, seq),
+  const RotaryTable* table = rotary.of(c, layer, past + seq);
+  const auto positions = [&](const torch::Tensor& all) { return all.narrow(0, past, seq); };
+  auto [q, k, v] = split_heads(w, c, table == nullptr ? torch::Tensor() : positions(table->cos),
+                               table == nullptr ? torch::Tensor() : positions(table->sin),
                                project(x, w.q, w.q_bias, options, layer, Target::kQ, dropped),
                                project(x, w.k, w.k_bias, options, layer, Target::kK, dropped),
                                project(x, w.v, w.v_bias, options, layer, Target::kV, dropped));
@@ -129,42 +167,56 @@ torch::Tensor attention_forward(const BlockWeights& w, const ModelConfig& c, con
     k = keys;
     v = values;
   }
-  const bool fuse = may_fuse(q) && past == 0 && (c.sliding_window == 0 || c.sliding_window >= seq);
-  torch::Tensor mixed =
-      fuse ? fused_attention(q, k, v, options.products) : grouped_attention(q, k, v, c.sliding_window);
+  if (c.attention_scale > 0) q = q * (c.attention_scale * std::sqrt(static_cast<double>(c.head_dim)));
+  const std::int64_t window = c.window(layer);
+  const bool fuse = may_fuse(q) && past == 0 && (window == 0 || window >= seq);
+  torch::Tensor mixed = fuse ? fused_attention(q, k, v, options.products) : grouped_attention(q, k, v, window);
   mixed = mixed.transpose(1, 2).reshape({batch, seq, -1});
   if (options.tap) mixed = options.tap(layer, UnitKind::kGroup, mixed);
   return project(mixed, w.o, w.o_bias, options, layer, Target::kO, drop(mixed, options));
 }
 
-torch::Tensor mlp_forward(const BlockWeights& w, std::int64_t layer, const torch::Tensor& x,
+torch::Tensor gated(const torch::Tensor& gate, const torch::Tensor& up, bool gelu) {
+  if (gelu) return torch::gelu(gate, "tanh") * up;
+  return may_fuse(gate) ? fused_swiglu(gate, up) : torch::silu(gate) * up;
+}
+
+torch::Tensor mlp_forward(const BlockWeights& w, const ModelConfig& c, std::int64_t layer, const torch::Tensor& x,
                           const ForwardOptions& options) {
   const torch::Tensor dropped = drop(x, options);
   const torch::Tensor gate = project(x, w.gate, {}, options, layer, Target::kGate, dropped);
   const torch::Tensor up = project(x, w.up, {}, options, layer, Target::kUp, dropped);
-  torch::Tensor neurons = may_fuse(gate) ? fused_swiglu(gate, up) : torch::silu(gate) * up;
+  torch::Tensor neurons = gated(gate, up, c.gelu);
   if (options.tap) neurons = options.tap(layer, UnitKind::kNeuron, neurons);
   return project(neurons, w.down, {}, options, layer, Target::kDown, drop(neurons, options));
 }
 
 }  // namespace
 
-torch::Tensor block_forward(const BlockWeights& block, const ModelConfig& config, const RotaryTable& rotary,
+torch::Tensor block_forward(const BlockWeights& block, const ModelConfig& config, const RotaryTables& rotary,
                             std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) {
+  const double eps = config.rms_norm_eps;
   torch::Tensor y = x;
-  if (block.k.size(0) > 0)
-    y = y + attention_forward(block, config, rotary, layer, rms_norm(y, block.attn_norm, config.rms_norm_eps), options);
-  if (block.gate.size(0) > 0)
-    y = y + mlp_forward(block, layer, rms_norm(y, block.ffn_norm, config.rms_norm_eps), options);
+  if (block.k.size(0) > 0) {
+    const torch::Tensor mixed =
+        attention_forward(block, config, rotary, layer, rms_norm(y, block.attn_norm, eps), options);
+    y = y + added(mixed, block.attn_post_norm, eps);
+  }
+  if (block.gate.size(0) > 0) {
+    const torch::Tensor mixed = mlp_forward(block, config, layer, rms_norm(y, block.ffn_norm, eps), options);
+    y = y + added(mixed, block.ffn_post_norm, eps);
+  }
   return y;
 }
 
 Decoder::Decoder(ModelWeights weights)
     : weights_(std::move(weights)),
-      rotary_(make_rotary_table(weights_.config, weights_.config.max_positions, weights_.embedding.device(),
-                                weights_.embedding.scalar_type())) {}
+      rotary_(make_rotary_tables(weights_.config, weights_.config.max_positions, weights_.embedding.device(),
+                                 weights_.embedding.scalar_type())) {}
 
-torch::Tensor Decoder::embed(const torch::Tensor& tokens) const { return torch::embedding(weights_.embedding, tokens); }
+torch::Tensor Decoder::embed(const torch::Tensor& tokens) const {
+  return embed_tokens(weights_.embedding, tokens, weights_.config);
+}
 
 torch::Tensor Decoder::block(std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options) const {
   return block_forward(weights_.blocks[static_cast<std::size_t>(layer)], weights_.config, rotary_, layer, x, options);

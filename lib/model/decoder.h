@@ -31,14 +31,26 @@ struct ForwardOptions {
   KvCache* cache = nullptr;  // tokens are taken as following those in the cache, which grows; inference only
 };
 
-// Rotary angles' cosines and sines, [positions, head_dim / 2] each, in float64 rounded to `dtype`.
+// Rotary angles' cosines and sines, [positions, turned / 2] each, in float64 rounded to `dtype`.
 struct RotaryTable {
   torch::Tensor cos, sin;
 };
-// Inverse frequencies [head_dim / 2], float64, scaling applied (Su et al. 2021; Llama-3 scaling as published by Meta).
-torch::Tensor rotary_frequencies(const ModelConfig& config);
-RotaryTable make_rotary_table(const ModelConfig& config, std::int64_t positions, torch::Device device,
-                              torch::ScalarType dtype);
+// By what a model turns: layers with the window may have a base of their own, and long texts other frequencies.
+enum class RotarySet { kUsual, kLongText, kWindow };
+struct RotaryTables {
+  RotaryTable usual, long_text, window;  // those that the model lacks are undefined
+
+  // For a layer, in a text of so many tokens so far; nullptr: the layer does not turn.
+  const RotaryTable* of(const ModelConfig& config, std::int64_t layer, std::int64_t tokens) const;
+};
+// Inverse frequencies [turned / 2], float64, scaling applied (Su et al. 2021; Llama-3 scaling as published by Meta;
+// LongRoPE, Ding et al. 2024).
+torch::Tensor rotary_frequencies(const ModelConfig& config, RotarySet set = RotarySet::kUsual);
+RotaryTables make_rotary_tables(const ModelConfig& config, std::int64_t positions, torch::Device device,
+                                torch::ScalarType dtype);
+
+// [.., hidden]: rows of the embedding, scaled as the family does.
+torch::Tensor embed_tokens(const torch::Tensor& embedding, const torch::Tensor& tokens, const ModelConfig& config);
 
 class Decoder {
  public:
@@ -59,15 +71,17 @@ class Decoder {
 
  private:
   ModelWeights weights_;
-  RotaryTable rotary_;
+  RotaryTables rotary_;
 };
 
 // A block on its own, for stages that stream through the layers: the same arithmetic as Decoder::block. A half without
 // units is skipped; a block without any returns `x` itself.
-torch::Tensor block_forward(const BlockWeights& block, const ModelConfig& config, const RotaryTable& rotary,
+torch::Tensor block_forward(const BlockWeights& block, const ModelConfig& config, const RotaryTables& rotary,
                             std::int64_t layer, const torch::Tensor& x, const ForwardOptions& options = {});
 
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double eps);
+// What a half adds to the residual stream: normalised where `norm` is defined.
+torch::Tensor added(const torch::Tensor& y, const torch::Tensor& norm, double eps);
 
 // Next-token loss in nats: logits [.., vocab], targets [..] int64 with kIgnore where nothing is to be predicted.
 // Sum over the targets that count, in float32 (float64 for float64 logits).

@@ -46,7 +46,10 @@ void add_adapter_gradients(const Tensor& x, const std::vector<Reader>& readers, 
 
 bool has_level_pass(const ModelWeights& weights, std::int64_t seq) {
   const ModelConfig& c = weights.config;
-  return weights.embedding.device().is_cpu() && weights.embedding.scalar_type() == torch::kFloat32 && !c.qk_norm &&
+  const bool plain = !c.qk_norm && !c.gelu && !c.half_norms && c.attention_scale == 0 && c.embedding_scale == 1 &&
+                     c.turned_dims() == c.head_dim && c.local_rope_theta == 0 &&
+                     c.rope_scaling.kind != RopeScaling::Kind::kLongRope;
+  return plain && weights.embedding.device().is_cpu() && weights.embedding.scalar_type() == torch::kFloat32 &&
          (c.sliding_window == 0 || c.sliding_window >= seq);
 }
 
@@ -57,12 +60,13 @@ struct LevelPass::LevelBlock {
   std::array<LoraPair, 7> factors;
   Tensor q_bias, k_bias, v_bias;
   std::int64_t groups = 0, neurons = 0;
+  bool turns = true;
 };
 
 LevelPass::LevelPass(const ModelWeights& weights, torch::ScalarType type)
     : weights_(weights),
       type_(type),
-      rotary_(make_rotary_table(weights.config, weights.config.max_positions, torch::kCPU, torch::kFloat32)),
+      rotary_(make_rotary_tables(weights.config, weights.config.max_positions, torch::kCPU, torch::kFloat32)),
       head_(weights.head.to(type).contiguous()) {
   require(has_level_pass(weights, 1), "this model has no written-out pass");
   for (const BlockWeights& block : weights.blocks) {
@@ -99,6 +103,7 @@ LevelPass::LevelBlock LevelPass::cut(std::size_t layer, const LevelWidths& width
   block.full = &weights_.blocks[layer];
   block.groups = widths.kv_groups[layer];
   block.neurons = widths.neurons[layer];
+  block.turns = weights_.config.turns(static_cast<std::int64_t>(layer));
   const BlockWidths kept = block_widths(weights_.config, block.groups, block.neurons);
   for (std::size_t i = 0; i < block.m.size(); ++i) {
     const BlockTensor& part = block_matrices()[i];
@@ -123,13 +128,13 @@ Tensor LevelPass::attention(const LevelBlock& block, const Tensor& x, BlockTrace
   const ModelConfig& c = weights_.config;
   const std::int64_t seq = x.size(0) / batch;
   const Tensor normed = norm_rows(x, block.full->attn_norm, c.rms_norm_eps, type_);
-  const Tensor cos = rotary_.cos.narrow(0, 0, seq), sin = rotary_.sin.narrow(0, 0, seq);
+  const Tensor cos = rotary_.usual.cos.narrow(0, 0, seq), sin = rotary_.usual.sin.narrow(0, 0, seq);
   const auto heads = [&](Target target, const Tensor& bias, bool turned) {
     return rows_to_heads(torch::mm(normed, block.m[at(target)].t()), bias, batch, c.head_dim, turned ? cos : Tensor(),
                          turned ? sin : Tensor());
   };
-  trace.q = heads(Target::kQ, block.q_bias, true).view({batch * block.groups, -1, seq, c.head_dim});
-  trace.k = heads(Target::kK, block.k_bias, true).view({batch * block.groups, seq, c.head_dim});
+  trace.q = heads(Target::kQ, block.q_bias, block.turns).view({batch * block.groups, -1, seq, c.head_dim});
+  trace.k = heads(Target::kK, block.k_bias, block.turns).view({batch * block.groups, seq, c.head_dim});
   trace.v = heads(Target::kV, block.v_bias, false).view({batch * block.groups, seq, c.head_dim});
   const Tensor mixed = causal_attention(trace.q, trace.k, trace.v);
   trace.mixed = heads_to_rows(mixed.view({batch, -1, seq, c.head_dim}), {}, {}, type_);
@@ -185,12 +190,12 @@ void LevelPass::attention_backward(const LevelBlock& block, const BlockTrace& tr
   add_adapter_gradients(trace.mixed, {{Target::kO, dy}}, block.factors, factors_.scale, gradients);
   const Tensor d_mixed = rows_to_heads(torch::mm(dy, block.m[at(Target::kO)]), {}, batch, c.head_dim, {}, {});
   const auto d = causal_attention_backward(trace.q, trace.k, trace.v, d_mixed.view(trace.q.sizes()));
-  const Tensor cos = rotary_.cos.narrow(0, 0, seq), sin = rotary_.sin.narrow(0, 0, seq);
+  const Tensor cos = rotary_.usual.cos.narrow(0, 0, seq), sin = rotary_.usual.sin.narrow(0, 0, seq);
   const auto rows = [&](const Tensor& heads, bool turned) {
     return heads_to_rows(heads.view({batch, -1, seq, c.head_dim}), turned ? cos : Tensor(), turned ? sin : Tensor(),
                          type_);
   };
-  const Tensor dq = rows(d.q, true), dk = rows(d.k, true), dv = rows(d.v, false);
+  const Tensor dq = rows(d.q, block.turns), dk = rows(d.k, block.turns), dv = rows(d.v, false);
   const Tensor normed = norm_rows(trace.x, block.full->attn_norm, c.rms_norm_eps, type_);
   add_adapter_gradients(normed, {{Target::kQ, dq}, {Target::kK, dk}, {Target::kV, dv}}, block.factors, factors_.scale,
                         gradients);

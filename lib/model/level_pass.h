@@ -13,8 +13,8 @@
 
 namespace elastify {
 
-// Is there such a pass for these weights: float32 on the CPU, no norms of queries and keys, no window shorter than
-// `seq`?
+// Is there such a pass for these weights: float32 on the CPU, no window shorter than `seq`, and a block as Llama's (some
+// layers may not turn)?
 bool has_level_pass(const ModelWeights& weights, std::int64_t seq);
 
 class LevelPass {
@@ -64,7 +64,7 @@ class LevelPass {
 
   const ModelWeights& weights_;
   torch::ScalarType type_;
-  RotaryTable rotary_;
+  RotaryTables rotary_;
   torch::Tensor head_;
   std::vector<Matrices> merged_;
   Adapter factors_;  // of the merged adapter, in `type`; no blocks: none

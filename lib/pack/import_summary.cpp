@@ -26,13 +26,22 @@ std::string format_shape(const json& shape) {
                      shape.at("vocab").get<std::int64_t>(), shape.at("context").get<std::int64_t>());
 }
 
-std::string format_features(const json& features) {
+std::string format_features(const json& features, const json& shape) {
   std::string text = features.at("tied_embeddings").get<bool>() ? "head tied to the embedding" : "a head of its own";
   if (features.at("qkv_bias").get<bool>()) text += ", biases of q, k and v";
   if (features.at("output_bias").get<bool>()) text += ", bias of the attention's output";
   if (features.at("qk_norm").get<bool>()) text += ", norms of queries and keys";
+  if (features.at("half_norms").get<bool>()) text += ", norms of what attention and MLP add";
+  if (features.at("activation") != "silu") text += ", gates through GELU";
+  const auto of_layers = [&](const char* key) {
+    const auto count = features.at(key).get<std::int64_t>(), all = shape.at("layers").get<std::int64_t>();
+    return count == all ? "" : fmt::format(" in {} of {} layers", count, all);
+  };
   if (const auto window = features.at("sliding_window").get<std::int64_t>(); window > 0)
-    text += fmt::format(", window of {} positions", window);
+    text += fmt::format(", window of {} positions{}", window, of_layers("window_layers"));
+  if (const std::string some = of_layers("turned_layers"); !some.empty()) text += ", rotation" + some;
+  if (features.at("turned_dims") != shape.at("head_dim"))
+    text += fmt::format(", rotation of {} dimensions of a head", features.at("turned_dims").get<std::int64_t>());
   text += fmt::format(", RoPE base {:g}", features.at("rope_theta").get<double>());
   if (const json& scaling = features.at("rope_scaling"); scaling.is_string()) text += ", " + scaling.get<std::string>();
   return text + "\n";

@@ -14,7 +14,7 @@ nlohmann::json tokenizer_json(const elrt::TokenizerSpec& spec, const std::string
 
 // One line each, ending in a line break; `shape` and `features` as in both summaries.
 std::string format_shape(const nlohmann::json& shape);
-std::string format_features(const nlohmann::json& features);
+std::string format_features(const nlohmann::json& features, const nlohmann::json& shape);
 std::string format_tokenizer(const nlohmann::json& tokenizer);
 std::string format_ignored(const nlohmann::json& ignored);  // a line for each, none where nothing was
 

@@ -116,13 +116,27 @@ json features_json(const elrt::Artifact& artifact) {
   namespace name = elrt::format::tensor;
   const auto in_block = [&](const char* part) { return artifact.find_tensor(std::string("blk.0.") + part) != nullptr; };
   const bool scaled = artifact.find_tensor(name::kRopeFreqs) != nullptr;
+  const elrt::ModelShape& shape = artifact.shape();
+  const auto layers_with = [&](auto&& has) {
+    std::uint32_t count = 0;
+    for (std::uint32_t layer = 0; layer < shape.blocks; ++layer) count += has(layer) ? 1 : 0;
+    return count;
+  };
+  json scaling = scaled ? json("frequencies scaled by rope_freqs") : json(nullptr);
+  if (shape.original_context > 0)
+    scaling = fmt::format("other frequencies beyond {} positions (longrope)", shape.original_context);
   return {{"tied_embeddings", artifact.find_tensor(name::kOutput) == nullptr},
           {"qkv_bias", in_block(name::kAttnQBias)},
           {"output_bias", in_block(name::kAttnOutputBias)},
           {"qk_norm", in_block(name::kAttnQNorm)},
-          {"sliding_window", artifact.shape().sliding_window},
-          {"rope_theta", artifact.shape().rope_base},
-          {"rope_scaling", scaled ? json("frequencies scaled by rope_freqs") : json(nullptr)}};
+          {"half_norms", in_block(name::kAttnPostNorm)},
+          {"activation", shape.activation == elrt::Activation::kGeluTanh ? "gelu_tanh" : "silu"},
+          {"sliding_window", shape.sliding_window},
+          {"window_layers", layers_with([&](auto layer) { return shape.windowed(layer); })},
+          {"turned_layers", layers_with([&](auto layer) { return shape.turns(layer); })},
+          {"turned_dims", shape.rotary_dim},
+          {"rope_theta", shape.rope_base},
+          {"rope_scaling", scaling}};
 }
 
 // Tensors of the file that no reader looks at, for people.
@@ -138,7 +152,7 @@ json unread_tensors(const elrt::Artifact& artifact) {
                          [&](const auto& entry) { return part == entry.name; });
     }
     return found == name::kTokenEmbedding || found == name::kOutputNorm || found == name::kOutput ||
-           found == name::kRopeFreqs;
+           found == name::kRopeFreqs || found == name::kRopeFactorsShort || found == name::kRopeFactorsLong;
   };
   json unread = json::array();
   for (const auto& tensor : artifact.tensors()) {
@@ -234,7 +248,7 @@ std::string format_inspection(const json& summary) {
                                  summary.at("name").get<std::string>(), format_bytes(summary.at("bytes").get<double>()),
                                  summary.at("format_version").get<int>(), summary.at("tensors").get<int>(),
                                  summary.at("verified").get<bool>() ? ", all checksums right" : "");
-  text += format_shape(shape) + format_features(summary.at("features")) + format_tokenizer(summary.at("tokenizer")) +
+  text += format_shape(shape) + format_features(summary.at("features"), shape) + format_tokenizer(summary.at("tokenizer")) +
           format_ignored(summary.at("ignored"));
   if (const json& anchors = summary.at("anchors"); !anchors.empty()) text += "anchor layers " + anchors.dump() + "\n";
   text += format_quantised(summary.at("quantised"));

@@ -33,7 +33,16 @@ std::string format_types(const json& summary) {
 json scaling_json(const RopeScaling& scaling) {
   if (scaling.kind == RopeScaling::Kind::kNone) return nullptr;
   if (scaling.kind == RopeScaling::Kind::kLinear) return fmt::format("positions divided by {:g}", scaling.factor);
+  if (scaling.kind == RopeScaling::Kind::kLongRope)
+    return fmt::format("other frequencies beyond {} positions (longrope)", scaling.original_max_positions);
   return fmt::format("llama3 scaling by {:g} beyond {} positions", scaling.factor, scaling.original_max_positions);
+}
+
+template <typename Has>
+std::int64_t layers_with(const ModelConfig& c, Has&& has) {
+  std::int64_t count = 0;
+  for (std::int64_t layer = 0; layer < c.num_layers; ++layer) count += has(layer) ? 1 : 0;
+  return count;
 }
 
 json features_json(const ModelConfig& c) {
@@ -41,7 +50,12 @@ json features_json(const ModelConfig& c) {
           {"qkv_bias", c.qkv_bias},
           {"output_bias", c.output_bias},
           {"qk_norm", c.qk_norm},
+          {"half_norms", c.half_norms},
+          {"activation", c.gelu ? "gelu_tanh" : "silu"},
           {"sliding_window", c.sliding_window},
+          {"window_layers", layers_with(c, [&](auto layer) { return c.windowed(layer); })},
+          {"turned_layers", layers_with(c, [&](auto layer) { return c.turns(layer); })},
+          {"turned_dims", c.turned_dims()},
           {"rope_theta", c.rope_theta},
           {"rope_scaling", scaling_json(c.rope_scaling)}};
 }
@@ -91,7 +105,7 @@ std::string format_checkpoint(const json& summary) {
                      format_types(summary), summary.at("weights").get<std::int64_t>(),
                      summary.at("tensors").get<std::int64_t>(),
                      summary.at("verified").get<bool>() ? ", all finite" : "") +
-         format_shape(summary.at("shape")) + format_features(summary.at("features")) +
+         format_shape(summary.at("shape")) + format_features(summary.at("features"), summary.at("shape")) +
          format_tokenizer(summary.at("tokenizer")) + format_ignored(summary.at("ignored"));
 }
 

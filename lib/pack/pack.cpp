@@ -59,6 +59,25 @@ MadeTensor to_panels(const torch::Tensor& matrix, TensorType type, PanelOrder or
   return {made.bytes, static_cast<float>(made.relative_rms_error)};
 }
 
+std::vector<std::uint32_t> flags(const std::vector<bool>& layers) { return {layers.begin(), layers.end()}; }
+
+// What only some families have; true: this one has none of it.
+bool add_family(Metadata& m, const ModelConfig& c) {
+  const std::size_t before = m.size();
+  if (c.turned_dims() != c.head_dim) m[key::kRopeDimensions] = u32(c.turned_dims());
+  if (c.local_rope_theta > 0) m[key::kRopeFreqBaseLocal] = static_cast<float>(c.local_rope_theta);
+  if (c.rope_scaling.kind == RopeScaling::Kind::kLongRope) {
+    m[key::kRopeOriginalContext] = u32(c.rope_scaling.original_max_positions);
+    m[key::kRopeMagnitude] = static_cast<float>(c.rope_scaling.magnitude);
+  }
+  if (!c.rope_layers.empty()) m[key::kRopeLayers] = flags(c.rope_layers);
+  if (!c.window_layers.empty()) m[key::kWindowLayers] = flags(c.window_layers);
+  if (c.attention_scale > 0) m[key::kAttentionScale] = static_cast<float>(c.attention_scale);
+  if (c.embedding_scale != 1) m[key::kEmbeddingScale] = static_cast<float>(c.embedding_scale);
+  if (c.gelu) m[key::kActivation] = std::string(elrt::format::kActivationGeluTanh);
+  return m.size() == before && !c.half_norms;
+}
+
 Metadata shape_metadata(const ModelConfig& c) {
   Metadata m;
   m[key::kArchitectureName] = std::string(elrt::format::kArchitecture);
@@ -74,6 +93,8 @@ Metadata shape_metadata(const ModelConfig& c) {
   m[key::kRmsEpsilon] = static_cast<float>(c.rms_norm_eps);
   m[key::kRopeFreqBase] = static_cast<float>(c.rope_theta);
   if (c.sliding_window > 0) m[key::kSlidingWindow] = u32(c.sliding_window);
+  const bool plain = add_family(m, c);
+  m[key::kFormatVersionNumber] = plain ? elrt::format::kPlainFormatVersion : elrt::format::kFormatVersion;
   return m;
 }
 
@@ -124,7 +145,6 @@ void add_shared_adapter(Metadata& m, const SharedAdapter& shared) {
 Metadata make_metadata(const PackInputs& inputs) {
   Metadata m = shape_metadata(inputs.reordered.config());
   m["general.name"] = inputs.name;
-  m[key::kFormatVersionNumber] = elrt::format::kFormatVersion;
   m[key::kRopePairing] = std::string(elrt::format::kRopePairingHalves);
   m[key::kTileInputCount] = elrt::format::kTileInputs;
   m[key::kChecksumAlgorithm] = std::string(elrt::format::kChecksumXxh3);
@@ -199,8 +219,13 @@ class TensorList {
   void add_rope_factors(const ModelConfig& c) {
     ModelConfig plain = c;
     plain.rope_scaling = {};
-    const torch::Tensor factors = (rotary_frequencies(plain) / rotary_frequencies(c)).to(torch::kFloat32);
-    add_made(name::kRopeFreqs, TensorType::kF32, {c.head_dim / 2}, [factors] { return MadeTensor{factors}; });
+    const auto add_factors = [&](const char* target, RotarySet set) {
+      const torch::Tensor factors = (rotary_frequencies(plain) / rotary_frequencies(c, set)).to(torch::kFloat32);
+      add_made(target, TensorType::kF32, {c.turned_dims() / 2}, [factors] { return MadeTensor{factors}; });
+    };
+    if (c.rope_scaling.kind != RopeScaling::Kind::kLongRope) return add_factors(name::kRopeFreqs, RotarySet::kUsual);
+    add_factors(name::kRopeFactorsShort, RotarySet::kUsual);
+    add_factors(name::kRopeFactorsLong, RotarySet::kLongText);
   }
 
   void add_block(std::int64_t layer) {

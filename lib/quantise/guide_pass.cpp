@@ -36,8 +36,8 @@ const MatrixGuide& BlockGuides::of(const BlockTensor& matrix) const {
 GuidePass::GuidePass(const ModelConfig& config, const torch::Tensor& embedding, const RoundingText& text, Load load)
     : config_(config), levels_(text.levels), carry_(text.carry), load_(std::move(load)) {
   const torch::NoGradGuard no_grad;
-  rotary_ = make_rotary_table(config, text.tokens.size(1), torch::kCPU, torch::kFloat32);
-  hidden_ = torch::embedding(embedding, text.tokens).to(torch::kFloat32);
+  rotary_ = make_rotary_tables(config, text.tokens.size(1), torch::kCPU, torch::kFloat32);
+  hidden_ = torch::embedding(embedding, text.tokens).to(torch::kFloat32).mul(config.embedding_scale);
 }
 
 const BlockGuides& GuidePass::at(std::int64_t layer) {
@@ -68,7 +68,7 @@ void GuidePass::advance() {
     const torch::Tensor between = block_forward(block, config_, rotary_, done_, x, options);
     feed_forward.add(rms_norm(between, block.ffn_norm, config_.rms_norm_eps));
     down.add(neurons);
-    x.copy_(between + neurons.matmul(block.down.t()));
+    x.copy_(between + added(neurons.matmul(block.down.t()), block.ffn_post_norm, config_.rms_norm_eps));
   }
   std::vector<std::int64_t> groups, widths;
   for (const LevelWidths& level : levels_) {

@@ -43,7 +43,7 @@ class GuidePass {
   std::vector<LevelWidths> levels_;
   bool carry_;
   Load load_;
-  RotaryTable rotary_;
+  RotaryTables rotary_;
   torch::Tensor hidden_;  // [rows, seq, hidden], what enters layer done_
   std::int64_t done_ = 0;
   BlockGuides guides_;  // of layer done_ - 1

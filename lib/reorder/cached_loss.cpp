@@ -34,7 +34,7 @@ CachedLoss::CachedLoss(const ModelWeights& weights, const TokenRows& rows, std::
   const torch::NoGradGuard no_grad;
   const torch::Device device = weights.embedding.device();
   options_.products = products;
-  rotary_ = make_rotary_table(config_, rows.seq(), device, weights.embedding.scalar_type());
+  rotary_ = make_rotary_tables(config_, rows.seq(), device, weights.embedding.scalar_type());
   final_norm_ = weights.final_norm;
   const bool half = products == ProductType::kBfloat16 && weights.head.scalar_type() == torch::kFloat32;
   head_ = half ? weights.head.to(torch::kBFloat16) : weights.head;
@@ -49,7 +49,7 @@ CachedLoss::CachedLoss(const ModelWeights& weights, const TokenRows& rows, std::
     if (batch.counted.numel() == 0) continue;
     tokens_ += batch.counted.numel();
     batch.inputs.resize(whole_.size());
-    batch.inputs[0] = torch::embedding(weights.embedding, rows.inputs.narrow(0, first, count).to(device));
+    batch.inputs[0] = embed_tokens(weights.embedding, rows.inputs.narrow(0, first, count).to(device), config_);
     batches_.push_back(std::move(batch));
   }
   if (tokens_ == 0) fail_data("the calibration text predicts nothing: give more of it (data.calibration)");

@@ -42,7 +42,7 @@ class CachedLoss : public LossMeter {
   double finish(std::int64_t first, const BlockWeights* replaced);
 
   ModelConfig config_;
-  RotaryTable rotary_;
+  RotaryTables rotary_;
   ForwardOptions options_;
   torch::Tensor final_norm_, head_;
   std::vector<BlockWeights> whole_, present_;

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoint/hf_layout.h"
 #include "model/decoder.h"
 
 namespace elastify {
@@ -44,29 +45,25 @@ torch::Tensor reorder_tensor(const std::string& name, const torch::Tensor& tenso
 void write_reordered(const Checkpoint& source, const UnitOrder& order, const fs::path& directory) {
   const ModelConfig& config = source.config();
   write_json(directory / "config.json", model_config_to_hf(config));
-  const auto expected = expected_tensors(config);
-  std::vector<SafetensorsWriter::Entry> entries;
-  for (const auto& [name, shape] : expected) entries.push_back({name, source.dtype(name), shape});
-  SafetensorsWriter writer(directory / "model.safetensors", entries, {{"format", "pt"}});
-  Progress progress("reorder", static_cast<std::int64_t>(expected.size()), "tensors");
-  for (std::size_t i = 0; i < expected.size(); ++i) {
-    writer.write(reorder_tensor(expected[i].name, source.finite_tensor(expected[i].name), config, order));
-    source.release(expected[i].name);
-    progress.update(static_cast<std::int64_t>(i) + 1);
-  }
-  writer.commit();
+  write_hf_weights(
+      directory / "model.safetensors", config, [&](const ModelTensor& tensor) { return source.dtype(tensor.name); },
+      [&](const ModelTensor& tensor) {
+        return reorder_tensor(tensor.name, source.finite_tensor(tensor.name), config, order);
+      },
+      [&](const ModelTensor& tensor) { source.release(tensor.name); }, "reorder");
 }
 
 double compare_logits(const Checkpoint& a, const Checkpoint& b, const torch::Tensor& tokens) {
   torch::NoGradGuard no_grad;
   const ModelConfig& config = a.config();
-  const RotaryTable rotary = make_rotary_table(config, tokens.size(1), torch::kCPU, torch::kFloat64);
+  const RotaryTables rotary = make_rotary_tables(config, tokens.size(1), torch::kCPU, torch::kFloat64);
   const auto run = [&](const Checkpoint& checkpoint) {
     // Only the rows in use: the whole table in float64 may be large.
     torch::Tensor x = checkpoint.tensor(kEmbeddingName)
                           .index_select(0, tokens.reshape({-1}))
                           .to(torch::kFloat64)
-                          .view({tokens.size(0), tokens.size(1), -1});
+                          .view({tokens.size(0), tokens.size(1), -1})
+                          .mul_(config.embedding_scale);
     for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
       x = block_forward(load_block(checkpoint, layer, torch::kCPU, torch::kFloat64), config, rotary, layer, x);
     }

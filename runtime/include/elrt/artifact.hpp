@@ -23,15 +23,30 @@ class WordPiece;
 struct Model;
 struct TlmShape;
 
-// The full model's dimensions.
+enum class Activation : std::uint8_t { kSilu, kGeluTanh };  // of an MLP's gate; GELU with the tanh that stands for erf
+
+// The full model's dimensions, and what else its configuration says of the computation.
 struct ModelShape {
   std::uint32_t blocks = 0, context = 0, hidden = 0, ffn = 0, vocab = 0;
   std::uint32_t heads = 0, kv_heads = 0, head_dim = 0;
   std::uint32_t sliding_window = 0;  // 0: none
   float rms_epsilon = 0;
   double rope_base = 0;
+  std::uint32_t rotary_dim = 0;        // dimensions of a head that turn, the first
+  double local_rope_base = 0;          // of layers with the window; 0: rope_base
+  std::uint32_t original_context = 0;  // longer texts turn by other frequencies; 0: all by the same
+  float rope_magnitude = 1;            // of cosines and sines
+  float attention_scale = 0;           // of scores
+  float embedding_scale = 1;
+  Activation activation = Activation::kSilu;
+  std::vector<std::uint32_t> window_layers, rope_layers;  // by layer, 0 or 1: has the window, turns; empty: all do
 
   std::uint32_t heads_per_group() const { return heads / kv_heads; }
+  bool windowed(std::size_t layer) const {
+    return sliding_window > 0 && (window_layers.empty() || window_layers[layer] != 0);
+  }
+  std::uint32_t window(std::size_t layer) const { return windowed(layer) ? sliding_window : 0; }
+  bool turns(std::size_t layer) const { return rope_layers.empty() || rope_layers[layer] != 0; }
 };
 
 // What one level keeps. Spans have one entry per layer and live as long as the artifact.

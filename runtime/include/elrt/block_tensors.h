@@ -41,7 +41,10 @@ struct BlockTensor {
   constexpr bool by_input() const { return unit_of(inputs) != Unit::kNone; }
   constexpr Unit unit() const { return unit_of(by_input() ? inputs : outputs); }
   // Whose units the half of the block is made of that reads it: a level without them does not read it.
-  constexpr Unit half() const { return std::string_view(name).starts_with("ffn") ? Unit::kNeuron : Unit::kGroup; }
+  constexpr Unit half() const {
+    const std::string_view whole = name;
+    return whole.starts_with("ffn") || whole == tensor::kFfnPostNorm ? Unit::kNeuron : Unit::kGroup;
+  }
 };
 
 // How wide the model, or one of its levels in a layer, is.
@@ -82,10 +85,12 @@ inline constexpr BlockTensor kBlockTensors[] = {
     {tensor::kAttnKNorm, TensorKind::kNorm, Extent::kHeadDim, Extent::kOne, true},
     {tensor::kAttnOutput, TensorKind::kMatrix, Extent::kHidden, Extent::kQueries, false},
     {tensor::kAttnOutputBias, TensorKind::kBias, Extent::kHidden, Extent::kOne, true},
+    {tensor::kAttnPostNorm, TensorKind::kNorm, Extent::kHidden, Extent::kOne, true},
     {tensor::kFfnNorm, TensorKind::kNorm, Extent::kHidden, Extent::kOne, false},
     {tensor::kFfnGate, TensorKind::kMatrix, Extent::kNeurons, Extent::kHidden, false},
     {tensor::kFfnUp, TensorKind::kMatrix, Extent::kNeurons, Extent::kHidden, false},
     {tensor::kFfnDown, TensorKind::kMatrix, Extent::kHidden, Extent::kNeurons, false},
+    {tensor::kFfnPostNorm, TensorKind::kNorm, Extent::kHidden, Extent::kOne, true},
 };
 
 // The entry of that name; a name that is in no entry does not compile.

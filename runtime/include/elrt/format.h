@@ -9,8 +9,16 @@
 // `.attention.head_count`, `.attention.head_count_kv`, `.attention.key_length`, `.attention.value_length` (equal,
 // even),
 // `.attention.sliding_window` (0 or missing: none; else position i attends to j with i - window < j <= i); f32:
-// `.attention.layer_norm_rms_epsilon`, `.rope.freq_base`. The `tokenizer.*` keys: tokenizer and chat template. Then:
-//   elastic.format_version    u32       kFormatVersion
+// `.attention.layer_norm_rms_epsilon`, `.rope.freq_base`. What only some families have, each key missing elsewhere:
+// `.rope.dimension_count` u32 (even; the first so many dimensions of a head turn; missing: all),
+// `.rope.freq_base_swa` f32 (base of the layers with a window; missing: freq_base),
+// `.rope.scaling.original_context_length` u32 (texts of more tokens turn by rope_factors_long, others by
+// rope_factors_short, which are then both there), `.rope.scaling.attn_factor` f32 (cosines and sines times this),
+// `.attention.scale` f32 (of scores; missing: 1/sqrt(head_dim)), `.embedding_scale` f32 (of a token's embedding before
+// the first block; missing: 1), `.feed_forward_activation` string ("silu" or "gelu_tanh"; missing: silu),
+// `.attention.window_layers`, `.rope.layers` [u32] (by layer, 0 or 1: has the window, turns; missing: all 1).
+// The `tokenizer.*` keys: tokenizer and chat template. Then:
+//   elastic.format_version    u32       kFormatVersion, or kPlainFormatVersion where none of the above is needed
 //   elastic.rope_pairing      string    "halves": dimension i turns with i + head_dim/2 (Hugging Face), not with i + 1
 //   elastic.tile_inputs       u32       32, inputs per tile
 //   elastic.tiled_tensors     [string]  suffixes of the tensors whose bytes are permuted (see LAYOUT):
@@ -56,11 +64,14 @@
 // are F32. Dimensions are those of F32 and F16; quantised matrices are stored in panels (see LAYOUT).
 //   token_embd.weight   [hidden, vocab]          output_norm.weight [hidden]
 //   output.weight       [hidden, vocab]          missing: the head is token_embd
-//   rope_freqs.weight   [head_dim/2]             optional: pair i's frequency base^(-2i/head_dim) is divided by it
+//   rope_freqs.weight   [turned/2]               optional: pair i's frequency base^(-2i/turned) is divided by it, turned
+//                                                being the dimensions of a head that turn; not of freq_base_swa
+//   rope_factors_short.weight, rope_factors_long.weight [turned/2]   the same, by the text's length
 //   per block `blk.N.`: attn_norm, ffn_norm [hidden] · attn_q [hidden, heads*head_dim] · attn_k, attn_v
 //   [hidden, kv*head_dim] · attn_output tiled (inputs heads*head_dim) · ffn_gate, ffn_up [hidden, ffn] · ffn_down tiled
 //   (inputs ffn) · optional attn_q.bias, attn_k.bias, attn_v.bias, attn_output.bias · optional attn_q_norm, attn_k_norm
-//   [head_dim]: each head's query and key are RMS-normalised before RoPE. Names end in `.weight` unless said otherwise.
+//   [head_dim]: each head's query and key are RMS-normalised before RoPE · optional post_attention_norm, post_ffw_norm
+//   [hidden]: what a half adds is RMS-normalised first. Names end in `.weight` unless said otherwise.
 //   adapter.LL.blk.N.TARGET.lora_a [in, rank], of attn_output and ffn_down tiled, .lora_b [rank, out] in columns, each
 //   F16 or Q8_0 (see LAYOUT), both or neither; LL is the level in decimal (`adapter.20`, `adapter.100`), in and out are
 //   that level's widths; none for a half that it leaves out: y = W x + scale * B (A x).
@@ -110,7 +121,8 @@
 //
 // LIMITS. Readers refuse what exceeds the constants below; a file is hostile until it is proven consistent.
 //
-// COMPATIBILITY. A reader opens files whose format_version equals its own kFormatVersion and refuses others by name.
+// COMPATIBILITY. A reader opens files whose format_version is kPlainFormatVersion to kFormatVersion and refuses others by
+// name; a writer takes the lowest that holds the model, so that older readers open what they can run.
 // Unknown keys and unknown tensors are ignored, so additions that old readers may skip do not raise the version. Nor do
 // types of a tensor that they refuse by its name: readers of version 4 that want adapters in F16 say so.
 #pragma once
@@ -122,7 +134,8 @@ namespace elrt::format {
 
 inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF" read as little endian
 inline constexpr std::uint32_t kGgufVersion = 3;
-inline constexpr std::uint32_t kFormatVersion = 4;
+inline constexpr std::uint32_t kPlainFormatVersion = 4;
+inline constexpr std::uint32_t kFormatVersion = 5;  // keys and tensors that change what a model computes
 inline constexpr std::size_t kAlignment = 64;
 inline constexpr std::uint32_t kTileInputs = 32;
 inline constexpr std::uint32_t kColumnOutputs = 32;  // side by side in a matrix of columns, see LAYOUT
@@ -130,6 +143,8 @@ inline constexpr std::uint32_t kFullLevel = 100;
 
 inline constexpr char kArchitecture[] = "elastic-llama";
 inline constexpr char kRopePairingHalves[] = "halves";
+inline constexpr char kActivationSilu[] = "silu";
+inline constexpr char kActivationGeluTanh[] = "gelu_tanh";
 inline constexpr char kChecksumXxh3[] = "xxh3-64";
 
 // Tensor type ids of the GGUF specification that this version stores.
@@ -166,6 +181,15 @@ inline constexpr char kValueLength[] = "elastic-llama.attention.value_length";
 inline constexpr char kRmsEpsilon[] = "elastic-llama.attention.layer_norm_rms_epsilon";
 inline constexpr char kSlidingWindow[] = "elastic-llama.attention.sliding_window";
 inline constexpr char kRopeFreqBase[] = "elastic-llama.rope.freq_base";
+inline constexpr char kRopeDimensions[] = "elastic-llama.rope.dimension_count";
+inline constexpr char kRopeFreqBaseLocal[] = "elastic-llama.rope.freq_base_swa";
+inline constexpr char kRopeOriginalContext[] = "elastic-llama.rope.scaling.original_context_length";
+inline constexpr char kRopeMagnitude[] = "elastic-llama.rope.scaling.attn_factor";
+inline constexpr char kRopeLayers[] = "elastic-llama.rope.layers";
+inline constexpr char kWindowLayers[] = "elastic-llama.attention.window_layers";
+inline constexpr char kAttentionScale[] = "elastic-llama.attention.scale";
+inline constexpr char kEmbeddingScale[] = "elastic-llama.embedding_scale";
+inline constexpr char kActivation[] = "elastic-llama.feed_forward_activation";
 inline constexpr char kFormatVersionNumber[] = "elastic.format_version";
 inline constexpr char kRopePairing[] = "elastic.rope_pairing";
 inline constexpr char kTileInputCount[] = "elastic.tile_inputs";
@@ -216,22 +240,27 @@ inline constexpr char kTokenEmbedding[] = "token_embd.weight";
 inline constexpr char kOutputNorm[] = "output_norm.weight";
 inline constexpr char kOutput[] = "output.weight";
 inline constexpr char kRopeFreqs[] = "rope_freqs.weight";
+inline constexpr char kRopeFactorsShort[] = "rope_factors_short.weight";
+inline constexpr char kRopeFactorsLong[] = "rope_factors_long.weight";
 // Within a block, after "blk.N.":
 inline constexpr char kAttnNorm[] = "attn_norm.weight";
 inline constexpr char kAttnQ[] = "attn_q.weight";
 inline constexpr char kAttnK[] = "attn_k.weight";
 inline constexpr char kAttnV[] = "attn_v.weight";
 inline constexpr char kAttnOutput[] = "attn_output.weight";
+inline constexpr char kAttnQkv[] = "attn_qkv.weight";  // of other engines' files: queries, keys and values
 inline constexpr char kAttnQBias[] = "attn_q.bias";
 inline constexpr char kAttnKBias[] = "attn_k.bias";
 inline constexpr char kAttnVBias[] = "attn_v.bias";
 inline constexpr char kAttnOutputBias[] = "attn_output.bias";
 inline constexpr char kAttnQNorm[] = "attn_q_norm.weight";
 inline constexpr char kAttnKNorm[] = "attn_k_norm.weight";
+inline constexpr char kAttnPostNorm[] = "post_attention_norm.weight";
 inline constexpr char kFfnNorm[] = "ffn_norm.weight";
 inline constexpr char kFfnGate[] = "ffn_gate.weight";
 inline constexpr char kFfnUp[] = "ffn_up.weight";
 inline constexpr char kFfnDown[] = "ffn_down.weight";
+inline constexpr char kFfnPostNorm[] = "post_ffw_norm.weight";
 // Adapter targets, in "adapter.LL.blk.N.TARGET.lora_a" and ".lora_b"; LL is a level or kSharedAdapter:
 inline constexpr char kSharedAdapter[] = "shared";
 inline constexpr const char* kAdapterTargets[] = {"attn_q",   "attn_k", "attn_v",  "attn_output",

@@ -87,6 +87,8 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t co
 
 // gate = silu(gate) * up over `count` values, a multiple of kPadding.
 void silu_multiply(float* gate, const float* up, std::size_t count);
+// The same with GELU, its error function in the tanh form of Hendrycks & Gimpel 2016.
+void gelu_multiply(float* gate, const float* up, std::size_t count);
 
 // x = exp(scale (x - max x)), scale above 0, and returned is what makes them sum to one, NaN where a value is not
 // finite; padded(count) values are written, those after `count` zero.

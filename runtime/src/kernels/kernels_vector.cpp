@@ -34,14 +34,28 @@ void RmsNorm(const float* x, const float* weight, float epsilon, std::size_t cou
   for (std::size_t i = 0; i < count; ++i) out[i] = x[i] * factor * weight[i];
 }
 
-void SiluMultiply(float* gate, const float* up, std::size_t count) {
+// gate = gate / (1 + exp(-slope(gate))) * up.
+template <typename Slope>
+HWY_INLINE void gate_multiply(float* gate, const float* up, std::size_t count, Slope&& slope) {
   const D d;
   const V one = hn::Set(d, 1.0f), highest = hn::Set(d, 88.0f);  // Exp is garbage, not infinite, beyond 104
   for (std::size_t i = 0; i < count; i += hn::Lanes(d)) {
     const V g = hn::LoadU(d, gate + i);
-    const V silu = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Min(hn::Neg(g), highest))));
-    hn::StoreU(hn::Mul(silu, hn::LoadU(d, up + i)), d, gate + i);
+    const V opened = hn::Div(g, hn::Add(one, hn::Exp(d, hn::Min(hn::Neg(slope(g)), highest))));
+    hn::StoreU(hn::Mul(opened, hn::LoadU(d, up + i)), d, gate + i);
   }
+}
+
+void SiluMultiply(float* gate, const float* up, std::size_t count) {
+  gate_multiply(gate, up, count, [](V g) { return g; });
+}
+
+// (1 + tanh(a)) / 2 = 1 / (1 + exp(-2 a)), a = sqrt(2 / pi) (g + 0.044715 g^3).
+void GeluMultiply(float* gate, const float* up, std::size_t count) {
+  const D d;
+  const V first = hn::Set(d, 1.5957691216057308f), third = hn::Set(d, 0.07135481627159651f);
+  gate_multiply(gate, up, count,
+                [&](V g) { return hn::Mul(g, hn::MulAdd(third, hn::Mul(g, g), first)); });
 }
 
 void Relu(float* x, std::size_t count) {
@@ -112,6 +126,7 @@ HWY_AFTER_NAMESPACE();
 namespace elrt::kernels {
 HWY_EXPORT(RmsNorm);
 HWY_EXPORT(SiluMultiply);
+HWY_EXPORT(GeluMultiply);
 HWY_EXPORT(Relu);
 HWY_EXPORT(ScaleShift);
 HWY_EXPORT(LayerNorm);
@@ -123,6 +138,9 @@ void rms_norm(const float* x, const float* weight, float epsilon, std::size_t co
 }
 void silu_multiply(float* gate, const float* up, std::size_t count) {
   HWY_DYNAMIC_DISPATCH(SiluMultiply)(gate, up, count);
+}
+void gelu_multiply(float* gate, const float* up, std::size_t count) {
+  HWY_DYNAMIC_DISPATCH(GeluMultiply)(gate, up, count);
 }
 void relu(float* x, std::size_t count) { HWY_DYNAMIC_DISPATCH(Relu)(x, count); }
 void scale_shift(float* x, const float* weight, const float* bias, std::size_t count) {

@@ -30,10 +30,12 @@ inline constexpr LayerTensor kLayerTensors[] = {
     {format::tensor::kAttnKNorm, nullptr, &LayerWeights::k_norm},
     {format::tensor::kAttnOutput, &LayerWeights::o, nullptr},
     {format::tensor::kAttnOutputBias, nullptr, &LayerWeights::o_bias},
+    {format::tensor::kAttnPostNorm, nullptr, &LayerWeights::attn_post_norm},
     {format::tensor::kFfnNorm, nullptr, &LayerWeights::ffn_norm},
     {format::tensor::kFfnGate, &LayerWeights::gate, nullptr},
     {format::tensor::kFfnUp, &LayerWeights::up, nullptr},
     {format::tensor::kFfnDown, &LayerWeights::down, nullptr},
+    {format::tensor::kFfnPostNorm, nullptr, &LayerWeights::ffn_post_norm},
 };
 
 constexpr bool layer_table_fits() {

@@ -20,6 +20,7 @@ struct LayerWeights {
   const float *attn_norm = nullptr, *ffn_norm = nullptr;
   const float *q_bias = nullptr, *k_bias = nullptr, *v_bias = nullptr, *o_bias = nullptr;  // null: none
   const float *q_norm = nullptr, *k_norm = nullptr;                                        // null: none
+  const float *attn_post_norm = nullptr, *ffn_post_norm = nullptr;                         // null: none
 };
 
 // y += scale * B (A x); both matrices empty where the target has no adapter.
@@ -54,7 +55,9 @@ struct Model {
   ModelShape shape;
   Matrix embedding, output;  // output is the embedding where the head is tied
   const float* output_norm = nullptr;
-  std::vector<float> pair_frequencies;  // RoPE: radians per position of each pair, head_dim / 2 of them
+  // RoPE: radians per position of each pair, rotary_dim / 2 of them; those of texts beyond original_context and of
+  // layers with a window where they differ, else empty.
+  std::vector<float> pair_frequencies, long_frequencies, local_frequencies;
   std::vector<LayerWeights> layers;
   std::vector<LevelData> levels;
   SharedAdapter shared_adapter;

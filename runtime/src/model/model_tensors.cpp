@@ -97,16 +97,36 @@ std::string find_unlisted_panels(const GgufHeader& header) {
   return "";
 }
 
-// Reads rope_freqs (head_dim / 2 floats) now, so that a bad divisor is an error of opening, not NaN later.
-bool read_pair_frequencies(const ModelShape& shape, const float* divisors, std::vector<float>* frequencies) {
-  const std::uint32_t pairs = shape.head_dim / 2;
-  frequencies->resize(pairs);
-  for (std::uint32_t pair = 0; pair < pairs; ++pair) {
+std::vector<float> frequencies_of(double base, std::uint32_t turned, const float* divisors) {
+  std::vector<float> frequencies(turned / 2);
+  for (std::uint32_t pair = 0; pair < turned / 2; ++pair) {
     const double divisor = divisors == nullptr ? 1.0 : divisors[pair];
-    if (!(divisor > 0) || !std::isfinite(divisor)) return false;
-    (*frequencies)[pair] = static_cast<float>(std::pow(shape.rope_base, -2.0 * pair / shape.head_dim) / divisor);
+    frequencies[pair] = static_cast<float>(std::pow(base, -2.0 * pair / turned) / divisor);
   }
-  return true;
+  return frequencies;
+}
+
+// Reads the divisors (rotary_dim / 2 floats each) now, so that a bad one is an error of opening, not NaN later.
+void bind_rotation(TensorBinder& binder, Model* model) {
+  const ModelShape& shape = model->shape;
+  const auto divisors = [&](const char* name, bool needed) {
+    const std::uint32_t pairs = shape.rotary_dim / 2;
+    const float* found = needed ? binder.vector(name, pairs) : binder.optional_vector(name, pairs);
+    const bool good = found == nullptr || std::all_of(found, found + pairs, [](float divisor) {
+                        return divisor > 0 && std::isfinite(divisor);
+                      });
+    if (!good) binder.fail("tensor '" + std::string(name) + "' holds a divisor that is not positive and finite");
+    return good ? found : nullptr;
+  };
+  const bool by_length = shape.original_context > 0;
+  const float* usual = divisors(by_length ? names::kRopeFactorsShort : names::kRopeFreqs, by_length);
+  model->pair_frequencies = frequencies_of(shape.rope_base, shape.rotary_dim, usual);
+  if (by_length) {
+    const float* distant = divisors(names::kRopeFactorsLong, true);
+    model->long_frequencies = frequencies_of(shape.rope_base, shape.rotary_dim, distant);
+  }
+  if (shape.local_rope_base > 0)
+    model->local_frequencies = frequencies_of(shape.local_rope_base, shape.rotary_dim, nullptr);
 }
 
 bool has_quantised(const Model& model) {
@@ -137,13 +157,10 @@ Result<void> bind_tensors(Model* model) {
     model->layers.push_back(bind_layer(binder, shape, layer));
   bind_adapters(binder, model);
   if (model->tlm) bind_tlm(binder, &*model->tlm);
-  const float* divisors = binder.optional_vector(names::kRopeFreqs, shape.head_dim / 2);
+  bind_rotation(binder, model);
   if (!binder.first_problem().empty()) return bad_data(binder.first_problem());
   if (const std::string problem = find_unlisted_panels(model->header); !problem.empty()) return bad_data(problem);
   model->quantised = has_quantised(*model);
-  if (!read_pair_frequencies(shape, divisors, &model->pair_frequencies)) {
-    return bad_data("tensor 'rope_freqs.weight' holds a divisor that is not positive and finite");
-  }
   return {};
 }
 

@@ -22,6 +22,10 @@ class TensorBinder {
   bool has(const std::string& name) const { return by_name_.contains(name); }
   const std::string& first_problem() const { return problem_; }
 
+  void fail(std::string problem) {
+    if (problem_.empty()) problem_ = std::move(problem);
+  }
+
   const float* vector(const std::string& name, std::uint64_t length) {
     const TensorInfo* tensor = find(name, {length});
     if (tensor == nullptr) return nullptr;
@@ -141,10 +145,6 @@ class TensorBinder {
     if (found->second->dims == dims) return found->second;
     fail("tensor '" + name + "' has dimensions " + text_of(found->second->dims) + ", expected " + text_of(dims));
     return nullptr;
-  }
-
-  void fail(std::string problem) {
-    if (problem_.empty()) problem_ = std::move(problem);
   }
 
   std::unordered_map<std::string, const TensorInfo*> by_name_;

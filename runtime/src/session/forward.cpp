@@ -110,8 +110,10 @@ void Forward::reserve(std::size_t batch) {
   for (Activations& a : low_rank_) a.allocate(batch, rank);
   if (model_.quantised)
     quantised_.allocate(batch, std::max({shape.hidden, shape.ffn, static_cast<std::uint32_t>(q_width)}));
-  cosines_.resize(batch * (shape.head_dim / 2));
-  sines_.resize(cosines_.size());
+  for (Angles* angles : {&angles_, &local_angles_}) {
+    angles->cosines.resize(batch * (shape.rotary_dim / 2));
+    angles->sines.resize(batch * (shape.rotary_dim / 2));
+  }
   reserved_ = batch;
 }
 
@@ -121,13 +123,21 @@ void Forward::run(const LevelView& view, KvCache& cache, std::span<const std::in
   tokens_ = tokens.size();
   answers_ = answers;
   dropped_ = 0;
-  for (std::size_t t = 0; t < tokens_; ++t)
-    kernels::load_row(model_.embedding, static_cast<std::size_t>(tokens[t]), x_.row(t));
-  prepare_rotation(first);
+  for (std::size_t t = 0; t < tokens_; ++t) embed(static_cast<std::size_t>(tokens[t]), x_.row(t));
+  const bool far = long_text_ && !model_.long_frequencies.empty();
+  prepare_rotation(far ? model_.long_frequencies : model_.pair_frequencies, first, angles_);
+  if (!model_.local_frequencies.empty()) prepare_rotation(model_.local_frequencies, first, local_angles_);
   for (std::size_t layer = 0; layer < model_.layers.size(); ++layer) {
     attention_block(view, cache, layer, first);
     if (tokens_ > 0) mlp_block(view, layer);
   }
+}
+
+void Forward::embed(std::size_t token, float* out) const {
+  kernels::load_row(model_.embedding, token, out);
+  const float scale = model_.shape.embedding_scale;
+  if (scale == 1) return;
+  for (std::uint32_t i = 0; i < model_.shape.hidden; ++i) out[i] *= scale;
 }
 
 void Forward::logits(const LevelView& view, std::span<const std::uint32_t> rows, float* out) {
@@ -219,24 +229,44 @@ void Forward::normalise(Activations& from, const float* weight, Activations& to)
   });
 }
 
-void Forward::prepare_rotation(std::size_t first) {
-  const std::size_t half = model_.shape.head_dim / 2;
+// x += norm(added).
+void Forward::add_normalised(Activations& added, const float* weight) {
+  normalise(added, weight, added);
+  pool_.for_each(tokens_, [&](std::size_t t, std::size_t) {
+    const float* from = added.row(t);
+    float* to = x_.row(t);
+    for (std::uint32_t i = 0; i < model_.shape.hidden; ++i) to[i] += from[i];
+  });
+}
+
+void Forward::prepare_rotation(std::span<const float> frequencies, std::size_t first, Angles& angles) const {
+  const std::size_t half = frequencies.size();
+  const double magnitude = model_.shape.rope_magnitude;
   for (std::size_t t = 0; t < tokens_; ++t) {
     for (std::size_t i = 0; i < half; ++i) {
-      const double angle = static_cast<double>(first + t) * model_.pair_frequencies[i];
-      cosines_[t * half + i] = static_cast<float>(std::cos(angle));
-      sines_[t * half + i] = static_cast<float>(std::sin(angle));
+      const double angle = static_cast<double>(first + t) * frequencies[i];
+      angles.cosines[t * half + i] = static_cast<float>(magnitude * std::cos(angle));
+      angles.sines[t * half + i] = static_cast<float>(magnitude * std::sin(angle));
     }
   }
 }
 
+void Forward::rotate(std::size_t layer, std::size_t t, float* head) const {
+  const ModelShape& shape = model_.shape;
+  if (!shape.turns(layer)) return;
+  const std::size_t half = shape.rotary_dim / 2;
+  const bool local = !model_.local_frequencies.empty() && shape.windowed(layer);
+  const Angles& angles = local ? local_angles_ : angles_;
+  kernels::rotate_halves(head, angles.cosines.data() + t * half, angles.sines.data() + t * half, half);
+}
+
 void Forward::keep_last(std::size_t answers) {
-  const std::size_t half = model_.shape.head_dim / 2, hidden = kernels::padded(model_.shape.hidden);
+  const std::size_t half = model_.shape.rotary_dim / 2, hidden = kernels::padded(model_.shape.hidden);
   dropped_ = tokens_ - answers;
   for (std::size_t t = 0; t < answers; ++t) {
     for (Activations* a : {&x_, &h_}) std::copy_n(a->row(dropped_ + t), hidden, a->row(t));
   }
-  for (auto* angles : {&cosines_, &sines_})
+  for (auto* angles : {&angles_.cosines, &angles_.sines, &local_angles_.cosines, &local_angles_.sines})
     std::copy_n(angles->begin() + static_cast<std::ptrdiff_t>(dropped_ * half), answers * half, angles->begin());
   tokens_ = answers;
 }
@@ -263,18 +293,20 @@ void Forward::attention_block(const LevelView& view, KvCache& cache, std::size_t
   }
   attend(view, cache, layer, first + dropped_);
   attended_.clear_padding(tokens_, q_width);
-  const Projection output[] = {{kO, &w.o, hidden, q_width, &x_, w.o_bias, true}};
+  const bool normed = w.attn_post_norm != nullptr;
+  const Projection output[] = {{kO, &w.o, hidden, q_width, normed ? &h_ : &x_, w.o_bias, !normed}};
   project(view, layer, attended_, output);
+  if (normed) add_normalised(h_, w.attn_post_norm);
 }
 
 void Forward::store_keys_values(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
   const LayerWeights& w = model_.layers[layer];
-  const std::size_t dim = model_.shape.head_dim, half = dim / 2, groups = view.kv_groups(layer);
+  const std::size_t dim = model_.shape.head_dim, groups = view.kv_groups(layer);
   const auto store = [&](std::size_t t, std::size_t group) {
     const std::size_t position = first + t;
     float* key = k_.row(t) + group * dim;
     if (w.k_norm != nullptr) kernels::rms_norm(key, w.k_norm, model_.shape.rms_epsilon, dim, key);
-    kernels::rotate_halves(key, cosines_.data() + t * half, sines_.data() + t * half, half);
+    rotate(layer, t, key);
     kernels::store_key(cache.type(), key, dim, cache.key_tile(layer, group, position), position % kKvTile);
     kernels::store_value(cache.type(), v_.row(t) + group * dim, dim, cache.value(layer, group, position));
   };
@@ -292,7 +324,7 @@ void Forward::store_keys_values(const LevelView& view, KvCache& cache, std::size
 void Forward::attend(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first) {
   const LayerWeights& w = model_.layers[layer];
   const ModelShape& shape = model_.shape;
-  const std::size_t dim = shape.head_dim, half = dim / 2, heads = view.q_width(layer) / dim;
+  const std::size_t dim = shape.head_dim, heads = view.q_width(layer) / dim;
   const std::size_t blocks = (tokens_ + kernels::kQueriesAtOnce - 1) / kernels::kQueriesAtOnce,
                     stride = kernels::attention_scores(first + tokens_);
   for (auto& scores : scores_)
@@ -304,14 +336,14 @@ void Forward::attend(const LevelView& view, KvCache& cache, std::size_t layer, s
     for (std::size_t t = begin; t < end; ++t) {
       float* query = q_.row(t) + head * dim;
       if (w.q_norm != nullptr) kernels::rms_norm(query, w.q_norm, shape.rms_epsilon, dim, query);
-      kernels::rotate_halves(query, cosines_.data() + t * half, sines_.data() + t * half, half);
+      rotate(layer, t, query);
     }
     kernels::Attention job;
     job.queries = q_.row(begin) + head * dim, job.query_stride = q_.stride, job.count = end - begin;
-    job.first = first + begin, job.window = shape.sliding_window;
+    job.first = first + begin, job.window = shape.window(layer);
     job.type = cache.type(), job.keys = cache.keys(layer, group), job.values = cache.values(layer, group),
     job.row_bytes = cache.row_bytes();
-    job.head_dim = dim, job.scale = 1.0f / std::sqrt(static_cast<float>(dim));
+    job.head_dim = dim, job.scale = shape.attention_scale;
     job.scores = scores_[thread].data(), job.score_stride = stride;
     job.out = attended_.row(begin) + head * dim, job.out_stride = attended_.stride;
     kernels::attend(job);
@@ -328,11 +360,14 @@ void Forward::mlp_block(const LevelView& view, std::size_t layer) {
   project(view, layer, h_, inputs);
   gate_.clear_padding(tokens_, neurons);
   up_.clear_padding(tokens_, neurons);
+  const bool gelu = model_.shape.activation == Activation::kGeluTanh;
   pool_.for_each(tokens_, [&](std::size_t t, std::size_t) {
-    kernels::silu_multiply(gate_.row(t), up_.row(t), kernels::padded(neurons));
+    (gelu ? kernels::gelu_multiply : kernels::silu_multiply)(gate_.row(t), up_.row(t), kernels::padded(neurons));
   });
-  const Projection output[] = {{kDown, &w.down, hidden, neurons, &x_, nullptr, true}};
+  const bool normed = w.ffn_post_norm != nullptr;
+  const Projection output[] = {{kDown, &w.down, hidden, neurons, normed ? &h_ : &x_, nullptr, !normed}};
   project(view, layer, gate_, output);
+  if (normed) add_normalised(h_, w.ffn_post_norm);
 }
 
 }  // namespace elrt

@@ -1,5 +1,6 @@
 // One pass of a batch of consecutive tokens through a level of the model:
 //   x += O(attention(norm(x))), x += down(silu(gate(h)) * up(h)) with h = norm(x), per block; logits = head(norm(x)).
+// Families differ in it: ModelShape says how, and what a half adds is normalised where the layer has a norm for it.
 // A half of a block without groups, or without neurons, adds nothing.
 #pragma once
 
@@ -24,6 +25,9 @@ class Forward {
   // makes keys and values alone.
   void run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first,
            std::size_t answers);
+
+  // Whether the text is longer than the model's original context: it turns by other frequencies, cache and all.
+  void set_long_text(bool is_long) { long_text_ = is_long; }
 
   // Logits of the batch's tokens `rows`, all among the last `answers` of run(), [rows.size()][vocab].
   void logits(const LevelView& view, std::span<const std::uint32_t> rows, float* out);
@@ -50,7 +54,14 @@ class Forward {
   // jobs make what the others' `added` reads, which is waited for after the others' products.
   void multiply(std::span<const Job> jobs, std::size_t low);
   void normalise(Activations& from, const float* weight, Activations& to);
-  void prepare_rotation(std::size_t first);
+  void add_normalised(Activations& added, const float* weight);
+  void embed(std::size_t token, float* out) const;
+  struct Angles {
+    std::vector<float> cosines, sines;  // [token][rotary_dim / 2]
+  };
+  void prepare_rotation(std::span<const float> frequencies, std::size_t first, Angles& angles) const;
+  // One head's query or key of the batch's token t, where the layer turns them.
+  void rotate(std::size_t layer, std::size_t t, float* head) const;
   void attention_block(const LevelView& view, KvCache& cache, std::size_t layer, std::size_t first);
   // From here on the batch is its last `answers` tokens: the rows that the last layer still needs.
   void keep_last(std::size_t answers);
@@ -67,7 +78,8 @@ class Forward {
   std::size_t dropped_ = 0;   // of the batch's first tokens, after keep_last()
   Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
   QuantisedRows quantised_;                 // of what the running products read
-  std::vector<float> cosines_, sines_;      // [token][head_dim / 2]
+  Angles angles_, local_angles_;
+  bool long_text_ = false;
   std::vector<std::vector<float>> scores_;  // per thread
   std::vector<AlignedFloats> scratch_;  // of the float kernels, per thread; here, since a pool's threads cannot fail
 };

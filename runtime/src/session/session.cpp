@@ -60,6 +60,7 @@ struct Session::Impl {
   std::vector<TokenId> tokens;  // the text
   std::size_t cached = 0;       // of them, in the cache
   bool mixed = false;           // the cache was begun at a larger level
+  bool long_text = false;       // the cache is that of a text beyond the model's original context
   std::size_t drafted = 0;      // guesses after the text, in the cache too
   std::vector<float> logits, draft_logits;
 
@@ -77,6 +78,7 @@ struct Session::Impl {
 
   Result<void> check(std::span<const TokenId> added, std::span<const std::uint32_t> rows) const;
   Result<LevelView> view_of(std::uint32_t level) const;
+  void follow_length();
   void read_batch(std::size_t count, std::size_t first_row_token, std::span<const std::uint32_t> rows, float* out);
 };
 
@@ -105,6 +107,17 @@ Result<LevelView> Session::Impl::view_of(std::uint32_t level) const {
   const auto found = std::find_if(levels.begin(), levels.end(), [&](auto& l) { return l.percent == level; });
   if (found == levels.end()) return invalid_argument("the artifact has no level " + std::to_string(level));
   return LevelView(*model, static_cast<std::size_t>(found - levels.begin()), use_adapter);
+}
+
+// A text that outgrows the original context, or shrinks to it, is read again: all of it turns by other frequencies.
+void Session::Impl::follow_length() {
+  const std::uint32_t original = model->shape.original_context;
+  const bool is_long = original > 0 && tokens.size() > original;
+  if (is_long == long_text) return;
+  long_text = is_long;
+  pass.set_long_text(is_long);
+  cached = 0;
+  mixed = false;
 }
 
 // `rows` are those of this batch, counted from the token `first_row_token` of the text.
@@ -137,11 +150,13 @@ Result<std::span<const float>> Session::forward(std::span<const TokenId> added, 
   using Logits = std::span<const float>;
   Impl& s = *impl_;
   const std::size_t before = s.tokens.size(), cached_before = s.cached;
+  const bool long_before = s.long_text;
   s.drafted = 0;
   auto result = guarded("run the model", [&]() -> Result<Logits> {
     if (auto done = s.check(added, rows); !done) return done.take_failure();
     const std::size_t vocab = s.model->shape.vocab;
     s.tokens.insert(s.tokens.end(), added.begin(), added.end());
+    s.follow_length();
     s.logits.resize(rows.size() * vocab);
     s.cache.reserve(s.view, s.tokens.size());
     std::size_t answered = 0;
@@ -159,7 +174,7 @@ Result<std::span<const float>> Session::forward(std::span<const TokenId> added, 
   });
   if (!result) {
     s.tokens.resize(before);
-    s.cached = std::min(cached_before, before);
+    s.cached = s.long_text == long_before ? std::min(cached_before, before) : 0;
   }
   return result;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/hf_layout.h"
 #include "export/level_source.h"
 #include "model/decoder.h"
 
@@ -93,7 +94,13 @@ void write_tiny_run(const json& example, const fs::path& folder) {
   write_json(folder / "reordered/tokenizer_config.json",
              {{"bos_token", "<s>"}, {"eos_token", "</s>"}, {"chat_template", "{{ messages[0].content }}"}});
   std::map<std::string, torch::Tensor> tensors;
-  for (const auto& [name, shape] : expected_tensors(config)) tensors[name] = weight(name, shape);
+  std::map<std::string, std::vector<std::int64_t>> shapes;
+  for (const auto& [name, shape] : expected_tensors(config)) shapes[name] = shape;
+  for (const HfTensor& theirs : hf_tensors(config)) {
+    std::vector<std::int64_t> shape = shapes.at(theirs.parts.front().name);
+    for (std::size_t i = 1; i < theirs.parts.size(); ++i) shape.front() += shapes.at(theirs.parts[i].name).front();
+    tensors[theirs.name] = weight(theirs.name, shape);
+  }
   write_safetensors(folder / "reordered/model.safetensors", tensors);
   const LevelWidths full = full_widths(config);
   write_json(folder / "plan.json", {{"kind", "measured"},

@@ -29,6 +29,12 @@ fs::path checkpoint_path(const fs::path& folder) {
   return fs::exists(folder / "config.json") ? folder : folder / "model.bin";
 }
 
+// transformers computes rotary angles and Gemma's norms in float32, whatever the model's dtype.
+double float64_tolerance(const fs::path& folder) {
+  const fs::path config = folder / "config.json";
+  return fs::exists(config) && read_json(config).contains("transformers_version") ? 2e-5 : 1e-8;
+}
+
 double largest_difference(const fs::path& folder, torch::ScalarType dtype) {
   const Expected expected = read_expected(folder / "expected.safetensors");
   const Decoder decoder(load_weights(Checkpoint::open(checkpoint_path(folder)), torch::kCPU, dtype));
@@ -45,12 +51,12 @@ TEST_CASE("every golden checkpoint gives the reference's logits", "[model][golde
     DYNAMIC_SECTION(entry.path().filename().string()) {
       // float64: only the order of sums differs, and the goldens keep 10 digits. float32: rounding of a few layers,
       // measured below 2e-5 on logits of a few units.
-      REQUIRE(largest_difference(entry.path(), torch::kFloat64) < 1e-8);
+      REQUIRE(largest_difference(entry.path(), torch::kFloat64) < float64_tolerance(entry.path()));
       REQUIRE(largest_difference(entry.path(), torch::kFloat32) < 1e-4);
     }
     seen.insert(entry.path().filename().string());
   }
-  REQUIRE(seen.size() == 12);
+  REQUIRE(seen.size() == 16);
 }
 
 TEST_CASE("transformers 5 writes the same model with rope_parameters", "[model][golden]") {

@@ -27,15 +27,24 @@ using namespace elastify;
 using elastify_test::expect_error;
 using elastify_test::TempDir;
 
-ModelConfig random_config(const char* type) {
-  const bool qwen3 = std::string(type) == "qwen3";
-  nlohmann::json document = {{"model_type", type},       {"vocab_size", 300},          {"hidden_size", 48},
-                             {"intermediate_size", 76},  {"num_hidden_layers", 3},     {"num_attention_heads", 6},
-                             {"num_key_value_heads", 3}, {"head_dim", qwen3 ? 12 : 8}, {"max_position_embeddings", 160},
-                             {"rms_norm_eps", 1e-5},     {"hidden_act", "silu"},       {"tie_word_embeddings", qwen3},
-                             {"torch_dtype", "float32"}};
-  if (std::string(type) == "mistral") document["sliding_window"] = 24;
-  if (std::string(type) == "llama") {
+// What only some families have.
+void add_family(const std::string& type, nlohmann::json& document) {
+  if (type == "mistral") document["sliding_window"] = 24;
+  if (type == "smollm3") document["no_rope_layers"] = {1, 0, 1};
+  if (type == "gemma3_text") {
+    document["sliding_window"] = 24;
+    document["layer_types"] = {"sliding_attention", "full_attention", "sliding_attention"};
+    document["query_pre_attn_scalar"] = 20;
+    document["rope_scaling"] = {{"rope_type", "linear"}, {"factor", 3.0}};
+    document["rope_theta"] = 100000.0;
+  }
+  if (type == "phi3") {
+    document["partial_rotary_factor"] = 0.75;
+    document["original_max_position_embeddings"] = 64;
+    document["rope_scaling"] = {
+        {"rope_type", "longrope"}, {"short_factor", {1.0, 1.2, 1.4}}, {"long_factor", {1.5, 2.5, 4.0}}};
+  }
+  if (type == "llama") {
     document["rope_scaling"] = {{"rope_type", "llama3"},
                                 {"factor", 8.0},
                                 {"low_freq_factor", 1.0},
@@ -43,6 +52,17 @@ ModelConfig random_config(const char* type) {
                                 {"original_max_position_embeddings", 64}};
     document["attention_bias"] = true;
   }
+}
+
+ModelConfig random_config(const char* type) {
+  const bool qwen3 = std::string(type) == "qwen3", gemma = std::string(type) == "gemma3_text";
+  nlohmann::json document = {{"model_type", type},       {"vocab_size", 300},          {"hidden_size", 48},
+                             {"intermediate_size", 76},  {"num_hidden_layers", 3},     {"num_attention_heads", 6},
+                             {"num_key_value_heads", 3}, {"head_dim", qwen3 ? 12 : 8}, {"max_position_embeddings", 160},
+                             {"rms_norm_eps", 1e-5},     {"torch_dtype", "float32"}};
+  document["tie_word_embeddings"] = qwen3 || gemma;
+  document[gemma ? "hidden_activation" : "hidden_act"] = gemma ? "gelu_pytorch_tanh" : "silu";
+  add_family(type, document);
   return model_config_from_hf(document, type);
 }
 
@@ -329,7 +349,7 @@ TEST_CASE("packing twice gives the same bytes", "[pack][unit]") {
 }
 
 TEST_CASE("the runtime gives the toolchain's loss for every token at every level", "[pack][unit]") {
-  for (const char* type : {"llama", "mistral", "qwen2", "qwen3"}) {
+  for (const char* type : {"llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma3_text", "phi3"}) {
     DYNAMIC_SECTION(type) {
       const auto packed = make_packed(type, {}, {20, 50, 80});
       const auto artifact = elrt::Artifact::open(packed->artifact);
@@ -351,7 +371,7 @@ TEST_CASE("the runtime gives the toolchain's losses where levels share an adapte
   };
   const Bound bounds[] = {{"f32", 1e-4, 1e-5}, {"f16", 2e-2, 2e-3}, {"q8_0", 1e-1, 5e-3}, {"q4_0", 1e-1, 5e-3}};
   for (const auto& [dtype, bound, mean_bound] : bounds) {
-    for (const char* type : {"llama", "qwen3"}) {
+    for (const char* type : {"llama", "qwen3", "gemma3_text", "phi3"}) {
       for (const Kind kind : {Kind::kOwn, Kind::kShared}) {
         DYNAMIC_SECTION(type << " " << dtype << (kind == Kind::kOwn ? " own" : " shared")) {
           PackConfig settings;

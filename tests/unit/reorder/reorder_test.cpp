@@ -27,7 +27,8 @@ UnitOrder random_order(const ModelConfig& config) {
 TEST_CASE("reordering leaves the logits of every architecture unchanged", "[reorder][unit]") {
   for (const char* name :
        {"llama2_mha_f32", "llama_gqa_tied_f16", "llama3_rope_bf16", "mistral_window_bf16", "qwen2_bias_tied_bf16",
-        "qwen3_sharded_bf16", "llama_bias_f16", "llama2c_v0_untied/model.bin"}) {
+        "qwen3_sharded_bf16", "llama_bias_f16", "llama2c_v0_untied/model.bin", "smollm3_unturned_bf16", "gemma3_bf16",
+        "phi3_longrope_f32"}) {
     DYNAMIC_SECTION(name) {
       const elastify_test::TempDir dir;
       const Checkpoint source = Checkpoint::open(kGoldens / name);
