@@ -107,12 +107,26 @@ void make_wordpieces(const fs::path& folder) {
   put(folder / "question", with_text("a ab c\nab?\nA:", vocabulary));
 }
 
+// The templates whose rendering is golden, each with a conversation.
+void make_chat_templates(const fs::path& folder) {
+  const std::string messages =
+      R"([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi <|im_end|>"},)"
+      R"( {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "And now?"}])";
+  for (const auto& entry : fs::directory_iterator(fs::path(ELASTIFY_SOURCE_DIR) / "tests/golden/chat")) {
+    if (entry.path().extension() != ".jinja") continue;
+    std::ifstream file(entry.path(), std::ios::binary);
+    const std::string source((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    put(folder / entry.path().stem(), with_text(messages, source));
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
   const fs::path all = argv[1];
   make_artifacts(all / "artifact");
+  make_chat_templates(all / "chat_template");
   make_tables(all / "latency_table");
   make_tokenizers(all / "tokenizer");
   make_wordpieces(all / "wordpiece");

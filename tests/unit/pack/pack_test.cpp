@@ -690,3 +690,28 @@ TEST_CASE("a shared adapter's folder names the levels that use it", "[pack][unit
   REQUIRE(cut.blocks[0][static_cast<std::size_t>(Target::kDown)].a.sizes().vec() == std::vector<std::int64_t>{4, 8});
   REQUIRE_FALSE(cut.blocks[1][static_cast<std::size_t>(Target::kUp)].defined());
 }
+
+TEST_CASE("a text that outgrows the original context, or shrinks to it, is read again", "[pack][unit]") {
+  const auto packed = make_packed("phi3", {}, {});  // 64 tokens turn by short factors, more by long ones
+  const auto artifact = elrt::Artifact::open(packed->artifact);
+  REQUIRE(artifact.ok());
+  std::vector<elrt::TokenId> tokens;
+  for (int i = 0; i < 100; ++i) tokens.push_back(i * 37 % 300);
+  const auto start = [&] {
+    elrt::SessionOptions options;
+    options.threads = 1;
+    return std::move(elrt::Session::create(artifact.value(), options).value());
+  };
+  const auto last_logits = [&](elrt::Session& session, std::size_t first, std::size_t count) {
+    const auto logits = session.forward(std::span(tokens).subspan(first, count));
+    REQUIRE(logits.ok());
+    return std::vector<float>(logits.value().begin(), logits.value().end());
+  };
+  elrt::Session whole = start(), pieces = start(), brief = start();
+  const auto long_at_once = last_logits(whole, 0, 100), short_at_once = last_logits(brief, 0, 50);
+  last_logits(pieces, 0, 40);
+  CHECK(last_logits(pieces, 40, 60) == long_at_once);
+  pieces.truncate(40);
+  CHECK(last_logits(pieces, 40, 10) == short_at_once);
+  CHECK(short_at_once != long_at_once);
+}

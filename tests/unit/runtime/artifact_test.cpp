@@ -168,7 +168,7 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
       {"general.alignment", [](auto& f) { f.metadata["general.alignment"] = std::uint32_t{32}; }},
       {"general.alignment", [](auto& f) { f.metadata.erase("general.alignment"); }},
       {"general.architecture", [](auto& f) { f.metadata["general.architecture"] = std::string("llama"); }},
-      {"'elastic.format_version' is 2, expected 4; pack it again",
+      {"'elastic.format_version' is 2, expected 4 to 5; pack it again",
        [](auto& f) { f.metadata["elastic.format_version"] = std::uint32_t{2}; }},
       {"elastic.rope_pairing", [](auto& f) { f.metadata["elastic.rope_pairing"] = std::string("interleaved"); }},
       {"elastic.tile_inputs", [](auto& f) { f.metadata["elastic.tile_inputs"] = std::uint32_t{16}; }},
@@ -286,6 +286,31 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
          f.tensor("rope_freqs.weight").bytes = elastify_test::f32_bytes({1, kNaN, 1, 1});
        }},
       {"a tensor's name of", [&](auto& f) { f.tensor(norm).name = std::string(1000, 'x'); }},
+      {"'elastic-llama.rope.dimension_count' is odd",
+       [](auto& f) { f.metadata["elastic-llama.rope.dimension_count"] = std::uint32_t{3}; }},
+      {"'elastic-llama.rope.dimension_count' is 10, expected 2 to 8",
+       [](auto& f) { f.metadata["elastic-llama.rope.dimension_count"] = std::uint32_t{10}; }},
+      {"'rope_freqs.weight' has dimensions [4], expected [3]",
+       [](auto& f) { f.metadata["elastic-llama.rope.dimension_count"] = std::uint32_t{6}; }},
+      {"'rope_factors_short.weight' is missing",
+       [](auto& f) { f.metadata["elastic-llama.rope.scaling.original_context_length"] = std::uint32_t{8}; }},
+      {"'elastic-llama.rope.scaling.attn_factor' is",
+       [](auto& f) { f.metadata["elastic-llama.rope.scaling.attn_factor"] = kNaN; }},
+      {"'elastic-llama.rope.freq_base_swa' is",
+       [](auto& f) { f.metadata["elastic-llama.rope.freq_base_swa"] = -1.0f; }},
+      {"'elastic-llama.rope.layers' does not hold a u32 of 0 or 1",
+       [](auto& f) {
+         f.metadata["elastic-llama.rope.layers"] = Counts{1};
+       }},
+      {"'elastic-llama.attention.window_layers' does not hold a u32 of 0 or 1",
+       [](auto& f) {
+         f.metadata["elastic-llama.attention.window_layers"] = Counts{1, 2};
+       }},
+      {"'elastic-llama.attention.scale' is", [](auto& f) { f.metadata["elastic-llama.attention.scale"] = 0.0f; }},
+      {"'elastic-llama.embedding_scale' is not f32",
+       [](auto& f) { f.metadata["elastic-llama.embedding_scale"] = std::uint32_t{2}; }},
+      {"'elastic-llama.feed_forward_activation' is 'relu', expected 'silu'",
+       [](auto& f) { f.metadata["elastic-llama.feed_forward_activation"] = std::string("relu"); }},
   };
   for (const Broken& broken : cases) {
     GgufBuilder file = good_file();

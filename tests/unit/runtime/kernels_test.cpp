@@ -20,3 +20,18 @@ TEST_CASE("silu closes for good where the gate is far below zero", "[runtime][un
           1e-6 * std::abs(exact) + 1e-6);  // float32 and an exponential good to a few units
   }
 }
+
+TEST_CASE("gelu is that of the tanh form, at both ends too", "[runtime][unit]") {
+  std::vector<float> gates = {-1e10f, -1e4f, -60, -20, -10, -6, -3, -1, -0.1f, 0, 0.1f, 1, 3, 6, 10, 60, 1e4f, 1e10f};
+  const std::vector<float> original = gates;
+  gates.resize(elrt::kernels::padded(gates.size()), 0);
+  const std::vector<float> up(gates.size(), 3);
+  elrt::kernels::gelu_multiply(gates.data(), up.data(), gates.size());
+  for (std::size_t i = 0; i < original.size(); ++i) {
+    INFO(original[i]);
+    const auto g = static_cast<double>(original[i]);
+    const double exact = 1.5 * g * (1 + std::tanh(std::sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
+    CHECK(std::isfinite(gates[i]));
+    CHECK(std::abs(gates[i] - exact) <= 2e-6 * std::abs(exact) + 1e-6);  // as silu, with a cube in the exponent
+  }
+}
