@@ -218,8 +218,10 @@ json model_config_to_hf(const ModelConfig& config) {
   if (config.architecture != "qwen2") document["attention_bias"] = config.qkv_bias;
   if (gemma) {
     const double scale = config.score_scale();
-    document["query_pre_attn_scalar"] = std::round(1e6 / (scale * scale)) / 1e6;
+    document["query_pre_attn_scalar"] = std::llround(1 / (scale * scale));  // transformers wants it whole
   }
+  // These families' default is an id of their own vocabularies, which a smaller one lacks.
+  if (config.architecture == "smollm3" || config.architecture == "phi3") document["pad_token_id"] = nullptr;
   write_rope_config(config, document);
   write_layers(config, document);
   return document;

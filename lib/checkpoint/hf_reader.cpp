@@ -8,6 +8,7 @@ namespace {
 // Keys that are read elsewhere (the tokenizer's ids) or say nothing about what a model computes.
 constexpr const char* kWithoutEffect[] = {"architectures",
                                           "_name_or_path",
+                                          "_model_name_or_path",
                                           "transformers_version",
                                           "bos_token_id",
                                           "eos_token_id",

@@ -20,7 +20,7 @@ struct RopeScaling {
   double high_freq_factor = 4;                 // kLlama3
   std::int64_t original_max_positions = 8192;  // kLlama3, kLongRope
   // kLongRope (Ding et al. 2024): divisors of each pair's frequency in texts up to original_max_positions, and beyond.
-  std::vector<double> short_factors, long_factors;
+  std::vector<double> short_factors{}, long_factors{};
   double magnitude = 1;  // kLongRope: of cosines and sines
   bool operator==(const RopeScaling&) const = default;
 };

@@ -105,6 +105,39 @@ TEST_CASE("a changed setting runs only the stages that depend on it", "[cli]") {
   for (const auto& stage : summary.at("stages")) REQUIRE(stage.at("up_to_date") == (stage.at("stage") != "pack"));
 }
 
+TEST_CASE("every family goes through all stages and runs at every level and type", "[cli]") {
+  json gemma = model_shape(), smol = model_shape(), phi = model_shape();
+  gemma.update({{"model_type", "gemma3_text"}, {"head_dim", 8}, {"sliding_window", 16}});
+  gemma["layer_types"] = {"sliding_attention", "full_attention", "sliding_attention", "sliding_attention"};
+  smol["model_type"] = "smollm3";
+  phi.update({{"model_type", "phi3"}, {"head_dim", 8}, {"partial_rotary_factor", 0.75}});
+  phi.update({{"original_max_position_embeddings", 24}, {"tie_word_embeddings", false}});
+  phi["rope_scaling"] = {
+      {"type", "longrope"}, {"short_factor", {1.0, 1.1, 1.3}}, {"long_factor", {1.0, 2.0, 4.0}}};
+  for (const json& shape : {gemma, smol, phi}) {
+    DYNAMIC_SECTION(shape.at("model_type").get<std::string>()) {
+      const TempDir dir;
+      write_bytes(dir / "shape.json", shape.dump());
+      REQUIRE(run_command("elastify", "random " + (dir / "shape.json").string() + " --out " + (dir / "model").string())
+                  .status == 0);
+      for (const char* dtype : {"f32", "q8_0", "iq4_nl"}) {
+        const Outcome made = run_command(
+            "elastify", build_arguments(dir, "run", std::string("--set reorder.kind=measured --set pack.dtype=") + dtype));
+        INFO(made.err);
+        REQUIRE(made.status == 0);
+        for (const char* level : {"20", "50", "80", "100"}) {
+          const Outcome written =
+              run_command("elastic-run", "generate " + (dir / "run/model.gguf").string() + " --level " + level +
+                                             " --prompt 'a long enough text' --max-tokens 24 --json");
+          INFO(written.err);
+          CHECK(written.status == 0);
+          CHECK(json::parse(written.out).at("tokens").size() > 0);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("a damaged output is made again", "[cli]") {
   const TempDir dir;
   make_checkpoint(dir);

@@ -299,8 +299,8 @@ TEST_CASE("GGUF files that describe no model we know are refused by name", "[io]
   const auto set = [](const char* key, elrt::gguf::Value value) {
     return [=](GgufBuilder& f) { f.metadata[key] = value; };
   };
-  expect_refused({"architecture 'gemma3' is not supported", "qwen3"},
-                 set("general.architecture", std::string("gemma3")));
+  expect_refused({"architecture 'gemma4' is not supported", "qwen3"},
+                 set("general.architecture", std::string("gemma4")));
   expect_refused({"general.architecture is missing"}, [](GgufBuilder& f) { f.metadata.erase("general.architecture"); });
   expect_refused({"general.architecture is not a string"}, set("general.architecture", std::uint32_t{3}));
   expect_refused({"llama.expert_count 8 is not supported"}, set("llama.expert_count", std::uint32_t{8}));

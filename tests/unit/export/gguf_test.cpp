@@ -110,7 +110,7 @@ TEST_CASE("an exported GGUF file holds the level, and says what it holds", "[exp
   const std::map<std::string, std::string> architectures = {
       {"llama_even", "llama"},   {"llama_widths", "deci"}, {"llama_empty", "deci"},  {"llama_linear", "deci"},
       {"mistral_even", "llama"}, {"qwen2_even", "deci"},   {"qwen2_widths", "deci"}, {"qwen3_widths", "qwen3"},
-      {"smollm3_widths", "smollm3"}, {"gemma3_widths", "gemma3"}, {"phi3_widths", "phi3"}};
+      {"smollm3_widths", "smollm3"}, {"gemma3_widths", "gemma3"}, {"fused_widths", "phi3"}};
   const json cases = elastify_test::export_cases();
   for (const auto& [name, what] : cases.items()) {
     DYNAMIC_SECTION(name) {

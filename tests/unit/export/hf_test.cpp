@@ -51,9 +51,10 @@ TEST_CASE("an exported folder gives the level's logits and those that transforme
         // Merged weights are rounded to float32 once.
         CHECK(difference(ours, found) < 1e-5);
         for (const char* engine : {"transformers", "llama_cpp"}) {
-          // Float32 sums in another order: measured up to 6e-7.
+          // Float32 sums in another order: measured up to 8e-7. ggml looks GELU up in a table of half floats: 3e-4.
+          const bool table = name == "gemma3_widths" && std::string(engine) == "llama_cpp";
           const torch::Tensor theirs = stored.at(fmt::format("{}.{}", engine, level)).view();
-          CHECK(difference(theirs, found.index_select(0, rows)) < 1e-5);
+          CHECK(difference(theirs, found.index_select(0, rows)) < (table ? 1e-3 : 1e-5));
         }
         CHECK(summary.at("adapter").is_null() == (level == 100));
       }
@@ -209,4 +210,26 @@ TEST_CASE("sources that cannot be exported are told apart", "[export][unit]") {
   expect_error(ErrorCode::kBadData, {"finetune.json"},
                [&] { export_level(options_for(dir / "run", "hf", dir / "o")); });
   REQUIRE_FALSE(fs::exists(dir / "o"));
+}
+
+TEST_CASE("what the other families' formats lack is refused, and where layers count they keep their numbers",
+          "[export][unit]") {
+  const TempDir dir;
+  elastify_test::write_tiny_run(example("fused_widths"), dir / "phi");
+  expect_error(ErrorCode::kUsage, {"Phi-3 multiplies by several", "--format hf"},
+               [&] { export_level(options_for(dir / "phi", "peft", dir / "peft")); });
+  const Checkpoint phi = Checkpoint::open(dir / "phi/reordered");
+  REQUIRE(phi.config().rope_scaling.kind == RopeScaling::Kind::kLongRope);
+  json gemma = example("gemma3_widths");
+  gemma["config"]["layer_types"][1] = "full_attention";
+  elastify_test::write_tiny_run(gemma, dir / "gemma");
+  expect_error(ErrorCode::kUsage, {"other layers without the window", "every 6th layer", "--format hf"},
+               [&] { export_level(options_for(dir / "gemma", "gguf", dir / "gemma.gguf")); });
+  json smol = example("smollm3_widths");
+  smol["kv_groups"][2] = smol["neurons"][2] = 0;  // gone from a folder, which says which layers turn
+  elastify_test::write_tiny_run(smol, dir / "smol");
+  export_level(options_for(dir / "smol", "hf", dir / "smol-hf"));
+  REQUIRE(read_json(dir / "smol-hf/config.json").at("no_rope_layers") == json({1, 1, 0, 1}));
+  REQUIRE(difference(level_logits(dir / "smol", 50, some_tokens()), checkpoint_logits(dir / "smol-hf", some_tokens())) <
+          1e-5);
 }

@@ -32,7 +32,7 @@ fs::path checkpoint_path(const fs::path& folder) {
 // transformers computes rotary angles and Gemma's norms in float32, whatever the model's dtype.
 double float64_tolerance(const fs::path& folder) {
   const fs::path config = folder / "config.json";
-  return fs::exists(config) && read_json(config).contains("transformers_version") ? 2e-5 : 1e-8;
+  return fs::exists(config) && read_json(config).contains("dtype") ? 2e-5 : 1e-8;
 }
 
 double largest_difference(const fs::path& folder, torch::ScalarType dtype) {

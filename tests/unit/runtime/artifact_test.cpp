@@ -307,7 +307,7 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
          f.metadata["elastic-llama.attention.window_layers"] = Counts{1, 2};
        }},
       {"'elastic-llama.attention.scale' is", [](auto& f) { f.metadata["elastic-llama.attention.scale"] = 0.0f; }},
-      {"'elastic-llama.embedding_scale' is not f32",
+      {"'elastic-llama.embedding_scale' is missing or is not f32",
        [](auto& f) { f.metadata["elastic-llama.embedding_scale"] = std::uint32_t{2}; }},
       {"'elastic-llama.feed_forward_activation' is 'relu', expected 'silu'",
        [](auto& f) { f.metadata["elastic-llama.feed_forward_activation"] = std::string("relu"); }},
