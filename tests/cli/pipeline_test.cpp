@@ -118,20 +118,26 @@ TEST_CASE("every family goes through all stages and runs at every level and type
     DYNAMIC_SECTION(shape.at("model_type").get<std::string>()) {
       const TempDir dir;
       write_bytes(dir / "shape.json", shape.dump());
+      std::string text;
+      for (int i = 0; i < 400; ++i)
+        text += "line " + std::to_string(i * 37 % 101) + (i % 7 == 6 ? "\n<|endoftext|>\n" : ", ");
+      write_bytes(dir / "text.txt", text);
       REQUIRE(run_command("elastify", "random " + (dir / "shape.json").string() + " --out " + (dir / "model").string())
                   .status == 0);
       for (const char* dtype : {"f32", "q8_0", "iq4_nl"}) {
-        const Outcome made = run_command(
-            "elastify", build_arguments(dir, "run", std::string("--set reorder.kind=measured --set pack.dtype=") + dtype));
+        const std::string settings = " --set 'data.recovery=[\"" + (dir / "text.txt").string() +
+                                     "\"]' --set reorder.kind=measured --set reorder.measured.tokens=512";
+        const Outcome made =
+            run_command("elastify", build_arguments(dir, "run", std::string("--set pack.dtype=") + dtype + settings));
         INFO(made.err);
         REQUIRE(made.status == 0);
         for (const char* level : {"20", "50", "80", "100"}) {
-          const Outcome written =
-              run_command("elastic-run", "generate " + (dir / "run/model.gguf").string() + " --level " + level +
-                                             " --prompt 'a long enough text' --max-tokens 24 --json");
-          INFO(written.err);
-          CHECK(written.status == 0);
-          CHECK(json::parse(written.out).at("tokens").size() > 0);
+          const Outcome scored =
+              run_command("elastic-run", "score " + (dir / "run/model.gguf").string() + " --level " + level +
+                                             " --text-file " + (dir / "text.txt").string() + " --json");
+          INFO(scored.err);
+          REQUIRE(scored.status == 0);
+          CHECK(json::parse(scored.out).at("nll").get<double>() > 0);
         }
       }
     }
