@@ -19,9 +19,10 @@ struct Architecture {
   bool interleaved_rope;
 };
 // llama.cpp stores queries and keys of Llama models so that neighbouring rows turn together.
-constexpr Architecture kArchitectures[] = {
-    {"llama", "llama", true},     {"deci", "llama", true},          {"qwen2", "qwen2", false}, {"qwen3", "qwen3", false},
-    {"smollm3", "smollm3", true}, {"gemma3", "gemma3_text", false}, {"phi3", "phi3", false}};
+constexpr Architecture kArchitectures[] = {{"llama", "llama", true},     {"deci", "llama", true},
+                                           {"qwen2", "qwen2", false},    {"qwen3", "qwen3", false},
+                                           {"smollm3", "smollm3", true}, {"gemma3", "gemma3_text", false},
+                                           {"phi3", "phi3", false}};
 
 const Architecture& find_architecture(const GgufKeys& keys) {
   const std::string name = keys.text("general.architecture").value_or("");
@@ -29,16 +30,17 @@ const Architecture& find_architecture(const GgufKeys& keys) {
     if (name == known.name) return known;
   }
   if (name.empty()) fail_data("{}: key general.architecture is missing", keys.source());
-  fail_data("{}: architecture '{}' is not supported: expected llama (Mistral too), qwen2, qwen3, smollm3, gemma3, phi3 "
-            "or deci",
-            keys.source(), name);
+  fail_data(
+      "{}: architecture '{}' is not supported: expected llama (Mistral too), qwen2, qwen3, smollm3, gemma3, phi3 "
+      "or deci",
+      keys.source(), name);
 }
 
 // Keys that ask for a computation which nothing here does, with the values that ask for nothing.
 void refuse_unsupported(const GgufKeys& keys, const std::string& prefix) {
-  for (const char* key :
-       {"expert_count", "expert_used_count", "attention.max_alibi_bias", "attention.clamp_kqv",
-        "attn_logit_softcapping", "final_logit_softcapping", "attention.scale", "logit_scale", "residual_scale", "embedding_scale", "attention.temperature_scale"}) {
+  for (const char* key : {"expert_count", "expert_used_count", "attention.max_alibi_bias", "attention.clamp_kqv",
+                          "attn_logit_softcapping", "final_logit_softcapping", "attention.scale", "logit_scale",
+                          "residual_scale", "embedding_scale", "attention.temperature_scale"}) {
     const std::string name = prefix + key;
     const double value = keys.has(name) ? keys.number(name).value_or(0) : 0;
     const bool factor = name.ends_with("_scale") || name.ends_with("_factor");  // 1 changes nothing either

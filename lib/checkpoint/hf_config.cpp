@@ -17,10 +17,11 @@ struct Family {
   std::int64_t head_dim;  // where config.json says none; 0: hidden_size / num_attention_heads
   bool tied;              // where config.json does not say
 };
-constexpr Family kFamilies[] = {{"llama", "LlamaForCausalLM", 0, false},      {"mistral", "MistralForCausalLM", 0, false},
-                                {"qwen2", "Qwen2ForCausalLM", 0, false},      {"qwen3", "Qwen3ForCausalLM", 128, false},
-                                {"smollm3", "SmolLM3ForCausalLM", 0, true},   {"gemma3_text", "Gemma3ForCausalLM", 256, true},
-                                {"phi3", "Phi3ForCausalLM", 0, false}};
+constexpr Family kFamilies[] = {
+    {"llama", "LlamaForCausalLM", 0, false},    {"mistral", "MistralForCausalLM", 0, false},
+    {"qwen2", "Qwen2ForCausalLM", 0, false},    {"qwen3", "Qwen3ForCausalLM", 128, false},
+    {"smollm3", "SmolLM3ForCausalLM", 0, true}, {"gemma3_text", "Gemma3ForCausalLM", 256, true},
+    {"phi3", "Phi3ForCausalLM", 0, false}};
 
 const Family* find_family(const std::string& model_type) {
   for (const Family& family : kFamilies) {
@@ -32,9 +33,10 @@ const Family* find_family(const std::string& model_type) {
 const Family& family_of(const std::string& type, const std::string& source) {
   if (const Family* family = find_family(type)) return *family;
   if (type == "gemma3")
-    fail_data("{}: model_type 'gemma3' holds a model of images too, which is not supported: give its text model "
-              "(gemma3_text), or a GGUF file of it",
-              source);
+    fail_data(
+        "{}: model_type 'gemma3' holds a model of images too, which is not supported: give its text model "
+        "(gemma3_text), or a GGUF file of it",
+        source);
   fail_data("{}: model_type '{}' is not supported: expected llama, mistral, qwen2, qwen3, smollm3, gemma3_text or phi3",
             source, type);
 }

@@ -1,5 +1,5 @@
-// How Hugging Face's files of a family hold a model's tensors: under names of their own, several of ours in one, or less
-// a constant. Ours are those of Llama (checkpoint.h).
+// How Hugging Face's files of a family hold a model's tensors: under names of their own, several of ours in one, or
+// less a constant. Ours are those of Llama (checkpoint.h).
 #pragma once
 
 #include <functional>

@@ -66,7 +66,8 @@ class HfReader {
     std::vector<double> all;
     if (!has(key)) fail_data("{}: {} is missing", source_, key);
     const nlohmann::json& value = document_[key];
-    const bool fits = value.is_array() && std::all_of(value.begin(), value.end(), [](auto& n) { return n.is_number(); });
+    const bool fits =
+        value.is_array() && std::all_of(value.begin(), value.end(), [](auto& n) { return n.is_number(); });
     if (!fits) fail_data("{}: {} must be a list of numbers, found {}", source_, key, value.dump().substr(0, 64));
     for (const auto& item : value) all.push_back(item.template get<double>());
     return all;

@@ -54,8 +54,8 @@ void validate_scaling(const RopeScaling& scaling, std::int64_t pairs, const std:
   for (const auto* factors : {&scaling.short_factors, &scaling.long_factors}) {
     const char* name = factors == &scaling.short_factors ? "short_factor" : "long_factor";
     if (static_cast<std::int64_t>(factors->size()) != pairs)
-      fail_data("{}: {} has {} numbers, expected one for each of the {} pairs that turn", source, name,
-                factors->size(), pairs);
+      fail_data("{}: {} has {} numbers, expected one for each of the {} pairs that turn", source, name, factors->size(),
+                pairs);
     for (const double factor : *factors) {
       if (!(factor > 0) || !std::isfinite(factor))
         fail_data("{}: {} must hold numbers above 0, found {}", source, name, factor);

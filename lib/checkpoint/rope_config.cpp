@@ -147,8 +147,7 @@ void write_rope_config(const ModelConfig& config, nlohmann::json& document) {
   const RopeScaling& scaling = config.rope_scaling;
   document["rope_theta"] = config.rope_theta;
   if (config.rotary_dim > 0 && config.rotary_dim != config.head_dim) {
-    document["partial_rotary_factor"] =
-        static_cast<double>(config.rotary_dim) / static_cast<double>(config.head_dim);
+    document["partial_rotary_factor"] = static_cast<double>(config.rotary_dim) / static_cast<double>(config.head_dim);
   }
   if (config.local_rope_theta > 0) document["rope_local_base_freq"] = config.local_rope_theta;
   if (scaling.kind == RopeScaling::Kind::kLinear) {

@@ -52,8 +52,7 @@ void read_family(const Artifact& artifact, ModelConfig& config) {
   // A square root of a whole number, as float32 has it.
   const auto exact_root = [](float root) { return std::sqrt(std::round(static_cast<double>(root) * root)); };
   if (shape.embedding_scale != 1) config.embedding_scale = exact_root(shape.embedding_scale);
-  if (artifact.metadata().contains(elrt::format::key::kAttentionScale))
-    config.attention_scale = shape.attention_scale;
+  if (artifact.metadata().contains(elrt::format::key::kAttentionScale)) config.attention_scale = shape.attention_scale;
 }
 
 // Texts of different lengths turn by different divisors.

@@ -55,8 +55,9 @@ ExportSummary write_peft(const LevelSource& source, const ExportOptions& options
   if (!facts.adapter)
     fail_usage("level {} of {} has no adapter: export it with --format hf", facts.level, facts.path.string());
   if (facts.config.architecture == "phi3")
-    fail_usage("Phi-3 multiplies by several of our matrices at once, which separate adapters do not fit: export with "
-               "--format hf, which merges them");
+    fail_usage(
+        "Phi-3 multiplies by several of our matrices at once, which separate adapters do not fit: export with "
+        "--format hf, which merges them");
   if (!options.adapter) fail_usage("--format peft writes the adapter: --no-adapter is for --format hf");
   fs::create_directory(folder / "base");
   ExportSummary summary = write_hf(source, options, false, folder / "base");

@@ -95,10 +95,8 @@ RotaryTables make_rotary_tables(const ModelConfig& config, std::int64_t position
   };
   const bool by_length = scaling.kind == RopeScaling::Kind::kLongRope;
   RotaryTables tables;
-  tables.usual =
-      make(RotarySet::kUsual, by_length ? std::min(positions, scaling.original_max_positions) : positions);
-  if (by_length && positions > scaling.original_max_positions)
-    tables.long_text = make(RotarySet::kLongText, positions);
+  tables.usual = make(RotarySet::kUsual, by_length ? std::min(positions, scaling.original_max_positions) : positions);
+  if (by_length && positions > scaling.original_max_positions) tables.long_text = make(RotarySet::kLongText, positions);
   if (config.local_rope_theta > 0) tables.window = make(RotarySet::kWindow, positions);
   return tables;
 }

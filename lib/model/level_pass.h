@@ -13,8 +13,8 @@
 
 namespace elastify {
 
-// Is there such a pass for these weights: float32 on the CPU, no window shorter than `seq`, and a block as Llama's (some
-// layers may not turn)?
+// Is there such a pass for these weights: float32 on the CPU, no window shorter than `seq`, and a block as Llama's
+// (some layers may not turn)?
 bool has_level_pass(const ModelWeights& weights, std::int64_t seq);
 
 class LevelPass {

@@ -248,8 +248,8 @@ std::string format_inspection(const json& summary) {
                                  summary.at("name").get<std::string>(), format_bytes(summary.at("bytes").get<double>()),
                                  summary.at("format_version").get<int>(), summary.at("tensors").get<int>(),
                                  summary.at("verified").get<bool>() ? ", all checksums right" : "");
-  text += format_shape(shape) + format_features(summary.at("features"), shape) + format_tokenizer(summary.at("tokenizer")) +
-          format_ignored(summary.at("ignored"));
+  text += format_shape(shape) + format_features(summary.at("features"), shape) +
+          format_tokenizer(summary.at("tokenizer")) + format_ignored(summary.at("ignored"));
   if (const json& anchors = summary.at("anchors"); !anchors.empty()) text += "anchor layers " + anchors.dump() + "\n";
   text += format_quantised(summary.at("quantised"));
   text += format_tlm(summary.at("tlm")) + format_shared_adapter(summary.at("shared_adapter"));

@@ -112,8 +112,7 @@ TEST_CASE("every family goes through all stages and runs at every level and type
   smol["model_type"] = "smollm3";
   phi.update({{"model_type", "phi3"}, {"head_dim", 8}, {"partial_rotary_factor", 0.75}});
   phi.update({{"original_max_position_embeddings", 24}, {"tie_word_embeddings", false}});
-  phi["rope_scaling"] = {
-      {"type", "longrope"}, {"short_factor", {1.0, 1.1, 1.3}}, {"long_factor", {1.0, 2.0, 4.0}}};
+  phi["rope_scaling"] = {{"type", "longrope"}, {"short_factor", {1.0, 1.1, 1.3}}, {"long_factor", {1.0, 2.0, 4.0}}};
   for (const json& shape : {gemma, smol, phi}) {
     DYNAMIC_SECTION(shape.at("model_type").get<std::string>()) {
       const TempDir dir;

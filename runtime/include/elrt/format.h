@@ -64,7 +64,8 @@
 // are F32. Dimensions are those of F32 and F16; quantised matrices are stored in panels (see LAYOUT).
 //   token_embd.weight   [hidden, vocab]          output_norm.weight [hidden]
 //   output.weight       [hidden, vocab]          missing: the head is token_embd
-//   rope_freqs.weight   [turned/2]               optional: pair i's frequency base^(-2i/turned) is divided by it, turned
+//   rope_freqs.weight   [turned/2]               optional: pair i's frequency base^(-2i/turned) is divided by it,
+//   turned
 //                                                being the dimensions of a head that turn; not of freq_base_swa
 //   rope_factors_short.weight, rope_factors_long.weight [turned/2]   the same, by the text's length
 //   per block `blk.N.`: attn_norm, ffn_norm [hidden] · attn_q [hidden, heads*head_dim] · attn_k, attn_v
@@ -121,10 +122,10 @@
 //
 // LIMITS. Readers refuse what exceeds the constants below; a file is hostile until it is proven consistent.
 //
-// COMPATIBILITY. A reader opens files whose format_version is kPlainFormatVersion to kFormatVersion and refuses others by
-// name; a writer takes the lowest that holds the model, so that older readers open what they can run.
-// Unknown keys and unknown tensors are ignored, so additions that old readers may skip do not raise the version. Nor do
-// types of a tensor that they refuse by its name: readers of version 4 that want adapters in F16 say so.
+// COMPATIBILITY. A reader opens files whose format_version is kPlainFormatVersion to kFormatVersion and refuses others
+// by name; a writer takes the lowest that holds the model, so that older readers open what they can run. Unknown keys
+// and unknown tensors are ignored, so additions that old readers may skip do not raise the version. Nor do types of a
+// tensor that they refuse by its name: readers of version 4 that want adapters in F16 say so.
 #pragma once
 
 #include <cstddef>

@@ -54,8 +54,7 @@ void SiluMultiply(float* gate, const float* up, std::size_t count) {
 void GeluMultiply(float* gate, const float* up, std::size_t count) {
   const D d;
   const V first = hn::Set(d, 1.5957691216057308f), third = hn::Set(d, 0.07135481627159651f);
-  gate_multiply(gate, up, count,
-                [&](V g) { return hn::Mul(g, hn::MulAdd(third, hn::Mul(g, g), first)); });
+  gate_multiply(gate, up, count, [&](V g) { return hn::Mul(g, hn::MulAdd(third, hn::Mul(g, g), first)); });
 }
 
 void Relu(float* x, std::size_t count) {

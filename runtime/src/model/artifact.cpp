@@ -88,7 +88,8 @@ Result<Artifact> Artifact::open(const std::filesystem::path& path) {
     }
     auto file = MappedFile::open(path);
     if (!file) return file.take_failure();
-    auto model = std::make_shared<Model>(Model{std::move(file).value(), {}, {}, {}, {}, nullptr, {}, {}, {}, {}, {}, {}});
+    auto model =
+        std::make_shared<Model>(Model{std::move(file).value(), {}, {}, {}, {}, nullptr, {}, {}, {}, {}, {}, {}});
     if (auto loaded = load_model(model.get()); !loaded) {
       Failure failure = loaded.take_failure();
       const std::string foreign = describe_foreign_file(model->file.bytes());

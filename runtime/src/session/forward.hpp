@@ -77,7 +77,7 @@ class Forward {
   std::size_t answers_ = 0;   // of them those whose hidden states are wanted
   std::size_t dropped_ = 0;   // of the batch's first tokens, after keep_last()
   Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
-  QuantisedRows quantised_;                 // of what the running products read
+  QuantisedRows quantised_;  // of what the running products read
   Angles angles_, local_angles_;
   bool long_text_ = false;
   std::vector<std::vector<float>> scores_;  // per thread

@@ -108,8 +108,8 @@ torch::Tensor some_tokens() { return torch::arange(24, torch::kInt64) * 17 % 62;
 
 TEST_CASE("an exported GGUF file holds the level, and says what it holds", "[export][unit]") {
   const std::map<std::string, std::string> architectures = {
-      {"llama_even", "llama"},   {"llama_widths", "deci"}, {"llama_empty", "deci"},  {"llama_linear", "deci"},
-      {"mistral_even", "llama"}, {"qwen2_even", "deci"},   {"qwen2_widths", "deci"}, {"qwen3_widths", "qwen3"},
+      {"llama_even", "llama"},       {"llama_widths", "deci"},    {"llama_empty", "deci"},  {"llama_linear", "deci"},
+      {"mistral_even", "llama"},     {"qwen2_even", "deci"},      {"qwen2_widths", "deci"}, {"qwen3_widths", "qwen3"},
       {"smollm3_widths", "smollm3"}, {"gemma3_widths", "gemma3"}, {"fused_widths", "phi3"}};
   const json cases = elastify_test::export_cases();
   for (const auto& [name, what] : cases.items()) {
@@ -128,8 +128,7 @@ TEST_CASE("an exported GGUF file holds the level, and says what it holds", "[exp
           REQUIRE(*find<std::uint32_t>(file.metadata, prefix + key) == model.head_dim);
         REQUIRE(*find<std::uint32_t>(file.metadata, prefix + "rope.dimension_count") == model.turned_dims());
         const torch::Tensor expected = level_logits(dir / "run", level, some_tokens());
-        if (file.architecture() != "phi3")
-          REQUIRE(difference(expected, gguf_logits(out, model, some_tokens())) < 1e-5);
+        if (file.architecture() != "phi3") REQUIRE(difference(expected, gguf_logits(out, model, some_tokens())) < 1e-5);
         // Read as a checkpoint, which undoes what llama.cpp's files have their own way.
         REQUIRE(difference(expected, checkpoint_logits(out, some_tokens())) < 1e-5);
       }

@@ -299,9 +299,7 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
       {"'elastic-llama.rope.freq_base_swa' is",
        [](auto& f) { f.metadata["elastic-llama.rope.freq_base_swa"] = -1.0f; }},
       {"'elastic-llama.rope.layers' does not hold a u32 of 0 or 1",
-       [](auto& f) {
-         f.metadata["elastic-llama.rope.layers"] = Counts{1};
-       }},
+       [](auto& f) { f.metadata["elastic-llama.rope.layers"] = Counts{1}; }},
       {"'elastic-llama.attention.window_layers' does not hold a u32 of 0 or 1",
        [](auto& f) {
          f.metadata["elastic-llama.attention.window_layers"] = Counts{1, 2};
