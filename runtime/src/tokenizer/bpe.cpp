@@ -8,8 +8,13 @@
 namespace elrt {
 namespace {
 
-std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
-  return static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+// splitmix64's finish: every bit of both ids reaches every bit.
+std::uint64_t pair_hash(std::int32_t left, std::int32_t right) {
+  std::uint64_t z =
+      static_cast<std::uint64_t>(static_cast<std::uint32_t>(left)) << 32 | static_cast<std::uint32_t>(right);
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+  return z ^ z >> 31;
 }
 
 std::uint64_t code_pair(char32_t left, char32_t right) { return static_cast<std::uint64_t>(left) << 32 | right; }
@@ -31,7 +36,8 @@ Result<Bpe> Bpe::create(const TokenizerSpec& spec, const Vocabulary& vocabulary)
     if (spec.types[id] == TokenType::kUserDefined)
       bpe.user_defined_.add(spec.tokens[id], static_cast<std::int32_t>(id));
   }
-  bpe.merges_.reserve(spec.merges.size());
+  bpe.merges_ = FlatIndex(spec.merges.size());
+  bpe.merged_.reserve(spec.merges.size());
   std::string joined;
   for (std::size_t rank = 0; rank < spec.merges.size(); ++rank) {
     const TokenMerge& merge = spec.merges[rank];
@@ -43,27 +49,48 @@ Result<Bpe> Bpe::create(const TokenizerSpec& spec, const Vocabulary& vocabulary)
                       std::to_string(merge.right) + " join to a text that is no token");
     }
     // Of equal rules the last counts, as in the reference implementation's table.
-    bpe.merges_[pair_key(merge.left, merge.right)] = {static_cast<std::int32_t>(rank), id};
+    bpe.merges_.insert(pair_hash(merge.left, merge.right), static_cast<std::int32_t>(rank), true,
+                       [&](std::int32_t other) {
+                         const TokenMerge& known = spec.merges[static_cast<std::size_t>(other)];
+                         return known.left == merge.left && known.right == merge.right;
+                       });
+    bpe.merged_.push_back(id);
   }
-  if (spec.pre_tokenizer.empty() && !spec.byte_level) bpe.find_neighbours();
+  if (spec.pre_tokenizer.empty() && !spec.byte_level) bpe.neighbours_ = std::make_unique<Neighbours>();
   return bpe;
 }
 
-void Bpe::find_neighbours() {
+std::int32_t Bpe::merge_rank(std::int32_t left, std::int32_t right) const {
+  return merges_.find(pair_hash(left, right), [&](std::int32_t rank) {
+    const TokenMerge& rule = spec_->merges[static_cast<std::size_t>(rank)];
+    return rule.left == left && rule.right == right;
+  });
+}
+
+// nullptr: this many symbols are merged as one section. Finding what stands next to what takes as long as encoding some
+// thousand characters.
+const Bpe::Neighbours* Bpe::neighbours_for(std::size_t symbols) const {
+  constexpr std::size_t kLong = 1024;
+  if (neighbours_ == nullptr || symbols < kLong) return nullptr;
+  std::call_once(neighbours_->found, [this] { find_neighbours(*neighbours_); });
+  return neighbours_.get();
+}
+
+void Bpe::find_neighbours(Neighbours& neighbours) const {
   for (std::size_t id = 0; id < spec_->tokens.size(); ++id) {
     std::string_view text = vocabulary_->symbol(static_cast<std::int32_t>(id));
     if (vocabulary_->find(text) < 0) continue;
     for (utf8::Char left = utf8::decode(text); left.size < text.size();) {
       text.remove_prefix(left.size);
       const utf8::Char right = utf8::decode(text);
-      neighbours_.insert(code_pair(left.code, right.code));
+      neighbours.pairs.insert(code_pair(left.code, right.code));
       left = right;
     }
   }
 }
 
 // Only for symbols that have not merged yet: each is one character, or a byte token's text.
-bool Bpe::is_seam(std::string_view piece, const Symbol& left, const Symbol& right) const {
+bool Bpe::is_seam(std::string_view piece, const Symbol& left, const Symbol& right, const Neighbours& neighbours) const {
   if (left.frozen || right.frozen) return true;
   const auto text = [&](const Symbol& symbol) {
     return symbol.id >= 0 ? vocabulary_->symbol(symbol.id)
@@ -72,7 +99,7 @@ bool Bpe::is_seam(std::string_view piece, const Symbol& left, const Symbol& righ
   const std::string_view before = text(left);
   const std::size_t last =
       before.size() == utf8::decode(before).size ? 0 : before.size() - 1;  // byte tokens end in ASCII
-  return neighbours_.count(code_pair(utf8::decode(before.substr(last)).code, utf8::decode(text(right)).code)) == 0;
+  return neighbours.pairs.count(code_pair(utf8::decode(before.substr(last)).code, utf8::decode(text(right)).code)) == 0;
 }
 
 void Bpe::push(std::int32_t id, std::size_t begin, std::size_t size, bool frozen, std::vector<Symbol>& symbols) {
@@ -136,10 +163,9 @@ bool Bpe::candidate(std::string_view piece, const std::vector<Symbol>& symbols, 
   out = {left, a.next, -1, a.size + b.size, 0.0f, 0};
   if (spec_->model == TokenizerModel::kBpeMerges) {
     if (a.id < 0 || b.id < 0) return false;
-    const auto found = merges_.find(pair_key(a.id, b.id));
-    if (found == merges_.end()) return false;
-    out.rank = found->second.rank;
-    out.id = found->second.id;
+    out.rank = merge_rank(a.id, b.id);
+    if (out.rank < 0) return false;
+    out.id = merged_[static_cast<std::size_t>(out.rank)];
     return true;
   }
   out.id = vocabulary_->find(piece.substr(static_cast<std::size_t>(a.begin), static_cast<std::size_t>(out.size)));
@@ -150,9 +176,10 @@ bool Bpe::candidate(std::string_view piece, const std::vector<Symbol>& symbols, 
 
 void Bpe::merge_all(std::string_view piece, std::vector<Symbol>& symbols) const {
   std::vector<Candidate> queue;
+  const Neighbours* neighbours = neighbours_for(symbols.size());
   for (std::size_t begin = 0, end = 0; begin < symbols.size(); begin = end) {
-    end = neighbours_.empty() ? symbols.size() : begin + 1;
-    while (end < symbols.size() && !is_seam(piece, symbols[end - 1], symbols[end])) ++end;
+    end = neighbours == nullptr ? symbols.size() : begin + 1;
+    while (end < symbols.size() && !is_seam(piece, symbols[end - 1], symbols[end], *neighbours)) ++end;
     merge_section(piece, begin, end, symbols, queue);
   }
 }

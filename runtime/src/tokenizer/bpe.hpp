@@ -4,12 +4,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string_view>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
 #include "elrt/tokenizer.hpp"
+#include "tokenizer/flat_index.hpp"
 #include "tokenizer/literal_set.hpp"
 #include "tokenizer/vocabulary.hpp"
 
@@ -43,8 +45,10 @@ class Bpe {
     std::int32_t rank;         // kBpeMerges: lower first
   };
   struct LaterFirst;  // queue order
-  struct MergeValue {
-    std::int32_t rank, id;
+  // Pairs of characters inside tokens, found when the first long piece comes.
+  struct Neighbours {
+    std::once_flag found;
+    std::unordered_set<std::uint64_t> pairs;
   };
 
   Bpe(const TokenizerSpec& spec, const Vocabulary& vocabulary) : spec_(&spec), vocabulary_(&vocabulary) {}
@@ -53,8 +57,11 @@ class Bpe {
   void add_character(std::string_view piece, std::size_t begin, std::size_t size, int raw_byte,
                      std::vector<Symbol>& symbols) const;
   bool candidate(std::string_view piece, const std::vector<Symbol>& symbols, std::int32_t left, Candidate& out) const;
-  void find_neighbours();
-  bool is_seam(std::string_view piece, const Symbol& left, const Symbol& right) const;
+  // -1: there is no such rule. Lower ranks come first.
+  std::int32_t merge_rank(std::int32_t left, std::int32_t right) const;
+  const Neighbours* neighbours_for(std::size_t symbols) const;
+  void find_neighbours(Neighbours& neighbours) const;
+  bool is_seam(std::string_view piece, const Symbol& left, const Symbol& right, const Neighbours& neighbours) const;
   void merge_all(std::string_view piece, std::vector<Symbol>& symbols) const;
   void merge_section(std::string_view piece, std::size_t begin, std::size_t end, std::vector<Symbol>& symbols,
                      std::vector<Candidate>& queue) const;
@@ -63,8 +70,9 @@ class Bpe {
   const TokenizerSpec* spec_ = nullptr;
   const Vocabulary* vocabulary_ = nullptr;
   LiteralSet user_defined_;  // score models cut these out before merging; merge models have them as added tokens
-  std::unordered_set<std::uint64_t> neighbours_;  // pairs of characters inside tokens; empty: seams are not looked for
-  std::unordered_map<std::uint64_t, MergeValue> merges_;  // by left << 32 | right
+  std::unique_ptr<Neighbours> neighbours_;  // null: pieces are words, and seams are not looked for
+  FlatIndex merges_;                        // ranks by the two tokens of the rule
+  std::vector<std::int32_t> merged_;        // by rank, the token that the two become
 };
 
 }  // namespace elrt

@@ -1,5 +1,8 @@
 #include "tokenizer/vocabulary.hpp"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include <optional>
 
 #include "tokenizer/byte_level.hpp"
@@ -22,11 +25,10 @@ bool text_can_become(const TokenizerSpec& spec, std::size_t id) {
   return type == TokenType::kNormal || type == TokenType::kUserDefined || type == TokenType::kUnused;
 }
 
-std::string symbol_of(const TokenizerSpec& spec, std::size_t id, bool& reachable) {
-  if (!spec.byte_level) return spec.tokens[id];
-  std::optional<std::string> bytes = byte_level::to_bytes(spec.tokens[id]);
+std::string bytes_of(const std::string& token, bool& reachable) {
+  std::optional<std::string> bytes = byte_level::to_bytes(token);
   reachable = reachable && bytes.has_value();
-  return bytes ? std::move(*bytes) : spec.tokens[id];
+  return bytes ? std::move(*bytes) : token;
 }
 
 }  // namespace
@@ -37,19 +39,25 @@ int byte_of_fallback_token(std::string_view token) {
   return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+std::uint64_t Vocabulary::hash_of(std::string_view symbol) { return XXH3_64bits(symbol.data(), symbol.size()); }
+
 Vocabulary::Vocabulary(const TokenizerSpec& spec) {
   byte_tokens_.fill(-1);
   symbols_.reserve(spec.tokens.size());
+  if (spec.byte_level) bytes_.reserve(spec.tokens.size());
   std::vector<bool> reachable(spec.tokens.size());
   for (std::size_t id = 0; id < spec.tokens.size(); ++id) {
     bool can = text_can_become(spec, id) && !spec.tokens[id].empty();
-    symbols_.push_back(symbol_of(spec, id, can));
+    if (spec.byte_level) bytes_.push_back(bytes_of(spec.tokens[id], can));
+    symbols_.push_back(spec.byte_level ? bytes_.back() : spec.tokens[id]);
     reachable[id] = can;
   }
-  by_text_.reserve(symbols_.size());
+  by_text_ = FlatIndex(symbols_.size());
   for (std::size_t id = 0; id < symbols_.size(); ++id) {
     const auto token = static_cast<std::int32_t>(id);
-    if (reachable[id]) by_text_.emplace(symbols_[id], token);
+    if (reachable[id])
+      by_text_.insert(hash_of(symbols_[id]), token, false,
+                      [&](std::int32_t other) { return symbol(other) == symbols_[id]; });
     if (spec.byte_level && reachable[id] && symbols_[id].size() == 1) {
       std::int32_t& slot = byte_tokens_[static_cast<unsigned char>(symbols_[id][0])];
       if (slot < 0) slot = token;

@@ -6,21 +6,21 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "elrt/tokenizer.hpp"
+#include "tokenizer/flat_index.hpp"
 
 namespace elrt {
 
 class Vocabulary {
  public:
+  // Views the specification's tokens, which may move as a whole but must outlive it.
   explicit Vocabulary(const TokenizerSpec& spec);
 
   // The id of a token that text can become, or -1. Among equal tokens the lowest id counts.
   std::int32_t find(std::string_view symbol) const {
-    const auto found = by_text_.find(symbol);
-    return found == by_text_.end() ? -1 : found->second;
+    return by_text_.find(hash_of(symbol), [&](std::int32_t id) { return this->symbol(id) == symbol; });
   }
 
   // The token of one byte: byte level or <0xXX>; -1 where there is none.
@@ -30,8 +30,11 @@ class Vocabulary {
   std::string_view symbol(std::int32_t id) const { return symbols_[static_cast<std::size_t>(id)]; }
 
  private:
-  std::vector<std::string> symbols_;
-  std::unordered_map<std::string_view, std::int32_t> by_text_;  // views of symbols_
+  static std::uint64_t hash_of(std::string_view symbol);
+
+  std::vector<std::string> bytes_;         // of a byte-level model's tokens
+  std::vector<std::string_view> symbols_;  // of bytes_, or of the specification's tokens
+  FlatIndex by_text_;
   std::array<std::int32_t, 256> byte_tokens_{};
 };
 
