@@ -6,6 +6,8 @@
 #include "kernels/kernels.hpp"
 #include "peak_loops.hpp"
 
+#include "kernels/bf16_extension.hpp"  // for this target
+
 // As in kernels_panels.cpp: VNNI and the ARM dot product come as a second copy.
 #undef ELRT_EXTENSION_ATTRIBUTE
 #if HWY_TARGET == HWY_AVX3
@@ -44,6 +46,35 @@ namespace extended {
 #include "kernels/byte_dot-inl.hpp"
 #include "peak_bytes-inl.hpp"
 }  // namespace extended
+}  // namespace elrt::peak::HWY_NAMESPACE
+HWY_POP_ATTRIBUTES
+#endif
+
+#ifdef ELRT_BF16_ATTRIBUTE
+HWY_PUSH_ATTRIBUTES(ELRT_BF16_ATTRIBUTE)
+namespace elrt::peak::HWY_NAMESPACE {
+namespace bf16 {
+#include "kernels/bf16_dot-inl.hpp"
+
+// As FloatRounds below: as many sums, each of two products a lane.
+HWY_NOINLINE void rounds(std::uint64_t count) {
+  const hn::CappedTag<float, 16> d;
+  volatile float source = 0.5f;
+  const auto unknown = [&]() HWY_ATTR { return hn::Set(d, source); };
+  const auto x = unknown();
+  auto s0 = unknown(), s1 = unknown(), s2 = unknown(), s3 = unknown(), s4 = unknown(), s5 = unknown(), s6 = unknown(),
+       s7 = unknown(), s8 = unknown(), s9 = unknown();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    s0 = add_bf16_products(s0, x, x), s1 = add_bf16_products(s1, x, x), s2 = add_bf16_products(s2, x, x);
+    s3 = add_bf16_products(s3, x, x), s4 = add_bf16_products(s4, x, x), s5 = add_bf16_products(s5, x, x);
+    s6 = add_bf16_products(s6, x, x), s7 = add_bf16_products(s7, x, x), s8 = add_bf16_products(s8, x, x);
+    s9 = add_bf16_products(s9, x, x);
+  }
+  const auto low = hn::Add(hn::Add(hn::Add(s0, s1), hn::Add(s2, s3)), s4),
+             high = hn::Add(hn::Add(hn::Add(s5, s6), hn::Add(s7, s8)), s9);
+  source = hn::GetLane(hn::SumOfLanes(d, hn::Add(low, high)));
+}
+}  // namespace bf16
 }  // namespace elrt::peak::HWY_NAMESPACE
 HWY_POP_ATTRIBUTES
 #endif
@@ -91,6 +122,14 @@ void FloatRounds(std::uint64_t rounds) {
   source = hn::GetLane(hn::SumOfLanes(d, hn::Add(low, high)));
 }
 
+#ifdef ELRT_BF16_ATTRIBUTE
+std::uint64_t Bf16OpsPerRound() { return FloatOpsPerRound() * (kernels::use_bf16_extension() ? 2 : 1); }
+void Bf16Rounds(std::uint64_t rounds) { kernels::use_bf16_extension() ? bf16::rounds(rounds) : FloatRounds(rounds); }
+#else
+std::uint64_t Bf16OpsPerRound() { return FloatOpsPerRound(); }
+void Bf16Rounds(std::uint64_t rounds) { FloatRounds(rounds); }
+#endif
+
 #ifdef ELRT_EXTENSION_ATTRIBUTE
 std::uint64_t ByteOpsPerRound() { return plain::ops_per_round(); }
 void ByteRounds(std::uint64_t rounds) {
@@ -109,6 +148,8 @@ namespace elrt::peak {
 HWY_EXPORT(SumWords);
 HWY_EXPORT(FloatOpsPerRound);
 HWY_EXPORT(FloatRounds);
+HWY_EXPORT(Bf16OpsPerRound);
+HWY_EXPORT(Bf16Rounds);
 HWY_EXPORT(ByteOpsPerRound);
 HWY_EXPORT(ByteRounds);
 
@@ -117,6 +158,8 @@ std::uint64_t sum_words(const std::uint64_t* words, std::size_t count) {
 }
 std::uint64_t float_ops_per_round() { return HWY_DYNAMIC_DISPATCH(FloatOpsPerRound)(); }
 void float_rounds(std::uint64_t rounds) { HWY_DYNAMIC_DISPATCH(FloatRounds)(rounds); }
+std::uint64_t bf16_ops_per_round() { return HWY_DYNAMIC_DISPATCH(Bf16OpsPerRound)(); }
+void bf16_rounds(std::uint64_t rounds) { HWY_DYNAMIC_DISPATCH(Bf16Rounds)(rounds); }
 std::uint64_t byte_ops_per_round() { return HWY_DYNAMIC_DISPATCH(ByteOpsPerRound)(); }
 void byte_rounds(std::uint64_t rounds) { HWY_DYNAMIC_DISPATCH(ByteRounds)(rounds); }
 }  // namespace elrt::peak
