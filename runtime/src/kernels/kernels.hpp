@@ -51,7 +51,8 @@ inline constexpr std::uint32_t kStreamedTokens = 6, kStreamedRows = 256, kStream
 // than kUngroupedInputs inputs.
 inline constexpr std::uint32_t kGroupedRows = 64, kGroupedTokens = 24, kUngroupedInputs = 512;
 inline bool groups_rows(const Matmul& job) {
-  return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > kUngroupedInputs &&
+  const std::uint32_t ungrouped = job.rounded == nullptr ? kUngroupedInputs : 2 * kUngroupedInputs;  // as many bytes
+  return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > ungrouped &&
          job.outputs >= kGroupedRows;
 }
 inline std::size_t scratch_floats(const Matmul& job) {
