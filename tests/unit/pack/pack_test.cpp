@@ -381,7 +381,7 @@ TEST_CASE("the runtime gives the toolchain's losses where levels share an adapte
     double worst, mean;
   };
   const Bound bounds[] = {
-      {"f32", 1e-4, 1e-5}, {"f16", 2e-2, 2e-3}, {"bf16", 5e-2, 3e-3}, {"q8_0", 1e-1, 5e-3}, {"q4_0", 1e-1, 5e-3}};
+      {"f32", 1e-4, 1e-5}, {"f16", 2e-2, 2e-3}, {"bf16", 3e-2, 2e-3}, {"q8_0", 1e-1, 5e-3}, {"q4_0", 1e-1, 5e-3}};
   for (const auto& [dtype, bound, mean_bound] : bounds) {
     for (const char* type : {"llama", "qwen3", "gemma3_text", "phi3"}) {
       for (const Kind kind : {Kind::kOwn, Kind::kShared}) {
@@ -550,11 +550,11 @@ TEST_CASE("bf16 artifacts give the losses of the toolchain over the same weights
       if (!artifact.ok()) FAIL(artifact.failure().message);
       REQUIRE(artifact->verify_checksums().ok());
       // A processor that multiplies bfloat16 rounds activations by a 512th of themselves at most; others round nothing
-      // but float32. Single tokens of a random qwen3 change by twenty times the mean, as in the test below.
+      // but float32. Measured: 0.001 at most on average, single tokens 0.004, of a random qwen3 0.014 (as below).
       for (const auto& level : packed->plan.levels) {
         double mean = 0;
-        REQUIRE(runtime_difference(*packed, artifact.value(), level.level, &mean) < 5e-2);
-        REQUIRE(mean < 3e-3);
+        REQUIRE(runtime_difference(*packed, artifact.value(), level.level, &mean) < 3e-2);
+        REQUIRE(mean < 2e-3);
       }
     }
   }

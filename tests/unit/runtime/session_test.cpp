@@ -188,7 +188,7 @@ TEST_CASE("a BF16 model's logits equal a plain double forward pass whose inputs 
     ++index;
   }
   std::sort(rounded.begin(), rounded.end());
-  CHECK((rounded.empty() || rounded[rounded.size() / 2] < 1e-3));
+  CHECK((rounded.empty() || rounded[rounded.size() / 2] < 2e-6));  // most models meet no such tie
 }
 
 TEST_CASE(
