@@ -226,8 +226,8 @@ void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, st
 
 // Many tokens and more inputs than the first-level cache holds for them: the weights of kGroupRows rows are laid out
 // once as they are multiplied, in that order, kBlockRows rows' vectors in turn (as they lie in the file, a power of two
-// of bytes apart, rows share a few of the caches' sets). A stretch of their inputs stays in the second-level cache while
-// kGroupBlocks blocks of tokens pass, whose inputs of that stretch stay in the first; sums wait in memory between
+// of bytes apart, rows share a few of the caches' sets). A stretch of their inputs stays in the second-level cache
+// while kGroupBlocks blocks of tokens pass, whose inputs of that stretch stay in the first; sums wait in memory between
 // stretches.
 constexpr std::uint32_t kGroupRows = kGroupedRows, kGroupBlocks = 8;
 template <typename P>
