@@ -125,7 +125,8 @@
 // COMPATIBILITY. A reader opens files whose format_version is kPlainFormatVersion to kFormatVersion and refuses others
 // by name; a writer takes the lowest that holds the model, so that older readers open what they can run. Unknown keys
 // and unknown tensors are ignored, so additions that old readers may skip do not raise the version. Nor do types of a
-// tensor that they refuse by its name: readers of version 4 that want adapters in F16, or that do not know BF16, say so.
+// tensor that they refuse by its name: readers of version 4 that want adapters in F16, or that do not know BF16, say
+// so.
 #pragma once
 
 #include <cstddef>

@@ -183,9 +183,9 @@ void Forward::multiply(std::span<const Job> jobs, std::size_t low) {
     if (jobs[j].added.weights != nullptr) kernels::multiply_columns(jobs[j].added, begin, end);
   };
   const kernels::Matmul& any = jobs.front().product;  // all read the same x
-  const bool in_bytes =
-                 std::any_of(jobs.begin(), jobs.end(), [](auto&job) { return job.product.quantised != nullptr; }),
-             in_bf16 = std::any_of(jobs.begin(), jobs.end(), [](auto&job) { return job.product.rounded != nullptr; });
+  const auto any_reads = [&](const auto& wants) { return std::any_of(jobs.begin(), jobs.end(), wants); };
+  const bool in_bytes = any_reads([](const Job&job) { return job.product.quantised != nullptr; }),
+             in_bf16 = any_reads([](const Job&job) { return job.product.rounded != nullptr; });
   const std::size_t rows = in_bytes || in_bf16 ? any.tokens : 0;
   const auto quantise = [&](std::size_t row, std::size_t) {
     const float* x = any.x + row * any.x_stride;
