@@ -40,12 +40,12 @@ void register_stage(CLI::App& app, const elastify::Stage& entry) {
                   " configs/default.json --run-dir runs/mine --set checkpoint=path/to/checkpoint");
   if (stage == "pack")
     command->add_option("--dtype", options->dtype,
-                        "of the blocks' matrices: f32, f16, q8_0, iq4_nl or q4_0; short for --set pack.dtype=");
+                        "of the blocks' matrices: f32, f16, bf16, q8_0, iq4_nl or q4_0; short for --set pack.dtype=");
   if (stage == "finetune") {
     command->add_option(
         "--base-dtype", options->base_dtype,
-        "train on matrices rounded as an artifact of this type has them: f32, f16, q8_0, iq4_nl or q4_0; short for\n"
-        "--set finetune.base_dtype=, to be followed by pack with the same --dtype");
+        "train on matrices rounded as an artifact of this type has them: f32, f16, bf16, q8_0, iq4_nl or q4_0; short\n"
+        "for --set finetune.base_dtype=, to be followed by pack with the same --dtype");
   }
   command->callback([options, stage, describe = entry.describe] {
     if (!options->base_dtype.empty()) options->overrides.push_back("finetune.base_dtype=" + options->base_dtype);

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "quantise/quantise.h"
 
 namespace elastify {
 namespace {
@@ -25,7 +26,7 @@ void check_bytes(const TensorInfo& tensor, std::int64_t expected) {
 }
 
 torch::Tensor view_of(const TensorInfo& tensor, const std::vector<std::int64_t>& shape) {
-  const auto dtype = tensor.type == TensorType::kF16 ? torch::kFloat16 : torch::kFloat32;
+  const auto dtype = float_type_of(tensor.type);
   std::int64_t bytes = static_cast<std::int64_t>(c10::elementSize(dtype));
   for (const std::int64_t extent : shape) bytes *= extent;
   check_bytes(tensor, bytes);

@@ -102,7 +102,7 @@ struct FinetuneConfig {
     v.integer("log_every", log_every, 1, 1'000'000'000, "steps between lines of metrics.jsonl");
     v.number("checkpoint_seconds", checkpoint_seconds, 0, 1e7, "between checkpoints inside a level");
     v.choice(
-        "base_dtype", base_dtype, {"f32", "f16", "q8_0", "iq4_nl", "q4_0"},
+        "base_dtype", base_dtype, {"f32", "f16", "bf16", "q8_0", "iq4_nl", "q4_0"},
         "of the artifact that the adapters are for: the sub-models' matrices are rounded as pack.dtype rounds them");
     v.choice("dtype", dtype, {"auto", "float32", "bfloat16", "float64"},
              "of the frozen base; auto: bfloat16 where a CUDA device has it, float32 elsewhere");

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "pack/gguf_header.h"
+#include "quantise/quantise.h"
 
 namespace elastify {
 namespace {
@@ -29,8 +30,8 @@ bool quantised(const WrittenTensor& tensor) { return elrt::is_quantised(tensor.t
 bool as_announced(const WrittenTensor& tensor, const torch::Tensor& made) {
   const bool bytes_fit = static_cast<std::int64_t>(made.nbytes()) == stored_bytes(tensor);
   if (quantised(tensor)) return made.is_cpu() && made.scalar_type() == torch::kUInt8 && bytes_fit;
-  const auto dtype = tensor.type == elrt::TensorType::kF16 ? torch::kFloat16 : torch::kFloat32;
-  return made.is_cpu() && made.scalar_type() == dtype && made.sizes().vec() == tensor.shape && bytes_fit;
+  return made.is_cpu() && made.scalar_type() == float_type_of(tensor.type) && made.sizes().vec() == tensor.shape &&
+         bytes_fit;
 }
 
 }  // namespace
@@ -42,6 +43,7 @@ std::int64_t stored_bytes(const WrittenTensor& tensor) {
     case elrt::TensorType::kF32:
       return weights * 4;
     case elrt::TensorType::kF16:
+    case elrt::TensorType::kBF16:
       return weights * 2;
     case elrt::TensorType::kQ8_0:
       return weights / 32 * 34;

@@ -67,7 +67,7 @@ json quantised_json(const elrt::Artifact& artifact) {
   json found = json::array();
   for (std::size_t i = 0; i < artifact.tensors().size(); ++i) {
     const auto& tensor = artifact.tensors()[i];
-    if (tensor.type == elrt::TensorType::kF32 || tensor.type == elrt::TensorType::kF16) continue;
+    if (!elrt::is_quantised(tensor.type)) continue;
     found.push_back({{"tensor", tensor.name},
                      {"type", elrt::type_name(tensor.type)},
                      {"bytes", tensor.bytes},

@@ -45,9 +45,12 @@ void check_wider(const PackConfig& settings) {
 }
 
 torch::Tensor to_float(const torch::Tensor& tensor, TensorType type, const std::string& tensor_name) {
-  const torch::Tensor converted = tensor.to(type == TensorType::kF16 ? torch::kFloat16 : torch::kFloat32);
-  if (type == TensorType::kF16 && !torch::isfinite(converted).all().item<bool>()) {
-    fail_data("tensor {} holds values beyond float16's range of 65504: pack with dtype f32", tensor_name);
+  const torch::Tensor converted = tensor.to(float_type_of(type));
+  const bool may_overflow = converted.scalar_type() != tensor.scalar_type() && type != TensorType::kF32;
+  if (may_overflow && !torch::isfinite(converted).all().item<bool>()) {
+    fail_data("tensor {} holds values beyond {}: pack with dtype {}", tensor_name,
+              type == TensorType::kF16 ? "float16's range of 65504" : "bfloat16's range of 3.39e38",
+              type == TensorType::kF16 ? "f32 or bf16" : "f32");
   }
   return converted;
 }

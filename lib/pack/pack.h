@@ -16,7 +16,7 @@
 namespace elastify {
 
 struct PackConfig {
-  std::string dtype = "f32";             // of the blocks' matrices: f32, f16, q8_0 (8 bits), iq4_nl or q4_0 (4 bits)
+  std::string dtype = "f32";             // of the blocks' matrices: f32, f16, bf16, q8_0 (8 bits), iq4_nl or q4_0 (4)
   std::string embedding_dtype = "auto";  // same: as dtype; auto: too, but q8_0 where dtype has four bits
   std::string head_dtype = "auto";
   // Matrices of every block, by the names of adapters' targets without "_proj", that are q8_0 where dtype has four
@@ -36,10 +36,10 @@ struct PackConfig {
 
   template <typename V>
   void visit(V& v) {
-    v.choice("dtype", dtype, {"f32", "f16", "q8_0", "iq4_nl", "q4_0"}, "of the blocks' matrices");
-    v.choice("embedding_dtype", embedding_dtype, {"auto", "same", "f32", "f16", "q8_0", "iq4_nl", "q4_0"},
+    v.choice("dtype", dtype, {"f32", "f16", "bf16", "q8_0", "iq4_nl", "q4_0"}, "of the blocks' matrices");
+    v.choice("embedding_dtype", embedding_dtype, {"auto", "same", "f32", "f16", "bf16", "q8_0", "iq4_nl", "q4_0"},
              "same: as dtype; auto: too, but q8_0 where dtype has four bits");
-    v.choice("head_dtype", head_dtype, {"auto", "same", "f32", "f16", "q8_0", "iq4_nl", "q4_0"},
+    v.choice("head_dtype", head_dtype, {"auto", "same", "f32", "f16", "bf16", "q8_0", "iq4_nl", "q4_0"},
              "same: as dtype; auto: too, but q8_0 where dtype has four bits");
     v.texts("wider", wider,
             "matrices of every block that are q8_0 where dtype has four bits: of q, k, v, o, gate, up and down");
@@ -89,9 +89,9 @@ bool wants_rounding_text(const PackConfig& settings);
 // By tensor name, RMS of what quantising changed over the RMS of the weights; empty where nothing was quantised.
 using QuantisationErrors = std::map<std::string, double>;
 
-// Streams: one tensor is in memory at a time. Throws Error(kBadData) where weights are NaN, infinite or too large for
-// f16, where an adapter does not fit its level or a level has two, and where checkpoint and tokenizer have different
-// vocabularies.
+// Streams: one tensor is in memory at a time. bf16 keeps weights that are bfloat16 bit for bit, and rounds others to
+// nearest, ties to even. Throws Error(kBadData) where weights are NaN, infinite or too large for f16 or bf16, where an
+// adapter does not fit its level or a level has two, and where checkpoint and tokenizer have different vocabularies.
 QuantisationErrors write_artifact(const fs::path& path, const PackInputs& inputs, const PackConfig& settings);
 
 }  // namespace elastify

@@ -15,7 +15,7 @@ namespace {
 // Of a weight of the blocks' matrices in the artifact, for what a cut saves.
 double bytes_per_weight(const std::string& dtype) {
   if (dtype == "f32") return 4;
-  if (dtype == "f16") return 2;
+  if (dtype == "f16" || dtype == "bf16") return 2;
   return dtype == "q8_0" ? 34.0 / 32 : 18.0 / 32;
 }
 

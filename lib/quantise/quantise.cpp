@@ -172,9 +172,15 @@ double for_each_block(Blocks& blocks, const torch::Tensor& matrix, const Store& 
 
 elrt::TensorType type_of(const std::string& dtype) {
   if (dtype == "f16") return elrt::TensorType::kF16;
+  if (dtype == "bf16") return elrt::TensorType::kBF16;
   if (dtype == "q8_0") return elrt::TensorType::kQ8_0;
   if (dtype == "q4_0") return elrt::TensorType::kQ4_0;
   return dtype == "iq4_nl" ? elrt::TensorType::kIq4Nl : elrt::TensorType::kF32;
+}
+
+torch::ScalarType float_type_of(elrt::TensorType type) {
+  if (type == elrt::TensorType::kF16) return torch::kFloat16;
+  return type == elrt::TensorType::kBF16 ? torch::kBFloat16 : torch::kFloat32;
 }
 
 elrt::TensorType matrix_type(const std::string& dtype, const std::vector<std::string>& wider, std::size_t index) {

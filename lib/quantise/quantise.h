@@ -14,8 +14,11 @@
 
 namespace elastify {
 
-// "q8_0", "q4_0" and "iq4_nl" name types in panels; F32 stands for every other word but "f16".
+// "q8_0", "q4_0" and "iq4_nl" name types in panels; F32 stands for every other word but "f16" and "bf16".
 elrt::TensorType type_of(const std::string& dtype);
+
+// Of tensors that are in no panels: F32, F16 or BF16.
+torch::ScalarType float_type_of(elrt::TensorType type);
 
 // The type of block_matrices()[index]: of `dtype`, but Q8_0 where that has four bits and `wider` lists the matrix by
 // its word in kTargetNames (model/adapter.h).

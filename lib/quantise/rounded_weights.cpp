@@ -14,8 +14,8 @@ torch::Tensor plain(const torch::Tensor& tensor) {
 
 torch::Tensor round_matrix(const torch::Tensor& matrix, elrt::TensorType type, const MatrixGuide& guide) {
   const torch::Tensor values = plain(matrix);
-  const torch::Tensor rounded = type == elrt::TensorType::kF16 ? values.to(torch::kFloat16).to(torch::kFloat32)
-                                                               : dequantised(values, type, guide);
+  const torch::Tensor rounded =
+      elrt::is_quantised(type) ? dequantised(values, type, guide) : values.to(float_type_of(type)).to(torch::kFloat32);
   if (!torch::isfinite(rounded).all().item<bool>())
     fail_data("finetune.base_dtype {}: a weight is beyond its range; use f32", elrt::type_name(type));
   return rounded.to(matrix.device(), matrix.scalar_type());

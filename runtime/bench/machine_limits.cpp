@@ -58,8 +58,10 @@ Result<MachineLimits> measure_machine_limits(std::uint32_t threads) {
     limits.memory_bytes_per_s = memory_rate(limits.threads);
     constexpr std::uint64_t kRounds = 1u << 20;  // about 10 ms
     const double float_ops = static_cast<double>(kRounds * peak::float_ops_per_round());
+    const double bf16_ops = static_cast<double>(kRounds * peak::bf16_ops_per_round());
     const double byte_ops = static_cast<double>(kRounds * peak::byte_ops_per_round());
     limits.float_ops_per_s = best_rate(limits.threads, float_ops, [](std::uint32_t) { peak::float_rounds(kRounds); });
+    limits.bf16_ops_per_s = best_rate(limits.threads, bf16_ops, [](std::uint32_t) { peak::bf16_rounds(kRounds); });
     limits.byte_ops_per_s = best_rate(limits.threads, byte_ops, [](std::uint32_t) { peak::byte_rounds(kRounds); });
     return limits;
   });

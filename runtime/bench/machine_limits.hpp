@@ -12,6 +12,7 @@ struct MachineLimits {
   std::uint32_t threads = 0;
   double memory_bytes_per_s = 0;  // reading 256 MiB, far more than the caches hold
   double float_ops_per_s = 0;     // float32 fused multiply-adds in registers
+  double bf16_ops_per_s = 0;      // products of bfloat16 summed in float32, where the processor has them; else the same
   // Products of bytes summed in 32 bits, in registers: what quantised weights are multiplied with (on AVX2: vpmaddubsw,
   // vpmaddwd, vpaddd).
   double byte_ops_per_s = 0;

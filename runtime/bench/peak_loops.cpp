@@ -6,6 +6,8 @@
 #include "kernels/kernels.hpp"
 #include "peak_loops.hpp"
 
+#include "kernels/bf16_extension.hpp"  // for this target
+
 // As in kernels_panels.cpp: VNNI and the ARM dot product come as a second copy.
 #undef ELRT_EXTENSION_ATTRIBUTE
 #if HWY_TARGET == HWY_AVX3
@@ -44,6 +46,34 @@ namespace extended {
 #include "kernels/byte_dot-inl.hpp"
 #include "peak_bytes-inl.hpp"
 }  // namespace extended
+}  // namespace elrt::peak::HWY_NAMESPACE
+HWY_POP_ATTRIBUTES
+#endif
+
+#ifdef ELRT_BF16_ATTRIBUTE
+HWY_PUSH_ATTRIBUTES(ELRT_BF16_ATTRIBUTE)
+namespace elrt::peak::HWY_NAMESPACE {
+namespace bf16 {
+#include "kernels/bf16_dot-inl.hpp"
+
+// As FloatRounds below, with more sums: this takes longer than a multiply-add.
+constexpr std::size_t kSums = 16;
+
+HWY_NOINLINE void rounds(std::uint64_t count) {
+  using Floats = hn::CappedTag<float, 16>;
+  const Floats d;
+  volatile float source = 0.5f;
+  const auto unknown = [&]() HWY_ATTR { return hn::Set(d, source); };
+  const auto x = unknown();
+  hn::Vec<Floats> sums[kSums];
+  for (auto& sum : sums) sum = unknown();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    for (auto& sum : sums) sum = add_bf16_products(sum, x, x);
+  }
+  for (std::size_t i = 1; i < kSums; ++i) sums[0] = hn::Add(sums[0], sums[i]);
+  source = hn::GetLane(hn::SumOfLanes(d, sums[0]));
+}
+}  // namespace bf16
 }  // namespace elrt::peak::HWY_NAMESPACE
 HWY_POP_ATTRIBUTES
 #endif
@@ -91,6 +121,16 @@ void FloatRounds(std::uint64_t rounds) {
   source = hn::GetLane(hn::SumOfLanes(d, hn::Add(low, high)));
 }
 
+#ifdef ELRT_BF16_ATTRIBUTE
+std::uint64_t Bf16OpsPerRound() {
+  return kernels::use_bf16_extension() ? bf16::kSums * hn::Lanes(DF()) * 2 * 2 : FloatOpsPerRound();
+}
+void Bf16Rounds(std::uint64_t rounds) { kernels::use_bf16_extension() ? bf16::rounds(rounds) : FloatRounds(rounds); }
+#else
+std::uint64_t Bf16OpsPerRound() { return FloatOpsPerRound(); }
+void Bf16Rounds(std::uint64_t rounds) { FloatRounds(rounds); }
+#endif
+
 #ifdef ELRT_EXTENSION_ATTRIBUTE
 std::uint64_t ByteOpsPerRound() { return plain::ops_per_round(); }
 void ByteRounds(std::uint64_t rounds) {
@@ -109,6 +149,8 @@ namespace elrt::peak {
 HWY_EXPORT(SumWords);
 HWY_EXPORT(FloatOpsPerRound);
 HWY_EXPORT(FloatRounds);
+HWY_EXPORT(Bf16OpsPerRound);
+HWY_EXPORT(Bf16Rounds);
 HWY_EXPORT(ByteOpsPerRound);
 HWY_EXPORT(ByteRounds);
 
@@ -117,6 +159,8 @@ std::uint64_t sum_words(const std::uint64_t* words, std::size_t count) {
 }
 std::uint64_t float_ops_per_round() { return HWY_DYNAMIC_DISPATCH(FloatOpsPerRound)(); }
 void float_rounds(std::uint64_t rounds) { HWY_DYNAMIC_DISPATCH(FloatRounds)(rounds); }
+std::uint64_t bf16_ops_per_round() { return HWY_DYNAMIC_DISPATCH(Bf16OpsPerRound)(); }
+void bf16_rounds(std::uint64_t rounds) { HWY_DYNAMIC_DISPATCH(Bf16Rounds)(rounds); }
 std::uint64_t byte_ops_per_round() { return HWY_DYNAMIC_DISPATCH(ByteOpsPerRound)(); }
 void byte_rounds(std::uint64_t rounds) { HWY_DYNAMIC_DISPATCH(ByteRounds)(rounds); }
 }  // namespace elrt::peak

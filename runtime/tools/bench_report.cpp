@@ -7,24 +7,26 @@ namespace elastic_run {
 nlohmann::json to_json(const LevelBench& bench, const elrt::MachineLimits& limits, std::uint32_t prompt_tokens) {
   const double decode_rate = median(bench.decode), prefill_rate = median(bench.prefill);
   const bool bytes = bench.dtype == "q8_0" || bench.dtype == "q4_0" || bench.dtype == "iq4_nl";
+  const double peak = bytes                   ? limits.byte_ops_per_s
+                      : bench.dtype == "bf16" ? limits.bf16_ops_per_s
+                                              : limits.float_ops_per_s;
   const double operations =
       bench.block_operations + bench.head_operations / prompt_tokens;  // one row of logits for the whole prompt
-  return {
-      {"file", bench.file},
-      {"dtype", bench.dtype},
-      {"level", bench.info.level},
-      {"prefill_tokens_per_s", prefill_rate},
-      {"decode_tokens_per_s", decode_rate},
-      {"switch_us", bench.switch_us},
-      {"peak_rss_bytes", bench.resident.peak},
-      {"resident_bytes", bench.resident.bytes},
-      {"resident_file_bytes", bench.resident.file},
-      {"reclaimed_bytes", bench.reclaimed_bytes},
-      {"bytes_per_token", bench.info.bytes_per_token},
-      {"cache_bytes_per_token", bench.cache_bytes_per_token},
-      {"memory_bandwidth_share",
-       decode_rate * static_cast<double>(bench.info.bytes_per_token) / limits.memory_bytes_per_s},
-      {"peak_arithmetic_share", prefill_rate * operations / (bytes ? limits.byte_ops_per_s : limits.float_ops_per_s)}};
+  return {{"file", bench.file},
+          {"dtype", bench.dtype},
+          {"level", bench.info.level},
+          {"prefill_tokens_per_s", prefill_rate},
+          {"decode_tokens_per_s", decode_rate},
+          {"switch_us", bench.switch_us},
+          {"peak_rss_bytes", bench.resident.peak},
+          {"resident_bytes", bench.resident.bytes},
+          {"resident_file_bytes", bench.resident.file},
+          {"reclaimed_bytes", bench.reclaimed_bytes},
+          {"bytes_per_token", bench.info.bytes_per_token},
+          {"cache_bytes_per_token", bench.cache_bytes_per_token},
+          {"memory_bandwidth_share",
+           decode_rate * static_cast<double>(bench.info.bytes_per_token) / limits.memory_bytes_per_s},
+          {"peak_arithmetic_share", prefill_rate * operations / peak}};
 }
 
 nlohmann::json to_json(const StartUp& start, const std::string& file) {
@@ -88,10 +90,10 @@ void print_bench_table(const nlohmann::json& result) {
         number(drafting, "drafted_tokens"));
   }
   std::printf(
-      "%.0f threads: memory %.1f GB/s (a level that fits the caches can exceed it), float32 %.1f GFLOP/s, bytes %.1f "
-      "GOP/s\n",
+      "%.0f threads: memory %.1f GB/s (a level that fits the caches can exceed it), float32 %.1f GFLOP/s, bfloat16 "
+      "%.1f, bytes %.1f GOP/s\n",
       number(result, "threads"), number(result, "memory_bytes_per_s") / 1e9, number(result, "float_ops_per_s") / 1e9,
-      number(result, "byte_ops_per_s") / 1e9);
+      number(result, "bf16_ops_per_s") / 1e9, number(result, "byte_ops_per_s") / 1e9);
 }
 
 }  // namespace elastic_run

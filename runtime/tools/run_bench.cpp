@@ -147,6 +147,7 @@ void run(const BenchCommand& command) {
                            {"kv_type", elrt::kv_type_name(command.kv_type)},
                            {"memory_bytes_per_s", limits.memory_bytes_per_s},
                            {"float_ops_per_s", limits.float_ops_per_s},
+                           {"bf16_ops_per_s", limits.bf16_ops_per_s},
                            {"byte_ops_per_s", limits.byte_ops_per_s},
                            {"levels", nlohmann::json::array()},
                            {"start", nlohmann::json::array()},

@@ -51,6 +51,9 @@ void make_artifacts(const fs::path& folder) {
     quantised.tied = true;
     put(folder / (type == kQ8 ? "q8" : type == kQ4 ? "q4" : "iq4"), text_of(TinyElastic(quantised).artifact().build()));
   }
+  TinyElasticShape brain = small_shape(40);
+  brain.bf16 = brain.adapters = true;
+  put(folder / "bf16", text_of(TinyElastic(brain).artifact().build()));
   const elrt::TokenizerSpec spec = tiny_tokenizer();
   TinyElasticShape words = small_shape(static_cast<std::uint32_t>(spec.tokens.size()));
   words.tied = words.f16 = true;

@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -139,6 +141,14 @@ float float_from_half_bits(std::uint16_t half) {
   return static_cast<float>((half & 0x8000) != 0 ? -value : value);
 }
 
+float rounded_to_bf16(double value) {
+  if (value == 0) return static_cast<float>(value);
+  int exponent = 0;
+  const double fraction = std::frexp(value, &exponent);
+  const int place = std::max(exponent - 8, -133);  // of the last bit; denormal numbers have their own
+  return static_cast<float>(std::ldexp(std::nearbyint(std::ldexp(fraction, exponent - place)), place));
+}
+
 std::vector<unsigned char> f32_bytes(const std::vector<float>& values) {
   Bytes out;
   for (const float value : values) put(out, value);
@@ -148,6 +158,12 @@ std::vector<unsigned char> f32_bytes(const std::vector<float>& values) {
 std::vector<unsigned char> f16_bytes(const std::vector<float>& values) {
   Bytes out;
   for (const float value : values) put(out, half_from_float(value));
+  return out;
+}
+
+std::vector<unsigned char> bf16_bytes(const std::vector<float>& values) {
+  Bytes out;
+  for (const float value : values) put(out, static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16));
   return out;
 }
 

@@ -14,7 +14,7 @@ namespace elastify_test {
 
 struct GgufTensor {
   std::string name;
-  std::uint32_t type = 0;           // 0 F32, 1 F16
+  std::uint32_t type = 0;           // 0 F32, 1 F16, 30 BF16
   std::vector<std::uint64_t> dims;  // contiguous first
   std::vector<unsigned char> bytes;
   std::optional<std::uint64_t> offset{};  // overrides the honest one
@@ -32,10 +32,14 @@ struct GgufBuilder {
   GgufTensor& tensor(const std::string& name);  // aborts if missing
 };
 
+inline constexpr std::uint32_t kBF16 = 30;  // GGUF's type id
+
 std::uint16_t half_from_float(float value);  // round to nearest even
 float float_from_half_bits(std::uint16_t half);
+float rounded_to_bf16(double value);  // eight significant bits, to nearest even; of finite values that stay finite
 std::vector<unsigned char> f32_bytes(const std::vector<float>& values);
 std::vector<unsigned char> f16_bytes(const std::vector<float>& values);
+std::vector<unsigned char> bf16_bytes(const std::vector<float>& values);  // of rounded values
 // [outputs][inputs] in columns (elrt/format.h, LAYOUT): [ceil(outputs / 32)][inputs][32], zero after the last output.
 std::vector<float> in_columns(const std::vector<float>& values, std::uint64_t inputs, std::uint64_t outputs);
 

@@ -60,8 +60,8 @@
 //   expect of a
 //                                       decision; NaN: unknown; optional
 //
-// TENSORS (ne0, ne1, ...). Matrices are F32, F16, Q8_0, Q4_0 or IQ4_NL, each as it likes; norms, biases and rope_freqs
-// are F32. Dimensions are those of F32 and F16; quantised matrices are stored in panels (see LAYOUT).
+// TENSORS (ne0, ne1, ...). Matrices are F32, F16, BF16, Q8_0, Q4_0 or IQ4_NL, each as it likes; norms, biases and
+// rope_freqs are F32. Dimensions are those of floats; quantised matrices are stored in panels (see LAYOUT).
 //   token_embd.weight   [hidden, vocab]          output_norm.weight [hidden]
 //   output.weight       [hidden, vocab]          missing: the head is token_embd
 //   rope_freqs.weight   [turned/2]               optional: pair i's frequency base^(-2i/turned) is divided by it,
@@ -125,7 +125,8 @@
 // COMPATIBILITY. A reader opens files whose format_version is kPlainFormatVersion to kFormatVersion and refuses others
 // by name; a writer takes the lowest that holds the model, so that older readers open what they can run. Unknown keys
 // and unknown tensors are ignored, so additions that old readers may skip do not raise the version. Nor do types of a
-// tensor that they refuse by its name: readers of version 4 that want adapters in F16 say so.
+// tensor that they refuse by its name: readers of version 4 that want adapters in F16, or that do not know BF16, say
+// so.
 #pragma once
 
 #include <cstddef>
@@ -154,6 +155,7 @@ inline constexpr std::uint32_t kTypeF16 = 1;
 inline constexpr std::uint32_t kTypeQ4_0 = 2;
 inline constexpr std::uint32_t kTypeQ8_0 = 8;
 inline constexpr std::uint32_t kTypeIq4Nl = 20;
+inline constexpr std::uint32_t kTypeBF16 = 30;
 
 // Panels of quantised matrices, see LAYOUT.
 inline constexpr std::uint32_t kPanelOutputs = 32;

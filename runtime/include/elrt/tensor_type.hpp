@@ -10,14 +10,14 @@
 
 namespace elrt {
 
-enum class TensorType : std::uint32_t { kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ8_0 = 8, kIq4Nl = 20 };
+enum class TensorType : std::uint32_t { kF32 = 0, kF16 = 1, kQ4_0 = 2, kQ8_0 = 8, kIq4Nl = 20, kBF16 = 30 };
 
 // In panels of blocks that share a scale (elrt/format.h, LAYOUT).
 constexpr bool is_quantised(TensorType type) {
   return type == TensorType::kQ8_0 || type == TensorType::kQ4_0 || type == TensorType::kIq4Nl;
 }
 
-// "F32", "F16", "Q4_0", "Q8_0", "IQ4_NL".
+// "F32", "F16", "Q4_0", "Q8_0", "IQ4_NL", "BF16".
 ELRT_API const char* type_name(TensorType type);
 
 // One tensor of the file. `dims` lists the contiguous dimension first. `data` points into the mapping.

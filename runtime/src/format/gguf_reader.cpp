@@ -13,8 +13,8 @@ const char* type_name(TensorType type) {
 }
 
 Result<GgufHeader> read_gguf_header(std::span<const std::byte> file) {
-  static constexpr std::uint32_t kTypes[] = {format::kTypeF32, format::kTypeF16, format::kTypeQ4_0, format::kTypeQ8_0,
-                                             format::kTypeIq4Nl};
+  static constexpr std::uint32_t kTypes[] = {format::kTypeF32,  format::kTypeF16,   format::kTypeQ4_0,
+                                             format::kTypeQ8_0, format::kTypeIq4Nl, format::kTypeBF16};
   const gguf::ReadRules rules{.what = "an elastic artifact",
                               .oldest_version = format::kGgufVersion,
                               .alignment = format::kAlignment,

@@ -1,4 +1,4 @@
-// IEEE 754 binary16 and float, one value: for what does not fill a vector. Subnormals included.
+// IEEE 754 binary16, bfloat16 and float, one value: for what does not fill a vector. Subnormals included.
 #pragma once
 
 #include <bit>
@@ -31,5 +31,8 @@ inline std::uint16_t half_from_float(float value) {
   const std::uint32_t odd = magnitude >> 13 & 1;
   return static_cast<std::uint16_t>(sign | ((magnitude - 0x38000000u + 0xFFFu + odd) >> 13));
 }
+
+// Exact: the upper half of a float.
+inline float float_from_bf16(std::uint16_t bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 
 }  // namespace elrt

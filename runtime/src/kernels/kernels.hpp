@@ -1,6 +1,6 @@
-// Arithmetic on float activations and F32, F16 or quantised weights, compiled for several instruction sets and chosen
-// at run time. Every output is reduced in one order that depends on the inputs' count alone, never on how many tokens
-// or rows a call covers: batching and threads cannot change a bit.
+// Arithmetic on float activations and F32, F16, BF16 or quantised weights, compiled for several instruction sets and
+// chosen at run time. Every output is reduced in one order that depends on the inputs' count alone, never on how many
+// tokens or rows a call covers: batching and threads cannot change a bit.
 //
 // Activations read by matmul are padded: rows of x hold zeros from `inputs` up to the next multiple of 32.
 #pragma once
@@ -11,6 +11,7 @@
 #include "kernels/kv_layout.hpp"
 #include "kernels/matrix.hpp"
 #include "kernels/quantised_rows.hpp"
+#include "kernels/rounded_rows.hpp"
 
 namespace elrt::kernels {
 
@@ -31,6 +32,7 @@ struct Matmul {
   bool accumulate = false;
   const float* bias = nullptr;
   const QuantisedRows* quantised = nullptr;  // the same x in eight bits: read instead where the weights are quantised
+  const RoundedRows* rounded = nullptr;  // the same x in bfloat16: read instead; where rounds_inputs() of the weights
   bool cached = false;  // the weights are likely in a cache: few tokens read them without fetching ahead
 };
 
@@ -49,7 +51,8 @@ inline constexpr std::uint32_t kStreamedTokens = 6, kStreamedRows = 256, kStream
 // than kUngroupedInputs inputs.
 inline constexpr std::uint32_t kGroupedRows = 64, kGroupedTokens = 24, kUngroupedInputs = 512;
 inline bool groups_rows(const Matmul& job) {
-  return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > kUngroupedInputs &&
+  const std::uint32_t ungrouped = job.rounded == nullptr ? kUngroupedInputs : 2 * kUngroupedInputs;  // as many bytes
+  return !job.weights->quantised() && job.tokens >= kGroupedTokens && job.inputs > ungrouped &&
          job.outputs >= kGroupedRows;
 }
 inline std::size_t scratch_floats(const Matmul& job) {
@@ -76,11 +79,19 @@ struct ColumnProduct {
 void multiply_columns(const ColumnProduct& job, std::uint32_t output_begin, std::uint32_t output_end);
 inline void multiply_columns(const ColumnProduct& job) { multiply_columns(job, 0, job.outputs); }
 
+// Does this processor multiply such weights by rounded inputs alone? Then every product does, however many tokens it
+// has: a token's bits are the same.
+bool rounds_inputs(const Matrix& weights);
+
+// Row `row` of `out` from the padded floats x.
+void round_row(const float* x, std::size_t width, RoundedRows& out, std::size_t row);
+
 // Row `row` of `out` from the padded floats x, `width` of them counted.
 void quantise_row(const float* x, std::size_t width, QuantisedRows& out, std::size_t row);
 
 // False: byte products without the instructions that go beyond Highway's targets (VNNI, ARM dot product). For tests.
 void allow_byte_dot_extension(bool allow);
+void allow_bf16_extension(bool allow);  // the same of products of bfloat16
 
 // out = x * weight / sqrt(mean(x^2) + epsilon), over `count` values; in place is allowed.
 void rms_norm(const float* x, const float* weight, float epsilon, std::size_t count, float* out);

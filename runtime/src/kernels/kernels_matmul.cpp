@@ -5,12 +5,15 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
 
 #include "kernels/fetch.hpp"
 #include "kernels/half.hpp"
 #include "kernels/kernels.hpp"
+
+#include "kernels/bf16_extension.hpp"  // for this target
 
 HWY_BEFORE_NAMESPACE();
 namespace elrt::kernels::HWY_NAMESPACE {
@@ -24,382 +27,92 @@ constexpr std::uint32_t kTile = 32;
 
 #include "kernels/lane_sums-inl.hpp"
 
-#if HWY_TARGET <= HWY_AVX3 || HWY_TARGET == HWY_NEON
-constexpr int kBlockRows = 4;  // 32 registers: 4 x 6 sums and 4 rows of weights
-#else
-constexpr int kBlockRows = 2;  // 16 registers: 2 x 6 sums and 2 rows of weights
-#endif
-constexpr int kBlockTokens = 6;
-// Few tokens: rows far apart are read at once, each one of the few ascending streams that a core's prefetchers follow
-// best, and hide the latency of each other's additions. Neighbouring rows read at once would be short pieces, of one
-// page where they are short.
-template <int Tokens>
-constexpr int kStreams = Tokens == 1 ? 8 : kBlockRows;
-// Bytes of every stream, on their way before they are read. Eight streams are faster without with AVX2, and 3 to 14 %
-// faster with it with AVX-512, where they come from memory; what the last-level cache holds is read 5 % faster without.
-template <int Tokens>
-constexpr std::size_t kFetchAhead = HWY_TARGET <= HWY_AVX3 ? 1024
-                                    : kStreams<Tokens> < 8 ? 512
-                                                           : 0;
-
-HWY_INLINE V load_weights(D d, const float* p) { return hn::LoadU(d, p); }
-HWY_INLINE V load_weights(D d, const hwy::float16_t* p) {
-  return hn::PromoteTo(d, hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
+HWY_INLINE V load_weights(const float* p) { return hn::LoadU(D(), p); }
+HWY_INLINE V load_weights(const hwy::float16_t* p) {
+  return hn::PromoteTo(D(), hn::LoadU(hn::Rebind<hwy::float16_t, D>(), p));
+}
+HWY_INLINE V load_weights(const hwy::bfloat16_t* p) {  // the upper half of a float32
+  const hn::Rebind<std::uint16_t, D> halves;
+  const hn::RebindToUnsigned<D> bits;
+  const auto loaded = hn::LoadU(halves, reinterpret_cast<const std::uint16_t*>(p));
+  return hn::BitCast(D(), hn::ShiftLeft<16>(hn::PromoteTo(bits, loaded)));
 }
 
 HWY_INLINE float to_float(float value) { return value; }
 HWY_INLINE float to_float(hwy::float16_t value) { return float_from_half(std::bit_cast<std::uint16_t>(value)); }
+HWY_INLINE float to_float(hwy::bfloat16_t value) { return float_from_bf16(std::bit_cast<std::uint16_t>(value)); }
 
-// In a register, and there only after what was held before it. GCC would read an input again for every row that it
-// meets and keep sums in memory meanwhile.
-HWY_INLINE void hold(V& value) {
-#if HWY_COMPILER_GCC_ACTUAL && HWY_ARCH_X86
-  asm volatile("" : "+v"(value.raw));
+// Weights of any of the types as float32, times float32 (row_kernel-inl.hpp).
+template <typename W>
+struct FloatProducts {
+  using Weight = W;
+  using Input = float;
+  using Copy = FloatProducts<float>;
+
+  static HWY_INLINE std::size_t values() { return hn::Lanes(D()); }
+  static HWY_INLINE V weights(const W* p) { return load_weights(p); }
+  static HWY_INLINE V inputs(const float* p) { return hn::LoadU(D(), p); }
+  static HWY_INLINE V add(V sum, V w, V x) { return hn::MulAdd(w, x, sum); }
+  static HWY_INLINE float copy(W weight) { return to_float(weight); }
+  static HWY_INLINE const float* inputs_of(const Matmul& job) { return job.x; }
+  static HWY_INLINE std::size_t input_stride(const Matmul& job) { return job.x_stride; }
+};
+
+namespace plain {
+#include "kernels/row_kernel-inl.hpp"
+}  // namespace plain
+}  // namespace elrt::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#ifdef ELRT_BF16_ATTRIBUTE
+HWY_PUSH_ATTRIBUTES(ELRT_BF16_ATTRIBUTE)
+namespace elrt::kernels::HWY_NAMESPACE {
+namespace extended {
+#include "kernels/bf16_dot-inl.hpp"
+
+#include "kernels/row_kernel-inl.hpp"
+
+// Neighbours in pairs, a pair in each lane.
+struct PairProducts {
+  using Weight = std::uint16_t;
+  using Input = std::uint16_t;
+  using Copy = PairProducts;
+
+  static HWY_INLINE std::size_t values() { return 2 * hn::Lanes(D()); }
+  static HWY_INLINE V load(const std::uint16_t* p) {
+    return hn::BitCast(D(), hn::LoadU(hn::Repartition<std::uint16_t, D>(), p));
+  }
+  static HWY_INLINE V weights(const std::uint16_t* p) { return load(p); }
+  static HWY_INLINE V inputs(const std::uint16_t* p) { return load(p); }
+  static HWY_INLINE V add(V sum, V w, V x) { return add_bf16_products(sum, w, x); }
+  static HWY_INLINE std::uint16_t copy(std::uint16_t weight) { return weight; }
+  static HWY_INLINE const std::uint16_t* inputs_of(const Matmul& job) { return job.rounded->row(0); }
+  static HWY_INLINE std::size_t input_stride(const Matmul& job) { return job.rounded->stride; }
+};
+}  // namespace extended
+}  // namespace elrt::kernels::HWY_NAMESPACE
+HWY_POP_ATTRIBUTES
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace elrt::kernels::HWY_NAMESPACE {
+
+bool RoundsInputs() {
+#ifdef ELRT_BF16_ATTRIBUTE
+  return use_bf16_extension();
 #else
-  (void)value;
+  return false;
 #endif
 }
 
-// Adds 32 inputs to Rows x Tokens sums.
-template <int Rows, int Tokens, typename W>
-HWY_INLINE void add_tile(const W* w, std::size_t row_stride, const float* x, std::size_t x_stride,
-                         V (&sums)[Rows][Tokens]) {
-  const D d;
-  for (std::size_t i = 0; i < kTile; i += hn::Lanes(d)) {
-    V weights[Rows];
-    for (int r = 0; r < Rows; ++r) weights[r] = load_weights(d, w + r * row_stride + i);
-    for (int t = 0; t < Tokens; ++t) {
-      V input = hn::LoadU(d, x + t * x_stride + i);
-      hold(input);
-      for (int r = 0; r < Rows; ++r) sums[r][t] = hn::MulAdd(weights[r], input, sums[r][t]);
-    }
-  }
-}
-
-// The last inputs % 32 of rows that are not tiled: weights after the row are another row's, so they are not read.
-template <int Rows, int Tokens, typename W>
-HWY_INLINE void add_tail(const W* w, std::size_t row_stride, std::uint32_t count, const float* x, std::size_t x_stride,
-                         V (&sums)[Rows][Tokens]) {
-  alignas(64) float rows[Rows][kTile] = {};
-  for (int r = 0; r < Rows; ++r) {
-    for (std::uint32_t i = 0; i < count; ++i) rows[r][i] = to_float(w[r * row_stride + i]);
-  }
-  add_tile<Rows, Tokens>(&rows[0][0], kTile, x, x_stride, sums);
-}
-
-// `Count` neighbouring outputs of one token, before scale and bias.
-template <int Count>
-HWY_INLINE void store_products(const Matmul& job, std::uint32_t output, std::uint32_t token, const float* products) {
-  const hn::CappedTag<float, Count> some;  // Count is a power of two
-  float* y = job.y + token * job.y_stride + output;
-  for (std::size_t r = 0; r < Count; r += hn::Lanes(some)) {
-    auto value = hn::Mul(hn::Set(some, job.scale), hn::LoadU(some, products + r));
-    if (job.bias != nullptr) value = hn::Add(value, hn::LoadU(some, job.bias + output + r));
-    if (job.accumulate) value = hn::Add(hn::LoadU(some, y + r), value);
-    hn::StoreU(value, some, y + r);
-  }
-}
-
-// products[t * Rows + r]
-template <int Rows, int Tokens>
-HWY_INLINE void sum_rows(const V (&sums)[Rows][Tokens], float* products) {
-  V flat[Rows * Tokens];
-  for (int r = 0; r < Rows; ++r) {
-    for (int t = 0; t < Tokens; ++t) flat[t * Rows + r] = sums[r][t];
-  }
-  sum_lanes(flat, products);
-}
-
-template <int Rows, int Tokens>
-HWY_INLINE void store_outputs(const Matmul& job, std::uint32_t output, std::uint32_t token,
-                              const V (&sums)[Rows][Tokens]) {
-  alignas(64) float products[Rows * Tokens + hn::MaxLanes(D())];
-  sum_rows(sums, products);
-  for (int t = 0; t < Tokens; ++t) store_products<Rows>(job, output, token + t, products + t * Rows);
-}
-
-template <int Rows, int Tokens, typename W>
-HWY_NOINLINE void matmul_block(const Matmul& job, std::uint32_t output, std::uint32_t token) {
-  const D d;
-  const Matrix& m = *job.weights;
-  const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
-  const float* x = job.x + token * job.x_stride;
-  V sums[Rows][Tokens];
-  for (int r = 0; r < Rows; ++r) {
-    for (int t = 0; t < Tokens; ++t) sums[r][t] = hn::Zero(d);
-  }
-  // A tiled matrix always holds whole tiles, and inputs beyond the level's last are zero in x.
-  const std::uint32_t tail = m.tiled ? 0 : job.inputs % kTile;
-  const std::uint32_t tiles = m.tiled ? (job.inputs + kTile - 1) / kTile : job.inputs / kTile;
-  for (std::uint32_t tile = 0; tile < tiles; ++tile) {
-    add_tile<Rows, Tokens>(w + tile * m.tile_stride, m.row_stride, x + tile * kTile, job.x_stride, sums);
-  }
-  if (tail != 0)
-    add_tail<Rows, Tokens>(w + tiles * m.tile_stride, m.row_stride, tail, x + tiles * kTile, job.x_stride, sums);
-  store_outputs(job, output, token, sums);
-}
-
-// kStreams x `rows` rows that are not tiled: one row of each stream after the other.
-template <int Tokens, typename W>
-HWY_NOINLINE void stream_rows(const Matmul& job, std::uint32_t output, std::uint32_t rows) {
-  constexpr int kCount = kStreams<Tokens>;
-  const D d;
-  const Matrix& m = *job.weights;
-  const W* w = reinterpret_cast<const W*>(m.data) + output * m.row_stride;
-  const std::size_t apart = rows * m.row_stride;
-  const std::uint32_t tiles = job.inputs / kTile, tail = job.inputs % kTile;
-  for (std::uint32_t row = 0; row < rows; ++row, w += m.row_stride) {
-    V sums[kCount][Tokens];
-    for (auto& stream : sums) {
-      for (V& sum : stream) sum = hn::Zero(d);
-    }
-    for (std::uint32_t tile = 0; tile < tiles; ++tile) {
-      const W* at = w + tile * kTile;
-      if (kFetchAhead < Tokens >> 0 && !job.cached) {
-        for (int s = 0; s < kCount; ++s) fetch(at + s * apart + kFetchAhead<Tokens> / sizeof(W), kTile * sizeof(W));
-      }
-      add_tile<kCount, Tokens>(at, apart, job.x + tile * kTile, job.x_stride, sums);
-    }
-    if (tail != 0) add_tail<kCount, Tokens>(w + tiles * kTile, apart, tail, job.x + tiles * kTile, job.x_stride, sums);
-    alignas(64) float products[kCount * Tokens + hn::MaxLanes(d)];
-    sum_rows(sums, products);
-    for (int t = 0; t < Tokens; ++t) {
-      for (int s = 0; s < kCount; ++s) store_products<1>(job, output + s * rows + row, t, products + t * kCount + s);
-    }
-  }
-}
-
-// Few tokens, tiled: of kTilesAtOnce tiles, as many streams, the rows one after the other; their sums wait in the
-// first-level cache.
-constexpr int kTilesAtOnce = 8;
-
-template <int Tiles, int Tokens, typename W>
-HWY_INLINE void add_tiles(const Matmul& job, std::uint32_t first, const W* w, std::uint32_t rows, V (*sums)[Tokens]) {
-  const Matrix& m = *job.weights;
-  for (std::uint32_t row = 0; row < rows; ++row, w += m.row_stride) {
-    V held[1][Tokens];
-    for (int t = 0; t < Tokens; ++t) held[0][t] = sums[row][t];
-    for (std::uint32_t tile = first; tile < first + Tiles; ++tile) {
-      add_tile<1, Tokens>(w + tile * m.tile_stride, 0, job.x + tile * kTile, job.x_stride, held);
-    }
-    for (int t = 0; t < Tokens; ++t) sums[row][t] = held[0][t];
-  }
-}
-
-constexpr std::uint32_t kStored = 8;  // sums that become outputs at once
-template <int Tokens>
-constexpr std::uint32_t kTileRows = Tokens == 1 ? kStreamedRows : kStreamedRows / 2;
-
-// `rows` is a multiple of kStored, at most kTileRows.
-template <int Tokens, typename W>
-HWY_NOINLINE void stream_tiles(const Matmul& job, std::uint32_t output, std::uint32_t rows) {
-  const D d;
-  const W* w = reinterpret_cast<const W*>(job.weights->data) + output * job.weights->row_stride;
-  V sums[kTileRows<Tokens>][Tokens];
-  for (std::uint32_t row = 0; row < rows; ++row) {
-    for (V& sum : sums[row]) sum = hn::Zero(d);
-  }
-  const std::uint32_t tiles = (job.inputs + kTile - 1) / kTile;
-  std::uint32_t tile = 0;
-  for (; tile + kTilesAtOnce <= tiles; tile += kTilesAtOnce) add_tiles<kTilesAtOnce, Tokens>(job, tile, w, rows, sums);
-  for (; tile < tiles; ++tile) add_tiles<1, Tokens>(job, tile, w, rows, sums);
-  for (std::uint32_t row = 0; row < rows; row += kStored) {
-    V some[kStored][Tokens];
-    for (std::uint32_t r = 0; r < kStored; ++r) {
-      for (int t = 0; t < Tokens; ++t) some[r][t] = sums[row + r][t];
-    }
-    store_outputs(job, output + row, 0, some);
-  }
-}
-
-// All of the job's tokens; returns the first output that is left.
-template <int Tokens, typename W>
-std::uint32_t stream(const Matmul& job, std::uint32_t begin, std::uint32_t end) {
-  if (!job.weights->tiled) {
-    const std::uint32_t rows = (end - begin) / kStreams<Tokens>;
-    stream_rows<Tokens, W>(job, begin, rows);
-    return begin + kStreams<Tokens> * rows;
-  }
-  while (end - begin >= kStored) {
-    const std::uint32_t rows = std::min(kTileRows<Tokens>, (end - begin) / kStored * kStored);
-    stream_tiles<Tokens, W>(job, begin, rows);
-    begin += rows;
-  }
-  return begin;
-}
-
-template <int Tokens, typename W>
-void matmul_tokens(const Matmul& job, std::uint32_t begin, std::uint32_t end, std::uint32_t token) {
-  constexpr std::uint32_t kRows = Tokens == 1 ? 8 : kBlockRows;
-  std::uint32_t output = job.tokens == Tokens ? stream<Tokens, W>(job, begin, end) : begin;
-  for (; output + kRows <= end; output += kRows) matmul_block<kRows, Tokens, W>(job, output, token);
-  for (; output + kBlockRows <= end; output += kBlockRows) matmul_block<kBlockRows, Tokens, W>(job, output, token);
-  for (; output < end; ++output) matmul_block<1, Tokens, W>(job, output, token);
-}
-
-// Many tokens and more inputs than the first-level cache holds for them: the weights of kGroupRows rows are laid out
-// once as float32 in the order in which they are multiplied, kBlockRows rows' vectors in turn (as they lie in the file,
-// a power of two of bytes apart, rows share a few of the caches' sets). A stretch of their inputs stays in the
-// second-level cache while kGroupBlocks blocks of tokens pass, whose inputs of that stretch stay in the first; sums
-// wait in memory between stretches.
-constexpr std::uint32_t kGroupRows = kGroupedRows, kGroupBlocks = 8;
-constexpr std::size_t kStretch = kUngroupedInputs;
-
-// Zeros after the last input: a row that is not tiled has another row's weights there.
-template <typename W>
-HWY_INLINE V load_laid_out(const Matmul& job, const W* row, std::size_t i) {
-  const D d;
-  const W* at = row + i / kTile * job.weights->tile_stride + i % kTile;
-  if (job.weights->tiled || i + hn::Lanes(d) <= job.inputs) return load_weights(d, at);
-  alignas(64) float last[hn::MaxLanes(d)] = {};
-  for (std::size_t j = 0; i + j < job.inputs; ++j) last[j] = to_float(at[j]);
-  return hn::Load(d, last);
-}
-
-// [stretch][block of rows][vector of inputs][row]
-template <typename W>
-void lay_out(const Matmul& job, std::uint32_t output, std::size_t inputs, float* to) {
-  const D d;
-  const std::size_t row_stride = job.weights->row_stride;
-  const W* rows = reinterpret_cast<const W*>(job.weights->data) + output * row_stride;
-  for (std::size_t first = 0; first < inputs; first += kStretch) {
-    const std::size_t last = std::min(inputs, first + kStretch);
-    for (std::uint32_t block = 0; block < kGroupRows; block += kBlockRows) {
-      for (std::size_t i = first; i < last; i += hn::Lanes(d)) {
-        for (int r = 0; r < kBlockRows; ++r, to += hn::Lanes(d))
-          hn::Store(load_laid_out(job, rows + (block + r) * row_stride, i), d, to);
-      }
-    }
-  }
-}
-
-using Block = V[kBlockRows][kBlockTokens];
-
-// The sums of kGroupRows rows and kBlockTokens tokens.
-struct GroupSums {
-  alignas(64) float of[kGroupRows / kBlockRows][kBlockRows * kBlockTokens * hn::MaxLanes(D())];
-};
-
-HWY_INLINE void load_sums(const float* from, Block& sums) {
-  const D d;
-  for (int r = 0; r < kBlockRows; ++r) {
-    for (int t = 0; t < kBlockTokens; ++t) sums[r][t] = hn::Load(d, from + (r * kBlockTokens + t) * hn::Lanes(d));
-  }
-}
-
-HWY_INLINE void store_sums(const Block& sums, float* to) {
-  const D d;
-  for (int r = 0; r < kBlockRows; ++r) {
-    for (int t = 0; t < kBlockTokens; ++t) hn::Store(sums[r][t], d, to + (r * kBlockTokens + t) * hn::Lanes(d));
-  }
-}
-
-// Adds `count` inputs, whole tiles, of kBlockRows laid out rows.
-HWY_INLINE void add_laid_out(const float* w, const float* x, std::size_t x_stride, std::size_t count, Block& sums) {
-  const D d;
-  for (std::size_t i = 0; i < count; i += hn::Lanes(d), w += kBlockRows * hn::Lanes(d)) {
-    V weights[kBlockRows];
-    for (int r = 0; r < kBlockRows; ++r) weights[r] = hn::Load(d, w + r * hn::Lanes(d));
-    for (int t = 0; t < kBlockTokens; ++t) {
-      V input = hn::LoadU(d, x + t * x_stride + i);
-      hold(input);
-      for (int r = 0; r < kBlockRows; ++r) sums[r][t] = hn::MulAdd(weights[r], input, sums[r][t]);
-    }
-  }
-}
-
-// The same stretch of the next tokens is fetched meanwhile.
-HWY_NOINLINE void add_stretch(const float* w, const float* x, std::size_t x_stride, std::size_t count,
-                              GroupSums& sums) {
-  constexpr std::size_t kBlocks = kGroupRows / kBlockRows, kLine = 64 / sizeof(float);
-  const std::size_t lines = count / kLine, share = (lines * kBlockTokens + kBlocks - 1) / kBlocks;
-  const float* next = x + kBlockTokens * x_stride;
-  std::size_t line = 0;
-  for (auto& block : sums.of) {
-    for (std::size_t i = 0; i < share; ++i) {
-      __builtin_prefetch(next + line * kLine, 0, 3);
-      if (++line == lines) line = 0, next += x_stride;
-    }
-    Block held;
-    load_sums(block, held);
-    add_laid_out(w, x, x_stride, count, held);
-    store_sums(held, block);
-    w += count * kBlockRows;
-  }
-}
-
-// Where a block of tokens begins: the last one reaches back over tokens that are done already, as it costs less than
-// fewer tokens at once.
-HWY_INLINE std::uint32_t first_token(const Matmul& job, std::uint32_t block) {
-  return std::min(block * kBlockTokens, job.tokens - kBlockTokens);
-}
-
-// The tokens of a block that no block before it has.
-HWY_INLINE void store_block(const Matmul& job, std::uint32_t output, std::uint32_t block, const Block& sums) {
-  alignas(64) float products[kBlockRows * kBlockTokens + hn::MaxLanes(D())];
-  sum_rows(sums, products);
-  const std::uint32_t first = first_token(job, block);
-  for (std::uint32_t t = block * kBlockTokens - first; t < kBlockTokens; ++t)
-    store_products<kBlockRows>(job, output, first + t, products + t * kBlockRows);
-}
-
-HWY_NOINLINE void multiply_laid_out(const Matmul& job, std::uint32_t output, std::uint32_t block, std::uint32_t blocks,
-                                    std::size_t inputs, const float* w) {
-  GroupSums sums[kGroupBlocks];
-  std::memset(sums, 0, blocks * sizeof(GroupSums));
-  for (std::size_t first = 0; first < inputs; first += kStretch) {
-    const std::size_t count = std::min(kStretch, inputs - first);
-    for (std::uint32_t b = 0; b < blocks; ++b) {
-      add_stretch(w, job.x + first_token(job, block + b) * job.x_stride + first, job.x_stride, count, sums[b]);
-    }
-    w += count * kGroupRows;
-  }
-  for (std::uint32_t b = 0; b < blocks; ++b) {
-    for (std::uint32_t rows = 0; rows < kGroupRows / kBlockRows; ++rows) {
-      Block held;
-      load_sums(sums[b].of[rows], held);
-      store_block(job, output + rows * kBlockRows, block + b, held);
-    }
-  }
-}
-
-// `w`: room for the group's weights.
-template <typename W>
-void matmul_group(const Matmul& job, std::uint32_t output, float* w) {
-  const std::size_t inputs = padded(job.inputs);
-  lay_out<W>(job, output, inputs, w);
-  const std::uint32_t blocks = (job.tokens + kBlockTokens - 1) / kBlockTokens;
-  for (std::uint32_t b = 0; b < blocks; b += kGroupBlocks) {
-    multiply_laid_out(job, output, b, std::min(kGroupBlocks, blocks - b), inputs, w);
-  }
-}
-
-template <typename W>
-void matmul_typed(const Matmul& job, std::uint32_t begin, std::uint32_t end, float* scratch) {
-  if (groups_rows(job)) {
-    for (; end - begin >= kGroupRows; begin += kGroupRows) matmul_group<W>(job, begin, scratch);
-  }
-  const std::uint32_t blocks = job.tokens / kBlockTokens, token = blocks * kBlockTokens;
-  for (std::uint32_t b = 0; b < blocks; ++b) matmul_tokens<kBlockTokens, W>(job, begin, end, b * kBlockTokens);
-  switch (job.tokens - token) {
-    case 5:
-      return matmul_tokens<5, W>(job, begin, end, token);
-    case 4:
-      return matmul_tokens<4, W>(job, begin, end, token);
-    case 3:
-      return matmul_tokens<3, W>(job, begin, end, token);
-    case 2:
-      return matmul_tokens<2, W>(job, begin, end, token);
-    case 1:
-      return matmul_tokens<1, W>(job, begin, end, token);
-    default:
-      return;
-  }
-}
-
 void MatmulRange(const Matmul& job, std::uint32_t begin, std::uint32_t end, float* scratch) {
-  if (job.weights->type == TensorType::kF32) return matmul_typed<float>(job, begin, end, scratch);
-  matmul_typed<hwy::float16_t>(job, begin, end, scratch);
+#ifdef ELRT_BF16_ATTRIBUTE
+  if (job.rounded != nullptr) return extended::matmul_rows<extended::PairProducts>(job, begin, end, scratch);
+#endif
+  if (job.weights->type == TensorType::kF32) return plain::matmul_rows<FloatProducts<float>>(job, begin, end, scratch);
+  if (job.weights->type == TensorType::kF16)
+    return plain::matmul_rows<FloatProducts<hwy::float16_t>>(job, begin, end, scratch);
+  plain::matmul_rows<FloatProducts<hwy::bfloat16_t>>(job, begin, end, scratch);
 }
 
 // One output's weights, picked out of its panels.
@@ -425,18 +138,21 @@ void load_panel_row(const Matrix& matrix, std::size_t row, float* out) {
   }
 }
 
-void LoadRow(const Matrix& matrix, std::size_t row, float* out) {
-  const std::size_t count = matrix.inputs;
-  if (matrix.quantised()) return load_panel_row(matrix, row, out);
-  if (matrix.type == TensorType::kF32) {
-    std::memcpy(out, reinterpret_cast<const float*>(matrix.data) + row * matrix.row_stride, count * sizeof(float));
-    return;
-  }
+template <typename W>
+void load_float_row(const Matrix& matrix, std::size_t row, float* out) {
   const D d;
-  const auto* in = reinterpret_cast<const hwy::float16_t*>(matrix.data) + row * matrix.row_stride;
+  const std::size_t count = matrix.inputs;
+  const auto* in = reinterpret_cast<const W*>(matrix.data) + row * matrix.row_stride;
   std::size_t i = 0;
-  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) hn::StoreU(load_weights(d, in + i), d, out + i);
+  for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d)) hn::StoreU(load_weights(in + i), d, out + i);
   for (; i < count; ++i) out[i] = to_float(in[i]);
+}
+
+void LoadRow(const Matrix& matrix, std::size_t row, float* out) {
+  if (matrix.quantised()) return load_panel_row(matrix, row, out);
+  if (matrix.type == TensorType::kF32) return load_float_row<float>(matrix, row, out);
+  if (matrix.type == TensorType::kF16) return load_float_row<hwy::float16_t>(matrix, row, out);
+  load_float_row<hwy::bfloat16_t>(matrix, row, out);
 }
 
 }  // namespace elrt::kernels::HWY_NAMESPACE
@@ -444,8 +160,34 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace elrt::kernels {
+namespace {
+
+bool processor_has_bf16_extension() {
+#if HWY_ARCH_X86
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return false;
+#endif
+}
+
+std::atomic<bool> allow_extension{true};
+
+}  // namespace
+
+bool use_bf16_extension() {
+  static const bool present = processor_has_bf16_extension();
+  return present && allow_extension.load(std::memory_order_relaxed);
+}
+
+void allow_bf16_extension(bool allow) { allow_extension.store(allow, std::memory_order_relaxed); }
+
+HWY_EXPORT(RoundsInputs);
 HWY_EXPORT(MatmulRange);
 HWY_EXPORT(LoadRow);
+
+bool rounds_inputs(const Matrix& weights) {
+  return weights.type == TensorType::kBF16 && HWY_DYNAMIC_DISPATCH(RoundsInputs)();
+}
 
 void matmul(const Matmul& job, std::uint32_t begin, std::uint32_t end, float* scratch) {
   if (job.weights->quantised()) return matmul_panels(job, begin, end);

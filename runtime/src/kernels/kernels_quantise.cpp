@@ -1,4 +1,4 @@
-// Activations to eight bits. See quantised_rows.hpp for the rule.
+// Activations to eight bits, and to bfloat16. See quantised_rows.hpp and rounded_rows.hpp for the rules.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/kernels_quantise.cpp"
 #include <hwy/foreach_target.h>  // compiles this file once per instruction set
@@ -47,14 +47,35 @@ void QuantiseRow(const float* x, std::size_t width, QuantisedRows& out, std::siz
   }
 }
 
+// To the upper half of a float: half of its last place is added, less a bit where that place is even.
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<D>> rounded_bits(V value) {
+  const hn::RebindToUnsigned<D> du;
+  const auto bits = hn::BitCast(du, value), odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
+  const auto rounded = hn::ShiftRight<16>(hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFF))));
+  return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(value)), hn::Set(du, 0x7FC0), rounded);
+}
+
+void RoundRow(const float* x, std::size_t width, RoundedRows& out, std::size_t row) {
+  const D d;
+  const hn::RebindToSigned<D> di;  // the bits are below 2^16: no sign, nothing saturates
+  const hn::Rebind<std::uint16_t, D> halves;
+  std::uint16_t* to = out.row(row);
+  for (std::size_t i = 0; i < width; i += hn::Lanes(d))
+    hn::StoreU(hn::DemoteTo(halves, hn::BitCast(di, rounded_bits(hn::LoadU(d, x + i)))), halves, to + i);
+}
+
 }  // namespace elrt::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace elrt::kernels {
 HWY_EXPORT(QuantiseRow);
+HWY_EXPORT(RoundRow);
 void quantise_row(const float* x, std::size_t width, QuantisedRows& out, std::size_t row) {
   HWY_DYNAMIC_DISPATCH(QuantiseRow)(x, width, out, row);
+}
+void round_row(const float* x, std::size_t width, RoundedRows& out, std::size_t row) {
+  HWY_DYNAMIC_DISPATCH(RoundRow)(x, padded(width), out, row);
 }
 }  // namespace elrt::kernels
 #endif

@@ -9,7 +9,7 @@
 
 namespace elrt {
 
-// Element (output o, input i) of an F32 or F16 matrix is at
+// Element (output o, input i) of an F32, F16 or BF16 matrix is at
 // (i / 32) * tile_stride + o * row_stride + i % 32, in elements: rows are stored with tile_stride 32 and row_stride
 // = inputs, tiles with row_stride 32 and tile_stride = 32 * outputs. A quantised matrix's panel of output o and input i
 // (format.h, LAYOUT) is at (i / 32) * tile_stride + (o / panel_outputs) * row_stride, in bytes.
@@ -23,7 +23,7 @@ struct Matrix {
 
   explicit operator bool() const { return data != nullptr; }
   bool quantised() const { return is_quantised(type); }
-  std::size_t element_bytes() const { return type == TensorType::kF32 ? 4 : 2; }  // of F32 and F16
+  std::size_t element_bytes() const { return type == TensorType::kF32 ? 4 : 2; }  // of floats
   std::size_t panel_bytes() const {                                               // of quantised ones
     const std::size_t whole = type == TensorType::kQ8_0 ? format::kQ8PanelBytes : format::kQ4PanelBytes;
     return whole * panel_outputs / format::kPanelOutputs;

@@ -62,6 +62,7 @@ struct Model {
   std::vector<LevelData> levels;
   SharedAdapter shared_adapter;
   bool quantised = false;  // some matrix is that reads activations in eight bits
+  bool bf16 = false;       // some matrix is that may read them in bfloat16
   std::optional<TlmModel> tlm = std::nullopt;
 };
 

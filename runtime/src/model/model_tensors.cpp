@@ -129,19 +129,23 @@ void bind_rotation(TensorBinder& binder, Model* model) {
     model->local_frequencies = frequencies_of(shape.local_rope_base, shape.rotary_dim, nullptr);
 }
 
-bool has_quantised(const Model& model) {
-  bool any = model.embedding.quantised() || model.output.quantised();
-  const auto look = [&](const std::vector<LayerAdapter>& layers) {
+// Types of matrices whose products read inputs in another type than float32.
+void find_types(Model* model) {
+  const auto look = [&](const Matrix& m) {
+    model->quantised = model->quantised || m.quantised();
+    model->bf16 = model->bf16 || m.type == TensorType::kBF16;
+  };
+  const auto look_at_all = [&](const std::vector<LayerAdapter>& layers) {
     for (const LayerAdapter& layer : layers) {
-      for (const AdapterPair& pair : layer) any = any || pair.a.quantised();
+      for (const AdapterPair& pair : layer) look(pair.a);
     }
   };
-  look(model.shared_adapter.layers);
-  for (const LevelData& level : model.levels) look(level.adapters);
-  for (const LayerWeights& w : model.layers) {
-    for_each_matrix(w, [&](const format::BlockTensor&, const Matrix& m) { any = any || m.quantised(); });
-  }
-  return any;
+  look(model->embedding);
+  look(model->output);
+  look_at_all(model->shared_adapter.layers);
+  for (const LevelData& level : model->levels) look_at_all(level.adapters);
+  for (const LayerWeights& w : model->layers)
+    for_each_matrix(w, [&](const format::BlockTensor&, const Matrix& m) { look(m); });
 }
 
 }  // namespace
@@ -160,7 +164,7 @@ Result<void> bind_tensors(Model* model) {
   bind_rotation(binder, model);
   if (!binder.first_problem().empty()) return bad_data(binder.first_problem());
   if (const std::string problem = find_unlisted_panels(model->header); !problem.empty()) return bad_data(problem);
-  model->quantised = has_quantised(*model);
+  find_types(model);
   return {};
 }
 

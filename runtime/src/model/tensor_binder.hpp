@@ -46,14 +46,13 @@ class TensorBinder {
 
   // F32 or F16.
   Columns columns(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-    if (quantised(name)) return fail("tensor '" + name + "' is quantised, expected F16 or F32"), Columns{};
+    if (!plain(name)) return Columns{};
     return any_columns(name, inputs, outputs);
   }
 
   // F32 or F16.
   Matrix plain_rows(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
-    if (!quantised(name)) return rows(name, inputs, outputs);
-    return fail("tensor '" + name + "' is quantised, expected F16 or F32"), Matrix{};
+    return plain(name) ? rows(name, inputs, outputs) : Matrix{};
   }
 
   Matrix tiles(const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
@@ -92,6 +91,15 @@ class TensorBinder {
 
   static std::uint64_t count_of(std::uint32_t size, std::uint32_t total) {
     return (std::uint64_t{total} + size - 1) / size;
+  }
+
+  // A tensor that is missing is another's to report.
+  bool plain(const std::string& name) {
+    const auto found = by_name_.find(name);
+    if (found == by_name_.end()) return true;
+    const TensorType type = found->second->type;
+    if (type == TensorType::kF32 || type == TensorType::kF16) return true;
+    return fail("tensor '" + name + "' is " + type_name(type) + ", expected F16 or F32"), false;
   }
 
   bool quantised(const std::string& name) const {

@@ -108,13 +108,19 @@ void Forward::reserve(std::size_t batch) {
   std::size_t rank = 0;
   for (const LevelData& level : model_.levels) rank = std::max<std::size_t>(rank, level.adapter_rank);
   for (Activations& a : low_rank_) a.allocate(batch, rank);
-  if (model_.quantised)
-    quantised_.allocate(batch, std::max({shape.hidden, shape.ffn, static_cast<std::uint32_t>(q_width)}));
+  const std::size_t widest = std::max({std::size_t{shape.hidden}, std::size_t{shape.ffn}, q_width});
+  if (model_.quantised) quantised_.allocate(batch, widest);
+  if (model_.bf16) rounded_.allocate(batch, widest);
   for (Angles* angles : {&angles_, &local_angles_}) {
     angles->cosines.resize(batch * (shape.rotary_dim / 2));
     angles->sines.resize(batch * (shape.rotary_dim / 2));
   }
   reserved_ = batch;
+}
+
+void Forward::choose_inputs(kernels::Matmul& product) {
+  if (product.weights->quantised()) product.quantised = &quantised_;
+  if (kernels::rounds_inputs(*product.weights)) product.rounded = &rounded_;
 }
 
 void Forward::run(const LevelView& view, KvCache& cache, std::span<const std::int32_t> tokens, std::size_t first,
@@ -149,7 +155,7 @@ void Forward::logits(const LevelView& view, std::span<const std::uint32_t> rows,
            static_cast<std::uint32_t>(rows.size())},
           {}};
   job.product.cached = in_cache(view);
-  if (model_.output.quantised()) job.product.quantised = &quantised_;
+  choose_inputs(job.product);
   multiply({&job, 1}, 0);
 }
 
@@ -177,11 +183,14 @@ void Forward::multiply(std::span<const Job> jobs, std::size_t low) {
     if (jobs[j].added.weights != nullptr) kernels::multiply_columns(jobs[j].added, begin, end);
   };
   const kernels::Matmul& any = jobs.front().product;  // all read the same x
-  const bool in_bytes =
-      std::any_of(jobs.begin(), jobs.end(), [](const Job& job) { return job.product.quantised != nullptr; });
-  const std::size_t rows = in_bytes ? any.tokens : 0;
+  const auto any_reads = [&](const auto& wants) { return std::any_of(jobs.begin(), jobs.end(), wants); };
+  const bool in_bytes = any_reads([](const Job&job) { return job.product.quantised != nullptr; }),
+             in_bf16 = any_reads([](const Job&job) { return job.product.rounded != nullptr; });
+  const std::size_t rows = in_bytes || in_bf16 ? any.tokens : 0;
   const auto quantise = [&](std::size_t row, std::size_t) {
-    kernels::quantise_row(any.x + row * any.x_stride, any.inputs, quantised_, row);
+    const float* x = any.x + row * any.x_stride;
+    if (in_bytes) kernels::quantise_row(x, any.inputs, quantised_, row);
+    if (in_bf16) kernels::round_row(x, any.inputs, rounded_, row);
   };
   if (work <= kAloneWork) {
     for (std::size_t row = 0; row < rows; ++row) quantise(row, 0);
@@ -208,13 +217,13 @@ void Forward::project(const LevelView& view, std::size_t layer, Activations& x,
     Job& job = jobs[low + i];
     job.product = {p.weights,   p.outputs, p.inputs, x.row(0),     x.stride, p.y->row(0),
                    p.y->stride, tokens,    1,        p.accumulate, p.bias};
-    if (p.weights->quantised()) job.product.quantised = &quantised_;
+    choose_inputs(job.product);
     if (!adapted(p)) continue;
     const AdapterPair& pair = (*adapter)[p.target];
     Activations& values = low_rank_[made];
     jobs[made++].product = {&pair.a, pair.a.outputs,      p.inputs, x.row(0), x.stride, values.row(0), values.stride,
                             tokens,  view.adapter_scale()};
-    if (pair.a.quantised()) jobs[made - 1].product.quantised = &quantised_;
+    choose_inputs(jobs[made - 1].product);
     job.added = {pair.b.data,   pair.b.type, p.outputs,   pair.b.inputs, values.row(0),
                  values.stride, p.y->row(0), p.y->stride, tokens,        true};
   }

@@ -42,6 +42,8 @@ class Forward {
     bool accumulate;
   };
   void reserve(std::size_t batch);
+  // Has the product read the inputs that its weights' type asks for, next to x.
+  void choose_inputs(kernels::Matmul& product);
   bool in_cache(const LevelView& view) const { return view.bytes_per_token() <= cached_bytes_; }
   // A product, and what is added to it: by an adapter's second matrix, or nothing (weights null).
   struct Job {
@@ -50,8 +52,8 @@ class Forward {
   };
   // Projections of the same x, adapters included.
   void project(const LevelView& view, std::size_t layer, Activations& x, std::span<const Projection> projections);
-  // Jobs that read the same x, which is quantised first where one asks for it; then one parallel loop: the first `low`
-  // jobs make what the others' `added` reads, which is waited for after the others' products.
+  // Jobs that read the same x, which is quantised or rounded first where one asks for it; then one parallel loop: the
+  // first `low` jobs make what the others' `added` reads, which is waited for after the others' products.
   void multiply(std::span<const Job> jobs, std::size_t low);
   void normalise(Activations& from, const float* weight, Activations& to);
   void add_normalised(Activations& added, const float* weight);
@@ -78,6 +80,7 @@ class Forward {
   std::size_t dropped_ = 0;   // of the batch's first tokens, after keep_last()
   Activations x_, h_, q_, k_, v_, attended_, gate_, up_, low_rank_[3], head_in_;
   QuantisedRows quantised_;  // of what the running products read
+  RoundedRows rounded_;      // likewise
   Angles angles_, local_angles_;
   bool long_text_ = false;
   std::vector<std::vector<float>> scores_;  // per thread

@@ -11,9 +11,11 @@
 #include "gguf/dequantise.h"
 #include "gguf/gguf_file.h"
 #include "model/decoder.h"
+#include "pack/pack.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 #include "tiny_run.h"
+#include "tokenizer/import.h"
 
 namespace {
 
@@ -227,6 +229,35 @@ TEST_CASE("types whose blocks do not divide a row give way, and a line says so",
     REQUIRE(difference(level_logits(dir / "run", 50, some_tokens()), gguf_logits(out, model, some_tokens())) <
             (std::string(dtype) == "q8_0" ? 0.03 : 0.3));
   }
+}
+
+TEST_CASE("an artifact in bf16 is exported in bf16, value by value, and read as it is", "[export][unit]") {
+  const TempDir dir;
+  elastify_test::write_tiny_run(example("llama_even"), dir / "run");
+  const Checkpoint checkpoint = Checkpoint::open(dir / "run/reordered");
+  const ElasticPlan plan = load_plan(dir / "run/plan.json", checkpoint.config());
+  const elrt::TokenizerSpec spec =
+      import_tokenizer(dir / "run/reordered", checkpoint.config().vocab_size, dir / "run/reordered");
+  PackConfig settings;
+  settings.dtype = "bf16";
+  write_artifact(dir / "model.gguf", PackInputs{checkpoint, plan, spec, {}, {}, "x", {}}, settings);
+  const json summary = export_level(options_for(dir / "model.gguf", dir / "same.gguf", "same", 100));
+  REQUIRE(summary.at("dtype") == "bf16");
+  REQUIRE(summary.at("dequantised") == false);
+  const GgufFile file = open_gguf(dir / "same.gguf");
+  REQUIRE(std::string(file.tensors.at("blk.1.ffn_down.weight").layout->name) == "BF16");
+  for (const auto& [target, source] : {std::pair{"blk.1.ffn_down.weight", "model.layers.1.mlp.down_proj.weight"},
+                                       {"blk.2.ffn_up.weight", "model.layers.2.mlp.up_proj.weight"},
+                                       {"token_embd.weight", "model.embed_tokens.weight"}}) {
+    const torch::Tensor rounded = checkpoint.tensor(source).to(torch::kBFloat16);
+    REQUIRE(torch::equal(tensor_of(file, target), rounded.to(torch::kFloat64)));
+  }
+  auto hf = options_for(dir / "model.gguf", dir / "hf", "same", 100);
+  hf.format = "hf";
+  REQUIRE(export_level(hf).at("dtype") == "bf16");
+  // Weights rounded to eight bits, by a 512th at most: less than eight bits a block move the logits (0.03, above).
+  REQUIRE(difference(level_logits(dir / "run", 100, some_tokens()), checkpoint_logits(dir / "hf", some_tokens())) <
+          0.03);
 }
 
 TEST_CASE("a GGUF file has llama.cpp's keys for the tokenizer, a token for every id, and the chat template",

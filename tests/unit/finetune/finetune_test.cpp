@@ -86,7 +86,7 @@ TEST_CASE("recovery on a rounded base starts from its losses and repairs what ro
   config.levels = {60};
   config.steps = 60;
   config.dropout = 0;
-  for (const char* dtype : {"f16", "q8_0", "iq4_nl", "q4_0"}) {
+  for (const char* dtype : {"f16", "bf16", "q8_0", "iq4_nl", "q4_0"}) {
     const TempDir folder;
     config.base_dtype = dtype;
     const ModelWeights rounded = round_weights(setup.weights, dtype);

@@ -24,9 +24,10 @@ namespace {
 using Counts = std::vector<std::uint32_t>;
 using Floats = std::vector<float>;
 
-GgufBuilder good_file(std::uint32_t quantised = 0, bool shared = false) {
+GgufBuilder good_file(std::uint32_t type = 0, bool shared = false) {
   TinyElasticShape shape;
-  shape.quantised = quantised, shape.shared = shared;
+  shape.set_type(type);
+  shape.shared = shared;
   shape.blocks = 2, shape.hidden = 16, shape.ffn = 40, shape.vocab = 30, shape.adapters = true, shape.rope_freqs = true;
   shape.kv_groups = {1, 1, 1, 2, 2, 2}, shape.neurons = {32, 8, 40, 32, 40, 40};
   return TinyElastic(shape).artifact();
@@ -262,7 +263,10 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
          f.tensor(norm).dims = {16, 1, 1, 1, 1};
        }},
       {"is not F32", [&](auto& f) { f.tensor(norm).type = 1; }},
-      {"has type 9 (Q8_1), expected F32 (0), F16 (1), Q4_0 (2), Q8_0 (8) or IQ4_NL (20)",
+      {"is not F32", [&](auto& f) { f.tensor(norm).type = 30; }},
+      {"is BF16, expected F16 or Q8_0", [](auto& f) { f.tensor("adapter.50.blk.0.attn_q.lora_a").type = 30; }},
+      {"is BF16, expected F16 or Q8_0", [](auto& f) { f.tensor("adapter.50.blk.0.attn_q.lora_b").type = 30; }},
+      {"has type 9 (Q8_1), expected F32 (0), F16 (1), Q4_0 (2), Q8_0 (8), IQ4_NL (20) or BF16 (30)",
        [&](auto& f) { f.tensor(norm).type = 9; }},
       {"has type 4294967295", [&](auto& f) { f.tensor(down).type = ~0u; }},
       {"'output_norm.weight' is 16 wide, which is no multiple of Q8_0's blocks of 32",
@@ -511,6 +515,19 @@ TEST_CASE("inconsistent quantised tensors are refused with the reason", "[runtim
   CHECK(refusal(shortened.build()).find("overlap") != std::string::npos);
 }
 
+TEST_CASE("an artifact in BF16 describes itself", "[runtime][unit]") {
+  const TemporaryFile file(good_file(elastify_test::kBF16).build()), plain(good_file().build());
+  const auto artifact = Artifact::open(file.path()), floats = Artifact::open(plain.path());
+  if (!artifact) FAIL(artifact.failure().message);
+  const auto* down = artifact->find_tensor("blk.1.ffn_down.weight");
+  REQUIRE(down != nullptr);
+  CHECK(std::string(elrt::type_name(down->type)) == "BF16");
+  CHECK(down->dims == std::vector<std::uint64_t>{32, 16, 2});
+  CHECK(down->bytes == 2 * 2 * 16 * 32);
+  // Five norms of 16 floats; all else is half as wide.
+  CHECK(2 * (artifact->levels()[2].bytes_per_token - 5 * 16 * 4) == floats->levels()[2].bytes_per_token - 5 * 16 * 4);
+}
+
 TEST_CASE("a quantised artifact describes itself", "[runtime][unit]") {
   for (const std::uint32_t type : {elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4}) {
     const TemporaryFile file(good_file(type).build());
@@ -579,13 +596,15 @@ TEST_CASE("checksums find a flipped bit and name its tensor", "[runtime][unit]")
 }
 
 TEST_CASE("random damage to the header never crashes", "[runtime][unit]") {
-  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4})
-    damage_at_random(good_file(quantised));
+  for (const std::uint32_t type :
+       {0u, elastify_test::kBF16, elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4})
+    damage_at_random(good_file(type));
 }
 
 TEST_CASE("weights full of NaN give an answer, not a crash", "[runtime][unit]") {
-  for (const std::uint32_t quantised : {0u, elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4}) {
-    GgufBuilder file = good_file(quantised);
+  for (const std::uint32_t type :
+       {0u, elastify_test::kBF16, elastify_test::kQ8, elastify_test::kQ4, elastify_test::kIq4}) {
+    GgufBuilder file = good_file(type);
     for (auto& tensor : file.tensors) {
       if (tensor.name != "rope_freqs.weight") std::fill(tensor.bytes.begin(), tensor.bytes.end(), 0xFF);
     }

@@ -109,7 +109,7 @@ TEST_CASE("score and bench print the contract's fields", "[runtime][cli]") {
   }
   for (const char* field : {"open_ms", "session_ms", "first_token_ms", "total_ms"})
     CHECK(bench["start"].at(0)[field].get<double>() > 0);
-  for (const char* field : {"memory_bytes_per_s", "float_ops_per_s", "byte_ops_per_s"})
+  for (const char* field : {"memory_bytes_per_s", "float_ops_per_s", "bf16_ops_per_s", "byte_ops_per_s"})
     CHECK(bench[field].get<double>() > 1e8);
 }
 

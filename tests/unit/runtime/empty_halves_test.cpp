@@ -27,14 +27,15 @@ elrt::Artifact with_zeros(const TinyElastic& model, const std::vector<std::strin
 
 TinyElasticShape plain_of(std::uint32_t type) {
   TinyElasticShape shape;
-  shape.f16 = type == 1, shape.quantised = type > 1 ? type : 0, shape.biases = true;
+  shape.set_type(type);
+  shape.biases = true;
   return shape;
 }
 
 }  // namespace
 
 TEST_CASE("an empty half equals one that adds zeros, bit for bit, at every type", "[runtime][unit]") {
-  for (const std::uint32_t type : {0u, 1u, kQ8, kQ4}) {
+  for (const std::uint32_t type : {0u, 1u, kBF16, kQ8, kQ4}) {
     TinyElasticShape shape = plain_of(type);
     shape.kv_groups = {1, 1, 1, 1, 2, 1, 2, 2, 2}, shape.neurons = {32, 40, 7, 96, 64, 100, 172, 172, 172};
     for (std::uint32_t block = 0; block < 3; ++block) {
@@ -61,7 +62,7 @@ TEST_CASE("an empty half equals one that adds zeros, bit for bit, at every type"
 }
 
 TEST_CASE("a level that keeps nothing of any block is embedding and head", "[runtime][unit]") {
-  for (const std::uint32_t type : {0u, 1u, kQ8, kQ4}) {
+  for (const std::uint32_t type : {0u, 1u, kBF16, kQ8, kQ4}) {
     TinyElasticShape shape = plain_of(type);
     std::fill_n(shape.kv_groups.begin(), 3, 0u);
     std::fill_n(shape.neurons.begin(), 3, 0u);
@@ -85,7 +86,7 @@ TEST_CASE("a level that keeps nothing of any block is embedding and head", "[run
 
 TEST_CASE("going down to a level without a layer's groups keeps the others' cache", "[runtime][unit]") {
   // The first block's keys and values are the same at every level, and the second has none at the smaller ones.
-  for (const std::uint32_t type : {0u, 1u, kQ8, kQ4}) {
+  for (const std::uint32_t type : {0u, 1u, kBF16, kQ8, kQ4}) {
     TinyElasticShape shape = plain_of(type);
     shape.blocks = 2;
     shape.kv_groups = {1, 0, 2, 0, 2, 2}, shape.neurons = {0, 40, 96, 64, 172, 172};

@@ -18,6 +18,7 @@ void for_each_target(const Body& body) {
     hwy::SetSupportedTargetsForTest(target);
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     elrt::kernels::allow_byte_dot_extension(extension);
+    elrt::kernels::allow_bf16_extension(extension);
     body(std::string(elrt::kernels::target_name()) + (extension ? " with extensions" : ""),
          HWY_ARCH_ARM || target <= HWY_AVX2);
   };
@@ -30,6 +31,7 @@ void for_each_target(const Body& body) {
   hwy::SetSupportedTargetsForTest(0);
   hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   elrt::kernels::allow_byte_dot_extension(true);
+  elrt::kernels::allow_bf16_extension(true);
 }
 
 }  // namespace elastify_test

@@ -154,11 +154,12 @@ TEST_CASE("a draft is refused where it cannot be", "[runtime][unit]") {
 }
 
 TEST_CASE("reclaim gives pages back and changes no logit", "[runtime][unit]") {
-  for (const auto& [quantised, shared] :
-       {std::pair{0u, false}, {0u, true}, {kQ8, false}, {kQ4, false}, {kQ4, true}, {kIq4, false}}) {
+  for (const auto& [type, shared] :
+       {std::pair{0u, false}, {0u, true}, {kQ8, false}, {kQ4, false}, {kQ4, true}, {kIq4, false}, {kBF16, false}}) {
     TinyElasticShape shape;
     shape.shared = shared;
-    shape.blocks = 1, shape.hidden = 320, shape.ffn = 4000, shape.adapters = true, shape.quantised = quantised;
+    shape.blocks = 1, shape.hidden = 320, shape.ffn = 4000, shape.adapters = true;
+    shape.set_type(type);
     shape.levels = {50, 100}, shape.kv_groups = {1, 2}, shape.neurons = {480, 4000};
     const TinyElastic model(shape);
     const auto artifact = open_tiny(model);
@@ -168,7 +169,11 @@ TEST_CASE("reclaim gives pages back and changes no logit", "[runtime][unit]") {
     REQUIRE(session.set_level(50));
     const std::uint64_t before = resident_file_bytes();
     const std::uint64_t given = session.reclaim();
-    const double unused = 3.0 * 320 * (4000 - 480) * (quantised == kQ8 ? 1.0625 : quantised != 0 ? 0.5625 : 4);
+    const double unused = 3.0 * 320 * (4000 - 480) *
+                          (type == kQ8     ? 1.0625
+                           : type == kBF16 ? 2
+                           : type != 0     ? 0.5625
+                                           : 4);
     CHECK(static_cast<double>(given) > 0.9 * unused);
     CHECK(static_cast<double>(given) < 1.1 * unused + 100e3);
 #ifdef __linux__

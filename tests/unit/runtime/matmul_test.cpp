@@ -2,6 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -20,6 +21,8 @@ using elrt::TensorType;
 namespace kernels = elrt::kernels;
 
 namespace {
+
+constexpr TensorType kTypes[] = {TensorType::kF32, TensorType::kF16, TensorType::kBF16};
 
 struct Random {
   std::mt19937 engine;
@@ -54,9 +57,12 @@ struct Weights {
 
   float put(std::size_t at, float value) {
     if (matrix.type == TensorType::kF32) return std::memcpy(&bytes[at], &value, 4), value;
-    const std::uint16_t half = elastify_test::half_from_float(value);
+    const bool brain = matrix.type == TensorType::kBF16;
+    if (brain) value = elastify_test::rounded_to_bf16(value);
+    const auto half = brain ? static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16)
+                            : elastify_test::half_from_float(value);
     std::memcpy(&bytes[at], &half, 2);
-    return elastify_test::float_from_half_bits(half);
+    return brain ? value : elastify_test::float_from_half_bits(half);
   }
 };
 
@@ -83,6 +89,12 @@ struct Product {
     kernels::Matmul job{&m,    outputs, inputs, &x[first * stride], stride, y.data(), outputs,
                         count, 0.5f,    true,   bias.data()};
     job.cached = first % 2 == 1;
+    elrt::RoundedRows rounded;
+    if (kernels::rounds_inputs(m)) {
+      rounded.allocate(count, inputs);
+      for (std::uint32_t t = 0; t < count; ++t) kernels::round_row(&x[(first + t) * stride], inputs, rounded, t);
+      job.rounded = &rounded;
+    }
     elrt::AlignedFloats scratch(kernels::scratch_floats(job));
     for (std::uint32_t begin = 0; begin < outputs; begin += piece)
       kernels::matmul(job, begin, std::min(outputs, begin + piece), scratch.data());
@@ -91,14 +103,16 @@ struct Product {
 };
 
 // A sum of n rounded products in any order is within n units of the sum of their sizes (Higham 2002, 3.1); y, scale and
-// bias add a few.
+// bias add a few. Where inputs are rounded to bfloat16, products are exact, and the oracle rounds them too.
 void check_against_double(const Weights& weights, const Product& p, const std::vector<float>& y) {
+  const bool rounds = kernels::rounds_inputs(weights.matrix);
   double worst = 0;
   for (std::uint32_t t = 0; t < p.tokens; ++t) {
     for (std::uint32_t o = 0; o < p.outputs; ++o) {
       double sum = 0, size = 0;
       for (std::uint32_t i = 0; i < p.inputs; ++i) {
-        const double term = static_cast<double>(weights.values[o * weights.matrix.inputs + i]) * p.x[t * p.stride + i];
+        const double x = p.x[t * p.stride + i], input = rounds ? elastify_test::rounded_to_bf16(x) : x,
+                     term = weights.values[o * weights.matrix.inputs + i] * input;
         sum += term, size += std::abs(term);
       }
       const double bias = p.bias[o], exact = 1 + 0.5 * sum + bias,
@@ -126,8 +140,8 @@ void check_everywhere(const Weights& weights, const Product& product, std::uint3
 
 TEST_CASE("float products equal a plain double loop, and no bit depends on batch or pieces", "[runtime][unit]") {
   Random random{std::mt19937(3)};
-  for (int round = 0; round < 80; ++round) {
-    const auto type = round % 2 == 0 ? TensorType::kF32 : TensorType::kF16;
+  for (int round = 0; round < 120; ++round) {
+    const auto type = kTypes[round % 3];
     const Weights weights(random, type, round % 4 < 2, random.integer(1, 300), random.integer(33, 900));
     const Product product(random, weights.matrix,
                           random.integer(0, 4) == 0 ? random.integer(15, 40) : random.integer(1, 14));
@@ -138,10 +152,10 @@ TEST_CASE("float products equal a plain double loop, and no bit depends on batch
 TEST_CASE("so do those of many tokens and inputs, whose rows are laid out again", "[runtime][unit]") {
   Random random{std::mt19937(4)};
   int grouped = 0;
-  for (int round = 0; round < 24; ++round) {
-    const auto type = round % 2 == 0 ? TensorType::kF32 : TensorType::kF16;
+  for (int round = 0; round < 40; ++round) {
+    const auto type = kTypes[round % 3];
     const bool whole_groups =
-        round % 3 == 0;  // the last row is laid out as well, after which stands what is not a number
+        round % 5 < 2;  // the last row is laid out as well, after which stands what is not a number
     const Weights weights(random, type, round % 4 < 2,
                           whole_groups ? 2 * kernels::kGroupedRows : random.integer(64, 200),
                           random.integer(513, 1600));
@@ -153,5 +167,50 @@ TEST_CASE("so do those of many tokens and inputs, whose rows are laid out again"
     grouped += product.inputs > kernels::kUngroupedInputs && product.outputs >= kernels::kGroupedRows ? 1 : 0;
     check_everywhere(weights, product, 8 * random.integer(1, 20), random.integer(0, product.tokens - 1));
   }
-  CHECK(grouped >= 8);
+  CHECK(grouped >= 12);
+}
+
+TEST_CASE("inputs are rounded for BF16 weights alone, and only where the processor multiplies bfloat16",
+          "[runtime][unit]") {
+  for_each_target([&](const std::string& target, bool) {
+    bool extended = false;
+#if HWY_ARCH_X86
+    extended = target == "AVX3 with extensions" && __builtin_cpu_supports("avx512bf16") != 0;
+#endif
+    INFO(target);
+    CHECK(kernels::rounds_inputs({nullptr, TensorType::kBF16}) == extended);
+    for (const TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kQ8_0})
+      CHECK_FALSE(kernels::rounds_inputs({nullptr, type}));
+  });
+}
+
+TEST_CASE("activations are rounded to bfloat16 to nearest even, and stay NaN or infinite", "[runtime][unit]") {
+  Random random{std::mt19937(5)};
+  std::vector<float> x = {0.0f, -0.0f, 1.0f, 1.00390625f, 1.01171875f, -1.00390625f, 3.3e38f, 1e-40f, 9e-41f, -1e-45f};
+  while (x.size() % 32 != 0 || x.size() < 4096) {
+    const float any = std::bit_cast<float>(random.integer(0, 0xFF000000u));
+    x.push_back(std::abs(any) < 3.38e38f ? any : 1.0f);  // what rounds to an infinity is below
+  }
+  const float infinity = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
+  for_each_target([&](const std::string& target, bool) {
+    INFO(target);
+    elrt::RoundedRows rows;
+    rows.allocate(2, x.size());
+    kernels::round_row(x.data(), x.size(), rows, 1);
+    int differing = 0;
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const float found = std::bit_cast<float>(std::uint32_t{rows.row(1)[i]} << 16);
+      differing +=
+          std::bit_cast<std::uint32_t>(found) != std::bit_cast<std::uint32_t>(elastify_test::rounded_to_bf16(x[i]));
+    }
+    CHECK(differing == 0);
+    std::vector<float> odd(32, infinity);
+    odd[1] = -infinity, odd[2] = nan, odd[3] = -nan, odd[4] = std::bit_cast<float>(0x7F800001u), odd[5] = 3.4e38f;
+    kernels::round_row(odd.data(), odd.size(), rows, 0);
+    const auto at = [&](std::size_t i) { return std::bit_cast<float>(std::uint32_t{rows.row(0)[i]} << 16); };
+    CHECK(at(0) == infinity);
+    CHECK(at(1) == -infinity);
+    for (const std::size_t i : {2, 3, 4}) CHECK(std::isnan(at(i)));
+    CHECK(at(5) == infinity);
+  });
 }

@@ -48,13 +48,14 @@ inline bool equal_bits(const std::vector<float>& a, const std::vector<float>& b)
 // Two models for each type of weights, with adapters and grouped queries; the second one's levels lack halves and share
 // an adapter.
 inline std::vector<TinyElasticShape> shape_of_each_type() {
-  std::vector<TinyElasticShape> all(5);
+  std::vector<TinyElasticShape> all(6);
   all[1].f16 = true;
   all[2].quantised = kQ8;
   all[3].quantised = kQ4;
   all[4].quantised = kIq4;
+  all[5].bf16 = true;
   for (auto& shape : all) shape.adapters = true;
-  for (std::size_t i = 0; i < 5; ++i) {
+  for (std::size_t i = 0; i < 6; ++i) {
     all.push_back(with_empty_halves(all[i], i % 2 == 0));
     all.back().shared = true;
     all.back().adapters_q8 = i % 2 == 0;

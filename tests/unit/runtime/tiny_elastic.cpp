@@ -37,7 +37,7 @@ TinyElasticShape with_empty_halves(TinyElasticShape shape, bool other) {
 
 TinyElastic::TinyElastic(const TinyElasticShape& shape, std::uint64_t seed) : shape_(shape), state_(seed) {
   const auto& s = shape_;
-  const std::uint32_t type = s.quantised != 0 ? s.quantised : s.f16 ? kF16 : kF32;
+  const std::uint32_t type = s.quantised != 0 ? s.quantised : s.bf16 ? kBF16 : s.f16 ? kF16 : kF32;
   const std::uint64_t q = s.heads * s.head_dim, kv = s.kv_heads * s.head_dim, h = s.hidden;
   add("token_embd.weight", {h, s.vocab}, type, 1);
   add("output_norm.weight", {h}, kF32, 0.3f, 1);
@@ -136,7 +136,9 @@ void TinyElastic::add(const std::string& name, std::vector<std::uint64_t> dims, 
   for (const std::uint64_t dim : dims) count *= dim;
   for (std::uint64_t i = 0; i < count; ++i) {
     const auto value = static_cast<float>(centre + scale * uniform());
-    tensor.values.push_back(type == kF16 ? float_from_half_bits(half_from_float(value)) : value);
+    tensor.values.push_back(type == kF16    ? float_from_half_bits(half_from_float(value))
+                            : type == kBF16 ? rounded_to_bf16(value)
+                                            : value);
   }
   if (type == kQ8 || type == kQ4 || type == kIq4) {
     const auto inputs = static_cast<std::uint32_t>(dims[0]), outputs = static_cast<std::uint32_t>(dims[1]);
@@ -254,9 +256,20 @@ GgufBuilder TinyElastic::artifact() const {
       values = in_columns(tensor.values, dims[0], dims[1]);
       dims = {32, dims[0], (dims[1] + 31) / 32};
     }
-    file.tensors.push_back({name, tensor.type, dims, tensor.type == kF16 ? f16_bytes(values) : f32_bytes(values)});
+    file.tensors.push_back({name, tensor.type, dims,
+                            tensor.type == kF16    ? f16_bytes(values)
+                            : tensor.type == kBF16 ? bf16_bytes(values)
+                                                   : f32_bytes(values)});
   }
   return file;
+}
+
+TinyElastic::Vector TinyElastic::inputs_of(const Tensor& matrix, const Vector& x) const {
+  if (!matrix.panels.bytes.empty()) return rounded_inputs(x);
+  if (matrix.type != kBF16 || !bf16_inputs_) return x;
+  Vector rounded(x.size());
+  std::transform(x.begin(), x.end(), rounded.begin(), rounded_to_bf16);
+  return rounded;
 }
 
 TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block, const std::string& target,
@@ -265,8 +278,7 @@ TinyElastic::Vector TinyElastic::apply(std::uint32_t level, std::uint32_t block,
   const std::string adapter = "adapter." + adapter_owner(level) + "." + blk;
   const Tensor& w = tensors_.at(blk + ".weight");
   Vector y(out), low(shape_.rank);
-  const Vector inputs = w.panels.bytes.empty() ? x : rounded_inputs(x),
-               adapter_inputs = shape_.adapters_q8 ? rounded_inputs(x) : x;
+  const Vector inputs = inputs_of(w, x), adapter_inputs = shape_.adapters_q8 ? rounded_inputs(x) : x;
   for (std::size_t o = 0; o < out; ++o) {
     for (std::size_t i = 0; i < x.size(); ++i) y[o] += static_cast<double>(w.values[o * w.dims[0] + i]) * inputs[i];
     if (has(blk + ".bias")) y[o] += tensors_.at(blk + ".bias").values[o];
@@ -326,8 +338,13 @@ TinyElastic::Vector TinyElastic::attention(std::uint32_t, const std::vector<Vect
   return out;
 }
 
-std::vector<std::vector<double>> TinyElastic::reference(const std::vector<std::int32_t>& tokens,
-                                                        std::uint32_t level) const {
+std::vector<std::vector<double>> TinyElastic::reference(const std::vector<std::int32_t>& tokens, std::uint32_t level,
+                                                        bool bf16_inputs) const {
+  if (bf16_inputs != bf16_inputs_) {
+    TinyElastic other(*this);
+    other.bf16_inputs_ = bf16_inputs;
+    return other.reference(tokens, level, bf16_inputs);
+  }
   const auto& s = shape_;
   std::size_t l = 0;
   while (s.levels[l] != level) ++l;
@@ -373,11 +390,10 @@ std::vector<std::vector<double>> TinyElastic::reference(const std::vector<std::i
     }
   }
   std::vector<Vector> logits;
-  const Tensor& head_tensor = tensors_.at(s.tied ? "token_embd.weight" : "output.weight");
-  const auto& head = head_tensor.values;
+  const Tensor& matrix = tensors_.at(s.tied ? "token_embd.weight" : "output.weight");
+  const auto& head = matrix.values;
   for (const Vector& state : x) {
-    const Vector normed = norm(state, "output_norm.weight");
-    const Vector h = head_tensor.panels.bytes.empty() ? normed : rounded_inputs(normed);
+    const Vector h = inputs_of(matrix, norm(state, "output_norm.weight"));
     Vector row(s.vocab);
     for (std::size_t o = 0; o < s.vocab; ++o) {
       for (std::size_t i = 0; i < s.hidden; ++i) row[o] += static_cast<double>(head[o * s.hidden + i]) * h[i];

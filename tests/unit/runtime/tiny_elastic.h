@@ -15,14 +15,18 @@ namespace elastify_test {
 struct TinyElasticShape {
   std::uint32_t blocks = 3, hidden = 40, ffn = 172, vocab = 97, context = 64;
   std::uint32_t heads = 4, kv_heads = 2, head_dim = 8, window = 0;
-  std::uint32_t quantised = 0;  // of all matrices: kQ8, kQ4 or kIq4; 0: they are F32 or F16
-  bool f16 = false, biases = false, qk_norm = false, tied = false, rope_freqs = false, adapters = false;
+  std::uint32_t quantised = 0;  // of all matrices: kQ8, kQ4 or kIq4; 0: they are F32, F16 or BF16
+  bool f16 = false, bf16 = false, biases = false, qk_norm = false, tied = false, rope_freqs = false, adapters = false;
   std::vector<std::uint32_t> levels{20, 50, 100};
   std::vector<std::uint32_t> kv_groups{1, 1, 1, 1, 2, 1, 2, 2, 2};  // levels x blocks
   std::vector<std::uint32_t> neurons{32, 40, 7, 96, 64, 100, 172, 172, 172};
   std::uint32_t rank = 5;    // of the adapters
   bool shared = false;       // `adapters` are one, of the full model's widths
   bool adapters_q8 = false;  // they are Q8_0
+
+  void set_type(std::uint32_t type) {  // of all matrices, by GGUF's id
+    f16 = type == 1, bf16 = type == kBF16, quantised = type > 1 && !bf16 ? type : 0;
+  }
 };
 
 // The same of three blocks whose smaller levels lack halves: attention or neurons in one, both in the last, or with
@@ -38,8 +42,10 @@ class TinyElastic {
   TinyElastic alone(std::uint32_t level) const;
   // The same with the shared adapter cut into one for each level.
   TinyElastic with_own_adapters() const;
-  // Logits of every position, [tokens][vocab]. Products of quantised matrices round their inputs to eight bits.
-  std::vector<std::vector<double>> reference(const std::vector<std::int32_t>& tokens, std::uint32_t level) const;
+  // Logits of every position, [tokens][vocab]. Products of quantised matrices round their inputs to eight bits, with
+  // `bf16_inputs` those of BF16 matrices to bfloat16.
+  std::vector<std::vector<double>> reference(const std::vector<std::int32_t>& tokens, std::uint32_t level,
+                                             bool bf16_inputs = false) const;
   std::vector<std::int32_t> text(std::size_t count) const;  // random tokens
 
   const TinyElasticShape& shape() const { return shape_; }
@@ -61,6 +67,8 @@ class TinyElastic {
   std::string adapter_owner(std::uint32_t level) const;
   double uniform();  // -1..1
   bool has(const std::string& name) const { return tensors_.contains(name); }
+  // What a product with `matrix` reads of x.
+  Vector inputs_of(const Tensor& matrix, const Vector& x) const;
   // y = W x over the first `out` rows and x.size() columns, plus bias and adapter where there are any.
   Vector apply(std::uint32_t level, std::uint32_t block, const std::string& target, const Vector& x,
                std::size_t out) const;
@@ -71,6 +79,7 @@ class TinyElastic {
 
   TinyElasticShape shape_;
   std::uint64_t state_;
+  bool bf16_inputs_ = false;
   std::map<std::string, Tensor> tensors_;
 };
 

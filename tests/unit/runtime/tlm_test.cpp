@@ -88,6 +88,8 @@ TEST_CASE("an artifact whose tiny language model is damaged does not open", "[ru
          tensor.type = 1, tensor.bytes.resize(32);
        },
        "tlm.embd_norm.weight"},
+      {[](GgufBuilder& file) { file.tensor("tlm.score.weight").type = kBF16; }, "is BF16, expected F16 or F32"},
+      {[](GgufBuilder& file) { file.tensor("tlm.token_embd.weight").type = kBF16; }, "is BF16, expected F16 or F32"},
   };
   for (const Damage& damage : damages) {
     GgufBuilder file = tiny_artifact();
