@@ -14,6 +14,7 @@ struct MeasuredConfig {
   double slack = 0.1;                  // of a cut's price: see RemovalRule
   std::string per = "weights";         // or latency
   std::int64_t context = 512;          // tokens whose keys and values a step reads, where per is latency
+  double half_bytes = 1e6;             // that are read in the time of what a half costs whatever its width
   std::string measure = "next_token";  // or divergence
   std::string products = "auto";       // as finetune.products
 
@@ -29,8 +30,12 @@ struct MeasuredConfig {
         "were measured last: fewer measurements");
     v.choice("per", per, {"weights", "latency"},
              "the loss is set against the weights that a cut saves, or against the bytes that a decode step then need "
-             "not read: weights as pack.dtype holds them, keys and values of context tokens");
+             "not read: weights as pack.dtype holds them, keys and values of context tokens, half_bytes for a half "
+             "that is gone");
     v.integer("context", context, 0, 1 << 20, "tokens whose keys and values count, where per is latency");
+    v.number("half_bytes", half_bytes, 0, 1e12,
+             "bytes that are read in the time that a half takes whatever its width (norms, waiting for threads), where "
+             "per is latency");
     v.choice("measure", measure, {"next_token", "divergence"},
              "what is measured: the loss of the next token, or the divergence from the full model's distribution");
     v.choice("products", products, {"auto", "float32", "bfloat16"},

@@ -75,10 +75,11 @@ std::string text_key(const torch::Tensor& tokens) {
 
 std::string record_key(const MeasuredProgress& progress, const TokenRows& rows, const MeasuredConfig& config,
                        const RemovalRule& rule, ProductType products) {
-  return fmt::format("{}\nmeasured 1, {} rows of {}, {} {}, batches of {}, {} {}, levels {}, {} {} {} {} {} {}",
+  return fmt::format("{}\nmeasured 1, {} rows of {}, {} {}, batches of {}, {} {}, levels {}, {} {} {} {} {} {} {}",
                      progress.key, rows.rows(), rows.seq(), text_key(rows.inputs), text_key(rows.targets),
                      config.batch_rows, product_type_name(products), config.measure, fmt::join(rule.levels, ","),
-                     rule.neuron_block, rule.neuron_multiple, rule.per_weight, rule.per_group, rule.slack, rule.exact);
+                     rule.neuron_block, rule.neuron_multiple, rule.per_weight, rule.per_group, rule.per_half,
+                     rule.slack, rule.exact);
 }
 
 std::vector<std::int64_t> whole_layers(const ModelConfig& model, const LevelWidths& widths) {
@@ -113,13 +114,13 @@ RemovalRule removal_rule(const ModelConfig& model, const MeasuredConfig& config,
   rule.levels = levels;
   rule.neuron_multiple = neuron_multiple;
   rule.slack = config.slack;
-  rule.slack = config.slack;
   const std::int64_t block = config.neuron_block > 0 ? config.neuron_block : model.intermediate_size / 4;
   rule.neuron_block = std::max<std::int64_t>(1, (block + neuron_multiple / 2) / neuron_multiple) * neuron_multiple;
   if (config.per == "latency") {
     constexpr double kCacheBytes = 2;  // the runtime keeps keys and values as float16 unless it is told otherwise
     rule.per_weight = bytes_per_weight;
     rule.per_group = kCacheBytes * 2 * static_cast<double>(model.head_dim * config.context);
+    rule.per_half = config.half_bytes;
   }
   return rule;
 }

@@ -72,8 +72,12 @@ class Search {
     return cut;
   }
   double saved(const Cut& cut) const {
-    const std::int64_t groups = widths_.kv_groups[static_cast<std::size_t>(cut.layer)] - cut.kv_groups;
-    return rule_.per_weight * static_cast<double>(cut.weights) + rule_.per_group * static_cast<double>(groups);
+    const auto at = static_cast<std::size_t>(cut.layer);
+    const std::int64_t groups = widths_.kv_groups[at] - cut.kv_groups;
+    const int halves = (widths_.kv_groups[at] > 0 && cut.kv_groups == 0 ? 1 : 0) +
+                       (widths_.neurons[at] > 0 && cut.neurons == 0 ? 1 : 0);
+    return rule_.per_weight * static_cast<double>(cut.weights) + rule_.per_group * static_cast<double>(groups) +
+           rule_.per_half * halves;
   }
   // Does it lead nearer to the target, and past it by at most half a step?
   bool fits(const Cut& cut, double target) const {

@@ -37,8 +37,9 @@ struct RemovalRule {
   std::vector<std::int64_t> levels;  // percent of the blocks' weights, rising, the last 100
   std::int64_t neuron_block = 0;     // neurons a cut takes
   std::int64_t neuron_multiple = 0;  // of which every count is a multiple, or the full width
-  // What a cut saves: weights times the first plus KV groups times the second, in any unit.
-  double per_weight = 1, per_group = 0;
+  // What a cut saves: weights times the first plus KV groups times the second, and the third for each half that it
+  // empties, in any unit.
+  double per_weight = 1, per_group = 0, per_half = 0;
   double slack = 0;  // a cut is taken without looking at others again that were at most this share of its price cheaper
   bool exact = false;  // measure every cut again before each choice: an oracle, and for tiny models
 };

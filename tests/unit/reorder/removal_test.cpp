@@ -217,6 +217,41 @@ TEST_CASE("lazy removal measures less and takes the same cuts where costs only g
   CHECK(found[0].evaluations < found[1].evaluations);
 }
 
+TEST_CASE("where a half costs something whatever its width, whole halves leave", "[reorder][unit]") {
+  // Every unit costs the same loss: by weights alone equal prices take the kind that stands first, single groups.
+  struct Even : LossMeter {
+    LevelWidths widths;
+    double loss() override {
+      double gone = 0;
+      for (const auto groups : widths.kv_groups) gone += 2 - static_cast<double>(groups);
+      for (const auto neurons : widths.neurons) gone += 4 - static_cast<double>(neurons) / 8;
+      return gone;
+    }
+    double loss_with(std::int64_t layer, std::int64_t groups, std::int64_t neurons) override {
+      Even changed = *this;
+      changed.take(layer, groups, neurons);
+      return changed.loss();
+    }
+    void take(std::int64_t layer, std::int64_t groups, std::int64_t neurons) override {
+      widths.kv_groups[static_cast<std::size_t>(layer)] = groups;
+      widths.neurons[static_cast<std::size_t>(layer)] = neurons;
+    }
+  };
+  const ModelConfig config = tiny_config(four_layers());
+  const auto halves_left = [&](double per_half) {
+    Even meter;
+    meter.widths = full_widths(config);
+    RemovalRule rule = rule_of({50, 100});
+    rule.per_half = per_half;
+    const LevelWidths found = remove_greedily(config, rule, meter).level_widths[0];
+    return std::count_if(found.kv_groups.begin(), found.kv_groups.end(), [](auto n) { return n > 0; }) +
+           std::count_if(found.neurons.begin(), found.neurons.end(), [](auto n) { return n > 0; });
+  };
+  const double half = static_cast<double>(config.weights_per_block()) / 2;
+  CHECK(halves_left(half) < halves_left(0));
+  CHECK(halves_left(half) <= 5);  // of eight, at half of the weights
+}
+
 TEST_CASE("measured plans nest, hit their ratios and survive a file", "[reorder][unit]") {
   const ModelWeights weights = tiny_model(four_layers(), 9);
   const TokenRows rows = own_text(weights, 6, 12);
