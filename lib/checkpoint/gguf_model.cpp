@@ -178,6 +178,9 @@ void read_rope_factors(const GgufFile& file, ModelConfig& config) {
   if (several)
     fail_data("{}: a linear scaling, {} and {} exclude each other", source, name::kRopeFreqs, name::kRopeFactorsShort);
   if (!factors.empty()) config.rope_scaling = scaling_from_factors(factors, config.rope_theta, source);
+  if (near.empty() && config.rope_scaling.magnitude != 1)
+    fail_data("{}: rope.scaling.attn_factor {} without {} is not supported", source, config.rope_scaling.magnitude,
+              name::kRopeFactorsLong);
   if (near.empty()) return;
   config.rope_scaling.kind = RopeScaling::Kind::kLongRope;
   config.rope_scaling.short_factors.assign(near.begin(), near.end());
@@ -228,6 +231,7 @@ GgufModel read_gguf_model(const GgufFile& file, ImportNotes& notes) {
   GgufModel model;
   GgufTensors tensors(file, model);
   read_features(tensors, file, keys);
+  keys.config.validate(file.path.string());  // what reading the factors relies on
   read_rope_factors(file, keys.config);
   keys.config.validate(file.path.string());
   const std::vector<std::int64_t> table = {keys.config.vocab_size, keys.config.hidden_size},
