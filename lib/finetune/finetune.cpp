@@ -57,10 +57,12 @@ std::string adapter_key(const FinetuneInput& input, const FinetuneConfig& config
   json widths = json::array();
   for (const LevelPlan& plan : levels)
     widths.push_back({{"level", plan.level}, {"kv_groups", plan.widths.kv_groups}, {"neurons", plan.widths.neurons}});
+  json settings = config_to_json(relevant);
+  settings.erase("own_rank");  // is the rank by now, see settings_of_group()
   const json document = {{"inputs", input.key},
                          {"seed", input.seed},
                          {"parent", parent},
-                         {"settings", config_to_json(relevant)},
+                         {"settings", settings},
                          {"levels", widths},
                          {"train_rows", input.train.rows()},
                          {"held_out_rows", input.held_out.rows()}};
@@ -103,6 +105,15 @@ std::vector<Group> groups_of(const FinetuneInput& input, const FinetuneConfig& c
   return groups;
 }
 
+// Own adapters of another rank keep the scale.
+FinetuneConfig settings_of_group(const FinetuneConfig& config, bool shared) {
+  FinetuneConfig own = config;
+  if (shared || config.adapters != "shared" || config.own_rank == 0) return own;
+  own.rank = config.own_rank;
+  own.alpha = config.alpha * static_cast<double>(config.own_rank) / static_cast<double>(config.rank);
+  return own;
+}
+
 class Recovery {
  public:
   Recovery(const FinetuneInput& input, const FinetuneConfig& config)
@@ -135,12 +146,13 @@ class Recovery {
   }
 
   void recover(const Group& group) {
-    const std::string key = adapter_key(input_, config_, group.levels, group.shared ? "" : parent_key_);
+    const FinetuneConfig settings = settings_of_group(config_, group.shared);
+    const std::string key = adapter_key(input_, settings, group.levels, group.shared ? "" : parent_key_);
     auto results = load_results(group, key);
     if (results) {
       for (const LevelResult& result : *results) spdlog::info("finetune level {}: done before", result.level);
     } else {
-      results = train(group, key);
+      results = train(group, settings, key);
     }
     for (const LevelResult& result : *results) summary_.levels.push_back(result);
     summary_.loss_full = results->front().loss_full;
@@ -152,7 +164,7 @@ class Recovery {
     parent_key_ = key;
   }
 
-  std::vector<LevelResult> train(const Group& group, const std::string& key) {
+  std::vector<LevelResult> train(const Group& group, const FinetuneConfig& settings, const std::string& key) {
     prepare();
     trained_ = true;
     const LevelWidths widths = group.shared ? full_widths(input_.weights.config) : group.levels[0].widths;
@@ -162,7 +174,7 @@ class Recovery {
                            *base_,
                            input_.train,
                            input_.held_out,
-                           config_,
+                           settings,
                            schedule,
                            teacher_ ? &*teacher_ : nullptr,
                            parent_ && !group.shared ? &*parent_ : nullptr,
@@ -295,6 +307,7 @@ std::int64_t finetune_memory_bytes(const ModelWeights& weights, const LevelWidth
   const std::int64_t passes = passes_of_step(config, seq), tokens = config.batch_rows / passes * seq;
   const std::int64_t element = static_cast<std::int64_t>(weights.embedding.element_size());
   const std::int64_t blocks = model.num_layers * model.weights_per_block();
+  const std::int64_t rank = std::max(config.rank, config.own_rank);
   std::int64_t per_token = 0, adapter = 0;
   const bool fast = written_out_pass(config, weights, seq);
   const std::int64_t half = fast ? 2 : element, states = fast ? 4 : element;
@@ -303,8 +316,8 @@ std::int64_t finetune_memory_bytes(const ModelWeights& weights, const LevelWidth
   for (std::size_t layer = 0; layer < widths.neurons.size(); ++layer) {
     const std::int64_t groups = widths.kv_groups[layer], neurons = widths.neurons[layer], hidden = model.hidden_size;
     const std::int64_t queries = groups * model.group_width(), keys = groups * model.head_dim;
-    if (groups > 0) adapter += config.rank * (4 * hidden + 2 * queries + 2 * keys);  // empty halves have none
-    if (neurons > 0) adapter += config.rank * (3 * hidden + 3 * neurons);
+    if (groups > 0) adapter += rank * (4 * hidden + 2 * queries + 2 * keys);  // empty halves have none
+    if (neurons > 0) adapter += rank * (3 * hidden + 3 * neurons);
     // Kept for the backward pass: the residual stream before both halves, queries, keys, values, what attention gives,
     // both sides of the gated MLP; by autograd also norms, copies before rotation and products' inputs.
     per_token += fast ? 2 * states * hidden + half * (2 * queries + 2 * keys + 2 * neurons)

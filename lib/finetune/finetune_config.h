@@ -14,6 +14,7 @@ struct FinetuneConfig {
   std::string adapters = "shared";  // one for all levels, cut to each by the plan; "levels": each level its own
   std::int64_t own_from = 100;      // with a shared one: levels from this on have their own all the same
   std::int64_t rank = 32;
+  std::int64_t own_rank = 0;  // of these levels' own adapters; 0: rank
   double alpha = 16;
   double dropout = 0;
   std::vector<std::string> targets = {"q", "k", "v", "o", "gate", "up", "down"};
@@ -65,7 +66,10 @@ struct FinetuneConfig {
         "shared: levels from this on have adapters of their own, which the small levels' needs would spoil, each for "
         "its share of the steps; 100: none");
     v.integer("rank", rank, 1, 1024, "of the adapters (LoRA, Hu et al. 2021)");
-    v.number("alpha", alpha, 0, 1e4, "adapters are scaled by alpha / rank");
+    v.integer("own_rank", own_rank, 0, 1024,
+              "of adapters that levels from own_from on have of their own, whose products would take the time that the "
+              "few missing weights save; 0: rank");
+    v.number("alpha", alpha, 0, 1e4, "adapters are scaled by alpha / rank, with own_rank too");
     v.number("dropout", dropout, 0, 0.9, "of the adapters' inputs while training");
     v.texts("targets", targets, "projections that have an adapter: q, k, v, o, gate, up, down");
     v.flag("inherit", inherit, "adapters of their own: a level starts from the next larger level's, cut to its units");

@@ -19,7 +19,7 @@ class Search {
   Search(const ModelConfig& config, const RemovalRule& rule, LossMeter& meter, const RemovalProgress& progress)
       : config_(config), rule_(rule), meter_(meter), progress_(progress), widths_(full_widths(config)) {
     for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-      for (const CutKind kind : {CutKind::kGroup, CutKind::kNeurons, CutKind::kAttention, CutKind::kMlp})
+      for (const CutKind kind : {CutKind::kGroup, CutKind::kNeurons, CutKind::kAttention, CutKind::kMlp, CutKind::kLayer})
         slots_.push_back({layer, kind});
     }
     all_ = config.num_layers * config.weights_per_block();
@@ -62,8 +62,9 @@ class Search {
     Cut cut{slot.layer, slot.kind, groups, neurons, 0, 0};
     if (slot.kind == CutKind::kGroup) cut.kv_groups = groups - 1;
     if (slot.kind == CutKind::kNeurons) cut.neurons = next_neurons(neurons);
-    if (slot.kind == CutKind::kAttention) cut.kv_groups = 0;
-    if (slot.kind == CutKind::kMlp) cut.neurons = 0;
+    if (slot.kind == CutKind::kAttention || slot.kind == CutKind::kLayer) cut.kv_groups = 0;
+    if (slot.kind == CutKind::kMlp || slot.kind == CutKind::kLayer) cut.neurons = 0;
+    if (slot.kind == CutKind::kLayer && (groups == 0 || neurons == 0)) return {};
     if ((slot.kind == CutKind::kGroup && cut.kv_groups < 1) || (slot.kind == CutKind::kNeurons && cut.neurons < 1))
       return {};
     cut.weights =
@@ -166,7 +167,7 @@ class Search {
 }  // namespace
 
 const char* cut_kind_name(CutKind kind) {
-  constexpr const char* kNames[] = {"group", "neurons", "attention", "mlp"};
+  constexpr const char* kNames[] = {"group", "neurons", "attention", "mlp", "layer"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

@@ -10,10 +10,12 @@
 
 namespace elastify {
 
-enum class CutKind { kGroup, kNeurons, kAttention, kMlp };  // the last two: all that is left of a half
-const char* cut_kind_name(CutKind kind);                    // group, neurons, attention, mlp
+// All that is left of: a half (kAttention, kMlp), both halves (kLayer). What attention writes is often read by the same
+// layer's MLP, so that both together cost less than one after the other.
+enum class CutKind { kGroup, kNeurons, kAttention, kMlp, kLayer };
+const char* cut_kind_name(CutKind kind);  // group, neurons, attention, mlp, layer
 
-// One layer's last KV group, its last block of neurons, or a whole half of it, taken away.
+// One layer's last KV group, its last block of neurons, a whole half of it or both, taken away.
 struct Cut {
   std::int64_t layer = 0;
   CutKind kind = CutKind::kGroup;

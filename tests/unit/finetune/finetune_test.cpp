@@ -189,6 +189,7 @@ TEST_CASE("levels from own_from on have adapters of their own, and all together 
   FinetuneConfig config = quick_config();
   config.adapters = "shared";
   config.own_from = 60;
+  config.own_rank = 1;
   config.loss = "next_token";
   config.steps = 80;
   config.eval_every = 20;
@@ -213,6 +214,8 @@ TEST_CASE("levels from own_from on have adapters of their own, and all together 
       load_adapter(level_directory(folder.path(), 60), setup.weights.config, torch::kCPU, torch::kFloat32);
   const Decoder sliced(slice_weights(setup.weights, setup.levels[1].widths));
   CHECK(mean_loss(sliced, &own, setup.held_out, 2) == Approx(summary.levels[1].loss_after).epsilon(1e-6));
+  CHECK(own.rank == 1);
+  CHECK(shared.adapter.rank == config.rank);
 }
 
 TEST_CASE("a single level's result says that its adapter lies in the shared folder", "[finetune][unit]") {

@@ -70,11 +70,12 @@ std::vector<LevelWidths> brute_force(const ModelWeights& weights, const TokenRow
       LevelWidths best;
       double best_price = std::numeric_limits<double>::infinity(), best_loss = 0;
       for (std::size_t layer = 0; layer < now.neurons.size(); ++layer) {
-        std::vector<LevelWidths> tries(4, now);
+        std::vector<LevelWidths> tries(5, now);
         tries[0].kv_groups[layer] -= 1;
         tries[1].neurons[layer] -= rule.neuron_block;
         tries[2].kv_groups[layer] = 0;
         tries[3].neurons[layer] = 0;
+        tries[4].kv_groups[layer] = tries[4].neurons[layer] = 0;
         for (const LevelWidths& attempt : tries) {
           if (attempt.kv_groups[layer] < 0 || attempt.neurons[layer] < 0 || attempt == now) continue;
           if (std::abs(kept(attempt) - target) >= std::abs(kept(now) - target)) continue;
