@@ -19,7 +19,8 @@ class Search {
   Search(const ModelConfig& config, const RemovalRule& rule, LossMeter& meter, const RemovalProgress& progress)
       : config_(config), rule_(rule), meter_(meter), progress_(progress), widths_(full_widths(config)) {
     for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-      for (const CutKind kind : {CutKind::kGroup, CutKind::kNeurons, CutKind::kAttention, CutKind::kMlp, CutKind::kLayer})
+      for (const CutKind kind :
+           {CutKind::kGroup, CutKind::kNeurons, CutKind::kAttention, CutKind::kMlp, CutKind::kLayer})
         slots_.push_back({layer, kind});
     }
     all_ = config.num_layers * config.weights_per_block();
