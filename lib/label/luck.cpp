@@ -16,35 +16,27 @@ torch::Tensor value_of_best(const torch::Tensor& score, const torch::Tensor& fea
   return (of * best).sum(1) / best.sum(1).clamp_min(1);
 }
 
-double standard_error(const torch::Tensor& values) {
-  if (values.numel() < 2) return 0;
-  return values.std().item<double>() / std::sqrt(static_cast<double>(values.numel()));
-}
-
 }  // namespace
 
 BestDecision best_decision(const torch::Tensor& right, const torch::Tensor& feasible, const torch::Tensor& prior) {
   require(right.dim() == 3 && right.size(1) >= 2, "the corrected bound needs two repeats or more");
-  if (right.size(0) == 0) return {};
   const torch::Tensor hits = right.to(torch::kFloat64), all = hits.sum(1);
-  const auto repeats = right.size(1);
-  torch::Tensor corrected = torch::zeros({right.size(0)}, torch::kFloat64);
+  const std::int64_t repeats = right.size(1);
+  BestDecision best;
+  best.hindsight = (right.select(1, 0) & feasible).any(1).to(torch::kFloat64);
+  best.at_most = value_of_best(all, feasible, all / static_cast<double>(repeats));
+  best.corrected = torch::zeros({right.size(0)}, torch::kFloat64);
   for (std::int64_t r = 0; r < repeats; ++r) {
     const torch::Tensor judged = hits.select(1, r);
-    corrected += value_of_best(all - judged + prior, feasible, judged) / static_cast<double>(repeats);
+    best.corrected += value_of_best(all - judged + prior, feasible, judged) / static_cast<double>(repeats);
   }
-  BestDecision bound;
-  bound.hindsight = (right.select(1, 0) & feasible).any(1).to(torch::kFloat64).mean().item<double>();
-  bound.at_most = value_of_best(all, feasible, all / static_cast<double>(repeats)).mean().item<double>();
-  bound.corrected = corrected.mean().item<double>();
-  bound.error = standard_error(corrected);
-  return bound;
+  return best;
 }
 
-PairedDifference paired_difference(const torch::Tensor& ours, const torch::Tensor& theirs) {
-  if (ours.numel() == 0) return {};
-  const torch::Tensor difference = ours - theirs;
-  return {difference.mean().item<double>(), standard_error(difference)};
+MeanError mean_error(const torch::Tensor& values) {
+  const auto count = static_cast<double>(values.numel());
+  if (values.numel() == 0) return {};
+  return {values.mean().item<double>(), values.numel() < 2 ? 0 : values.std().item<double>() / std::sqrt(count)};
 }
 
 }  // namespace elastify

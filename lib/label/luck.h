@@ -13,22 +13,22 @@
 
 namespace elastify {
 
+// Of each task: [tasks] float64.
 struct BestDecision {
-  double hindsight = 0;  // right wherever any feasible decision is, on the first repeat
-  double at_most = 0;    // the best decision by all repeats, on the same repeats
-  double corrected = 0;  // chosen on all repeats but one, judged on that one
-  double error = 0;      // standard error of `corrected` over tasks
+  torch::Tensor hindsight;  // right wherever any feasible decision is, on the first repeat
+  torch::Tensor at_most;    // the best decision by all repeats, on the same repeats
+  torch::Tensor corrected;  // chosen on all repeats but one, judged on that one
 };
 
 // right: [tasks, repeats, decisions] bool, at least two repeats. feasible: [tasks, decisions] bool; a task without any
 // counts as wrong. prior: [tasks, decisions] float64, expected shares of right answers from other tasks: weighs as one
-// repeat more in every choice, so that few repeats do not choose at random. No tasks: all zero.
+// repeat more in every choice, so that few repeats do not choose at random.
 BestDecision best_decision(const torch::Tensor& right, const torch::Tensor& feasible, const torch::Tensor& prior);
 
-// The mean of `ours` less `theirs` over the same tasks (float64 each) and its standard error; no tasks: zero.
-struct PairedDifference {
+// Of float64 values, one for each task, drawn on their own: the mean and its standard error; of none, zero.
+struct MeanError {
   double mean = 0, error = 0;
 };
-PairedDifference paired_difference(const torch::Tensor& ours, const torch::Tensor& theirs);
+MeanError mean_error(const torch::Tensor& values);
 
 }  // namespace elastify
