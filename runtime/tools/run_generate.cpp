@@ -21,10 +21,13 @@ elrt::TextCallback stream_to_stdout(const GenerateCommand& command) {
   return [](std::string_view piece) { return static_cast<bool>(std::cout << piece << std::flush); };
 }
 
-nlohmann::json to_json(const elrt::Generation& result, std::size_t words, const elrt::Session& session) {
+// `decode_level` 0: the session's.
+nlohmann::json to_json(const elrt::Generation& result, std::size_t words, const elrt::Session& session,
+                       std::uint32_t decode_level) {
   return {{"text", result.text},
           {"tokens", result.tokens},
           {"level", session.level()},
+          {"decode_level", decode_level == 0 ? session.level() : decode_level},
           {"prompt_level", 100},
           {"prompt_words", words},
           {"prompt_words_kept", words},
@@ -79,7 +82,8 @@ void run_at_level(GenerateCommand& command) {
     result = elrt::generate(model.session, *model.tokenizer, command.prompt, command.generate, on_text);
   }
   const auto made = take(std::move(result));
-  if (command.json) return print_json(to_json(made, count_words(command.prompt), model.session));
+  if (command.json)
+    return print_json(to_json(made, count_words(command.prompt), model.session, command.generate.decode_level));
   print_summary(made, model.session);
 }
 
@@ -97,7 +101,7 @@ void run_under(const elrt::Slo& slo, GenerateCommand& command) {
   request.keep_numbers = command.objective.keep_numbers;
   const auto answer = take(service.answer(request, stream_to_stdout(command)));
   if (command.json) {
-    nlohmann::json object = to_json(answer.generation, answer.prompt_words, service.session());
+    nlohmann::json object = to_json(answer.generation, answer.prompt_words, service.session(), 0);
     report_slo(object, command.objective, slo, answer);
     return print_json(object);
   }
@@ -118,6 +122,12 @@ void register_generate(CLI::App& app) {
   CLI::App* sub = app.add_subcommand("generate", "continue a prompt");
   CLI::Option* level = add_level_options(*sub, *command);
   add_slo_options(*sub, command->objective, level);
+  sub->add_option("--decode-level", command->generate.decode_level,
+                  "the level that makes the tokens after the first, at most --level; 0: the same")
+      ->check(common::in_range(0, 100))
+      ->capture_default_str()
+      ->excludes(command->objective.ratio)
+      ->excludes(command->objective.milliseconds);
   auto* prompt = sub->add_option("--prompt", command->prompt, "the text to continue; this or --prompt-file");
   sub->add_option("--prompt-file", command->prompt_file, "a file with that text, every byte of it; -: standard input")
       ->excludes(prompt);
@@ -135,10 +145,12 @@ void register_generate(CLI::App& app) {
       "feasible by\n"
       "this device's latency table, which elastic-run calibrate FILE makes once, else --fallback. At a prompt level "
       "below 100\n"
-      "the prompt's best words are kept. If nothing can meet the objective the fastest is used and the answer says "
-      "so.\n"
+      "the prompt's best words are kept. Tokens after the first are made at the largest level, up to that which reads "
+      "the prompt,\n"
+      "that keeps the time per token. If nothing can meet the objective the fastest is used and the answer says so.\n"
       "Examples:\n"
       "  elastic-run generate model.gguf --prompt \"Once upon a time\" --level 50 --max-tokens 64\n"
+      "  elastic-run generate model.gguf --prompt \"Once upon a time\" --level 100 --decode-level 50\n"
       "  elastic-run generate model.gguf --prompt \"Once upon a time\" --kv-type q8_0 --draft-level 30\n"
       "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft 0.4 --tpot 0.7\n"
       "  elastic-run generate model.gguf --prompt \"Once upon a time\" --ttft-ms 80 --tpot-ms 12 --margin 0.05 --json\n"

@@ -3,6 +3,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <random>
 
 #include "common/task_file.hpp"
@@ -61,9 +62,14 @@ double quantile(std::vector<double> values, double share) {
   return values[static_cast<std::size_t>(share * static_cast<double>(values.size() - 1) + 0.5)];
 }
 
+double mean(const std::vector<double>& values) {
+  return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
 struct Tally {
   std::size_t requests = 0, possible = 0, feasible = 0, met = 0, asked = 0, checked = 0, right = 0;
-  std::map<std::string, std::size_t> sources;  // of the decisions, see source_name
+  std::map<std::string, std::size_t> sources;             // of the decisions, see source_name
+  std::vector<double> level, decode_level, prompt_level;  // of the decisions, percent
   std::vector<double> ttft_ms, tpot_ms, predicted_ttft_ms, predicted_tpot_ms, ttft_ratio, tpot_ratio, tlm_ms, tlm_share,
       pace_ttft, pace_tpot;
 
@@ -72,6 +78,9 @@ struct Tally {
     const elrt::Latency& predicted = answer.choice.predicted;
     ++requests;
     ++sources[source_name(answer.choice.source)];
+    const elrt::Decision& decision = answer.choice.decision;
+    level.push_back(decision.model_level), decode_level.push_back(decision.decode_level),
+        prompt_level.push_back(decision.prompt_level);
     feasible += answer.choice.feasible() ? 1 : 0;
     if (answer.possible) ++possible, met += answer.slo_met ? 1 : 0;
     pace_ttft.push_back(answer.pace.ttft_ms), pace_tpot.push_back(answer.pace.tpot_ms);
@@ -91,6 +100,8 @@ struct Tally {
   json to_json() const {
     json object = {{"requests", requests}, {"possible", possible}, {"met_of_possible", met}, {"feasible", feasible},
                    {"tlm_asked", asked},   {"checked", checked},   {"right", right},         {"sources", sources}};
+    object["mean_level"] = mean(level), object["mean_decode_level"] = mean(decode_level);
+    object["mean_prompt_level"] = mean(prompt_level);
     const auto add_figures = [&](const char* name, const std::vector<double>& values) {
       object[name] = {
           {"median", quantile(values, 0.5)}, {"p95", quantile(values, 0.95)}, {"p99", quantile(values, 0.99)}};
@@ -110,19 +121,20 @@ double percent(std::size_t part, std::size_t whole) {
 }
 
 void print_row(const std::string& kind, const Tally& tally) {
-  std::printf("| %s | %zu | %zu | %.1f %% | %.2f / %.2f (%.2f) | %.3f / %.3f (%.2f) | %.2f (%.1f %%) | ", kind.c_str(),
-              tally.requests, tally.possible, percent(tally.met, tally.possible),
+  std::printf("| %s | %zu | %zu | %.1f %% | %.2f / %.2f (%.2f) | %.3f / %.3f (%.2f) | %.2f (%.1f %%) | %.0f / %.0f | ",
+              kind.c_str(), tally.requests, tally.possible, percent(tally.met, tally.possible),
               quantile(tally.predicted_ttft_ms, 0.5), quantile(tally.ttft_ms, 0.5), quantile(tally.ttft_ratio, 0.95),
               quantile(tally.predicted_tpot_ms, 0.5), quantile(tally.tpot_ms, 0.5), quantile(tally.tpot_ratio, 0.95),
-              quantile(tally.tlm_ms, 0.5), 100 * quantile(tally.tlm_share, 0.5));
+              quantile(tally.tlm_ms, 0.5), 100 * quantile(tally.tlm_share, 0.5), mean(tally.level),
+              mean(tally.decode_level));
   tally.checked == 0 ? std::printf("- |\n") : std::printf("%.1f %% |\n", percent(tally.right, tally.checked));
 }
 
 void print_table(const std::map<std::string, Tally>& kinds, const Tally& all) {
   std::printf(
       "| requests of | served | possible | met of possible | TTFT ms, predicted / measured (p95 ratio) | TPOT ms, the "
-      "same | TLM ms (share of TTFT) | right |\n"
-      "|---|---|---|---|---|---|---|---|\n");
+      "same | TLM ms (share of TTFT) | mean level, prompt / answer | right |\n"
+      "|---|---|---|---|---|---|---|---|---|\n");
   if (kinds.size() > 1) {
     for (const auto& [kind, tally] : kinds) print_row(kind, tally);
   }

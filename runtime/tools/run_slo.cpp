@@ -49,7 +49,9 @@ void add_service_options(CLI::App& command, SloOptions& options) {
           .add_option("--margin", options.margin,
                       "predictions grow by this share before they are held against the objective, 0 to 1")
           ->capture_default_str(),
-      command.add_flag("--no-tlm", options.no_tlm, "do not ask the tiny language model: only the level is chosen")};
+      command.add_flag("--no-tlm", options.no_tlm, "do not ask the tiny language model: only levels are chosen"),
+      command.add_flag("--one-level", options.one_level,
+                       "the level that reads the prompt writes the answer too; without it that may be a smaller one")};
 }
 
 elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact,
@@ -63,6 +65,7 @@ elrt::Service open_service(const SloOptions& options, const elrt::Artifact& arti
   chosen.margin = options.margin;
   chosen.follow_pace = !options.fixed_pace;
   chosen.use_tlm = !options.no_tlm;
+  chosen.phases = !options.one_level;
   chosen.warm_up = true;
   auto service = take(elrt::Service::create(artifact, take(elrt::LatencyTable::read(path)), chosen));
   if (!service.has_tlm() && !options.no_tlm) {
@@ -95,6 +98,7 @@ void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::S
                    {"ttft_ms", choice.limits.ttft_ms},
                    {"tpot_ms", choice.limits.tpot_ms}};
   result["prompt_level"] = choice.decision.prompt_level;
+  result["decode_level"] = choice.decision.decode_level;
   result["prompt_words"] = answer.prompt_words;
   result["prompt_words_kept"] = answer.prompt_words_kept;
   result["prompt"] = answer.prompt;
@@ -111,10 +115,10 @@ void report_slo(nlohmann::json& result, const SloOptions& options, const elrt::S
 void print_slo(const elrt::Answer& answer) {
   const elrt::Choice& choice = answer.choice;
   std::fprintf(stderr,
-               "decision: level %u, prompt level %u (%s), %zu of %zu prompt words kept, %.4g ms spent on the tiny "
-               "language model\n",
-               choice.decision.model_level, choice.decision.prompt_level, source_name(choice.source),
-               answer.prompt_words_kept, answer.prompt_words, answer.tlm_ms);
+               "decision: level %u, decode level %u, prompt level %u (%s), %zu of %zu prompt words kept, %.4g ms spent "
+               "on the tiny language model\n",
+               choice.decision.model_level, choice.decision.decode_level, choice.decision.prompt_level,
+               source_name(choice.source), answer.prompt_words_kept, answer.prompt_words, answer.tlm_ms);
   std::fprintf(stderr, "objective %.4g ms, then %.4g ms each: %s; predicted %.4g ms, then %.4g ms each%s\n",
                choice.limits.ttft_ms, choice.limits.tpot_ms, answer.slo_met ? "met" : "missed",
                choice.predicted.ttft_ms, choice.predicted.tpot_ms,

@@ -18,7 +18,7 @@ struct SloOptions {
   double margin = 0;
   bool fixed_pace = false;
   std::string question;  // after the prompt, never shortened
-  bool keep_numbers = false, no_tlm = false;
+  bool keep_numbers = false, no_tlm = false, one_level = false;
   CLI::Option *ratio = nullptr, *milliseconds = nullptr;
   std::vector<CLI::Option*> details;  // those that mean nothing without an objective
 
@@ -30,7 +30,7 @@ struct SloOptions {
 // them.
 void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level);
 
-// --latency, --fallback, --margin and --no-tlm alone.
+// --latency, --fallback, --margin, --no-tlm and --one-level alone.
 void add_service_options(CLI::App& command, SloOptions& options);
 
 // A service of `artifact`; `seed` is the random fallback's. Says on stderr where there is no TLM to ask.

@@ -108,6 +108,8 @@ typedef struct elrt_generate_options {
   int parse_special;     /* as in elrt_tokenize_options, of the prompt */
   int ignore_end;        /* nonzero: goes on after the model's own end of text */
   elrt_prompt_callback on_prompt; /* may be NULL; gets the call's user_data */
+  uint32_t decode_level; /* tokens after the first are made at this level, over what the session's (at least as large)
+                            wrote to the cache; 0: the session's. elrt_answer chooses it itself */
 } elrt_generate_options;
 
 typedef enum elrt_finish_reason {
@@ -154,13 +156,15 @@ typedef struct elrt_scheduler_options {
   elrt_fallback fallback;
   uint64_t seed; /* of ELRT_FALLBACK_RANDOM */
   double margin; /* predictions grow by this share before they are held against an objective: 0..1 */
+  int phases;    /* nonzero: decisions may write at a smaller level than they read (elrt_choice.decode_level), and the
+                    caller does so with elrt_generate_options.decode_level; 0: one level for both */
 } elrt_scheduler_options;
 
 /* A request and its service-level objective. */
 typedef struct elrt_request {
   size_t struct_size;
   uint32_t prompt_tokens; /* as elrt_tokenize counts */
-  uint32_t output_tokens; /* at most so many will be generated */
+  uint32_t output_tokens; /* at most so many will be generated; of 1, tpot does not bind */
   elrt_slo_unit unit;     /* of ttft and tpot */
   double ttft;            /* time to the first token */
   double tpot;            /* time of each further token */
@@ -170,17 +174,18 @@ typedef enum elrt_decision_source {
   ELRT_DECISION_PROPOSED = 0, /* by the tiny language model */
   ELRT_DECISION_FALLBACK = 1, /* another feasible decision */
   ELRT_DECISION_FASTEST = 2,  /* nothing meets the objective */
-  ELRT_DECISION_FULL = 3      /* the full model on the whole prompt meets it */
+  ELRT_DECISION_FULL = 3      /* the full model reads the whole prompt and meets it */
 } elrt_decision_source;
 
 typedef struct elrt_choice {
   size_t struct_size;
-  uint32_t level;        /* for elrt_session_set_level */
+  uint32_t level;        /* reads the prompt; for elrt_session_set_level */
   uint32_t prompt_level; /* percent of the prompt's words to keep; 100 without a compressor */
   elrt_decision_source source;
   int feasible; /* 0: no decision meets the objective, this one comes closest */
   double predicted_ttft_ms, predicted_tpot_ms;
   double limit_ttft_ms, limit_tpot_ms; /* the objective in milliseconds */
+  uint32_t decode_level;               /* makes the tokens after the first; at most `level` */
 } elrt_choice;
 
 typedef struct elrt_service_options {
@@ -193,6 +198,7 @@ typedef struct elrt_service_options {
   double margin;  /* as in elrt_scheduler_options */
   int no_tlm;     /* nonzero: only the level is chosen, whatever the artifact has */
   int fixed_pace; /* nonzero: by the table alone; else predictions follow how the device keeps up with it */
+  int one_level;  /* nonzero: the level that reads a prompt writes its answer too; else that may be a smaller one */
 } elrt_service_options;
 
 /* A service-level objective and what compression must spare. */

@@ -27,6 +27,9 @@ ELRT_API Result<std::vector<TokenId>> prompt_tokens(const Tokenizer& tokenizer, 
 
 struct GenerateOptions {
   std::uint32_t max_tokens = 128;
+  // Percent, at most the session's level: tokens after the first are made at this level, over the keys and values of
+  // the prompt that the session's level wrote (CachePolicy::kReuse). 0: at the session's.
+  std::uint32_t decode_level = 0;
   SamplerOptions sampler;
   std::vector<std::string> stop;  // the text ends before the first of them; not part of the result
   bool ignore_end = false;        // go on after the model's own end of text
@@ -55,9 +58,11 @@ struct Generation {
 // Receives whole characters as they become certain; returning false ends the generation. Must not throw.
 using TextCallback = std::function<bool(std::string_view piece)>;
 
-// Generates at the session's level. The session then holds the prompt and the tokens of the result (as many as fit the
-// context), so that a further prompt may continue them. Fails with kInvalidArgument for an empty prompt and for one
-// that does not fit the context; the session then holds what it held.
+// Generates at the session's level, which it has again afterwards: with a decode level below it, a further prompt that
+// continues the text reads all of it again. The session then holds the prompt and the tokens of the result (as many as
+// fit the context), so that a further prompt may continue them. Fails with kInvalidArgument for an empty prompt, for
+// one that does not fit the context and for a decode level that is unknown or above the session's; the session then
+// holds what it held.
 ELRT_API Result<Generation> generate(Session& session, const Tokenizer& tokenizer, std::string_view prompt,
                                      const GenerateOptions& options, const TextCallback& on_text = {});
 // The same for a prompt that is tokens already, as prompt_tokens() gives them.

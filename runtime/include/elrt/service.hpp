@@ -1,7 +1,8 @@
 // Requests under objectives, from a prompt to its answer:
 //   the full model on the whole prompt, where that keeps the objective without asking the TLM; else
 //   the TLM proposes a decision -> it is taken where it is feasible by this device's latency table, TLM time included,
-//   or replaced (scheduler.hpp) -> the prompt is compressed (compression.hpp) -> prefill -> decode.
+//   or replaced (scheduler.hpp) -> the prompt is compressed (compression.hpp) -> prefill at the model level -> decode
+//   at the decode level, over the prefill's cache.
 // Without a TLM in the artifact only the model level is decided, and prompts are read whole.
 #pragma once
 
@@ -27,6 +28,7 @@ struct ServiceOptions {
   Fallback fallback = Fallback::kBest;
   std::uint64_t seed = 0;  // of kRandom
   double margin = 0;       // SchedulerOptions::margin
+  bool phases = true;      // SchedulerOptions::phases
   // True follows the device: decisions are made by the table times what 99 % of the last 128 requests took compared
   // with it at most (pace.hpp), so that a busy or throttled device gets lighter decisions. False: by the table alone,
   // equal decisions for equal requests.
@@ -40,7 +42,8 @@ struct ServiceOptions {
 struct ServiceRequest {
   std::string_view prompt;
   Slo slo;
-  GenerateOptions generate;  // a request starts a text of its own: keep_context is refused
+  GenerateOptions
+      generate;  // a request starts a text of its own: keep_context is refused; decode_level is the decision's
   // How the prompt, perhaps shortened, becomes what the model reads: a chat template around it. Empty: prompt_tokens().
   std::function<Result<std::vector<TokenId>>(std::string_view prompt)> tokens{};
   std::size_t question_bytes =

@@ -46,8 +46,8 @@ class ELRT_API Session {
   ~Session();
 
   // Appends `tokens` and returns the logits after the tokens named by `rows` (ascending indices into `tokens`),
-  // [rows.size()][vocab]. They are valid until the next call. On failure nothing has been appended; kCancelled where
-  // `progress` ended it.
+  // [rows.size()][vocab]. They are valid until the next forward(). On failure nothing has been appended; kCancelled
+  // where `progress` ended it.
   Result<std::span<const float>> forward(std::span<const TokenId> tokens, std::span<const std::uint32_t> rows,
                                          const ReadProgress& progress = {});
   // The logits after the last token, [vocab].

@@ -16,9 +16,18 @@ struct Slo {
   double ttft = 1, tpot = 1;
 };
 
+// How a request is served: the prompt is shortened to `prompt_level` and read at `model_level`, whose logits give the
+// first token; all tokens after it are made at `decode_level`, over the keys and values that reading left. So the model
+// level alone settles the TTFT, and the decode level alone the TPOT.
 struct Decision {
   std::uint32_t model_level = 100;   // percent, one of the artifact's levels
   std::uint32_t prompt_level = 100;  // percent of the prompt's words
+  std::uint32_t decode_level = 100;  // percent, one of the artifact's levels, at most model_level
+
+  constexpr Decision() = default;
+  constexpr Decision(std::uint32_t model, std::uint32_t prompt) : Decision(model, prompt, model) {}  // one level
+  constexpr Decision(std::uint32_t model, std::uint32_t prompt, std::uint32_t decode)
+      : model_level(model), prompt_level(prompt), decode_level(decode) {}
   friend bool operator==(const Decision&, const Decision&) = default;
 };
 

@@ -92,10 +92,16 @@ Result<ChatAnswer> Conversation::answer(const GenerateOptions& options, const Te
     chat.session.truncate(shared);
     GenerateOptions chosen = options;
     chosen.keep_context = true;
+    // generate() leaves what two levels made to be read again.
+    const bool two_levels =
+        options.max_tokens > 1 && options.decode_level != 0 && options.decode_level != chat.session.level();
     const auto& ends = chat.chat_template.turn_ends();
     chosen.end_ids.insert(chosen.end_ids.end(), ends.begin(), ends.end());
     auto made = generate(chat.session, *chat.tokenizer, std::span(tokens.value()).subspan(shared), chosen, on_text);
-    if (!made) return made.take_failure();
+    if (!made) {
+      chat.unread = chat.unread || two_levels;
+      return made.take_failure();
+    }
     ChatAnswer answer;
     answer.prompt_tokens = static_cast<std::uint32_t>(tokens->size());
     answer.cached_tokens = chat.unread ? 0 : static_cast<std::uint32_t>(shared);
@@ -103,7 +109,7 @@ Result<ChatAnswer> Conversation::answer(const GenerateOptions& options, const Te
     answer.generation = std::move(made).value();
     const bool begun = answer.generation.finish != FinishReason::kCancelled || !answer.generation.tokens.empty();
     if (begun) {
-      chat.unread = false;
+      chat.unread = two_levels;
       chat.messages.push_back({"assistant", answer.generation.text});
     }
     return answer;

@@ -33,6 +33,7 @@ GenerateOptions convert(const elrt_generate_options& in, void* user_data) {
   out.keep_context = in.keep_context != 0;
   out.parse_special = in.parse_special != 0;
   out.ignore_end = in.ignore_end != 0;
+  out.decode_level = in.decode_level;
   if (in.on_prompt != nullptr) {
     out.on_prompt = [on_prompt = in.on_prompt, user_data](std::size_t read, std::size_t total) {
       return on_prompt(static_cast<uint32_t>(read), static_cast<uint32_t>(total), user_data) != 0;
@@ -56,6 +57,7 @@ SchedulerOptions convert(const elrt_scheduler_options& in) {
   out.fallback = convert(in.fallback);
   out.seed = in.seed;
   out.margin = in.margin;
+  out.phases = in.phases != 0;
   return out;
 }
 
@@ -69,6 +71,7 @@ ServiceOptions convert(const elrt_service_options& in) {
   out.margin = in.margin;
   out.use_tlm = in.no_tlm == 0;
   out.follow_pace = in.fixed_pace == 0;
+  out.phases = in.one_level == 0;
   return out;
 }
 
@@ -126,6 +129,7 @@ elrt_choice to_c(const Choice& in) {
   out.predicted_tpot_ms = in.predicted.tpot_ms;
   out.limit_ttft_ms = in.limits.ttft_ms;
   out.limit_tpot_ms = in.limits.tpot_ms;
+  out.decode_level = in.decision.decode_level;
   return out;
 }
 

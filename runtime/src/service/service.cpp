@@ -30,6 +30,7 @@ SchedulerOptions scheduler_options(const ServiceOptions& options, const TlmShape
   chosen.fallback = options.fallback;
   chosen.seed = options.seed;
   chosen.margin = options.margin;
+  chosen.phases = options.phases;
   if (tlm == nullptr) return chosen;
   chosen.decision_head = true;
   chosen.prompt_levels = tlm->prompt_levels;
@@ -83,7 +84,9 @@ struct Service::Impl {
 
   Result<std::vector<TokenId>> to_tokens(const ServiceRequest& asked, std::string_view prompt) const;
   Result<void> warm_tlm();
-  Result<void> warm_level(std::span<const TokenId> tokens);
+  Result<void> warm_level(std::uint32_t level, std::span<const TokenId> tokens);
+  Result<Generation> run(const ServiceRequest& asked, Decision decision, std::span<const TokenId> tokens,
+                         const TextCallback& on_text);
   SloRatios ratios(const Request& request) const;
   Result<Choice> decide(const ServiceRequest& asked, const Request& request, Prompt& prompt, Answer& answer);
   Result<void> compress(const ServiceRequest& asked, std::uint32_t level, Prompt& prompt, Answer& answer);
@@ -108,11 +111,12 @@ Result<void> Service::Impl::warm_tlm() {
   return {};
 }
 
-Result<void> Service::Impl::warm_level(std::span<const TokenId> tokens) {
-  if (!warm_up || std::find(warm.begin(), warm.end(), session.level()) != warm.end()) return {};
+Result<void> Service::Impl::warm_level(std::uint32_t level, std::span<const TokenId> tokens) {
+  if (!warm_up || std::find(warm.begin(), warm.end(), level) != warm.end()) return {};
+  if (auto done = session.set_level(level); !done) return done.take_failure();
   session.reset();
   if (auto done = session.forward(tokens); !done) return done.take_failure();
-  warm.push_back(session.level());
+  warm.push_back(level);
   return {};
 }
 
@@ -126,7 +130,7 @@ Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request&
                                      Answer& answer) {
   if (!tlm) {
     auto choice = scheduler.decide(request);
-    if (choice && choice->feasible() && choice->decision == Decision{100, 100}) choice->source = Choice::Source::kFull;
+    if (choice && choice->feasible() && choice->decision.model_level == 100) choice->source = Choice::Source::kFull;
     return choice;
   }
   auto full = scheduler.full_decision(request);
@@ -175,7 +179,7 @@ Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t 
   return made.take_failure();
 }
 
-// From the request to the tokens and the level that the model runs with.
+// From the request to the tokens that the model reads, and the decision.
 Result<void> Service::Impl::prepare(const ServiceRequest& asked, Prompt& prompt, Answer& answer) {
   if (asked.prompt.empty()) return invalid_argument("the prompt is empty; give at least one character");
   if (tlm && !utf8::is_valid(asked.prompt)) return bad_data("the prompt is not UTF-8, so that it has no words to keep");
@@ -210,7 +214,15 @@ Result<void> Service::Impl::prepare(const ServiceRequest& asked, Prompt& prompt,
     answer.choice = scheduler.settle(request, answer.choice, static_cast<std::uint32_t>(prompt.tokens.size()));
     answer.tlm_ms += ms_since(start);
   }
-  return session.set_level(answer.choice.decision.model_level);
+  return {};
+}
+
+Result<Generation> Service::Impl::run(const ServiceRequest& asked, Decision decision, std::span<const TokenId> tokens,
+                                      const TextCallback& on_text) {
+  if (auto done = session.set_level(decision.model_level); !done) return done.take_failure();
+  GenerateOptions options = asked.generate;
+  options.decode_level = decision.decode_level;
+  return generate(session, *tokenizer, tokens, options, on_text);
 }
 
 Service::Service(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -255,8 +267,11 @@ Result<Answer> Service::answer(const ServiceRequest& request, const TextCallback
     if (service.follow_pace) service.scheduler.set_pace(answer.pace = service.pace.factors());
     if (auto done = service.prepare(request, prompt, answer); !done) return done.take_failure();
     const double before_ms = ms_since(start);
-    if (auto done = service.warm_level(prompt.tokens); !done) return done.take_failure();
-    auto generation = generate(service.session, *service.tokenizer, prompt.tokens, request.generate, on_text);
+    const Decision decision = answer.choice.decision;
+    for (const std::uint32_t level : {decision.decode_level, decision.model_level}) {
+      if (auto done = service.warm_level(level, prompt.tokens); !done) return done.take_failure();
+    }
+    auto generation = service.run(request, decision, prompt.tokens, on_text);
     if (!generation) return generation.take_failure();
     answer.generation = std::move(generation).value();
     const bool begun = answer.generation.finish != FinishReason::kCancelled || !answer.generation.tokens.empty();

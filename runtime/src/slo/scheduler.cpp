@@ -17,12 +17,8 @@ std::uint32_t nominal_tokens(const Request& request, Decision decision) {
   return static_cast<std::uint32_t>((std::uint64_t{request.prompt_tokens} * decision.prompt_level + 99) / 100);
 }
 
-// What the model itself takes for a prompt of `kept` tokens, without a TLM.
-Latency model_latency(const LatencyTable& table, const Request& request, std::uint32_t level, std::uint32_t kept) {
-  const std::uint64_t context = std::uint64_t{kept} + request.output_tokens / 2;
-  return {table.ttft_ms(level, kept), table.tpot_ms(level, static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                                                               context, std::numeric_limits<std::uint32_t>::max())))};
-}
+// A single token is there with the TTFT.
+bool has_tpot(const Request& request) { return request.output_tokens != 1; }
 
 Result<void> check_options(const SchedulerOptions& options) {
   const auto& levels = options.prompt_levels;
@@ -54,8 +50,9 @@ Result<void> check_request(const Request& request) {
 }
 
 // By how much of the limits the latency is used at most: above 1, it misses them.
-double use_of(const Latency& latency, const Latency& limits) {
-  return std::max(latency.ttft_ms / limits.ttft_ms, latency.tpot_ms / limits.tpot_ms);
+double use_of(const Request& request, const Latency& latency, const Latency& limits) {
+  const double ttft = latency.ttft_ms / limits.ttft_ms;
+  return has_tpot(request) ? std::max(ttft, latency.tpot_ms / limits.tpot_ms) : ttft;
 }
 
 }  // namespace
@@ -75,7 +72,7 @@ Result<Scheduler> Scheduler::create(LatencyTable table, SchedulerOptions options
 }
 
 Latency Scheduler::full_latency(const Request& request) const {
-  return model_latency(table_, request, kFullDecision.model_level, request.prompt_tokens);
+  return of_model(request, kFullDecision, request.prompt_tokens);
 }
 
 Latency Scheduler::limits(const Request& request) const {
@@ -84,8 +81,15 @@ Latency Scheduler::limits(const Request& request) const {
   return {request.slo.ttft * full.ttft_ms, request.slo.tpot * full.tpot_ms};
 }
 
+Latency Scheduler::of_model(const Request& request, Decision decision, std::uint32_t kept) const {
+  const std::uint64_t context = std::min<std::uint64_t>(std::uint64_t{kept} + request.output_tokens / 2,
+                                                        std::numeric_limits<std::uint32_t>::max());
+  return {table_.ttft_ms(decision.model_level, kept),
+          table_.tpot_ms(decision.decode_level, static_cast<std::uint32_t>(context))};
+}
+
 Latency Scheduler::by_table(const Request& request, Decision decision, std::uint32_t kept) const {
-  Latency latency = model_latency(table_, request, decision.model_level, kept);
+  Latency latency = of_model(request, decision, kept);
   latency.ttft_ms += tlm_latency(request, decision).ttft_ms;
   return latency;
 }
@@ -109,58 +113,86 @@ Latency Scheduler::tlm_latency(const Request& request, Decision decision) const 
 bool Scheduler::keeps(const Request& request, Latency latency) const {
   const Latency most = limits(request);
   const double growth = 1 + options_.margin;
-  return latency.ttft_ms * growth <= most.ttft_ms && latency.tpot_ms * growth <= most.tpot_ms;
+  return latency.ttft_ms * growth <= most.ttft_ms && (!has_tpot(request) || latency.tpot_ms * growth <= most.tpot_ms);
 }
 
 bool Scheduler::fits(const Request& request, Decision decision) const {
   return request.context_tokens == 0 || nominal_tokens(request, decision) <= request.context_tokens;
 }
 
+std::vector<std::uint32_t> Scheduler::decode_levels(const Request& request, std::uint32_t model_level) const {
+  if (!options_.phases || !has_tpot(request)) return {model_level};
+  std::vector<std::uint32_t> found;
+  for (const LevelLatency& level : table_.data().levels) {
+    if (level.level <= model_level) found.insert(found.begin(), level.level);
+  }
+  return found;
+}
+
+std::optional<Decision> Scheduler::completed(const Request& request, Decision pair, std::uint32_t kept) const {
+  for (const std::uint32_t level : decode_levels(request, pair.model_level)) {
+    const Decision decision{pair.model_level, pair.prompt_level, level};
+    if (keeps(request, predict(request, decision, kept))) return decision;
+  }
+  return std::nullopt;
+}
+
+std::optional<Decision> Scheduler::completed(const Request& request, Decision pair) const {
+  const Decision listed{pair.model_level, pair.prompt_level};
+  const bool offered = std::find(decisions_.begin(), decisions_.end(), listed) != decisions_.end();
+  return offered && fits(request, pair) ? completed(request, pair, nominal_tokens(request, pair)) : std::nullopt;
+}
+
 bool Scheduler::feasible(const Request& request, Decision decision) const {
-  return std::find(decisions_.begin(), decisions_.end(), decision) != decisions_.end() && fits(request, decision) &&
-         keeps(request, predict(request, decision));
+  const auto levels = decode_levels(request, decision.model_level);
+  return std::find(levels.begin(), levels.end(), decision.decode_level) != levels.end() &&
+         completed(request, decision).has_value() && keeps(request, predict(request, decision));
 }
 
 bool Scheduler::possible(const Request& request) const {
   const Latency most = limits(request);
-  const auto keeps_to = [&](Decision decision, Latency latency) {
-    return fits(request, decision) && use_of(latency, most) <= 1;
+  const auto keeps_it = [&](Decision pair, auto latency_of) {
+    const auto levels = decode_levels(request, pair.model_level);
+    return fits(request, pair) && std::any_of(levels.begin(), levels.end(), [&](std::uint32_t level) {
+             const Decision decision{pair.model_level, pair.prompt_level, level};
+             return use_of(request, latency_of(decision), most) <= 1;
+           });
   };
-  return keeps_to(kFullDecision, full_latency(request)) ||
-         std::any_of(decisions_.begin(), decisions_.end(),
-                     [&](Decision d) { return keeps_to(d, by_table(request, d, nominal_tokens(request, d))); });
+  const auto unasked = [&](Decision d) { return of_model(request, d, request.prompt_tokens); };
+  const auto asked = [&](Decision d) { return by_table(request, d, nominal_tokens(request, d)); };
+  return keeps_it(kFullDecision, unasked) ||
+         std::any_of(decisions_.begin(), decisions_.end(), [&](Decision d) { return keeps_it(d, asked); });
 }
 
 Result<std::optional<Choice>> Scheduler::full_decision(const Request& request) const {
   return guarded("decide", [&]() -> Result<std::optional<Choice>> {
     if (auto done = check_request(request); !done) return done.take_failure();
-    const Latency latency = paced(full_latency(request));
-    if (!fits(request, kFullDecision) || !keeps(request, latency)) return std::optional<Choice>{};
-    return std::optional<Choice>({kFullDecision, Choice::Source::kFull, latency, limits(request)});
+    if (!fits(request, kFullDecision)) return std::optional<Choice>{};
+    for (const std::uint32_t level : decode_levels(request, kFullDecision.model_level)) {
+      const Decision decision{kFullDecision.model_level, kFullDecision.prompt_level, level};
+      const Latency latency = paced(of_model(request, decision, request.prompt_tokens));
+      if (keeps(request, latency))
+        return std::optional<Choice>({decision, Choice::Source::kFull, latency, limits(request)});
+    }
+    return std::optional<Choice>{};
   });
 }
 
 Choice Scheduler::settle(const Request& request, Choice choice, std::uint32_t kept) const {
-  const auto predicted = [&](std::uint32_t level) {
-    return predict(request, {level, choice.decision.prompt_level}, kept);
+  const auto settled = [&](Decision decision, Choice::Source source) {
+    return Choice{decision, source, predict(request, decision, kept), choice.limits};
   };
-  choice.predicted = predicted(choice.decision.model_level);
-  if (!choice.feasible() || keeps(request, choice.predicted)) return choice;
-  const auto& levels = table_.data().levels;
-  for (auto level = levels.rbegin(); level != levels.rend(); ++level) {
-    if (level->level >= choice.decision.model_level || !keeps(request, predicted(level->level))) continue;
-    choice.decision.model_level = level->level;
-    choice.source = Choice::Source::kFallback;
-    choice.predicted = predicted(level->level);
-    return choice;
+  if (!choice.feasible()) return settled(choice.decision, choice.source);
+  std::vector<Decision> pairs;  // of this prompt level, the largest model level first
+  for (const LevelLatency& level : table_.data().levels)
+    pairs.insert(pairs.begin(), Decision{level.level, choice.decision.prompt_level});
+  for (const Decision pair : pairs) {
+    if (pair.model_level > choice.decision.model_level) continue;
+    const bool same = pair.model_level == choice.decision.model_level;
+    if (const auto decision = completed(request, pair, kept))
+      return settled(*decision, same ? choice.source : Choice::Source::kFallback);
   }
-  choice.source = Choice::Source::kFastest;
-  choice.decision.model_level =
-      std::min_element(levels.begin(), levels.end(), [&](const LevelLatency& a, const LevelLatency& b) {
-        return use_of(predicted(a.level), choice.limits) < use_of(predicted(b.level), choice.limits);
-      })->level;
-  choice.predicted = predicted(choice.decision.model_level);
-  return choice;
+  return settled(fastest(request, pairs, kept), Choice::Source::kFastest);
 }
 
 Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision> proposed,
@@ -169,16 +201,17 @@ Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision>
     if (auto done = check_request(request); !done) return done.take_failure();
     Choice choice;
     choice.limits = limits(request);
-    if (proposed && feasible(request, *proposed)) {
-      choice.decision = *proposed;
+    if (const auto taken = proposed ? completed(request, *proposed) : std::nullopt) {
+      choice.decision = *taken;
       choice.source = Choice::Source::kProposed;
     } else {
       std::vector<Decision> offered;
-      std::copy_if(decisions_.begin(), decisions_.end(), std::back_inserter(offered),
-                   [&](Decision d) { return feasible(request, d); });
+      for (const Decision pair : decisions_) {
+        if (const auto decision = completed(request, pair)) offered.push_back(*decision);
+      }
       choice.source = offered.empty() ? Choice::Source::kFastest : Choice::Source::kFallback;
       if (offered.empty()) {
-        choice.decision = fastest(request);
+        choice.decision = fastest(request, decisions_, std::nullopt);
       } else if (options_.fallback == Fallback::kBest) {
         choice.decision =
             best_of(offered, of_prompt.empty() ? std::span<const ExpectedAccuracy>(options_.accuracy) : of_prompt);
@@ -194,8 +227,9 @@ Result<Choice> Scheduler::decide(const Request& request, std::optional<Decision>
 
 Decision Scheduler::best_of(const std::vector<Decision>& feasible, std::span<const ExpectedAccuracy> accuracy) {
   const auto expected = [&](Decision decision) {
-    const auto found = std::find_if(accuracy.begin(), accuracy.end(),
-                                    [&](const ExpectedAccuracy& e) { return e.decision == decision; });
+    const auto found = std::find_if(accuracy.begin(), accuracy.end(), [&](const ExpectedAccuracy& e) {
+      return e.decision.model_level == decision.model_level && e.decision.prompt_level == decision.prompt_level;
+    });
     return found == accuracy.end() ? -std::numeric_limits<double>::infinity() : found->accuracy;
   };
   const auto rank = [&](Decision d) { return std::tuple(expected(d), d.prompt_level, d.model_level); };
@@ -204,15 +238,21 @@ Decision Scheduler::best_of(const std::vector<Decision>& feasible, std::span<con
 
 // The decision that fits the context and uses least of the objective on the side where it uses most; of equals the
 // shortest TTFT, then TPOT, then the larger decision, which costs nothing more.
-Decision Scheduler::fastest(const Request& request) const {
+Decision Scheduler::fastest(const Request& request, std::span<const Decision> pairs,
+                            std::optional<std::uint32_t> kept) const {
   const Latency most = limits(request);
+  std::vector<Decision> all;
+  for (const Decision pair : pairs) {
+    for (const std::uint32_t level : decode_levels(request, pair.model_level))
+      all.emplace_back(pair.model_level, pair.prompt_level, level);
+  }
   const auto rank = [&](Decision d) {
-    const Latency latency = predict(request, d);
-    return std::tuple(!fits(request, d), use_of(latency, most), latency.ttft_ms, latency.tpot_ms,
-                      -static_cast<double>(d.prompt_level), -static_cast<double>(d.model_level));
+    const Latency latency = predict(request, d, kept ? *kept : nominal_tokens(request, d));
+    return std::tuple(!fits(request, d), use_of(request, latency, most), latency.ttft_ms, latency.tpot_ms,
+                      -static_cast<double>(d.prompt_level), -static_cast<double>(d.model_level),
+                      -static_cast<double>(d.decode_level));
   };
-  return *std::min_element(decisions_.begin(), decisions_.end(),
-                           [&](Decision a, Decision b) { return rank(a) < rank(b); });
+  return *std::min_element(all.begin(), all.end(), [&](Decision a, Decision b) { return rank(a) < rank(b); });
 }
 
 bool slo_met(const Latency& limits, const Latency& measured, std::size_t generated_tokens) {

@@ -135,6 +135,35 @@ class TextGuard {
   bool kept_ = false;
 };
 
+// Tokens after the first may be made at a smaller level than the prompt was read at; the session has its own again at
+// the end, and keeps nothing that the two made together.
+class DecodeLevel {
+ public:
+  DecodeLevel(Session& session, const GenerateOptions& options)
+      : session_(session),
+        before_(session.level()),
+        level_(options.decode_level == 0 || options.max_tokens < 2 ? before_ : options.decode_level) {}
+  DecodeLevel(const DecodeLevel&) = delete;
+  DecodeLevel& operator=(const DecodeLevel&) = delete;
+  ~DecodeLevel() {
+    if (session_.level() != before_) (void)session_.set_level(before_);  // a level that it had
+  }
+
+  static Result<void> check(const Session& session, std::uint32_t level) {
+    if (level == 0 || level == session.level()) return {};
+    if (level < session.level()) return session.can_draft(level);  // there is such a level
+    return invalid_argument("a decode level of " + std::to_string(level) +
+                            " was asked for, expected at most the level that reads the prompt, " +
+                            std::to_string(session.level()));
+  }
+  // Once the prompt is read; its logits stay.
+  Result<void> begin() { return session_.set_level(level_, CachePolicy::kReuse); }
+
+ private:
+  Session& session_;
+  std::uint32_t before_, level_;
+};
+
 // The last token was sampled, but nothing had to be predicted from it: it waits, unread, for what continues the text.
 Result<void> append_last(Session& session, std::size_t prompt_end, std::span<const TokenId> tokens) {
   const std::size_t end = prompt_end + tokens.size();
@@ -149,8 +178,10 @@ Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, s
   if (!sampler) return sampler.take_failure();
   if (auto done = check_prompt(session, prompt, options.keep_context); !done) return done.take_failure();
   if (auto done = SpeculativeReader::check(session, options.speculation); !done) return done.take_failure();
+  if (auto done = DecodeLevel::check(session, options.decode_level); !done) return done.take_failure();
   if (!options.keep_context) session.reset();
   TextGuard guard(session);
+  DecodeLevel decode_level(session, options);
   Generation result;
   result.prompt_tokens = static_cast<std::uint32_t>(prompt.size());
   const auto last = static_cast<std::uint32_t>(prompt.size() - 1);
@@ -160,6 +191,7 @@ Result<Generation> generate_from(Session& session, const Tokenizer& tokenizer, s
     return result;
   }
   if (!logits) return logits.take_failure();
+  if (auto done = decode_level.begin(); !done) return done.take_failure();
   TextOutput output(tokenizer, options, on_text);
   SpeculativeReader reader(session, sampler.value(), options.speculation);
   auto finish = decode(reader, session.context_tokens(), tokenizer, options, sampler.value(), logits.value(), output,

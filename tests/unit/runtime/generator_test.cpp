@@ -178,6 +178,42 @@ TEST_CASE("a conversation is one text: nothing is repeated and nothing is lost b
   CHECK(std::count(text.begin(), text.end(), loaded.tokenizer->bos_id()) == 1);
 }
 
+TEST_CASE("a text that was written at a smaller level is read again at the session's own where it goes on",
+          "[runtime][unit]") {
+  const Loaded loaded = load();
+  for (const std::uint32_t decode : {20u, 50u, 100u}) {
+    Session session = loaded.session(), fresh = loaded.session();
+    GenerateOptions options = sampled(9);
+    options.decode_level = decode;
+    options.keep_context = true;
+    for (const char* prompt : {"ab cab", " ba"}) REQUIRE(elrt::generate(session, *loaded.tokenizer, prompt, options));
+    CHECK(session.level() == 100);
+    const std::vector<TokenId> text(session.tokens().begin(), session.tokens().end()), more{5, 6};
+    REQUIRE(text.size() > 18);
+    REQUIRE(fresh.forward(text));
+    const auto after = session.forward(more).value(), expected = fresh.forward(more).value();
+    CHECK(std::equal(after.begin(), after.end(), expected.begin(), expected.end()));
+  }
+}
+
+TEST_CASE("a decode level above the session's, or unknown, is refused before anything is read", "[runtime][unit]") {
+  const Loaded loaded = load();
+  Session session = loaded.session(50);
+  GenerateOptions options = sampled(3);
+  REQUIRE(elrt::generate(session, *loaded.tokenizer, "ab", options));
+  const std::size_t held = session.tokens().size();
+  options.keep_context = true;
+  for (const std::uint32_t wrong : {100u, 33u, 51u}) {
+    options.decode_level = wrong;
+    const auto refused = elrt::generate(session, *loaded.tokenizer, "c", options);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.failure().status == Status::kInvalidArgument);
+    CHECK(refused.failure().message.find(std::to_string(wrong)) != std::string::npos);
+    CHECK(session.tokens().size() == held);
+    CHECK(session.level() == 50);
+  }
+}
+
 TEST_CASE("scoring predicts every token after the first once, from its window", "[runtime][unit]") {
   const Loaded loaded = load();
   const auto tokens = elrt::prompt_tokens(*loaded.tokenizer, "ab cab!? c abcabab c? ab").value();

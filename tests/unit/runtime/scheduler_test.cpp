@@ -5,7 +5,9 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <optional>
 #include <random>
+#include <tuple>
 
 #include "elrt/elrt.h"
 #include "elrt/elrt.hpp"
@@ -53,7 +55,7 @@ struct Expected {
   double ttft = 0, tpot = 0, use = 0;
 };
 
-// Every decision with its latency and its share of the objective, in milliseconds, by brute force.
+// Every (model, prompt, decode) with its latency and its share of the objective, in milliseconds, by brute force.
 std::vector<Expected> brute_force(const LatencyData& data, const SchedulerOptions& options, const Request& request,
                                   double* ttft_limit, double* tpot_limit) {
   const double n = request.prompt_tokens, half = request.output_tokens / 2;
@@ -62,14 +64,21 @@ std::vector<Expected> brute_force(const LatencyData& data, const SchedulerOption
   *ttft_limit = request.slo.ttft * (relative ? walk(data, full.ttft_ms, n, 2) : 1);
   *tpot_limit = request.slo.tpot * (relative ? walk(data, full.tpot_ms, n + half, 1) : 1);
   std::vector<Expected> all;
+  const bool one_token = request.output_tokens == 1;
   for (const auto& level : data.levels) {
     for (const std::uint32_t p : options.prompt_levels) {
-      const double kept = std::ceil(n * p / 100 - 1e-9);
-      Expected e{{level.level, p}, walk(data, level.ttft_ms, kept, 2), walk(data, level.tpot_ms, kept + half, 1)};
-      if (options.decision_head || p < 100) e.ttft += walk(data, data.tlm.decision_ms, n, 2);
-      if (p < 100) e.ttft += walk(data, data.tlm.score_ms, n, 2);
-      e.use = std::max(e.ttft / *ttft_limit, e.tpot / *tpot_limit);
-      all.push_back(e);
+      for (const auto& decode : data.levels) {
+        const bool phases = options.phases && !one_token;
+        if (phases ? decode.level > level.level : decode.level != level.level) continue;
+        const double kept = std::ceil(n * p / 100 - 1e-9);
+        Expected e{{level.level, p, decode.level},
+                   walk(data, level.ttft_ms, kept, 2),
+                   walk(data, decode.tpot_ms, kept + half, 1)};
+        if (options.decision_head || p < 100) e.ttft += walk(data, data.tlm.decision_ms, n, 2);
+        if (p < 100) e.ttft += walk(data, data.tlm.score_ms, n, 2);
+        e.use = one_token ? e.ttft / *ttft_limit : std::max(e.ttft / *ttft_limit, e.tpot / *tpot_limit);
+        all.push_back(e);
+      }
     }
   }
   return all;
@@ -88,8 +97,18 @@ TEST_CASE("decisions on a hand-worked table", "[runtime][unit]") {
   CHECK(half.limits.ttft_ms == 10);
   CHECK(half.limits.tpot_ms == 1.75);
   CHECK(chooser.decide({20, 20, ratio(1, 1)})->decision == Decision{100, 100});
-  CHECK(chooser.decide({20, 20, ratio(1, 0.99)})->decision == Decision{50, 100});
   CHECK(chooser.decide({20, 20, ratio(0.99, 1)})->decision == Decision{50, 100});
+  // The prompt is read by the full model, the answer is written by half of it.
+  const auto phases = chooser.decide({20, 20, ratio(1, 0.99)}).value();
+  CHECK(phases.decision == Decision{100, 100, 50});
+  CHECK(phases.predicted.ttft_ms == 20);
+  CHECK(phases.predicted.tpot_ms == 1.75);
+  CHECK(chooser.decide({20, 1, ratio(1, 0.1)})->decision == Decision{100, 100});  // one token: no TPOT
+  SchedulerOptions one_level;
+  one_level.phases = false;
+  Scheduler plain = scheduler(small_table(), one_level);
+  CHECK(plain.decide({20, 20, ratio(1, 0.99)})->decision == Decision{50, 100});
+  CHECK_FALSE(plain.full_decision({20, 20, ratio(1, 0.99)})->has_value());
   const auto none = chooser.decide({20, 20, ratio(0.49, 1)}).value();
   CHECK(none.decision == Decision{50, 100});
   CHECK(none.source == Choice::Source::kFastest);
@@ -133,7 +152,8 @@ TEST_CASE("the full decision is tested without a TLM", "[runtime][unit]") {
   CHECK(full->predicted.ttft_ms == 20);
   CHECK_FALSE(chooser.feasible({20, 0, ratio(1, 1)}, {100, 100}));  // once the TLM was asked
   CHECK_FALSE(chooser.full_decision({20, 0, ratio(0.99, 1)})->has_value());
-  CHECK_FALSE(chooser.full_decision({20, 0, ratio(1, 0.99)})->has_value());
+  CHECK(chooser.full_decision({20, 0, ratio(1, 0.99)}).value()->decision == Decision{100, 100, 50});
+  CHECK_FALSE(chooser.full_decision({20, 0, ratio(1, 0.49)})->has_value());
   CHECK(chooser.full_decision({20, 0, ms(20, 3)})->has_value());
   options.margin = 0.1;
   CHECK_FALSE(scheduler(data, options).full_decision({20, 0, ratio(1, 1)})->has_value());
@@ -159,6 +179,14 @@ TEST_CASE("a choice settles on what the compressed prompt holds", "[runtime][uni
   const Choice missed = chooser.settle(request, choice, 40);
   CHECK(missed.decision == Decision{50, 50});
   CHECK_FALSE(missed.feasible());
+  // TPOT of level 100: 2 ms at 10 tokens, 3 at 20. A longer prompt than was said is written after at a smaller level.
+  const Request tight{20, 0, ms(100, 2.5)};
+  const Choice whole = chooser.decide(tight, Decision{100, 50}).value();
+  CHECK(whole.decision == Decision{100, 50});
+  const Choice longer = chooser.settle(tight, whole, 20);
+  CHECK(longer.decision == Decision{100, 50, 50});
+  CHECK(longer.source == Choice::Source::kProposed);
+  CHECK(chooser.settle(tight, longer, 10).decision == Decision{100, 50, 100});  // and a shorter one at a larger
 }
 
 TEST_CASE("a proposed decision is taken if it is feasible and replaced if not", "[runtime][unit]") {
@@ -175,19 +203,20 @@ TEST_CASE("a proposed decision is taken if it is feasible and replaced if not", 
 
 TEST_CASE("what is chosen meets the objective wherever anything does, over the whole lattice", "[runtime][unit]") {
   std::mt19937 random(5);
-  int met = 0, missed = 0;
+  int met = 0, missed = 0, completed = 0, lower = 0;
   for (int trial = 0; trial < 300; ++trial) {
     const LatencyData data = random_table(random);
     SchedulerOptions options;
     if (trial % 3 != 0) options.prompt_levels = kAllPromptLevels;
     options.decision_head = trial % 2 == 0;
+    options.phases = trial % 4 < 3;
     options.fallback = trial % 5 == 0 ? Fallback::kRandom : Fallback::kBest;
     options.seed = random();
     Scheduler chooser = scheduler(data, options);
     for (int ttft = 2; ttft <= 10; ++ttft) {
       for (int tpot = 5; tpot <= 10; ++tpot) {
-        const Request request{1 + static_cast<std::uint32_t>(random() % 400),
-                              static_cast<std::uint32_t>(random() % 200), ratio(ttft / 10.0, tpot / 10.0)};
+        const auto outputs = static_cast<std::uint32_t>(random() % 8 == 0 ? 1 : random() % 200);
+        const Request request{1 + static_cast<std::uint32_t>(random() % 400), outputs, ratio(ttft / 10.0, tpot / 10.0)};
         double ttft_limit = 0, tpot_limit = 0;
         const auto all = brute_force(data, options, request, &ttft_limit, &tpot_limit);
         const Choice choice = chooser.decide(request).value();
@@ -200,7 +229,25 @@ TEST_CASE("what is chosen meets the objective wherever anything does, over the w
           if (e.use <= 1 + 1e-12) feasible.push_back(e.decision);
         }
         REQUIRE(chosen != nullptr);
-        if (std::abs(least - 1) < 1e-9) continue;  // on the edge, the two sums may round apart
+        const bool on_edge = std::any_of(all.begin(), all.end(), [](const Expected& e) {
+          return std::abs(e.use - 1) < 1e-9;  // the two sums may round apart
+        });
+        if (std::abs(least - 1) < 1e-9) continue;
+        if (!on_edge && (ttft + tpot) % 3 == 0) {
+          // Every pair is completed with its largest feasible decode level, and with no other.
+          for (const Decision pair : chooser.decisions()) {
+            std::optional<Decision> largest;
+            for (const Decision d : feasible) {
+              const bool same = d.model_level == pair.model_level && d.prompt_level == pair.prompt_level;
+              if (same && (!largest || d.decode_level > largest->decode_level)) largest = d;
+            }
+            CHECK(chooser.completed(request, pair) == largest);
+            if (largest) CHECK(chooser.decide(request, pair)->decision == *largest);
+            completed += largest ? 1 : 0, lower += largest && largest->decode_level < pair.model_level ? 1 : 0;
+          }
+          CHECK(std::all_of(all.begin(), all.end(),
+                            [&](const Expected& e) { return chooser.feasible(request, e.decision) == (e.use <= 1); }));
+        }
         CHECK(choice.predicted.ttft_ms == Approx(chosen->ttft));
         CHECK(choice.predicted.tpot_ms == Approx(chosen->tpot));
         CHECK(choice.limits.ttft_ms == Approx(ttft_limit));
@@ -212,19 +259,85 @@ TEST_CASE("what is chosen meets the objective wherever anything does, over the w
           continue;
         }
         CHECK(choice.predicted.ttft_ms <= choice.limits.ttft_ms);
-        CHECK(choice.predicted.tpot_ms <= choice.limits.tpot_ms);
+        CHECK((outputs == 1 || choice.predicted.tpot_ms <= choice.limits.tpot_ms));
         if (options.fallback == Fallback::kRandom) continue;
-        for (const Decision other : feasible) {  // the best: the longest prompt, then the largest model
-          if (chosen->use > 1 - 1e-9) break;
-          CHECK((other.prompt_level < choice.decision.prompt_level ||
-                 (other.prompt_level == choice.decision.prompt_level &&
-                  other.model_level <= choice.decision.model_level)));
+        for (const Decision other : feasible) {  // the best: the longest prompt, then the largest model, then decode
+          if (on_edge) break;
+          const auto rank = [](Decision d) { return std::tuple(d.prompt_level, d.model_level, d.decode_level); };
+          CHECK(rank(other) <= rank(choice.decision));
         }
       }
     }
   }
   CHECK(met > 1000);
   CHECK(missed > 1000);
+  CHECK(completed > 10000);
+  CHECK(lower > 1000);
+}
+
+TEST_CASE("settling after compression finds the largest levels that keep the objective, or the fastest",
+          "[runtime][unit]") {
+  std::mt19937 random(8);
+  int same = 0, smaller = 0, lower = 0, missed = 0;
+  for (int trial = 0; trial < 3000; ++trial) {
+    const LatencyData data = random_table(random);
+    SchedulerOptions options;
+    options.prompt_levels = {50, 100};
+    options.decision_head = true;
+    options.phases = trial % 4 != 0;
+    Scheduler chooser = scheduler(data, options);
+    const std::uint32_t n = 2 + random() % 400;
+    const Request request{
+        n, trial % 9 == 0 ? 1u : static_cast<std::uint32_t>(random() % 200),
+        ratio(static_cast<double>(2 + random() % 9) / 10, static_cast<double>(5 + random() % 6) / 10)};
+    const Choice before =
+        chooser.decide(request, Decision{data.levels[random() % data.levels.size()].level, 50}).value();
+    if (!before.feasible() || before.decision.prompt_level != 50) continue;
+    const std::uint32_t kept = 1 + random() % n;
+    const Choice after = chooser.settle(request, before, kept);
+    // The same by trying all: what `kept` tokens take is what a prompt of level 50 takes that has twice as many.
+    double ttft_limit = 0, tpot_limit = 0;
+    brute_force(data, options, request, &ttft_limit, &tpot_limit);
+    const double half = request.output_tokens / 2;
+    std::vector<Expected> all;
+    bool on_edge = false;
+    for (const auto& level : data.levels) {
+      for (const auto& decode : data.levels) {
+        const bool phases = options.phases && request.output_tokens != 1;
+        if (phases ? decode.level > level.level : decode.level != level.level) continue;
+        Expected e{{level.level, 50, decode.level}, 0, walk(data, decode.tpot_ms, kept + half, 1)};
+        e.ttft = walk(data, level.ttft_ms, kept, 2) + walk(data, data.tlm.decision_ms, n, 2) +
+                 walk(data, data.tlm.score_ms, n, 2);
+        e.use = request.output_tokens == 1 ? e.ttft / ttft_limit : std::max(e.ttft / ttft_limit, e.tpot / tpot_limit);
+        on_edge = on_edge || std::abs(e.use - 1) < 1e-9;
+        all.push_back(e);
+      }
+    }
+    if (on_edge) continue;
+    std::optional<Decision> best;
+    double least = std::numeric_limits<double>::infinity();
+    const auto rank = [](Decision d) { return std::tuple(d.model_level, d.decode_level); };
+    for (const Expected& e : all) {
+      least = std::min(least, e.use);
+      const bool offered = e.use <= 1 && e.decision.model_level <= before.decision.model_level;
+      if (offered && (!best || rank(e.decision) > rank(*best))) best = e.decision;
+    }
+    if (!best) {
+      CHECK(after.source == Choice::Source::kFastest);
+      CHECK(std::any_of(all.begin(), all.end(),
+                        [&](const Expected& e) { return e.decision == after.decision && e.use == Approx(least); }));
+      ++missed;
+      continue;
+    }
+    CHECK(after.decision == *best);
+    const bool kept_pair = best->model_level == before.decision.model_level;
+    CHECK(after.source == (kept_pair ? before.source : Choice::Source::kFallback));
+    (kept_pair ? same : smaller) += 1, lower += best->decode_level < best->model_level ? 1 : 0;
+  }
+  CHECK(same > 100);
+  CHECK(smaller > 20);
+  CHECK(lower > 50);
+  CHECK(missed > 20);
 }
 
 TEST_CASE("a ratio and the milliseconds it stands for lead to one decision", "[runtime][unit]") {
@@ -415,6 +528,7 @@ TEST_CASE("the C API calibrates and decides", "[runtime][unit]") {
   CHECK(choice.level == 100);
   CHECK(choice.prompt_level == 100);
   CHECK(choice.feasible == 1);
+  CHECK(choice.decode_level == 100);
   CHECK(choice.predicted_ttft_ms == choice.limit_ttft_ms);
   request.unit = ELRT_SLO_MILLISECONDS;
   request.ttft = 1e-9;

@@ -1,6 +1,7 @@
 // Requests under objectives on a tiny artifact, with latency tables that are set by hand.
 #include "elrt/service.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdio>
@@ -120,8 +121,83 @@ TEST_CASE("the full decision is taken without asking the TLM where that is feasi
   CHECK(full.prompt == kPrompt);
   CHECK(full.prompt_words == 13);
   CHECK(full.prompt_words_kept == 13);
-  CHECK(answer(service, request(kPrompt, ratio(1, 0.99))).tlm_asked);
   CHECK(answer(service, request(kPrompt, ratio(0.99, 1))).tlm_asked);
+  // The full model reads in time, and half of it writes in time.
+  const Answer written_below = answer(service, request(kPrompt, ratio(1, 0.99)));
+  CHECK_FALSE(written_below.tlm_asked);
+  CHECK(written_below.choice.source == Choice::Source::kFull);
+  CHECK(written_below.choice.decision == Decision{100, 100, 50});
+  ServiceOptions one_level;
+  one_level.phases = false;
+  Service plain = setup.service(one_level);
+  CHECK(answer(plain, request(kPrompt, ratio(1, 0.99))).tlm_asked);
+}
+
+namespace {
+
+// An answer as a session gives it that is driven by hand: the prompt at one level, what follows it at another.
+std::vector<elrt::TokenId> by_hand(const Setup& setup, const std::string& prompt, Decision decision,
+                                   std::uint32_t count) {
+  elrt::SessionOptions options;
+  options.level = decision.model_level;
+  auto session = elrt::Session::create(setup.artifact, options);
+  const auto tokens = elrt::prompt_tokens(*setup.tokenizer, prompt).value();
+  auto logits = session->forward(tokens).value();
+  std::vector<elrt::TokenId> made;
+  while (true) {
+    made.push_back(static_cast<elrt::TokenId>(std::max_element(logits.begin(), logits.end()) - logits.begin()));
+    if (made.size() == count) return made;
+    if (made.size() == 1) REQUIRE(session->set_level(decision.decode_level, elrt::CachePolicy::kReuse));
+    logits = session->forward(std::vector<elrt::TokenId>{made.back()}).value();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("an answer on two levels is what a session gives that is driven by hand, and leaves nothing for the next",
+          "[runtime][service][unit]") {
+  const Setup bare({}, false), compressing({100, 50});
+  int differ_from_reading = 0, differ_from_writing = 0;
+  for (const Setup* setup : {&bare, &compressing}) {
+    for (const bool warm_up : {false, true}) {
+      ServiceOptions options;
+      options.follow_pace = false;
+      options.warm_up = warm_up;
+      Service service = setup->service(options);
+      for (int i = 0; i < 6; ++i) {
+        std::string prompt = kPrompt;
+        for (int n = 0; n < i; ++n) prompt = "ba c" + std::to_string(n) + " " + prompt;
+        ServiceRequest asked = request(prompt, ratio(setup == &bare ? 1 : 0.95, i % 2 == 0 ? 0.6 : 0.3), 8);
+        if (i == 4) asked.generate.speculation.draft_level = 20;  // changes speed alone
+        const Answer made = answer(service, asked);
+        const Decision decision = made.choice.decision;
+        CHECK(decision == Decision{100, setup == &bare ? 100u : 50u, i % 2 == 0 ? 50u : 20u});
+        CHECK(made.choice.predicted.tpot_ms == Approx(i % 2 == 0 ? 5 : 2));
+        CHECK(made.generation.tokens == by_hand(*setup, made.prompt, decision, 8));
+        CHECK(service.session().level() == 100);
+        const std::uint32_t low = decision.decode_level;
+        differ_from_reading += made.generation.tokens != by_hand(*setup, made.prompt, {100, 100}, 8) ? 1 : 0;
+        differ_from_writing += made.generation.tokens != by_hand(*setup, made.prompt, {low, 100}, 8) ? 1 : 0;
+        // The same prompt at one level, small or full, after a mixed cache.
+        const Decision full{100, 100}, small{50, 100};
+        CHECK(answer(service, request(prompt, ratio(1, 1), 8)).generation.tokens == by_hand(*setup, prompt, full, 8));
+        if (setup == &bare)
+          CHECK(answer(service, request(prompt, ratio(0.5, 1), 8)).generation.tokens ==
+                by_hand(*setup, prompt, small, 8));
+      }
+      ServiceRequest cut = request(kPrompt, ratio(1, 0.6), 8);
+      int pieces = 0;
+      CHECK(service.answer(cut, [&](std::string_view) { return ++pieces < 2; })->generation.finish ==
+            elrt::FinishReason::kCancelled);
+      CHECK(service.session().level() == 100);
+      CHECK(answer(service, request(kPrompt, ratio(1, 1), 8)).generation.tokens ==
+            by_hand(*setup, kPrompt, {100, 100}, 8));
+      // One token is the prompt's to give.
+      CHECK(answer(service, request(kPrompt, ratio(1, 0.1), 1)).choice.decision == Decision{100, 100});
+    }
+  }
+  CHECK(differ_from_reading > 4);
+  CHECK(differ_from_writing > 4);
 }
 
 TEST_CASE("a feasible proposal is carried out: the prompt is compressed and generation continues it",
@@ -211,7 +287,10 @@ TEST_CASE("no answer breaks an objective that its decision was said to keep", "[
         CHECK(choice.limits.ttft_ms == Approx(slo.ttft * static_cast<double>(setup.tokens(prompt))));
         if (!choice.feasible()) continue;
         CHECK(choice.predicted.ttft_ms <= choice.limits.ttft_ms + 1e-9);
-        CHECK(per_token * 10 <= slo.tpot * 10 + 1e-9);
+        const std::uint32_t decode = choice.decision.decode_level;
+        const double written = decode == 20 ? 0.2 : decode == 50 ? 0.5 : 1;
+        CHECK(decode <= choice.decision.model_level);
+        CHECK((made.generation.tokens.size() == 1 || written * 10 <= slo.tpot * 10 + 1e-9));
       }
     }
   }
@@ -397,6 +476,7 @@ TEST_CASE("a calibration measures the TLM, and the C API answers under its table
           ELRT_OK);
   CHECK(choice.level == 50);
   CHECK(choice.prompt_level == 50);
+  CHECK(choice.decode_level == 50);
   CHECK(choice.source == ELRT_DECISION_PROPOSED);
   CHECK(generation.generated_tokens == 2);
   CHECK(generation.finish == ELRT_FINISH_MAX_TOKENS);
@@ -406,6 +486,46 @@ TEST_CASE("a calibration measures the TLM, and the C API answers under its table
   objective.ttft = 0;
   CHECK(elrt_answer(service, "a", 1, &objective, nullptr, nullptr, nullptr, nullptr) == ELRT_INVALID_ARGUMENT);
   CHECK(elrt_answer(service, "a", 1, nullptr, nullptr, nullptr, nullptr, nullptr) == ELRT_INVALID_ARGUMENT);
+  objective.ttft = 1;
+  REQUIRE(elrt_answer(service, kPrompt.data(), kPrompt.size(), &objective, &generate, nullptr, nullptr, &result) ==
+          ELRT_OK);
+  CHECK(choice.level == 100);
+  CHECK(choice.decode_level == 50);
+  elrt_service* one_level = nullptr;
+  service_options.one_level = 1;
+  REQUIRE(elrt_engine_open(path.c_str(), &engine) == ELRT_OK);
+  REQUIRE(elrt_service_open(engine, nullptr, &service_options, &one_level) == ELRT_OK);
+  REQUIRE(elrt_answer(one_level, kPrompt.data(), kPrompt.size(), &objective, &generate, nullptr, nullptr, &result) ==
+          ELRT_OK);
+  CHECK(choice.level == 50);
+  CHECK(choice.decode_level == 50);
+  elrt_service_close(one_level);
+  // A scheduler's caller carries decisions out itself, so that it asks for decode levels.
+  elrt_session* session = nullptr;
+  elrt_session_options threads;
+  ELRT_INIT(&threads);
+  threads.threads = 1;
+  REQUIRE(elrt_session_create(engine, &threads, &session) == ELRT_OK);
+  elrt_request asked;
+  ELRT_INIT(&asked);
+  asked.prompt_tokens = 20, asked.output_tokens = 4, asked.ttft = 1, asked.tpot = 0.6;
+  for (const int phases : {0, 1}) {
+    elrt_scheduler_options decide;
+    ELRT_INIT(&decide);
+    decide.phases = phases;
+    elrt_scheduler* scheduler = nullptr;
+    REQUIRE(elrt_scheduler_open(engine, session, nullptr, &decide, &scheduler) == ELRT_OK);
+    REQUIRE(elrt_decide(scheduler, &asked, &choice) == ELRT_OK);
+    CHECK(choice.level == (phases ? 100u : 50u));
+    CHECK(choice.decode_level == 50);
+    elrt_scheduler_close(scheduler);
+  }
+  generate.decode_level = 50;
+  CHECK(elrt_generate(session, "ab", 2, &generate, nullptr, nullptr, nullptr) == ELRT_OK);
+  generate.decode_level = 51;
+  CHECK(elrt_generate(session, "ab", 2, &generate, nullptr, nullptr, nullptr) == ELRT_INVALID_ARGUMENT);
+  elrt_session_destroy(session);
+  elrt_engine_close(engine);
   choice.struct_size = 1;
   objective.ttft = 0.9;
   CHECK(elrt_answer(service, "a", 1, &objective, nullptr, nullptr, nullptr, &result) == ELRT_INVALID_ARGUMENT);
