@@ -32,44 +32,46 @@ torch::Tensor only(const torch::Tensor& feasible, std::int64_t dim, std::int64_t
   return feasible & mask;
 }
 
-// For every family the decision that is right and feasible most often among its validation tasks under the SLO.
-std::vector<DecisionIndex> single_decisions(const DecisionSpace& space, const torch::Tensor& validation,
-                                            const SloRatios& slo) {
-  const OutcomeTable& table = space.table();
-  const torch::Tensor right = table.right();
-  std::vector<torch::Tensor> sums(table.families.size(), torch::zeros({right.size(1), right.size(2)}, torch::kFloat64));
+// For every family the decision that is right and feasible most often among its validation tasks; `view` is theirs.
+std::vector<DecisionIndex> single_decisions(const OutcomeTable& table, const torch::Tensor& validation,
+                                            const SloView& view, const SloView& all) {
+  std::vector<torch::Tensor> sums(table.families.size(),
+                                  torch::zeros({view.right.size(1), view.right.size(2)}, torch::kFloat64));
   std::vector<std::vector<DecisionIndex>> order(table.families.size());
   for (std::int64_t i = 0; i < validation.numel(); ++i) {
-    const std::int64_t task = validation[i].item<std::int64_t>();
-    const auto family = static_cast<std::size_t>(table.family[task].item<std::int64_t>());
-    sums[family] = sums[family] + (right[task] & space.feasible(task, slo)).to(torch::kFloat64);
-    if (order[family].empty()) order[family] = space.by_cost(task);
+    const auto family = static_cast<std::size_t>(table.family[validation[i].item<std::int64_t>()].item<std::int64_t>());
+    sums[family] = sums[family] + (view.right[i] & view.feasible[i]).to(torch::kFloat64);
+    if (order[family].empty()) order[family] = view.by_cost(i);
   }
   std::vector<DecisionIndex> chosen;
   for (std::size_t f = 0; f < sums.size(); ++f) {
-    if (order[f].empty()) order[f] = space.by_cost(0);
+    if (order[f].empty()) order[f] = all.by_cost(0);
     chosen.push_back(*best_feasible(torch::ones_like(sums[f], torch::kBool), sums[f], order[f]));
   }
   return chosen;
 }
 
+// All tasks of the table under one SLO, with a decision-head to be asked and without.
+struct Views {
+  SloView with, without;
+};
+
 // One task under one SLO, by every policy.
-void judge(std::map<std::string, Tally>& tallies, const DecisionSpace& tlm, const DecisionSpace& plain,
-           const Priors& priors, std::int64_t task, const SloRatios& slo, const DecisionIndex& single,
-           const torch::Tensor& model_logits, const torch::Tensor& prompt_logits) {
-  const OutcomeTable& table = tlm.table();
-  const torch::Tensor right = table.right()[task];
-  const torch::Tensor with = tlm.feasible(task, slo), without = plain.feasible(task, slo);
+void judge(std::map<std::string, Tally>& tallies, const OutcomeTable& table, const Views& views, const Priors& priors,
+           std::int64_t task, const DecisionIndex& single, const torch::Tensor& model_logits,
+           const torch::Tensor& prompt_logits) {
+  const torch::Tensor right = views.without.right[task];
+  const torch::Tensor with = views.with.feasible[task], without = views.without.feasible[task];
   const auto is_right = right.accessor<bool, 2>();
   const auto allowed_with = with.accessor<bool, 2>(), allowed = without.accessor<bool, 2>();
   const torch::Tensor prior = priors.family[table.family[task].item<std::int64_t>()];
-  const auto order = plain.by_cost(task);
+  const auto order = views.without.by_cost(task);
   const std::int64_t m = right.size(0) - 1, p = right.size(1) - 1;
   const auto add = [&](const char* name, const Choice& choice) {
     tallies[name].add(choice && is_right[choice->model][choice->prompt], choice.has_value());
   };
 
-  const Choice unasked = tlm.full_feasible(task, slo) ? Choice(DecisionIndex{m, p}) : std::nullopt;
+  const Choice unasked = views.with.full[task].item<bool>() ? Choice(DecisionIndex{m, p}) : std::nullopt;
   tallies["oracle"].add((right & with).any().item<bool>(), with.any().item<bool>());
   add("tlm", unasked ? unasked : top_feasible(model_logits, prompt_logits, with));
   const DecisionIndex proposed = top_decision(model_logits, prompt_logits);
@@ -78,7 +80,8 @@ void judge(std::map<std::string, Tally>& tallies, const DecisionSpace& tlm, cons
   add("single", allowed[single.model][single.prompt] ? Choice(single) : best_feasible(without, prior, order));
   add("model_only", best_feasible(only(without, 1, p), prior, order));
   add("prompt_only", best_feasible(only(without, 0, m), prior, order));
-  add("full", allowed[m][p] ? Choice(DecisionIndex{m, p}) : std::nullopt);
+  const bool all_full = allowed[m][p] && views.without.decode[task][m][p].item<std::int64_t>() == m;
+  add("full", all_full ? Choice(DecisionIndex{m, p}) : std::nullopt);
   const double count = without.sum().item<double>();
   if (count > 0) tallies["random"].add(true, true, (right & without).sum().item<double>() / count);
   if (count > 0) tallies["random"].met += 1 - (right & without).sum().item<double>() / count;
@@ -103,20 +106,21 @@ json compare_decisions(const DualHead& model, const DecisionData& data, const De
   if (tasks.numel() == 0 || validation.numel() == 0)
     fail_usage("a comparison needs validation and {} outcomes: set label.{}",
                kTaskSplits[static_cast<std::size_t>(split)], kTaskSplits[static_cast<std::size_t>(split)]);
-  const Priors priors{family_accuracy(table, validation),
-                      table.right().index_select(0, validation).to(torch::kFloat64).mean(0)};
+  // What the artifact says of all prompts, for the runtime's fallback, is of one level.
+  const torch::Tensor expected = table.right_at_one_level().index_select(0, validation).to(torch::kFloat64).mean(0);
   json lattice = json::array(), mean = json::object();
   for (const auto& name : kPolicies) mean[name] = {{"accuracy", 0.0}, {"met", 0.0}};
   const auto pairs = slo_lattice();
   for (const auto& slo : pairs) {
     const Proposals proposals = propose(model, data.rows, tasks, slo);
-    const auto singles = single_decisions(without_tlm, validation, slo);
+    const Views views{data.space.under(slo), without_tlm.under(slo)};
+    const Priors priors{family_accuracy(table, views.without.right, validation), expected};
+    const auto singles = single_decisions(table, validation, without_tlm.under(validation, slo), views.without);
     std::map<std::string, Tally> tallies;
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {
       const std::int64_t task = tasks[i].item<std::int64_t>();
       const DecisionIndex& single = singles[static_cast<std::size_t>(table.family[task].item<std::int64_t>())];
-      judge(tallies, data.space, without_tlm, priors, task, slo, single, proposals.model_level[i],
-            proposals.prompt_level[i]);
+      judge(tallies, table, views, priors, task, single, proposals.model_level[i], proposals.prompt_level[i]);
     }
     json row = to_json(tallies, static_cast<double>(tasks.numel()));
     for (const auto& name : kPolicies) {
@@ -153,7 +157,20 @@ std::string format_comparison(const json& comparison, const std::vector<SloRatio
     }
   }
   row("mean of all", comparison.at("mean"));
+  if (comparison.contains("one_level")) row("one level", comparison.at("one_level").at("mean"));
   return text + "\n";
+}
+
+json compare_phases(const DualHead& model, const DecisionData& data, const elrt::LatencyTable& latency,
+                    TaskSplit split) {
+  const OutcomeTable& table = data.space.table();
+  json result = compare_decisions(model, data, DecisionSpace(table, latency, false), split);
+  if (!data.space.phases()) return result;
+  const DecisionSpace with(table, latency, true, false), without(table, latency, false, false);
+  json one_level = compare_decisions(model, {with, data.rows}, without, split);
+  one_level.erase("tasks");
+  result["one_level"] = std::move(one_level);
+  return result;
 }
 
 std::string policy_name(const std::string& policy) {

@@ -8,10 +8,11 @@
 //   model_only   the whole prompt at the level that is best on validation among the feasible ones
 //   prompt_only  the full model at the prompt level that is best on validation among the feasible ones
 //   random       every feasible decision as likely
-//   full         the full model and the whole prompt, whatever the SLO
-// The last five ask no decision-head, so that its time does not count for them; the first three do not where the full
-// decision keeps the SLO without one, and take that. An answer counts where it is right and its decision is predicted
-// to keep the SLO.
+//   full         the full model and the whole prompt, whatever the SLO, decoding included
+// All but the last decode at the level that the SLO leaves them (decisions.h); with `one_level` at the model level, so
+// that what a level for each phase gives is the difference. The last five ask no decision-head, so that its time does
+// not count for them; the first three do not where the full decision keeps the SLO without one, and take that. An
+// answer counts where it is right and its decision is predicted to keep the SLO.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -24,13 +25,18 @@ namespace elastify {
 inline const std::vector<std::string> kPolicies{"oracle",     "tlm",         "proposal", "single",
                                                 "model_only", "prompt_only", "random",   "full"};
 
-// `with_tlm` and `without_tlm` are over the same table. {tasks, lattice: [{ttft, tpot, POLICY: {accuracy, met}}], mean:
-// {POLICY: {accuracy, met}}, gap_closed}: means over the lattice; gap_closed is the share of the gap from single to
-// oracle that tlm closes (null where there is none).
+// `data.space` and `without_tlm` are over the same table. {tasks, lattice: [{ttft, tpot, POLICY: {accuracy, met}}],
+// mean: {POLICY: {accuracy, met}}, gap_closed}: means over the lattice; gap_closed is the share of the gap from single
+// to oracle that tlm closes (null where there is none).
 nlohmann::json compare_decisions(const DualHead& model, const DecisionData& with_tlm, const DecisionSpace& without_tlm,
                                  TaskSplit split);
 
-// `slos`: pairs of the lattice, a row each, and the mean.
+// The same by decode levels as the SLOs leave them and, as its "one_level" (without tasks), by one level for both
+// phases; without that where the outcomes have none other. `data.space` is over `latency`, with a TLM and phases.
+nlohmann::json compare_phases(const DualHead& model, const DecisionData& data, const elrt::LatencyTable& latency,
+                              TaskSplit split);
+
+// `slos`: pairs of the lattice, a row each, and the mean; of compare_phases(), the mean with one level too.
 std::string format_comparison(const nlohmann::json& comparison, const std::vector<SloRatios>& slos);
 
 // A policy's name as documents have it: "hindsight" for oracle, "TLM" for tlm, ...

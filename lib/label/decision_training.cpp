@@ -11,42 +11,57 @@
 namespace elastify {
 namespace {
 
-// What training needs of every task, as tensors: [tasks, ...].
+// What training needs of tasks under SLOs of the lattice.
 struct Targets {
-  torch::Tensor feasible;  // [tasks, slos, M, P] bool
-  torch::Tensor utility;   // [tasks, M, P] float32, of an answer within the SLO
-  torch::Tensor prior;     // [tasks, M, P] float32, the family's shares of right answers
-  torch::Tensor right;     // [tasks, M, P] bool
+  std::vector<SloRatios> lattice;
+  torch::Tensor ratios;   // [slos, 2] float64, the lattice
+  torch::Tensor values;   // [tasks, M, D, P] float32, of an answer within the SLO, costs aside
+  torch::Tensor largest;  // [tasks] float64, the cost of which costs are shares
+  torch::Tensor prior;    // [slos, families, M, P] float32, the shares of right answers
   torch::Tensor label;  // [tasks, slos, 2] int64: indices of the lightest right decision; -1 where nothing is feasible
+  double saving = 0;
   std::int64_t defaults = 0, labels = 0;
+
+  // [rows, M, P] float32 of tasks [rows] as `view` has them.
+  torch::Tensor utility(const torch::Tensor& tasks, const SloView& view) const {
+    const torch::Tensor share = view.cost / largest.index_select(0, tasks).view({-1, 1, 1});
+    return view.reduce(values.index_select(0, tasks)) * (1 - saving * share).to(torch::kFloat32);
+  }
 };
 
 torch::Tensor outcome_values(const OutcomeTable& table, double sharpness) {
   if (sharpness == 0) return table.right().to(torch::kFloat32);
   const torch::Tensor logits =
       (-sharpness * table.losses).masked_fill(table.losses < 0, -std::numeric_limits<double>::infinity());
-  const torch::Tensor index =
-      table.answer.view({-1, 1, 1, 1}).expand({-1, table.chosen.size(1), table.chosen.size(2), 1});
-  return torch::softmax(logits, -1).gather(3, index).squeeze(3).to(torch::kFloat32);
+  auto shape = table.chosen.sizes().vec();
+  shape[0] = -1, shape.push_back(1);
+  const torch::Tensor index = table.answer.view({-1, 1, 1, 1, 1}).expand(shape);
+  // Where nothing was labelled all logits are -inf.
+  return torch::softmax(logits, -1).gather(4, index).squeeze(4).nan_to_num(0).to(torch::kFloat32);
 }
 
-Targets make_targets(const DecisionSpace& space, const DecisionConfig& config, const std::vector<SloRatios>& lattice) {
+Targets make_targets(const DecisionSpace& space, const DecisionConfig& config) {
   const OutcomeTable& table = space.table();
-  const std::int64_t n = table.tasks(), slos = static_cast<std::int64_t>(lattice.size());
   Targets t;
-  t.right = table.right();
-  t.utility = outcome_values(table, config.sharpness);
-  t.feasible = torch::zeros({n, slos, t.right.size(1), t.right.size(2)}, torch::kBool);
-  t.label = torch::full({n, slos, 2}, -1, torch::kInt64);
-  const torch::Tensor prior = family_accuracy(table, table.rows(TaskSplit::kTrain));
-  t.prior = prior.index_select(0, table.family).to(torch::kFloat32);
+  t.lattice = slo_lattice();
+  const auto slos = static_cast<std::int64_t>(t.lattice.size());
+  t.ratios = torch::zeros({slos, 2}, torch::kFloat64);
+  t.values = outcome_values(table, config.sharpness);
+  t.largest = space.largest_cost();
+  t.saving = config.saving;
+  t.label = torch::full({table.tasks(), slos, 2}, -1, torch::kInt64);
   auto labels = t.label.accessor<std::int64_t, 3>();
-  for (std::int64_t i = 0; i < n; ++i) {
-    const torch::Tensor cost = space.cost(i);
-    t.utility[i] *= (1 - config.saving * cost / cost.max()).to(torch::kFloat32);
-    for (std::int64_t s = 0; s < slos; ++s) {
-      t.feasible[i][s] = space.feasible(i, lattice[static_cast<std::size_t>(s)]);
-      const auto label = decision_label(space, i, lattice[static_cast<std::size_t>(s)], prior);
+  const torch::Tensor train = table.rows(TaskSplit::kTrain);
+  std::vector<torch::Tensor> priors;
+  for (std::int64_t s = 0; s < slos; ++s) {
+    const SloRatios& slo = t.lattice[static_cast<std::size_t>(s)];
+    t.ratios[s][0] = slo[0];
+    t.ratios[s][1] = slo[1];
+    const SloView view = space.under(slo);
+    const torch::Tensor prior = family_accuracy(table, view.right, train);
+    priors.push_back(prior.to(torch::kFloat32));
+    for (std::int64_t i = 0; i < table.tasks(); ++i) {
+      const auto label = decision_label(view, i, prior[table.family.accessor<std::int64_t, 1>()[i]]);
       if (!label) continue;
       labels[i][s][0] = label->decision.model;
       labels[i][s][1] = label->decision.prompt;
@@ -54,6 +69,7 @@ Targets make_targets(const DecisionSpace& space, const DecisionConfig& config, c
       t.defaults += label->right ? 0 : 1;
     }
   }
+  t.prior = torch::stack(priors);
   return t;
 }
 
@@ -69,9 +85,12 @@ torch::Tensor label_loss(const DecisionLogits& logits, const torch::Tensor& labe
 
 // The classifiers start at what is known of no prompt: logits whose sum is the mean utility of a decision, as far as
 // two independent lists can have it, times `sharpness`. From random ones a hundred tasks are spent on learning that.
-void start_at_prior(DualHead& model, const torch::Tensor& utility, double sharpness) {
+void start_at_prior(DualHead& model, const DecisionSpace& space, const Targets& targets, const torch::Tensor& tasks,
+                    double sharpness) {
   torch::NoGradGuard no_grad;
-  const torch::Tensor mean = sharpness * utility.mean(0);
+  torch::Tensor mean = torch::zeros({targets.values.size(1), targets.values.size(3)});
+  for (const SloRatios& slo : targets.lattice) mean += targets.utility(tasks, space.under(tasks, slo)).mean(0);
+  mean *= sharpness / static_cast<double>(targets.lattice.size());
   const auto set = [&](TlmAffine& classifier, const torch::Tensor& logits) {
     classifier.weight.zero_();
     classifier.bias.copy_(logits);
@@ -88,18 +107,17 @@ std::vector<torch::Tensor> copies_of(const std::vector<TlmSlot>& slots) {
 
 // Of each of `tasks` the share of SLOs under which it is answered rightly in time, over every seventh pair of the
 // lattice: all TPOTs, nearly all TTFTs. [tasks] float64.
-torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, const Targets& targets,
-                               const torch::Tensor& tasks, const std::vector<SloRatios>& lattice) {
+torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, const torch::Tensor& tasks,
+                               const std::vector<SloRatios>& lattice) {
   const torch::Tensor shares = torch::zeros({tasks.numel()}, torch::kFloat64);
   auto right = shares.accessor<double, 1>();
   double slos = 0;
   for (std::size_t s = 0; s < lattice.size(); s += 7, ++slos) {
     const Proposals found = propose(model, data.rows, tasks, lattice[s]);
+    const SloView view = data.space.under(tasks, lattice[s]);
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {
-      const std::int64_t task = tasks[i].item<std::int64_t>();
-      const auto best = top_feasible(found.model_level[i], found.prompt_level[i],
-                                     targets.feasible[task][static_cast<std::int64_t>(s)]);
-      if (best && targets.right.accessor<bool, 3>()[task][best->model][best->prompt]) ++right[i];
+      const auto best = top_feasible(found.model_level[i], found.prompt_level[i], view.feasible[i]);
+      if (best && view.right.accessor<bool, 3>()[i][best->model][best->prompt]) ++right[i];
     }
   }
   return shares / slos;
@@ -110,14 +128,14 @@ torch::Tensor lattice_accuracy(const DualHead& model, const DecisionData& data, 
 TlmTrainResult train_on(DualHead& model, const torch::Tensor& tasks, std::int64_t steps, const TlmSettings& settings,
                         const DecisionConfig& config, const DecisionData& data, const Targets& targets,
                         std::uint64_t seed, const std::function<void(std::int64_t step)>& before) {
-  const auto lattice = slo_lattice();
+  const auto& lattice = targets.lattice;
   std::vector<std::size_t> lengths;
   for (std::int64_t i = 0; i < tasks.numel(); ++i)
     lengths.push_back(data.rows[static_cast<std::size_t>(tasks[i].item<std::int64_t>())].tokens.size());
   LengthSampler sampler(lengths, settings.batch_rows, derive_seed(seed, "decision"));
   std::mt19937_64 random(derive_seed(seed, "decision slo"));
   const torch::Device device = model.embeddings.word.device();
-  start_at_prior(model, targets.utility.index_select(0, tasks), config.prior_sharpness);
+  start_at_prior(model, data.space, targets, tasks, config.prior_sharpness);
   if (steps == 0) return {};
   TlmTrainConfig rates = settings.decision;
   rates.steps = steps;
@@ -137,8 +155,9 @@ TlmTrainResult train_on(DualHead& model, const torch::Tensor& tasks, std::int64_
         decision_logits(model, shared_states(model, batch, {.training = true}), batch.mask, {.training = true});
     const torch::Tensor of = torch::tensor(rows), pairs = torch::tensor(slos);
     if (config.objective == "lightest") return label_loss(logits, targets.label.index({of, pairs}).to(device));
-    return utility_loss(logits, targets.utility.index({of}).to(device), targets.prior.index({of}).to(device),
-                        targets.feasible.index({of, pairs}).to(device));
+    const SloView view = data.space.under(of, targets.ratios.index_select(0, pairs));
+    const torch::Tensor prior = targets.prior.index({pairs, data.space.table().family.index_select(0, of)});
+    return utility_loss(logits, targets.utility(of, view).to(device), prior.to(device), view.feasible.to(device));
   });
 }
 
@@ -212,8 +231,7 @@ Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const 
 DecisionTraining train_decision_head(DualHead& model, const TlmSettings& settings, const DecisionConfig& config,
                                      const DecisionData& data, std::uint64_t seed) {
   const OutcomeTable& table = data.space.table();
-  const auto lattice = slo_lattice();
-  const Targets targets = make_targets(data.space, config, lattice);
+  const Targets targets = make_targets(data.space, config);
   const torch::Tensor train = table.rows(TaskSplit::kTrain), validation = table.rows(TaskSplit::kValidation);
   require(train.numel() > 0, "there are no training outcomes");
   const auto slots = decision_slots(model);
@@ -228,7 +246,7 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
   const auto evaluate = [&](std::int64_t step) {
     if (validation.numel() == 0 || (step % config.eval_every != 0 && step != settings.decision.steps)) return;
     steps.push_back(step);
-    accuracies.push_back(lattice_accuracy(model, data, targets, validation, lattice));
+    accuracies.push_back(lattice_accuracy(model, data, validation, targets.lattice));
   };
   result.losses = train_on(model, train, settings.decision.steps, settings, config, data, targets, seed, evaluate);
   evaluate(settings.decision.steps);

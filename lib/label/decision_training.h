@@ -40,9 +40,9 @@ struct DecisionConfig {
   }
 };
 
-// Objective "right" of rows' logits; utility and feasible [rows, M, P], prior [rows or 1, M, P]: the family's shares of
-// right answers. Mean over the rows where something is feasible. What is not feasible is never taken, so that it has no
-// share of the distribution.
+// Objective "right" of rows' logits; utility and feasible [rows, M, P], under the rows' SLOs, prior [rows or 1, M, P]:
+// the family's shares of right answers. Mean over the rows where something is feasible. What is not feasible is never
+// taken, so that it has no share of the distribution.
 torch::Tensor utility_loss(const DecisionLogits& logits, const torch::Tensor& utility, const torch::Tensor& prior,
                            const torch::Tensor& feasible);
 

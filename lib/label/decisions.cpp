@@ -28,70 +28,90 @@ std::vector<SloRatios> slo_lattice() {
   return lattice;
 }
 
-DecisionSpace::DecisionSpace(const OutcomeTable& table, const elrt::LatencyTable& latency, bool tlm)
-    : table_(table), tlm_(tlm), scheduler_(make_scheduler(table, latency, tlm)) {
+DecisionSpace::DecisionSpace(const OutcomeTable& table, const elrt::LatencyTable& latency, bool tlm, bool phases)
+    : table_(table), tlm_(tlm), phases_(phases && table.phases()) {
   for (const std::int64_t level : table.model_levels) {
     if (!std::isfinite(latency.ttft_ms(narrow(level), 1)))
       fail_usage("the latency table lacks level {}: calibrate the artifact that was labelled", level);
   }
+  const auto m = static_cast<std::int64_t>(table.model_levels.size()),
+             p = static_cast<std::int64_t>(table.prompt_levels.size());
+  ttft_ = torch::zeros({table.tasks(), m, p}, torch::kFloat64);
+  tpot_ = torch::zeros({table.tasks(), m, p}, torch::kFloat64);
+  full_ = torch::zeros({table.tasks(), 2}, torch::kFloat64);
+  right_ = table.right();
+  has_tpot_ = table.output_tokens > 1;
+  const elrt::Scheduler scheduler = make_scheduler(table, latency, tlm);
+  for (std::int64_t task = 0; task < table.tasks(); ++task) predict(scheduler, task);
 }
 
-elrt::Request DecisionSpace::request(std::int64_t task, const SloRatios& slo) const {
+void DecisionSpace::predict(const elrt::Scheduler& scheduler, std::int64_t task) {
+  const auto tokens = table_.prompt_tokens.accessor<std::int64_t, 2>()[task];
+  const std::int64_t levels = ttft_.size(1), prompts = ttft_.size(2);
   elrt::Request request;
-  const std::int64_t full = table_.prompt_tokens.size(1) - 1;
-  request.prompt_tokens = narrow(table_.prompt_tokens.accessor<std::int64_t, 2>()[task][full]);
+  request.prompt_tokens = narrow(tokens[prompts - 1]);
   request.output_tokens = narrow(table_.output_tokens.accessor<std::int64_t, 1>()[task]);
-  request.slo = {elrt::Slo::Unit::kRatio, slo[0], slo[1]};
-  return request;
-}
-
-elrt::Latency DecisionSpace::predict(const elrt::Request& request, std::int64_t task, std::int64_t model,
-                                     std::int64_t prompt) const {
-  const auto prompt_level = narrow(table_.prompt_levels[static_cast<std::size_t>(prompt)]),
-             level = narrow(table_.model_levels[static_cast<std::size_t>(model)]);
-  const auto kept = narrow(table_.prompt_tokens.accessor<std::int64_t, 2>()[task][prompt]);
-  const elrt::Decision decision{level, prompt_level};
-  const elrt::Latency nominal = scheduler_.predict(request, decision),
-                      counted = scheduler_.predict(request, decision, kept);
-  return {std::max(nominal.ttft_ms, counted.ttft_ms), std::max(nominal.tpot_ms, counted.tpot_ms)};
-}
-
-bool DecisionSpace::full_feasible(std::int64_t task, const SloRatios& slo) const {
-  return take(scheduler_.full_decision(request(task, slo))).has_value();
-}
-
-torch::Tensor DecisionSpace::feasible(std::int64_t task, const SloRatios& slo) const {
-  const std::int64_t m = table_.chosen.size(1), p = table_.chosen.size(2);
-  const elrt::Request asked = request(task, slo);
-  const elrt::Latency limits = scheduler_.limits(asked);
-  const torch::Tensor result = torch::zeros({m, p}, torch::kBool);
-  auto cells = result.accessor<bool, 2>();
-  for (std::int64_t i = 0; i < m; ++i) {
-    for (std::int64_t j = 0; j < p; ++j) {
-      const elrt::Latency latency = predict(asked, task, i, j);
-      cells[i][j] = latency.ttft_ms <= limits.ttft_ms && latency.tpot_ms <= limits.tpot_ms;
+  const elrt::Latency full = scheduler.full_latency(request);
+  full_[task][0] = full.ttft_ms;
+  full_[task][1] = full.tpot_ms;
+  auto ttft = ttft_.accessor<double, 3>()[task], tpot = tpot_.accessor<double, 3>()[task];
+  for (std::int64_t i = 0; i < levels; ++i) {
+    for (std::int64_t j = 0; j < prompts; ++j) {
+      const elrt::Decision decision{narrow(table_.model_levels[static_cast<std::size_t>(i)]),
+                                    narrow(table_.prompt_levels[static_cast<std::size_t>(j)])};
+      const elrt::Latency nominal = scheduler.predict(request, decision),
+                          counted = scheduler.predict(request, decision, narrow(tokens[j]));
+      ttft[i][j] = std::max(nominal.ttft_ms, counted.ttft_ms);
+      tpot[i][j] = std::max(nominal.tpot_ms, counted.tpot_ms);
     }
   }
-  if (tlm_ && full_feasible(task, slo)) cells[m - 1][p - 1] = true;
-  return result;
 }
 
-torch::Tensor DecisionSpace::cost(std::int64_t task) const {
-  const std::int64_t m = table_.chosen.size(1), p = table_.chosen.size(2);
-  const elrt::Request asked = request(task, {1, 1});
-  const torch::Tensor result = torch::zeros({m, p}, torch::kFloat64);
-  auto cells = result.accessor<double, 2>();
-  for (std::int64_t i = 0; i < m; ++i) {
-    for (std::int64_t j = 0; j < p; ++j) {
-      const elrt::Latency latency = predict(asked, task, i, j);
-      cells[i][j] = latency.ttft_ms + (asked.output_tokens - 1) * latency.tpot_ms;
-    }
+// keeps: [rows, D, P], whether a level keeps the TPOT. For every model level the largest level up to it that does.
+torch::Tensor DecisionSpace::decode_levels(const torch::Tensor& keeps) const {
+  std::vector<torch::Tensor> found;  // by model level: [rows, P]
+  for (std::int64_t m = 0; m < keeps.size(1); ++m) {
+    const torch::Tensor own = torch::full_like(keeps.select(1, m), m, torch::kInt64);
+    found.push_back(!phases_ || m == 0 ? own : torch::where(keeps.select(1, m), own, found.back()));
   }
-  return result;
+  return torch::stack(found, 1);
 }
 
-std::vector<DecisionIndex> DecisionSpace::by_cost(std::int64_t task) const {
-  const torch::Tensor costs = cost(task);
+SloView DecisionSpace::under(const torch::Tensor& tasks, const torch::Tensor& ratios) const {
+  const torch::Tensor limits = ratios * full_.index_select(0, tasks);  // [rows, 2]
+  const torch::Tensor ttft = ttft_.index_select(0, tasks), tpot = tpot_.index_select(0, tasks);
+  const torch::Tensor in_time = ttft <= limits.select(1, 0).view({-1, 1, 1});
+  const torch::Tensor keeps =
+      (tpot <= limits.select(1, 1).view({-1, 1, 1})) | has_tpot_.index_select(0, tasks).logical_not().view({-1, 1, 1});
+  SloView view;
+  view.decode = decode_levels(keeps);
+  const torch::Tensor decodes_in_time = keeps.gather(1, view.decode);
+  view.feasible = in_time & decodes_in_time;
+  view.full =
+      (full_.select(1, 0).index_select(0, tasks) <= limits.select(1, 0)) & decodes_in_time.select(1, -1).select(1, -1);
+  if (tlm_) view.feasible.select(1, -1).select(1, -1).logical_or_(view.full);
+  const torch::Tensor further = (table_.output_tokens.index_select(0, tasks) - 1).view({-1, 1, 1});
+  view.cost = ttft + further * tpot.gather(1, view.decode);
+  view.right = view.reduce(right_.index_select(0, tasks));
+  return view;
+}
+
+SloView DecisionSpace::under(const torch::Tensor& tasks, const SloRatios& slo) const {
+  return under(tasks, torch::tensor({slo[0], slo[1]}, torch::kFloat64).expand({tasks.numel(), 2}));
+}
+
+SloView DecisionSpace::under(const SloRatios& slo) const { return under(torch::arange(table_.tasks()), slo); }
+
+torch::Tensor DecisionSpace::largest_cost() const {
+  return (ttft_ + (table_.output_tokens - 1).view({-1, 1, 1}) * tpot_).flatten(1).amax(1);
+}
+
+torch::Tensor SloView::reduce(const torch::Tensor& by_decode) const {
+  return by_decode.gather(2, decode.unsqueeze(2)).squeeze(2);
+}
+
+std::vector<DecisionIndex> SloView::by_cost(std::int64_t row) const {
+  const torch::Tensor costs = cost[row];
   const auto cells = costs.accessor<double, 2>();
   std::vector<DecisionIndex> all;
   for (std::int64_t i = 0; i < costs.size(0); ++i) {
@@ -103,15 +123,15 @@ std::vector<DecisionIndex> DecisionSpace::by_cost(std::int64_t task) const {
   return all;
 }
 
-torch::Tensor family_accuracy(const OutcomeTable& table, const torch::Tensor& rows) {
-  const torch::Tensor right = table.right().index_select(0, rows).to(torch::kFloat64);
+torch::Tensor family_accuracy(const OutcomeTable& table, const torch::Tensor& right, const torch::Tensor& rows) {
+  const torch::Tensor seen = right.index_select(0, rows).to(torch::kFloat64);
   const torch::Tensor family = table.family.index_select(0, rows);
   const torch::Tensor all =
-      rows.numel() > 0 ? right.mean(0) : torch::zeros({table.chosen.size(1), table.chosen.size(2)}, torch::kFloat64);
+      rows.numel() > 0 ? seen.mean(0) : torch::zeros({right.size(1), right.size(2)}, torch::kFloat64);
   std::vector<torch::Tensor> shares;
   for (std::size_t f = 0; f < table.families.size(); ++f) {
     const torch::Tensor mine = (family == static_cast<std::int64_t>(f)).nonzero().squeeze(1);
-    shares.push_back(mine.numel() > 0 ? right.index_select(0, mine).mean(0) : all);
+    shares.push_back(mine.numel() > 0 ? seen.index_select(0, mine).mean(0) : all);
   }
   return torch::stack(shares);
 }
@@ -129,19 +149,14 @@ std::optional<DecisionIndex> best_feasible(const torch::Tensor& feasible, const 
   return best;
 }
 
-std::optional<DecisionLabel> decision_label(const DecisionSpace& space, std::int64_t task, const SloRatios& slo,
-                                            const torch::Tensor& prior) {
-  const OutcomeTable& table = space.table();
-  const torch::Tensor feasible = space.feasible(task, slo);
-  const auto order = space.by_cost(task);
-  const auto allowed = feasible.accessor<bool, 2>();
-  const auto chosen = table.chosen.accessor<std::int64_t, 3>()[task];
-  const std::int64_t answer = table.answer.accessor<std::int64_t, 1>()[task];
+std::optional<DecisionLabel> decision_label(const SloView& view, std::int64_t row, const torch::Tensor& prior) {
+  const auto order = view.by_cost(row);
+  const torch::Tensor feasible = view.feasible[row], right = view.right[row];
+  const auto allowed = feasible.accessor<bool, 2>(), is_right = right.accessor<bool, 2>();
   for (const auto& index : order) {
-    if (allowed[index.model][index.prompt] && chosen[index.model][index.prompt] == answer)
-      return DecisionLabel{index, true};
+    if (allowed[index.model][index.prompt] && is_right[index.model][index.prompt]) return DecisionLabel{index, true};
   }
-  const auto fallback = best_feasible(feasible, prior[table.family.accessor<std::int64_t, 1>()[task]], order);
+  const auto fallback = best_feasible(feasible, prior, order);
   if (!fallback) return std::nullopt;
   return DecisionLabel{*fallback, false};
 }

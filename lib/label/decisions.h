@@ -1,5 +1,9 @@
 // Which decision is right for a task under an SLO on a device, from stored outcomes and the device's latency table.
 //
+// DECODE LEVEL. A decision is a pair, model level and prompt level; the SLO adds the level that makes the tokens after
+// the first, as the runtime's scheduler does: the largest one up to the model level that keeps the TPOT, and where none
+// does, the smallest (the pair is not feasible then). Of answers of one token no TPOT counts, and the model level it
+// is. So outcomes of [M, D, P] are [M, P] under an SLO: SloView.
 // COST. A decision's cost is the time a whole answer is predicted to take, TTFT + (output tokens - 1) x TPOT; of equals
 // the smaller model level, then the smaller prompt level, is the lighter one. LABEL. The lightest feasible decision
 // whose answer is right. Where none is: the default, the feasible decision that is right most often over the tasks of
@@ -28,6 +32,20 @@ struct DecisionIndex {
   bool operator==(const DecisionIndex&) const = default;
 };
 
+// Tasks, a row each, under an SLO each: every pair with the decode level that the SLO gives it.
+struct SloView {
+  torch::Tensor decode;    // [rows, M, P] int64: index of the decode level
+  torch::Tensor feasible;  // [rows, M, P] bool
+  torch::Tensor right;     // [rows, M, P] bool: the answer, whether feasible or not
+  torch::Tensor cost;      // [rows, M, P] float64, milliseconds
+  torch::Tensor full;  // [rows] bool: the full pair keeps the SLO without a TLM: then it is taken, and nobody asks one
+
+  // Of values by decode level, [rows, M, D, P], those of the rows' decode levels: [rows, M, P].
+  torch::Tensor reduce(const torch::Tensor& by_decode) const;
+  // A row's decisions, the lightest first.
+  std::vector<DecisionIndex> by_cost(std::int64_t row) const;
+};
+
 // A device as the runtime sees it. Predictions are elrt's scheduler's, but for the tokens of a compressed prompt: the
 // runtime takes the share that the level says until it has compressed; here the count is known, and the larger of both
 // counts.
@@ -35,30 +53,34 @@ class DecisionSpace {
  public:
   // `tlm`: whether a TLM proposes decisions, so that its time counts: not where the full model on the whole prompt
   // keeps the SLO without it, for then nobody asks. Without it, only shortened prompts pay, for the TLM that scores
-  // their words. Throws Error(kUsage) where the latency table lacks one of the levels.
-  DecisionSpace(const OutcomeTable& table, const elrt::LatencyTable& latency, bool tlm);
+  // their words. `phases` false: the model level decodes, as it does where the table was labelled so. `table` must
+  // outlive this. Throws Error(kUsage) where the latency table lacks one of the levels.
+  DecisionSpace(const OutcomeTable& table, const elrt::LatencyTable& latency, bool tlm, bool phases = true);
 
-  // Whether the full decision keeps the SLO without a TLM: then it is taken.
-  bool full_feasible(std::int64_t task, const SloRatios& slo) const;
-  // [M, P] bool of one task.
-  torch::Tensor feasible(std::int64_t task, const SloRatios& slo) const;
-  // [M, P] float64, milliseconds.
-  torch::Tensor cost(std::int64_t task) const;
-  // All decisions, the lightest first.
-  std::vector<DecisionIndex> by_cost(std::int64_t task) const;
+  // tasks: [rows] int64 of the table's; ratios: [rows, 2] float64, or one SLO for all of them.
+  SloView under(const torch::Tensor& tasks, const torch::Tensor& ratios) const;
+  SloView under(const torch::Tensor& tasks, const SloRatios& slo) const;
+  SloView under(const SloRatios& slo) const;  // all tasks
+  // [tasks] float64, milliseconds: of the heaviest pair, decoding at its model level.
+  torch::Tensor largest_cost() const;
+  bool phases() const { return phases_; }
   const OutcomeTable& table() const { return table_; }
 
  private:
-  elrt::Request request(std::int64_t task, const SloRatios& slo) const;
-  elrt::Latency predict(const elrt::Request& request, std::int64_t task, std::int64_t model, std::int64_t prompt) const;
+  void predict(const elrt::Scheduler& scheduler, std::int64_t task);
+  torch::Tensor decode_levels(const torch::Tensor& keeps) const;
   const OutcomeTable& table_;
-  bool tlm_;
-  elrt::Scheduler scheduler_;
+  bool tlm_, phases_;
+  torch::Tensor ttft_;      // [tasks, M, P] float64, ms
+  torch::Tensor tpot_;      // [tasks, D, P] float64, ms
+  torch::Tensor full_;      // [tasks, 2] float64, ms: the full model's TTFT and TPOT, of which SLOs are shares
+  torch::Tensor right_;     // [tasks, M, D, P] bool
+  torch::Tensor has_tpot_;  // [tasks] bool: more than one output token
 };
 
-// [families, M, P] float64: the share of right answers among `rows` of each family; of all rows where a family has
-// none.
-torch::Tensor family_accuracy(const OutcomeTable& table, const torch::Tensor& rows);
+// right: [tasks, M, P], of all of the table's tasks. [families, M, P] float64: the share of right answers among `rows`
+// of each family; of all rows where a family has none.
+torch::Tensor family_accuracy(const OutcomeTable& table, const torch::Tensor& right, const torch::Tensor& rows);
 
 // feasible: [M, P]; accuracy: [M, P]. The best expected one, of equals the lightest; nothing where none is feasible.
 std::optional<DecisionIndex> best_feasible(const torch::Tensor& feasible, const torch::Tensor& accuracy,
@@ -68,9 +90,8 @@ struct DecisionLabel {
   DecisionIndex decision;
   bool right = false;  // false: the default
 };
-// prior: family_accuracy() of the tasks that labels may know.
-std::optional<DecisionLabel> decision_label(const DecisionSpace& space, std::int64_t task, const SloRatios& slo,
-                                            const torch::Tensor& prior);
+// prior: [M, P], the task's family's row of family_accuracy() of the tasks that labels may know.
+std::optional<DecisionLabel> decision_label(const SloView& view, std::int64_t row, const torch::Tensor& prior);
 
 // For machines that nobody measured: TTFT = n b / S and TPOT = b / S with b the weight bytes that a token of the level
 // reads and S = 10 GB/s. Only the proportions matter where SLOs are ratios.

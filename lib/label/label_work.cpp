@@ -10,7 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <mutex>
-#include <numeric>
+#include <span>
 #include <sstream>
 #include <thread>
 
@@ -19,8 +19,8 @@
 #include "base/log.h"
 #include "base/parallel.h"
 #include "base/runtime_result.h"
-#include "eval/task_model.h"
 #include "eval/task_tokens.h"
+#include "label/phase_losses.h"
 #include "label/task_prompt.h"
 
 namespace elastify {
@@ -50,8 +50,12 @@ PreparedTask task_from_json(const json& object) {
 LabelPlan read_plan(const fs::path& work) {
   const json object = read_json(work / "plan.json");
   try {
-    return {object.at("artifact").get<std::string>(), object.at("model_levels"), object.at("prompt_levels"),
-            object.at("families"), object.at("chunk_tasks")};
+    return {object.at("artifact").get<std::string>(),
+            object.at("model_levels"),
+            object.at("prompt_levels"),
+            object.at("families"),
+            object.at("chunk_tasks"),
+            object.at("phases")};
   } catch (const json::exception& error) {
     fail_data("{} is damaged: {}; remove the folder and run the label stage again", (work / "plan.json").string(),
               error.what());
@@ -109,10 +113,10 @@ class ChunkRunner {
       elrt::SessionOptions options;
       options.threads = 1;
       options.level = static_cast<std::uint32_t>(plan_.model_levels[m]);
-      SessionTaskModel model(take(elrt::Session::create(artifact_, options)), tokenizer_);
+      elrt::Session session = take(elrt::Session::create(artifact_, options));
       for (std::size_t i = 0; i < tokens.size(); ++i) {
         for (std::size_t p = 0; p < tokens[i].size(); ++p)
-          answer(model, tokens[i][p], table,
+          answer(session, tokens[i][p], table,
                  {static_cast<std::int64_t>(i), static_cast<std::int64_t>(m), static_cast<std::int64_t>(p)});
       }
     }
@@ -136,8 +140,8 @@ class ChunkRunner {
     for (auto* tensor : {&t.task, &t.split, &t.family, &t.answer, &t.output_tokens})
       *tensor = torch::zeros({n}, torch::kInt64);
     for (auto* tensor : {&t.prompt_tokens, &t.prompt_words}) *tensor = torch::zeros({n, p}, torch::kInt64);
-    t.chosen = torch::zeros({n, m, p}, torch::kInt64);
-    t.losses = torch::full({n, m, p, static_cast<std::int64_t>(options)}, -1.0, torch::kFloat64);
+    t.chosen = torch::full({n, m, m, p}, -1, torch::kInt64);
+    t.losses = torch::full({n, m, m, p, static_cast<std::int64_t>(options)}, -1.0, torch::kFloat64);
     return t;
   }
 
@@ -165,16 +169,19 @@ class ChunkRunner {
     return all;
   }
 
-  static void answer(TaskModel& model, const TaskTokens& tokens, OutcomeTable& table, Place at) {
-    auto losses = table.losses.accessor<double, 4>()[at.task][at.model_level][at.prompt_level];
-    std::int64_t best = 0;
-    for (std::size_t o = 0; o < tokens.options.size(); ++o) {
-      const auto found = model.losses(tokens.options[o].ids, tokens.options[o].from);
-      const auto index = static_cast<std::int64_t>(o);
-      losses[index] = std::accumulate(found.begin(), found.end(), 0.0) / static_cast<double>(found.size());
-      if (losses[index] < losses[best]) best = index;
+  void answer(elrt::Session& session, const TaskTokens& tokens, OutcomeTable& table, Place at) const {
+    const std::span<const std::int64_t> levels(plan_.model_levels);
+    const auto own = static_cast<std::size_t>(at.model_level);
+    const std::size_t lowest = plan_.phases ? 0 : own;
+    const auto found = phase_losses(session, tokens.options, levels.subspan(lowest, own + 1 - lowest));
+    auto losses = table.losses.accessor<double, 5>()[at.task][at.model_level];
+    auto chosen = table.chosen.accessor<std::int64_t, 4>()[at.task][at.model_level];
+    for (std::size_t d = lowest; d <= own; ++d) {
+      const auto& of_options = found[d - lowest];
+      const auto level = static_cast<std::int64_t>(d);
+      std::copy(of_options.begin(), of_options.end(), &losses[level][at.prompt_level][0]);
+      chosen[level][at.prompt_level] = std::min_element(of_options.begin(), of_options.end()) - of_options.begin();
     }
-    table.chosen.accessor<std::int64_t, 3>()[at.task][at.model_level][at.prompt_level] = best;
   }
 
   const LabelPlan& plan_;
@@ -257,7 +264,8 @@ void prepare_label_work(const fs::path& work, const LabelPlan& plan, const std::
                                   {"prompt_levels", plan.prompt_levels},
                                   {"families", plan.families},
                                   {"tasks", tasks.size()},
-                                  {"chunk_tasks", plan.chunk_tasks}});
+                                  {"chunk_tasks", plan.chunk_tasks},
+                                  {"phases", plan.phases}});
 }
 
 void run_label_work(const fs::path& work, std::int64_t threads) {

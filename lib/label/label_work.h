@@ -1,6 +1,6 @@
 // The labelling itself: a folder of prepared tasks that any number of processes works through.
 //
-//   plan.json      {artifact, model_levels, prompt_levels, families, tasks, chunk_tasks}
+//   plan.json      {artifact, model_levels, prompt_levels, families, tasks, chunk_tasks, phases}
 //   tasks.jsonl    one object a line: {checksum, split, family, options, answer, prompts: [one text per prompt level],
 //   words: [..]} N.h5           the outcomes of chunk N (an OutcomeTable), whole or absent N.lock         held (flock)
 //   by the process that works on chunk N; freed by the system if it dies
@@ -30,6 +30,7 @@ struct LabelPlan {
   std::vector<std::int64_t> model_levels, prompt_levels;
   std::vector<std::string> families;
   std::int64_t chunk_tasks = 8;
+  bool phases = true;  // outcomes of every decode level up to the model level; false: of the model level alone
 };
 
 // Writes both files of `work`, which exists; leaves alone what is there already, so that a run goes on. plan.json comes

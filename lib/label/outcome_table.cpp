@@ -11,7 +11,7 @@
 namespace elastify {
 namespace {
 
-constexpr std::int64_t kVersion = 1;
+constexpr std::int64_t kVersion = 2;  // 1 had no decode levels
 
 std::vector<std::int64_t> to_list(const torch::Tensor& values) {
   return {values.data_ptr<std::int64_t>(), values.data_ptr<std::int64_t>() + values.numel()};
@@ -30,8 +30,8 @@ void visit_tensors(Table& t, Visit&& visit) {
   visit("tasks/output_tokens", t.output_tokens, Shape{});
   visit("prompts/tokens", t.prompt_tokens, Shape{p});
   visit("prompts/words", t.prompt_words, Shape{p});
-  visit("outcomes/chosen", t.chosen, Shape{m, p});
-  visit("outcomes/losses", t.losses, Shape{m, p, -1});
+  visit("outcomes/chosen", t.chosen, Shape{m, m, p});
+  visit("outcomes/losses", t.losses, Shape{m, m, p, -1});
 }
 
 void check_levels(const std::string& path, const char* name, const std::vector<std::int64_t>& levels) {
@@ -49,7 +49,30 @@ void check_range(const std::string& path, const char* name, const torch::Tensor&
             values.max().item<std::int64_t>());
 }
 
+// -1 stands exactly where a decode level was not labelled: above the model level everywhere; below it in all cells or
+// in none.
+void check_decode_levels(const std::string& path, const OutcomeTable& table) {
+  const torch::Tensor labelled = table.chosen >= 0;
+  const std::int64_t levels = labelled.size(1);
+  for (std::int64_t m = 0; m < levels; ++m) {
+    for (std::int64_t d = 0; d < levels; ++d) {
+      const torch::Tensor cells = labelled.select(1, m).select(1, d);
+      const bool wanted = d == m || (d < m && table.phases());
+      if (wanted ? cells.all().item<bool>() : !cells.any().item<bool>()) continue;
+      fail_data("{}: outcomes/chosen of model level {} and decode level {} must be {}, found {} labelled cells of {}",
+                path, table.model_levels[static_cast<std::size_t>(m)], table.model_levels[static_cast<std::size_t>(d)],
+                wanted ? "labelled" : "-1", cells.sum().item<std::int64_t>(), cells.numel());
+    }
+  }
+}
+
 }  // namespace
+
+bool OutcomeTable::phases() const {
+  return chosen.size(1) > 1 && (chosen.select(1, 1).select(1, 0) >= 0).any().item<bool>();
+}
+
+torch::Tensor OutcomeTable::right_at_one_level() const { return right().diagonal(0, 1, 2).movedim(-1, 1); }
 
 OutcomeTable OutcomeTable::take_rows(const torch::Tensor& indices) const {
   OutcomeTable result = *this;
@@ -63,14 +86,14 @@ OutcomeTable join_tables(const std::vector<OutcomeTable>& parts) {
   std::int64_t options = 0;
   for (const auto& part : parts) {
     require(part.model_levels == parts[0].model_levels && part.prompt_levels == parts[0].prompt_levels &&
-                part.families == parts[0].families,
+                part.families == parts[0].families && part.phases() == parts[0].phases(),
             "outcomes of different levels or families cannot be joined");
-    options = std::max(options, part.losses.size(3));
+    options = std::max(options, part.losses.size(-1));
   }
   OutcomeTable joined = parts[0];
   std::map<std::string, std::vector<torch::Tensor>> columns;
   for (OutcomeTable part : parts) {
-    part.losses = torch::constant_pad_nd(part.losses, {0, options - part.losses.size(3)}, -1);
+    part.losses = torch::constant_pad_nd(part.losses, {0, options - part.losses.size(-1)}, -1);
     visit_tensors(part, [&](const char* name, torch::Tensor& tensor, const auto&) { columns[name].push_back(tensor); });
   }
   visit_tensors(joined,
@@ -88,10 +111,12 @@ void save_outcomes(const fs::path& path, const OutcomeTable& table) {
     const bool losses = name == "outcomes/losses";
     const std::string text = shape.empty()       ? "[tasks]"
                              : shape.size() == 1 ? "[tasks, prompt_levels]"
-                             : losses            ? "[tasks, model_levels, prompt_levels, options]"
-                                                 : "[tasks, model_levels, prompt_levels]";
-    writer.dataset(name, tensor,
-                   {{"shape", text}, {"units", losses ? "mean nats per token; -1: no such option" : "count or index"}});
+                             : losses            ? "[tasks, model_levels, decode_levels, prompt_levels, options]"
+                                                 : "[tasks, model_levels, decode_levels, prompt_levels]";
+    const std::string units = losses              ? "mean nats per token; -1: no such option, or not labelled"
+                              : shape.size() == 3 ? "index of the option; -1: not labelled"
+                                                  : "count or index";
+    writer.dataset(name, tensor, {{"shape", text}, {"units", units}});
   });
   writer.save(path);
 }
@@ -112,13 +137,14 @@ OutcomeTable load_outcomes(const fs::path& path) {
   std::int64_t tasks = -1;
   visit_tensors(table, [&](const char* name, torch::Tensor& tensor, std::vector<std::int64_t> shape) {
     shape.insert(shape.begin(), tasks);
-    tensor = shape.size() == 4 ? reader.floats(name, shape) : reader.integers(name, shape);
+    tensor = shape.size() == 5 ? reader.floats(name, shape) : reader.integers(name, shape);
     tasks = tensor.size(0);
   });
   check_range(source, "tasks/split", table.split, 0, static_cast<std::int64_t>(kTaskSplits.size()));
   check_range(source, "tasks/family", table.family, 0, static_cast<std::int64_t>(table.families.size()));
-  check_range(source, "outcomes/chosen", table.chosen, 0, table.losses.size(3));
-  check_range(source, "tasks/answer", table.answer, 0, table.losses.size(3));
+  check_range(source, "outcomes/chosen", table.chosen, -1, table.losses.size(-1));
+  check_decode_levels(source, table);
+  check_range(source, "tasks/answer", table.answer, 0, table.losses.size(-1));
   check_range(source, "tasks/output_tokens", table.output_tokens, 1, std::int64_t{1} << 31);
   check_range(source, "prompts/tokens", table.prompt_tokens, 1, std::int64_t{1} << 31);
   return table;

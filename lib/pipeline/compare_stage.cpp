@@ -57,7 +57,7 @@ std::vector<double> accuracy_by_level(const StageContext& context, const std::st
   prepare_label_work(work, {context.run.file(kBaseArtifact), {100}, config.prompt_levels, {"all"}, config.chunk_tasks},
                      prepared);
   run_label_work(work, context.config.threads);
-  const torch::Tensor shares = collect_label_work(work).right().select(1, -1).to(torch::kFloat64).mean(0);
+  const torch::Tensor shares = collect_label_work(work).right_at_one_level().select(1, -1).to(torch::kFloat64).mean(0);
   return {shares.data_ptr<double>(), shares.data_ptr<double>() + shares.numel()};
 }
 
@@ -77,7 +77,8 @@ json compare_compression(const StageContext& context, const OutcomeTable& table,
   for (const auto& ranking : kRankings) {
     std::vector<double> accuracy;
     if (ranking == "score-head") {
-      const torch::Tensor shares = table.right().index_select(0, rows).select(1, -1).to(torch::kFloat64).mean(0);
+      const torch::Tensor shares =
+          table.right_at_one_level().index_select(0, rows).select(1, -1).to(torch::kFloat64).mean(0);
       accuracy.assign(shares.data_ptr<double>(), shares.data_ptr<double>() + shares.numel());
     } else {
       accuracy = accuracy_by_level(context, ranking, asked, vocabulary);
@@ -106,9 +107,9 @@ json run_compare(const StageContext& context) {
   const Tlm tlm = read_tlm(context.run.file("tlm"), context.device);
   const elrt::LatencyTable latency = take(elrt::LatencyTable::read(context.run.file(kLatencyFile)));
   const auto tasks = labelled_tasks(context.config.label, table);
-  const DecisionSpace with_tlm(table, latency, true), without_tlm(table, latency, false);
+  const DecisionSpace space(table, latency, true);
   json result = {
-      {"decisions", compare_decisions(tlm.model, {with_tlm, decision_rows(tasks, tlm)}, without_tlm, TaskSplit::kTest)},
+      {"decisions", compare_phases(tlm.model, {space, decision_rows(tasks, tlm)}, latency, TaskSplit::kTest)},
       {"compression", compare_compression(context, table, tasks, tlm.vocabulary)}};
   for (const auto& policy : kPolicies)
     draw_heat_map(context.run.file("comparison_" + policy + ".svg"), comparison_map(result["decisions"], policy));
@@ -123,6 +124,8 @@ std::string describe_compare(const json& result) {
   const json& gap = result.at("decisions").at("gap_closed");
   if (gap.is_number())
     text += fmt::format("the tlm closes {:.0f} % of the gap from single to oracle\n", 100 * gap.get<double>());
+  if (result.at("decisions").contains("one_level"))
+    text += "one level: the same policies where the level that reads a prompt also writes the answer\n";
   const json& compression = result.at("compression");
   text += fmt::format("\nfull model, accuracy by prompt level, percent\n{:<16}", "words kept");
   for (const auto& level : compression.at("prompt_levels")) text += fmt::format(" {:>6}", level.get<int>());

@@ -14,7 +14,7 @@ json run_label(const StageContext& context) {
     LabelTasks prepared = prepare_tasks(config, tlm.model, tlm.vocabulary);
     prepare_label_work(context.work,
                        {context.run.file(kBaseArtifact), tlm.model.settings.model_levels, config.prompt_levels,
-                        prepared.families, config.chunk_tasks},
+                        prepared.families, config.chunk_tasks, config.phases},
                        prepared.tasks);
   }
   run_label_work(context.work, context.config.threads);
@@ -24,12 +24,14 @@ json run_label(const StageContext& context) {
   for (std::size_t s = 0; s < kTaskSplits.size(); ++s) {
     const torch::Tensor rows = table.rows(static_cast<TaskSplit>(s));
     if (rows.numel() == 0) continue;
-    const torch::Tensor right = table.right().index_select(0, rows);
-    accuracy[kTaskSplits[s]] = {{"tasks", rows.numel()},
-                                {"full", right.select(1, -1).select(1, -1).to(torch::kFloat64).mean().item<double>()},
-                                {"any", right.flatten(1).any(1).to(torch::kFloat64).mean().item<double>()}};
+    const torch::Tensor right = table.right().index_select(0, rows);  // [tasks, M, D, P]
+    accuracy[kTaskSplits[s]] = {
+        {"tasks", rows.numel()},
+        {"full", right.select(1, -1).select(1, -1).select(1, -1).to(torch::kFloat64).mean().item<double>()},
+        {"any", right.flatten(1).any(1).to(torch::kFloat64).mean().item<double>()}};
   }
-  return {{"tasks", table.tasks()}, {"decisions", table.chosen.size(1) * table.chosen.size(2)}, {"accuracy", accuracy}};
+  const std::int64_t levels = table.chosen.size(1), pairs = table.phases() ? levels * (levels + 1) / 2 : levels;
+  return {{"tasks", table.tasks()}, {"decisions", pairs * table.chosen.size(3)}, {"accuracy", accuracy}};
 }
 
 json help_label(const fs::path& run_dir, std::int64_t threads) {

@@ -13,11 +13,11 @@ elrt::LatencyTable load_latency(const PipelineConfig& config, const elrt::Artifa
   return with_tlm_latency(take(elrt::LatencyTable::read(config.tlm.latency_table)));
 }
 
-// [[share of right answers per prompt level] per model level] over train and validation: what the runtime's fallback
-// goes by.
+// [[share of right answers per prompt level] per model level] over train and validation, decoded at the model level:
+// what the runtime's fallback goes by.
 json expected_accuracy(const OutcomeTable& table) {
   const torch::Tensor known = (table.split != static_cast<std::int64_t>(TaskSplit::kTest)).nonzero().squeeze(1);
-  const torch::Tensor share = table.right().index_select(0, known).to(torch::kFloat64).mean(0);
+  const torch::Tensor share = table.right_at_one_level().index_select(0, known).to(torch::kFloat64).mean(0);
   json rows = json::array();
   for (std::int64_t m = 0; m < share.size(0); ++m) {
     json row = json::array();

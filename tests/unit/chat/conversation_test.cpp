@@ -100,6 +100,23 @@ TEST_CASE("a change of level reads the conversation again, reuse does not", "[ch
   CHECK(chat.session().level() == 20);
 }
 
+TEST_CASE("an answer that was written at a smaller level is read again for the next one", "[chat][unit]") {
+  const Artifact artifact = open();
+  Conversation chat = begin(artifact);
+  GenerateOptions two_levels = sampled(1);
+  two_levels.decode_level = 50;
+  REQUIRE(chat.ask("ab", two_levels));
+  CHECK(chat.session().level() == 100);
+  CHECK(chat.pending()->unread == chat.pending()->tokens);
+  std::vector<ChatMessage> said = chat.messages();
+  said.push_back({"user", "cab"});
+  const auto answer = chat.ask("cab", sampled(2));
+  REQUIRE(answer);
+  CHECK(answer->cached_tokens == 0);
+  CHECK(answer->generation.tokens == afresh(artifact, said, sampled(2)).generation.tokens);
+  CHECK(chat.ask("c", sampled(3))->cached_tokens > 0);
+}
+
 TEST_CASE("an answer that was ended stays as far as it came; one that never began leaves nothing", "[chat][unit]") {
   const Artifact artifact = open();
   Conversation chat = begin(artifact);

@@ -41,9 +41,11 @@ Toy make_toy(std::int64_t tasks, bool shuffled) {
     }
     row.tokens[3 + static_cast<std::size_t>(torch::randint(0, 6, {1}).item<std::int64_t>())] = told ? 30 : 31;
     toy.rows.push_back(row);
-    toy.table.chosen[i] = (toy.table.answer[i] + 1) % 3;
-    toy.table.chosen[i][small ? 0 : 1][small ? 3 : 0] = toy.table.answer[i];
-    toy.table.chosen[i][2][3] = toy.table.answer[i];  // the full decision, which is taken unasked where it is feasible
+    for (std::int64_t m = 0; m < 3; ++m) toy.table.chosen[i][m].narrow(0, 0, m + 1) = (toy.table.answer[i] + 1) % 3;
+    const std::int64_t level = small ? 0 : 1;
+    toy.table.chosen[i][level][level][small ? 3 : 0] = toy.table.answer[i];
+    toy.table.chosen[i][2][2][3] =
+        toy.table.answer[i];  // the full decision, which is taken unasked where it is feasible
   }
   return toy;
 }
@@ -116,7 +118,7 @@ TEST_CASE("a decision-head that learns nothing decides by the mean outcomes of a
   const torch::Tensor seen = torch::cat({toy.table.rows(TaskSplit::kTrain), toy.table.rows(TaskSplit::kValidation)});
   REQUIRE(seen.numel() > toy.table.rows(TaskSplit::kTrain).numel());
   const torch::Tensor mean =
-      config.prior_sharpness * toy.table.right().index_select(0, seen).to(torch::kFloat32).mean(0);
+      config.prior_sharpness * toy.table.right_at_one_level().index_select(0, seen).to(torch::kFloat32).mean(0);
   CHECK(torch::allclose(model.model_level.bias, mean.mean(1), 0, 1e-5));
   CHECK(torch::allclose(model.prompt_level.bias, mean.mean(0) - mean.mean(), 0, 1e-5));
   CHECK(model.model_level.weight.abs().max().item<float>() == 0);

@@ -1,5 +1,6 @@
 // Labelling on a tiny artifact, against one fresh session per text; shared by processes and resumed.
 #include "label/label_work.h"
+#include "label/phase_losses.h"
 #include "unit/label/support.h"
 #include "unit/runtime/tiny_tokenizer.h"
 
@@ -8,8 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <elrt/generator.hpp>
-#include <elrt/scorer.hpp>
 
+#include <cmath>
 #include <limits>
 #include <thread>
 
@@ -38,10 +39,10 @@ std::vector<PreparedTask> make_tasks() {
 struct Setup {
   TempDir dir;
   TemporaryFile file{tiny_artifact_with_tokenizer().build()};
-  fs::path folder(const std::string& name) {
+  fs::path folder(const std::string& name, bool phases = true) {
     const fs::path work = dir / name;
     fs::create_directories(work);
-    prepare_label_work(work, {file.path(), {50, 100}, {50, 100}, {"f", "g"}, 3}, make_tasks());
+    prepare_label_work(work, {file.path(), {50, 100}, {50, 100}, {"f", "g"}, 3, phases}, make_tasks());
     return work;
   }
   std::string outcome(const fs::path& work) {
@@ -50,9 +51,30 @@ struct Setup {
   }
 };
 
+// -log softmax(logits)[target].
+double loss_of(std::span<const float> logits, std::int32_t target) {
+  double sum = 0;
+  for (const float logit : logits) sum += std::exp(static_cast<double>(logit));
+  return std::log(sum) - logits[static_cast<std::size_t>(target)];
+}
+
+// The mean loss of ids[from..] by a session that is driven by hand: what is before them read at `level`, which gives
+// the first; each further one read at `decode` over that cache.
+double by_hand(const elrt::Artifact& artifact, const std::vector<std::int32_t>& ids, std::size_t from,
+               std::uint32_t level, std::uint32_t decode) {
+  elrt::SessionOptions options;
+  options.level = level;
+  elrt::Session session = std::move(elrt::Session::create(artifact, options)).value();
+  double sum = loss_of(session.forward(std::span(ids).first(from)).value(), ids[from]);
+  REQUIRE(session.set_level(decode, elrt::CachePolicy::kReuse));
+  for (std::size_t i = from; i + 1 < ids.size(); ++i)
+    sum += loss_of(session.forward(std::span(ids).subspan(i, 1)).value(), ids[i + 1]);
+  return sum / static_cast<double>(ids.size() - from);
+}
+
 }  // namespace
 
-TEST_CASE("every task is asked under every decision, as fresh sessions would answer", "[label][unit]") {
+TEST_CASE("every task is asked under every decision, as sessions driven by hand would answer", "[label][unit]") {
   Setup setup;
   const fs::path work = setup.folder("work");
   run_label_work(work, 2);
@@ -61,33 +83,69 @@ TEST_CASE("every task is asked under every decision, as fresh sessions would ans
   const elrt::Artifact artifact = std::move(elrt::Artifact::open(setup.file.path())).value();
   const auto tokenizer = artifact.tokenizer().value();
   REQUIRE(table.tasks() == 11);
+  CHECK(table.phases());
+  int differ = 0;
+  const std::vector<std::pair<int, int>> levels = {{0, 0}, {1, 0}, {1, 1}};
   for (std::int64_t i = 0; i < 11; ++i) {
     const auto& task = tasks[static_cast<std::size_t>(i)];
     CHECK(table.task[i].item<std::int64_t>() == task.checksum);
     CHECK(table.answer[i].item<std::int64_t>() == static_cast<std::int64_t>(task.answer));
-    for (std::int64_t m = 0; m < 2; ++m) {
+    CHECK((table.losses[i][0][1] == -1).all().item<bool>());
+    CHECK((table.chosen[i][0][1] == -1).all().item<bool>());
+    for (const auto& [m, d] : levels) {
       for (std::int64_t p = 0; p < 2; ++p) {
         const std::string& prompt = task.prompts[static_cast<std::size_t>(p)];
         std::size_t best = 0;
         double lowest = std::numeric_limits<double>::infinity();
         const auto before = elrt::prompt_tokens(*tokenizer, prompt).value();
         for (std::size_t o = 0; o < task.options.size(); ++o) {
-          elrt::SessionOptions options;
-          options.level = m == 0 ? 50 : 100;
-          elrt::Session session = std::move(elrt::Session::create(artifact, options)).value();
           const auto ids = elrt::prompt_tokens(*tokenizer, prompt + " " + task.options[o]).value();
           const auto from = static_cast<std::size_t>(
               std::mismatch(before.begin(), before.end(), ids.begin(), ids.end()).first - before.begin());
-          const auto losses = elrt::score_tail(session, ids, from).value();
-          double mean = 0;
-          for (const double loss : losses) mean += loss / static_cast<double>(losses.size());
-          CHECK(table.losses[i][m][p][static_cast<std::int64_t>(o)].item<double>() == Approx(mean).epsilon(1e-12));
+          const double mean = by_hand(artifact, ids, from, m == 0 ? 50 : 100, d == 0 ? 50 : 100);
+          const double found = table.losses[i][m][d][p][static_cast<std::int64_t>(o)].item<double>();
+          CHECK(found == Approx(mean).epsilon(1e-6));  // sums of float logits, in another order
+          differ += m != d && found != table.losses[i][1][1][p][static_cast<std::int64_t>(o)].item<double>() ? 1 : 0;
           if (mean < lowest) lowest = mean, best = o;
           if (o == task.answer)
             CHECK(table.prompt_tokens[i][p].item<std::int64_t>() == static_cast<std::int64_t>(from));
         }
-        CHECK(table.chosen[i][m][p].item<std::int64_t>() == static_cast<std::int64_t>(best));
+        CHECK(table.chosen[i][m][d][p].item<std::int64_t>() == static_cast<std::int64_t>(best));
       }
+    }
+  }
+  CHECK(differ > 20);
+
+  const fs::path plain = setup.folder("plain", false);
+  run_label_work(plain, 1);
+  const OutcomeTable one = collect_label_work(plain);
+  CHECK_FALSE(one.phases());
+  CHECK((one.losses.select(1, 1).select(1, 0) == -1).all().item<bool>());
+  for (std::int64_t m = 0; m < 2; ++m)
+    CHECK(torch::equal(one.losses.select(1, m).select(1, m), table.losses.select(1, m).select(1, m)));
+}
+
+TEST_CASE("options that begin at other tokens of the prompt are each answered over their own prompt", "[label][unit]") {
+  Setup setup;
+  const elrt::Artifact artifact = std::move(elrt::Artifact::open(setup.file.path())).value();
+  const std::vector<ScoredTokens> options = {{{1, 4, 7, 9, 12, 20, 21}, 4},
+                                             {{1, 4, 7, 9, 12, 33, 40, 41}, 5},
+                                             {{1, 4, 8, 9, 13, 14}, 2},
+                                             {{1, 4, 7, 9, 50}, 4},  // one token: the prompt's alone
+                                             {{1, 4, 7, 9, 12, 20, 22, 23}, 3}};
+  elrt::Session session = std::move(elrt::Session::create(artifact, {})).value();
+  const std::vector<std::int64_t> levels = {20, 50, 100};
+  for (int round = 0; round < 2; ++round) {  // the second finds what the first left
+    const auto found = phase_losses(session, options, levels);
+    CHECK(session.level() == 100);
+    for (std::size_t d = 0; d < levels.size(); ++d) {
+      for (std::size_t o = 0; o < options.size(); ++o) {
+        INFO("level " << levels[d] << ", option " << o);
+        CHECK(found[d][o] ==
+              Approx(by_hand(artifact, options[o].ids, options[o].from, 100, static_cast<std::uint32_t>(levels[d])))
+                  .epsilon(1e-6));
+      }
+      CHECK(found[d][3] == found[2][3]);
     }
   }
 }
@@ -128,4 +186,10 @@ TEST_CASE("work that does not fit or is damaged is refused", "[label][unit]") {
   const fs::path damaged = setup.folder("damaged");
   write_bytes(damaged / "tasks.jsonl", "{}\n");
   expect_error(ErrorCode::kBadData, {"tasks.jsonl line 1"}, [&] { run_label_work(damaged, 1); });
+  const fs::path old = setup.folder("old");  // of before there were decode levels
+  std::string plan = read_bytes(old / "plan.json");
+  plan.replace(plan.find("phases"), 6, "others");
+  write_bytes(old / "plan.json", plan);
+  expect_error(ErrorCode::kBadData, {"plan.json is damaged", "run the label stage again"},
+               [&] { run_label_work(old, 1); });
 }

@@ -9,8 +9,9 @@
 
 namespace elastify_test {
 
-// Three model levels, four prompt levels, two families; every decision right with probability 0.4.
-inline elastify::OutcomeTable random_outcomes(std::int64_t tasks, std::uint64_t seed) {
+// Three model levels, four prompt levels, two families; every decision right with probability 0.4. Without `phases`
+// only decoding at the model level is known.
+inline elastify::OutcomeTable random_outcomes(std::int64_t tasks, std::uint64_t seed, bool phases = true) {
   torch::manual_seed(seed);
   elastify::OutcomeTable t;
   t.model_levels = {20, 60, 100};
@@ -24,11 +25,18 @@ inline elastify::OutcomeTable random_outcomes(std::int64_t tasks, std::uint64_t 
   t.prompt_words = torch::tensor(std::vector<std::int64_t>{10, 40, 70, 100}).expand({tasks, 4}).contiguous();
   // Compressed prompts are longer than their level says, as far as what must stay is long.
   t.prompt_tokens = (t.prompt_words * torch::randint(1, 4, {tasks, 1}, torch::kInt64)).clamp_min(25);
-  const torch::Tensor right = torch::rand({tasks, 3, 4}) < 0.4;
-  t.chosen = torch::where(right, t.answer.view({-1, 1, 1}).expand({tasks, 3, 4}),
-                          ((t.answer + 1) % 3).view({-1, 1, 1}).expand({tasks, 3, 4}));
-  t.losses = torch::rand({tasks, 3, 4, 3}, torch::kFloat64) + 1;
-  t.losses.scatter_(3, t.chosen.unsqueeze(3), 0.5);
+  const torch::Tensor right = torch::rand({tasks, 3, 3, 4}) < 0.4;
+  const torch::Tensor answer = t.answer.view({-1, 1, 1, 1}).expand({tasks, 3, 3, 4});
+  t.chosen = torch::where(right, answer, (answer + 1) % 3);
+  t.losses = torch::rand({tasks, 3, 3, 4, 3}, torch::kFloat64) + 1;
+  t.losses.scatter_(4, t.chosen.unsqueeze(4), 0.5);
+  for (std::int64_t m = 0; m < 3; ++m) {
+    for (std::int64_t d = 0; d < 3; ++d) {
+      if (d == m || (d < m && phases)) continue;
+      t.chosen.select(1, m).select(1, d).fill_(-1);
+      t.losses.select(1, m).select(1, d).fill_(-1);
+    }
+  }
   return t;
 }
 
