@@ -220,7 +220,18 @@ TEST_CASE("generate chooses the level that the objective and the table ask for",
   CHECK(level("--ttft 1 --tpot 1") == 100);
   CHECK(json::parse(setup.generate("--ttft 1 --tpot 1 --json").out)["decision_source"] == "full");
   CHECK(level("--ttft 0.4 --tpot 1") == 20);
-  CHECK(level("--ttft 1 --tpot 0.3") == 20);
+  // The prompt is read at one level, the answer written at another, as when both are given by hand.
+  const json phases = json::parse(setup.generate("--ttft 1 --tpot 0.3 --json").out);
+  CHECK(phases["level"] == 100);
+  CHECK(phases["decode_level"] == 20);
+  const json by_hand = json::parse(setup.generate("--level 100 --decode-level 20 --json").out);
+  CHECK(by_hand["level"] == 100);
+  CHECK(by_hand["decode_level"] == 20);
+  CHECK(phases["tokens"] == by_hand["tokens"]);
+  CHECK(json::parse(setup.generate("--level 50 --json").out)["decode_level"] == 50);
+  CHECK(level("--ttft 1 --tpot 0.3 --one-level") == 20);
+  CHECK(setup.generate("--level 50 --decode-level 100", "2>&1").status == 2);
+  CHECK(setup.generate("--ttft 1 --tpot 1 --decode-level 50", "2>&1").status == 2);
   CHECK(level("--ttft-ms 2000 --tpot-ms 200") == 50);
   CHECK(level("--ttft-ms 2000 --tpot-ms 200 --margin 0.1") == 20);
   CHECK(level("--ttft-ms 4000 --tpot-ms 400 --fallback random --seed 1") !=
@@ -446,6 +457,14 @@ TEST_CASE("replay counts objectives of many requests and checks answers", "[runt
   CHECK(result["all"]["checked"] == 3);
   CHECK(result["all"]["right"] == 0);
   CHECK(result["all"]["sources"] == json({{"full", 1}, {"fallback", 1}, {"fastest", 1}}));
+  CHECK(result["all"]["mean_level"] == (100 + 50 + 20) / 3.0);
+  CHECK(result["all"]["mean_decode_level"] == (100 + 50 + 20) / 3.0);
+  CHECK(result["all"]["mean_prompt_level"] == 100);
+  const json phases = json::parse(replay(with_slo("easy", "1", "0.3"), "--no-tlm --json").out);
+  CHECK(phases["all"]["mean_level"] == 100);
+  CHECK(phases["all"]["mean_decode_level"] == 20);
+  CHECK(json::parse(replay(with_slo("easy", "1", "0.3"), "--no-tlm --one-level --json").out)["all"]["mean_level"] ==
+        20);
   CHECK(result["all"]["predicted_ttft_ms"]["median"].get<double>() == Approx(2000));
   CHECK(result["all"]["ttft_measured_over_predicted"]["p95"].get<double>() < 1);
   CHECK(json::parse(replay(lines, "--no-tlm --json --count 7").out)["all"]["requests"] == 7);
