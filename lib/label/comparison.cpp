@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 
 #include "base/error.h"
 #include "eval/interval.h"
@@ -12,19 +11,6 @@ namespace {
 
 using nlohmann::json;
 using Choice = std::optional<DecisionIndex>;
-
-struct Tally {
-  double right = 0, met = 0;
-  void add(bool is_right, bool is_met, double weight = 1) {
-    right += is_right && is_met ? weight : 0;
-    met += is_met ? weight : 0;
-  }
-};
-
-struct Priors {
-  torch::Tensor family;  // [families, M, P], of validation
-  torch::Tensor all;     // [M, P]
-};
 
 torch::Tensor only(const torch::Tensor& feasible, std::int64_t dim, std::int64_t index) {
   const torch::Tensor mask = torch::zeros_like(feasible);
@@ -56,87 +42,102 @@ struct Views {
   SloView with, without;
 };
 
-// One task under one SLO, by every policy.
-void judge(std::map<std::string, Tally>& tallies, const OutcomeTable& table, const Views& views, const Priors& priors,
-           std::int64_t task, const DecisionIndex& single, const torch::Tensor& model_logits,
-           const torch::Tensor& prompt_logits) {
+// One task under one SLO: where the policies' results go.
+struct Cell {
+  PolicyScores& scores;
+  std::int64_t task, slo;  // rows and columns of the scores
+
+  void add(const char* policy, double right, double met) {
+    scores.right.at(policy)[task][slo] = right;
+    scores.met.at(policy)[task][slo] = met;
+  }
+};
+
+// What a head says of one task.
+struct Logits {
+  torch::Tensor model_level, prompt_level;
+};
+
+void judge(Cell cell, const OutcomeTable& table, const Views& views, const torch::Tensor& family_shares,
+           std::int64_t task, const DecisionIndex& single, const Logits& logits, const ChoiceRule& rule) {
   const torch::Tensor right = views.without.right[task];
   const torch::Tensor with = views.with.feasible[task], without = views.without.feasible[task];
   const auto is_right = right.accessor<bool, 2>();
-  const auto allowed_with = with.accessor<bool, 2>(), allowed = without.accessor<bool, 2>();
-  const torch::Tensor prior = priors.family[table.family[task].item<std::int64_t>()];
+  const auto allowed = without.accessor<bool, 2>();
+  const torch::Tensor prior = family_shares[table.family[task].item<std::int64_t>()];
   const auto order = views.without.by_cost(task);
   const std::int64_t m = right.size(0) - 1, p = right.size(1) - 1;
-  const auto add = [&](const char* name, const Choice& choice) {
-    tallies[name].add(choice && is_right[choice->model][choice->prompt], choice.has_value());
+  const auto add = [&](const char* policy, const Choice& choice) {
+    cell.add(policy, choice && is_right[choice->model][choice->prompt] ? 1 : 0, choice ? 1 : 0);
   };
 
   const Choice unasked = views.with.full[task].item<bool>() ? Choice(DecisionIndex{m, p}) : std::nullopt;
-  tallies["oracle"].add((right & with).any().item<bool>(), with.any().item<bool>());
-  add("tlm", unasked ? unasked : top_feasible(model_logits, prompt_logits, with));
-  const DecisionIndex proposed = top_decision(model_logits, prompt_logits);
-  const bool possible = allowed_with[proposed.model][proposed.prompt];
-  add("proposal", unasked ? unasked : possible ? Choice(proposed) : best_feasible(with, priors.all, order));
+  cell.add("oracle", (right & with).any().item<bool>() ? 1 : 0, with.any().item<bool>() ? 1 : 0);
+  add("tlm", unasked ? unasked : choose(rule, logits.model_level, logits.prompt_level, with));
+  add("head", unasked ? unasked : top_feasible(logits.model_level, logits.prompt_level, with));
   add("single", allowed[single.model][single.prompt] ? Choice(single) : best_feasible(without, prior, order));
   add("model_only", best_feasible(only(without, 1, p), prior, order));
   add("prompt_only", best_feasible(only(without, 0, m), prior, order));
   const bool all_full = allowed[m][p] && views.without.decode[task][m][p].item<std::int64_t>() == m;
   add("full", all_full ? Choice(DecisionIndex{m, p}) : std::nullopt);
   const double count = without.sum().item<double>();
-  if (count > 0) tallies["random"].add(true, true, (right & without).sum().item<double>() / count);
-  if (count > 0) tallies["random"].met += 1 - (right & without).sum().item<double>() / count;
+  cell.add("random", count > 0 ? (right & without).sum().item<double>() / count : 0, count > 0 ? 1 : 0);
 }
 
-json to_json(const std::map<std::string, Tally>& tallies, double tasks) {
+// {POLICY: {accuracy, met}} of some columns.
+json means_of(const PolicyScores& scores, std::int64_t first, std::int64_t count) {
   json result = json::object();
-  for (const auto& name : kPolicies) {
-    const auto found = tallies.find(name);
-    const Tally tally = found == tallies.end() ? Tally{} : found->second;
-    result[name] = {{"accuracy", tally.right / tasks}, {"met", tally.met / tasks}};
+  for (const auto& policy : kPolicies) {
+    const auto mean = [&](const torch::Tensor& values) { return values.narrow(1, first, count).mean().item<double>(); };
+    result[policy] = {{"accuracy", mean(scores.right.at(policy))}, {"met", mean(scores.met.at(policy))}};
   }
   return result;
 }
 
 }  // namespace
 
-json compare_decisions(const DualHead& model, const DecisionData& data, const DecisionSpace& without_tlm,
-                       TaskSplit split) {
+PolicyScores judge_policies(const DualHead& model, const ChoiceRule& rule, const DecisionData& data,
+                            const DecisionSpace& without_tlm, TaskSplit split) {
   const OutcomeTable& table = data.space.table();
   const torch::Tensor tasks = table.rows(split), validation = table.rows(TaskSplit::kValidation);
   if (tasks.numel() == 0 || validation.numel() == 0)
     fail_usage("a comparison needs validation and {} outcomes: set label.{}",
                kTaskSplits[static_cast<std::size_t>(split)], kTaskSplits[static_cast<std::size_t>(split)]);
-  // What the artifact says of all prompts, for the runtime's fallback, is of one level.
-  const torch::Tensor expected = table.right_at_one_level().index_select(0, validation).to(torch::kFloat64).mean(0);
-  json lattice = json::array(), mean = json::object();
-  for (const auto& name : kPolicies) mean[name] = {{"accuracy", 0.0}, {"met", 0.0}};
-  const auto pairs = slo_lattice();
-  for (const auto& slo : pairs) {
+  PolicyScores scores{slo_lattice(), {}, {}};
+  for (const auto& policy : kPolicies) {
+    for (auto* part : {&scores.right, &scores.met})
+      (*part)[policy] = torch::zeros({tasks.numel(), static_cast<std::int64_t>(scores.slos.size())}, torch::kFloat64);
+  }
+  for (std::size_t s = 0; s < scores.slos.size(); ++s) {
+    const SloRatios& slo = scores.slos[s];
     const Proposals proposals = propose(model, data.rows, tasks, slo);
     const Views views{data.space.under(slo), without_tlm.under(slo)};
-    const Priors priors{family_accuracy(table, views.without.right, validation), expected};
+    const torch::Tensor shares = family_accuracy(table, views.without.right, validation);
     const auto singles = single_decisions(table, validation, without_tlm.under(validation, slo), views.without);
-    std::map<std::string, Tally> tallies;
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {
       const std::int64_t task = tasks[i].item<std::int64_t>();
       const DecisionIndex& single = singles[static_cast<std::size_t>(table.family[task].item<std::int64_t>())];
-      judge(tallies, table, views, priors, task, single, proposals.model_level[i], proposals.prompt_level[i]);
+      judge({scores, i, static_cast<std::int64_t>(s)}, table, views, shares, task, single,
+            {proposals.model_level[i], proposals.prompt_level[i]}, rule);
     }
-    json row = to_json(tallies, static_cast<double>(tasks.numel()));
-    for (const auto& name : kPolicies) {
-      for (const char* figure : {"accuracy", "met"}) {
-        mean[name][figure] =
-            mean[name][figure].get<double>() + row[name][figure].get<double>() / static_cast<double>(pairs.size());
-      }
-    }
-    row["ttft"] = slo[0];
-    row["tpot"] = slo[1];
-    lattice.push_back(row);
   }
-  const auto accuracy = [&](const char* name) { return mean[name]["accuracy"].get<double>(); };
-  json result = {{"tasks", tasks.numel()}, {"lattice", lattice}, {"mean", mean}, {"gap_closed", nullptr}};
+  return scores;
+}
+
+json compare_decisions(const PolicyScores& scores) {
+  const auto slos = static_cast<std::int64_t>(scores.slos.size());
+  json lattice = json::array();
+  for (std::int64_t s = 0; s < slos; ++s) {
+    json row = means_of(scores, s, 1);
+    row["ttft"] = scores.slos[static_cast<std::size_t>(s)][0];
+    row["tpot"] = scores.slos[static_cast<std::size_t>(s)][1];
+    lattice.push_back(std::move(row));
+  }
+  const json mean = means_of(scores, 0, slos);
+  const auto accuracy = [&](const char* name) { return mean.at(name).at("accuracy").get<double>(); };
+  json result = {{"tasks", scores.right.at("tlm").size(0)}, {"lattice", lattice}, {"mean", mean}};
   const double gap = accuracy("oracle") - accuracy("single");
-  if (gap > 1e-9) result["gap_closed"] = (accuracy("tlm") - accuracy("single")) / gap;
+  result["gap_closed"] = gap > 1e-9 ? json((accuracy("tlm") - accuracy("single")) / gap) : json();
   return result;
 }
 
@@ -161,13 +162,15 @@ std::string format_comparison(const json& comparison, const std::vector<SloRatio
   return text + "\n";
 }
 
-json compare_phases(const DualHead& model, const DecisionData& data, const elrt::LatencyTable& latency,
-                    TaskSplit split) {
+json compare_phases(const DualHead& model, const ChoiceRule& rule, const DecisionData& data,
+                    const elrt::LatencyTable& latency, TaskSplit split, PolicyScores* scores) {
   const OutcomeTable& table = data.space.table();
-  json result = compare_decisions(model, data, DecisionSpace(table, latency, false), split);
+  PolicyScores judged = judge_policies(model, rule, data, DecisionSpace(table, latency, false), split);
+  json result = compare_decisions(judged);
+  if (scores != nullptr) *scores = std::move(judged);
   if (!data.space.phases()) return result;
   const DecisionSpace with(table, latency, true, false), without(table, latency, false, false);
-  json one_level = compare_decisions(model, {with, data.rows}, without, split);
+  json one_level = compare_decisions(judge_policies(model, rule, {with, data.rows}, without, split));
   one_level.erase("tasks");
   result["one_level"] = std::move(one_level);
   return result;
@@ -175,8 +178,8 @@ json compare_phases(const DualHead& model, const DecisionData& data, const elrt:
 
 std::string policy_name(const std::string& policy) {
   static const std::map<std::string, std::string> names = {{"oracle", "hindsight"},
-                                                           {"tlm", "TLM"},
-                                                           {"proposal", "as served"},
+                                                           {"tlm", "as served"},
+                                                           {"head", "decision-head alone"},
                                                            {"single", "best single decision by family"},
                                                            {"model_only", "levels alone"},
                                                            {"prompt_only", "prompt levels alone"},

@@ -1,8 +1,8 @@
 // How good decisions are: policies side by side on held-out tasks.
 //
 //   oracle       hindsight: right wherever any feasible decision is right
-//   tlm          the decision-head's choice: the feasible decision with the largest sum of its two heads' logits
-//   proposal     the two heads' own largest, and where that is not feasible the runtime's fallback `best`
+//   tlm          as served: the feasible decision of the most worth by the rule (tlm/choice_rule.h)
+//   head         the decision-head alone: the feasible decision with the largest sum of its two heads' logits
 //   single       one decision for all tasks of a family, chosen on validation for the SLO; the fallback where it is not
 //                feasible
 //   model_only   the whole prompt at the level that is best on validation among the feasible ones
@@ -17,24 +17,37 @@
 
 #include <nlohmann/json.hpp>
 
+#include <map>
+#include <string>
+#include <vector>
+
 #include "base/plot.h"
 #include "label/decision_training.h"
 
 namespace elastify {
 
-inline const std::vector<std::string> kPolicies{"oracle",     "tlm",         "proposal", "single",
-                                                "model_only", "prompt_only", "random",   "full"};
+inline const std::vector<std::string> kPolicies{"oracle",     "tlm",         "head",   "single",
+                                                "model_only", "prompt_only", "random", "full"};
 
-// `data.space` and `without_tlm` are over the same table. {tasks, lattice: [{ttft, tpot, POLICY: {accuracy, met}}],
-// mean: {POLICY: {accuracy, met}}, gap_closed}: means over the lattice; gap_closed is the share of the gap from single
-// to oracle that tlm closes (null where there is none).
-nlohmann::json compare_decisions(const DualHead& model, const DecisionData& with_tlm, const DecisionSpace& without_tlm,
-                                 TaskSplit split);
+// Every task of a split under every SLO, by policy: [tasks, slos] float64.
+struct PolicyScores {
+  std::vector<SloRatios> slos;
+  std::map<std::string, torch::Tensor> right;  // 1 where the answer is right within the SLO; a share for `random`
+  std::map<std::string, torch::Tensor> met;    // 1 where some decision keeps the SLO
+};
+// `data.space` and `without_tlm` are over the same table, which needs validation tasks.
+PolicyScores judge_policies(const DualHead& model, const ChoiceRule& rule, const DecisionData& data,
+                            const DecisionSpace& without_tlm, TaskSplit split);
+
+// {tasks, lattice: [{ttft, tpot, POLICY: {accuracy, met}}], mean: {POLICY: {accuracy, met}}, gap_closed}: means over
+// the lattice; gap_closed is the share of the gap from single to oracle that tlm closes (null where there is none).
+nlohmann::json compare_decisions(const PolicyScores& scores);
 
 // The same by decode levels as the SLOs leave them and, as its "one_level" (without tasks), by one level for both
-// phases; without that where the outcomes have none other. `data.space` is over `latency`, with a TLM and phases.
-nlohmann::json compare_phases(const DualHead& model, const DecisionData& data, const elrt::LatencyTable& latency,
-                              TaskSplit split);
+// phases; without that where the outcomes have none other. `scores` of the first, if wanted. `data.space` is over
+// `latency`, with a TLM and phases.
+nlohmann::json compare_phases(const DualHead& model, const ChoiceRule& rule, const DecisionData& data,
+                              const elrt::LatencyTable& latency, TaskSplit split, PolicyScores* scores = nullptr);
 
 // `slos`: pairs of the lattice, a row each, and the mean; of compare_phases(), the mean with one level too.
 std::string format_comparison(const nlohmann::json& comparison, const std::vector<SloRatios>& slos);

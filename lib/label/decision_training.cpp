@@ -161,6 +161,17 @@ TlmTrainResult train_on(DualHead& model, const torch::Tensor& tasks, std::int64_
   });
 }
 
+// The head as it is now, asked about `tasks` under every SLO.
+std::vector<ChoiceTrial> choice_trials(const DualHead& model, const DecisionData& data, const torch::Tensor& tasks,
+                                       const std::vector<SloRatios>& lattice) {
+  std::vector<ChoiceTrial> trials;
+  for (const SloRatios& slo : lattice) {
+    const Proposals found = propose(model, data.rows, tasks, slo);
+    trials.push_back({found.model_level, found.prompt_level, data.space.under(tasks, slo)});
+  }
+  return trials;
+}
+
 void restore(const std::vector<TlmSlot>& slots, const std::vector<torch::Tensor>& tensors) {
   for (std::size_t i = 0; i < slots.size(); ++i) *slots[i].tensor = tensors[i].clone();
 }
@@ -241,16 +252,21 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
   result.label_default_share =
       static_cast<double>(targets.defaults) / static_cast<double>(std::max<std::int64_t>(1, targets.labels));
   std::vector<std::int64_t> steps;
-  std::vector<torch::Tensor>
-      accuracies;  // lattice_accuracy() of the validation tasks, of the head as it was after some steps
+  // Of the head as it was after some steps: lattice_accuracy() of the validation tasks, and its weights.
+  std::vector<torch::Tensor> accuracies;
+  std::vector<std::vector<torch::Tensor>> heads;
   const auto evaluate = [&](std::int64_t step) {
     if (validation.numel() == 0 || (step % config.eval_every != 0 && step != settings.decision.steps)) return;
     steps.push_back(step);
     accuracies.push_back(lattice_accuracy(model, data, validation, targets.lattice));
+    heads.push_back(copies_of(slots));
   };
   result.losses = train_on(model, train, settings.decision.steps, settings, config, data, targets, seed, evaluate);
   evaluate(settings.decision.steps);
-  if (validation.numel() == 0) return result;
+  if (validation.numel() == 0) {
+    result.rule = fit_choice_rule(table, {});
+    return result;
+  }
   const std::size_t kept = choose_earliest(accuracies);
   result.best_step = steps[kept];
   result.validation_accuracy = accuracies[kept].mean().item<double>();
@@ -258,6 +274,9 @@ DecisionTraining train_decision_head(DualHead& model, const TlmSettings& setting
       "decision-head: {} steps are best on validation, {:.1f} % within the SLO; trains again on train and validation "
       "tasks",
       result.best_step, 100 * result.validation_accuracy);
+  restore(slots, heads[kept]);
+  result.rule = fit_choice_rule(table, choice_trials(model, data, validation, targets.lattice));
+  spdlog::info("decisions: the head's weight next to the shares of right answers is {:.2g}", *result.rule.head_weight);
   restore(slots, start);
   const torch::Tensor all = torch::cat({train, validation});
   const std::int64_t steps_of_as_many_passes = result.best_step * all.numel() / train.numel();

@@ -11,7 +11,7 @@
 //   lightest  the published one: cross-entropy against the label of decisions.h.
 #pragma once
 
-#include "label/decisions.h"
+#include "label/choice.h"
 #include "tlm/labelled_rows.h"
 #include "tlm/tlm_settings.h"
 
@@ -58,6 +58,7 @@ struct DecisionTraining {
   std::int64_t best_step = 0;
   double validation_accuracy = 0;  // of the head that is kept; over a part of the lattice
   double label_default_share = 0;  // of the labels: no decision was right
+  ChoiceRule rule;                 // by the kept head on the validation tasks, which it had not seen then
 };
 // Which of several heads to keep, from the validation tasks' accuracies under each ([tasks], in order of training): the
 // earliest that is worse than the best by no more than one standard error of the difference (the one-standard-error

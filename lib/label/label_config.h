@@ -22,6 +22,7 @@ struct LabelConfig {
   std::vector<std::int64_t> model_levels;                                 // empty: all of the artifact's
   std::vector<std::int64_t> prompt_levels = {10, 20, 30, 40, 50, 60, 70, 80, 90, 100};
   bool phases = true;            // answers of each decode level up to the model level too; false: of that alone
+  std::int64_t repeats = 2;      // how often the comparison asks a task, each time in other words
   std::int64_t chunk_tasks = 8;  // what a process takes at a time
 
   bool wanted() const { return !train.empty(); }  // without tasks, a build has no TLM
@@ -41,6 +42,9 @@ struct LabelConfig {
     v.integers("prompt_levels", prompt_levels, 1, 100, "shares of the prompt's words, percent, rising, the last 100");
     v.flag("phases", phases,
            "answers on two levels are labelled too: a prompt read at one, the answer written at each up to it");
+    v.integer("repeats", repeats, 1, 5,
+              "how often the comparison asks a test task, each time with another cue, so that luck can be told from "
+              "skill; 1: once, no bound without luck");
     v.integer("chunk_tasks", chunk_tasks, 1, 1 << 20, "tasks that a process takes at a time");
   }
 };
@@ -49,8 +53,11 @@ struct TlmStageConfig {
   TlmSettings model;
   std::vector<std::string>
       pairs;  // texts with compressed versions, MeetingBank's layout; none: labels from the language model itself
-  std::int64_t word_items = 60;   // tasks of each family whose words are labelled
-  std::int64_t word_level = 100;  // of the language model that labels them
+  // Questions with a context whose sentences are ranked (question_pairs.h).
+  std::vector<std::string> questions;
+  std::int64_t question_items = 300;  // of each file
+  std::int64_t word_items = 60;       // tasks of each family whose words are labelled
+  std::int64_t word_level = 100;      // of the language model that labels them
   WordLabelConfig words;
   DecisionConfig decisions;
   std::string latency_table;  // of elastic-run calibrate; empty: a synthetic one (see decisions.h)
@@ -60,6 +67,10 @@ struct TlmStageConfig {
     model.visit(v);
     v.texts("pairs", pairs,
             "texts with compressed versions, MeetingBank's layout; none: labels from the language model itself");
+    v.texts("questions", questions,
+            "files of questions with a context (Dolly, BoolQ, task files): their sentences are ranked by what leaving "
+            "them out costs the language model");
+    v.integer("question_items", question_items, 1, 1'000'000'000, "questions of each file, at even distances");
     v.integer("word_items", word_items, 1, 1'000'000'000, "tasks of each family whose words are labelled");
     v.integer("word_level", word_level, 1, 100, "of the language model that labels them");
     v.section("words", words, "labels of words");

@@ -3,6 +3,7 @@
 #include <elrt/artifact.hpp>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <mutex>
 
@@ -12,6 +13,7 @@
 #include "base/parallel.h"
 #include "base/runtime_result.h"
 #include "eval/task_reader.h"
+#include "label/sentence_labels.h"
 #include "tlm/compression_pairs.h"
 #include "tlm/prompt_scorer.h"
 #include "tlm/word_alignment.h"
@@ -93,35 +95,36 @@ LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const
         std::lower_bound(result.families.begin(), result.families.end(), task.family) - result.families.begin();
     prepared.options = task.options;
     prepared.answer = task.answer;
-    compress_levels(prepared, prompts[i], elrt::sentence_scores(prompts[i].text, prompts[i].pieces.words, scores[i]),
+    compress_levels(prepared, prompts[i],
+                    elrt::sentence_scores(prompts[i].text, prompts[i].pieces.words, scores[i], question_span(task)),
                     config.prompt_levels);
     result.tasks.push_back(std::move(prepared));
   }
   return result;
 }
 
-std::vector<LabelledRow> induced_rows(const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary,
-                                      const fs::path& artifact_path, const TlmStageConfig& config, const SloIds& slo,
-                                      std::int64_t threads) {
+namespace {
+
+// Rows of one task, by a language model of the calling thread's own.
+using RowMaker = std::function<std::vector<LabelledRow>(TaskModel& model, const elrt::Tokenizer& tokenizer,
+                                                        const TaskItem& task, std::size_t context_tokens)>;
+
+std::vector<LabelledRow> rows_in_parallel(const char* what, const std::vector<TaskItem>& tasks,
+                                          const fs::path& artifact_path, std::int64_t level, std::int64_t threads,
+                                          const RowMaker& make) {
   const elrt::Artifact artifact = take(elrt::Artifact::open(artifact_path));
   const auto tokenizer = take(artifact.tokenizer());
   std::vector<std::vector<LabelledRow>> found(tasks.size());
   std::mutex mutex;
   std::int64_t done = 0;
-  Progress progress("word labels", static_cast<std::int64_t>(tasks.size()), "tasks");
+  Progress progress(what, static_cast<std::int64_t>(tasks.size()), "tasks");
   work_in_parallel(tasks.size(), static_cast<std::size_t>(threads), [&] {
     elrt::SessionOptions options;
     options.threads = 1;
-    options.level = static_cast<std::uint32_t>(config.word_level);
+    options.level = static_cast<std::uint32_t>(level);
     auto model = std::make_shared<SessionTaskModel>(take(elrt::Session::create(artifact, options)), *tokenizer);
     return [&, model](std::size_t i) {
-      const WordedPrompt prompt = word_prompt(tasks[i], vocabulary);
-      const auto importance =
-          word_importance(*model, *tokenizer, tasks[i], prompt, config.words, artifact.shape().context);
-      if (!importance.empty()) {
-        found[i] = labelled_rows(vocabulary, prompt.pieces, retain_labels(prompt, importance, config.words.min_rise),
-                                 slo, config.model.size.max_positions);
-      }
+      found[i] = make(*model, *tokenizer, tasks[i], artifact.shape().context);
       const std::scoped_lock lock(mutex);
       progress.update(++done);
     };
@@ -130,6 +133,44 @@ std::vector<LabelledRow> induced_rows(const std::vector<TaskItem>& tasks, const 
   for (auto& part : found) std::move(part.begin(), part.end(), std::back_inserter(rows));
   if (rows.empty()) fail_data("no task fits the language model's context of {} tokens", artifact.shape().context);
   return rows;
+}
+
+}  // namespace
+
+std::vector<LabelledRow> induced_rows(const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary,
+                                      const fs::path& artifact, const TlmStageConfig& config, const SloIds& slo,
+                                      std::int64_t threads) {
+  const auto make = [&](TaskModel& model, const elrt::Tokenizer& tokenizer, const TaskItem& task,
+                        std::size_t context_tokens) -> std::vector<LabelledRow> {
+    const WordedPrompt prompt = word_prompt(task, vocabulary);
+    const auto importance = word_importance(model, tokenizer, task, prompt, config.words, context_tokens);
+    if (importance.empty()) return {};
+    return labelled_rows(vocabulary, prompt.pieces, retain_labels(prompt, importance, config.words.min_rise), slo,
+                         config.model.size.max_positions);
+  };
+  return rows_in_parallel("word labels", tasks, artifact, config.word_level, threads, make);
+}
+
+std::vector<LabelledRow> question_rows(const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary,
+                                       const fs::path& artifact, const TlmStageConfig& config, const SloIds& slo,
+                                       std::int64_t threads) {
+  const auto make = [&](TaskModel& model, const elrt::Tokenizer& tokenizer, const TaskItem& task,
+                        std::size_t context_tokens) -> std::vector<LabelledRow> {
+    const WordedPrompt prompt = word_prompt(task, vocabulary);
+    const auto rises = sentence_rises(model, tokenizer, task, prompt, context_tokens);
+    if (rises.empty()) return {};
+    auto rows = labelled_rows(vocabulary, prompt.pieces, {}, slo, config.model.size.max_positions);
+    for (auto& row : rows) {
+      row.sentences.assign(prompt.pieces.words.size(), -1);
+      for (std::size_t s = 0; s < rises.size(); ++s) {
+        row.rises.push_back(static_cast<float>(rises[s].rise));
+        for (std::size_t w = rises[s].words.begin; w < rises[s].words.end; ++w)
+          row.sentences[w] = static_cast<std::int64_t>(s);
+      }
+    }
+    return rows;
+  };
+  return rows_in_parallel("sentence labels", tasks, artifact, config.word_level, threads, make);
 }
 
 std::vector<LabelledRow> pair_rows(const std::vector<std::string>& paths, const elrt::WordPiece& vocabulary,

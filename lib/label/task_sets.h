@@ -36,6 +36,10 @@ void compress_levels(PreparedTask& task, const WordedPrompt& prompt, const std::
 std::vector<LabelledRow> induced_rows(const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary,
                                       const fs::path& artifact, const TlmStageConfig& config, const SloIds& slo,
                                       std::int64_t threads);
+// The same for questions with a context: no word is labelled, all sentences are ranked by sentence_rises().
+std::vector<LabelledRow> question_rows(const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary,
+                                       const fs::path& artifact, const TlmStageConfig& config, const SloIds& slo,
+                                       std::int64_t threads);
 // The same from pairs of texts.
 std::vector<LabelledRow> pair_rows(const std::vector<std::string>& paths, const elrt::WordPiece& vocabulary,
                                    const SloIds& slo, std::int64_t max_positions);

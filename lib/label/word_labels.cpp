@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
-#include "eval/task_tokens.h"
+#include "label/right_loss.h"
 
 namespace elastify {
 namespace {
@@ -13,35 +12,6 @@ constexpr std::int64_t kNoLabel = -100;  // the trainer's kIgnore
 
 bool ends_sentence(std::string_view word) {
   return !word.empty() && std::string_view(".!?;").find(word.back()) != std::string_view::npos;
-}
-
-// Nats per token of the right answer after `text`; NaN where it does not fit.
-class RightLoss {
- public:
-  RightLoss(TaskModel& model, const elrt::Tokenizer& tokenizer, const TaskItem& task, std::size_t context_tokens)
-      : model_(model), tokenizer_(tokenizer), task_(task), context_tokens_(context_tokens) {
-    task_.options = {task.options[task.answer]};
-    task_.answer = 0;
-  }
-  double operator()(const std::string& text) {
-    const TaskTokens tokens = tokenize_task(tokenizer_, "", asked_behind(task_, text), context_tokens_);
-    if (!tokens.fits || tokens.shortened) return std::nan("");
-    const auto losses = model_.losses(tokens.options[0].ids, tokens.options[0].from);
-    return std::accumulate(losses.begin(), losses.end(), 0.0) / static_cast<double>(losses.size());
-  }
-
- private:
-  TaskModel& model_;
-  const elrt::Tokenizer& tokenizer_;
-  TaskItem task_;
-  std::size_t context_tokens_;
-};
-
-double loss_without(RightLoss& loss, const WordedPrompt& prompt, WordRange range) {
-  std::vector<bool> removed(prompt.pieces.words.size(), false);
-  std::fill(removed.begin() + static_cast<std::ptrdiff_t>(range.begin),
-            removed.begin() + static_cast<std::ptrdiff_t>(range.end), true);
-  return loss(without_words(prompt, removed));
 }
 
 }  // namespace
@@ -79,14 +49,14 @@ std::vector<double> word_importance(TaskModel& model, const elrt::Tokenizer& tok
   };
   std::vector<Rise> rises;
   for (const auto& range : word_stretches(prompt, config.chunk_words))
-    rises.push_back({range, loss_without(loss, prompt, range) - whole});
+    rises.push_back({range, loss.without(prompt, range.begin, range.end) - whole});
   std::stable_sort(rises.begin(), rises.end(), [](const Rise& a, const Rise& b) { return a.value > b.value; });
   for (std::size_t i = 0; i < rises.size() && rises[i].value > 0; ++i) {
     const auto [begin, end] = rises[i].range;
     const bool opened = i < static_cast<std::size_t>(config.open_chunks) && rises[i].value >= config.min_rise;
     for (std::size_t w = begin; w < end; ++w) {
       importance[w] = rises[i].value / static_cast<double>(end - begin);
-      if (opened && end - begin > 1) importance[w] += std::max(0.0, loss_without(loss, prompt, {w, w + 1}) - whole);
+      if (opened && end - begin > 1) importance[w] += std::max(0.0, loss.without(prompt, w, w + 1) - whole);
     }
   }
   return importance;

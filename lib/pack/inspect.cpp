@@ -84,8 +84,11 @@ json tlm_json(const elrt::Artifact& artifact) {
   for (const auto& tensor : artifact.tensors())
     bytes += tensor.name.rfind(elrt::format::tensor::kTlm, 0) == 0 ? tensor.bytes : 0;
   return {{"bytes", bytes},
+          {"body", tlm->body == elrt::TlmBodyKind::kBert ? "bert" : "mobilebert"},
           {"vocab", tlm->vocab},
           {"hidden", tlm->hidden},
+          {"neurons", tlm->ffn},
+          {"heads", tlm->heads},
           {"inner", tlm->inner},
           {"positions", tlm->positions},
           {"bottom_layers", tlm->bottom_layers},
@@ -164,11 +167,13 @@ json unread_tensors(const elrt::Artifact& artifact) {
 std::string format_tlm(const json& tlm) {
   if (tlm.is_null()) return "";
   return fmt::format(
-      "tiny language model of {}: {} shared layers, {} for scores, {} for decisions, hidden {}, inner {}, vocabulary "
+      "tiny language model of {} (body: {}): {} shared layers, {} for scores, {} for decisions, hidden {}, inner {}, "
+      "vocabulary "
       "{}, {} positions\n",
-      format_bytes(tlm.at("bytes").get<double>()), tlm.at("bottom_layers").get<int>(),
-      tlm.at("score_layers").get<int>(), tlm.at("decision_layers").get<int>(), tlm.at("hidden").get<int>(),
-      tlm.at("inner").get<int>(), tlm.at("vocab").get<int>(), tlm.at("positions").get<int>());
+      format_bytes(tlm.at("bytes").get<double>()), tlm.at("body").get<std::string>(),
+      tlm.at("bottom_layers").get<int>(), tlm.at("score_layers").get<int>(), tlm.at("decision_layers").get<int>(),
+      tlm.at("hidden").get<int>(), tlm.at("inner").get<int>(), tlm.at("vocab").get<int>(),
+      tlm.at("positions").get<int>());
 }
 
 std::string format_shared_adapter(const json& adapter) {

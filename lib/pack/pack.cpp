@@ -97,7 +97,7 @@ Metadata shape_metadata(const ModelConfig& c) {
   m[key::kRopeFreqBase] = static_cast<float>(c.rope_theta);
   if (c.sliding_window > 0) m[key::kSlidingWindow] = u32(c.sliding_window);
   const bool plain = add_family(m, c);
-  m[key::kFormatVersionNumber] = plain ? elrt::format::kPlainFormatVersion : elrt::format::kFormatVersion;
+  m[key::kFormatVersionNumber] = plain ? elrt::format::kPlainFormatVersion : elrt::format::kFamilyFormatVersion;
   return m;
 }
 

@@ -4,9 +4,6 @@
 #include <elrt/tlm.hpp>
 #include <elrt/wordpiece.hpp>
 
-#include <cmath>
-#include <limits>
-
 #include "base/error.h"
 #include "pack/float_layout.h"
 #include "tlm/dual_head_file.h"
@@ -29,24 +26,6 @@ std::vector<std::string> read_vocabulary(const fs::path& path, std::int64_t expe
   std::vector<std::string> tokens;
   for (std::int32_t id = 0; id < read->vocab_size(); ++id) tokens.emplace_back(read->token(id));
   return tokens;
-}
-
-std::vector<float> read_accuracy(const fs::path& path, std::size_t model_levels, std::size_t prompt_levels) {
-  const json rows = read_json(path);
-  std::vector<float> values;
-  bool fits = rows.is_array() && rows.size() == model_levels;
-  for (std::size_t i = 0; fits && i < rows.size(); ++i) {
-    fits = rows[i].is_array() && rows[i].size() == prompt_levels;
-    for (std::size_t j = 0; fits && j < prompt_levels; ++j) {
-      const json& value = rows[i][j];
-      fits = value.is_null() || (value.is_number() && value.get<double>() >= 0 && value.get<double>() <= 1);
-      if (fits) values.push_back(value.is_null() ? std::numeric_limits<float>::quiet_NaN() : value.get<float>());
-    }
-  }
-  if (!fits)
-    fail_data("{}: expected {} rows of {} shares between 0 and 1, or null; train the tiny language model again",
-              path.string(), model_levels, prompt_levels);
-  return values;
 }
 
 std::vector<std::uint32_t> levels(const std::vector<std::int64_t>& values) { return {values.begin(), values.end()}; }
@@ -108,7 +87,7 @@ class TlmTensorList {
 
 std::vector<fs::path> packed_tlm_files(const fs::path& folder) {
   std::vector<fs::path> files = {folder / "config.json", folder / "model.safetensors", folder / "vocab.txt"};
-  if (fs::exists(folder / "accuracy.json")) files.push_back(folder / "accuracy.json");
+  if (fs::exists(folder / kChoiceRuleFile)) files.push_back(folder / kChoiceRuleFile);
   return files;
 }
 
@@ -121,8 +100,8 @@ PackedTlm read_packed_tlm(const fs::path& folder) {
     fail_data("{}: {} positions hold no word after the {} special tokens", folder.string(),
               tlm.model.body.max_positions, elrt::kTlmSpecialTokens);
   }
-  const fs::path accuracy = folder / "accuracy.json";
-  if (fs::exists(accuracy)) tlm.accuracy = read_accuracy(accuracy, s.model_levels.size(), s.prompt_levels.size());
+  tlm.rule = read_choice_rule(folder, static_cast<std::int64_t>(s.model_levels.size()),
+                              static_cast<std::int64_t>(s.prompt_levels.size()));
   return tlm;
 }
 
@@ -150,7 +129,15 @@ void add_tlm_metadata(elrt::gguf::Metadata& m, const PackedTlm& tlm) {
   m[key::kTlmTtftLevels] = levels(s.ttft_levels);
   m[key::kTlmTpotLevels] = levels(s.tpot_levels);
   m[key::kTlmVocabulary] = tlm.vocabulary;
-  if (!tlm.accuracy.empty()) m[key::kTlmAccuracy] = tlm.accuracy;
+  if (tlm.rule) {
+    const torch::Tensor shares = tlm.rule->accuracy.to(torch::kFloat32).contiguous();
+    m[key::kTlmAccuracy] = std::vector<float>(shares.data_ptr<float>(), shares.data_ptr<float>() + shares.numel());
+    if (tlm.rule->head_weight) m[key::kTlmHeadWeight] = static_cast<float>(*tlm.rule->head_weight);
+  }
+  if (c.kind == TlmBodyKind::kBert) {
+    m[key::kTlmBody] = std::string(elrt::format::kTlmBodyBert);
+    m[key::kFormatVersionNumber] = elrt::format::kFormatVersion;  // older readers would take it for a MobileBERT
+  }
 }
 
 std::vector<WrittenTensor> tlm_tensors(const PackedTlm& tlm) {
@@ -161,8 +148,7 @@ std::vector<WrittenTensor> tlm_tensors(const PackedTlm& tlm) {
   list.rows(name::kTlmSlo, m.slo_embeddings);
   list.rows(name::kTlmPosition, m.embeddings.position);
   list.rows(name::kTlmType, m.embeddings.type.narrow(0, 0, elrt::kTlmSegments));
-  if (c.trigram_input || c.embedding_size != c.hidden_size)
-    list.affine(name::kTlmEmbedding, m.embeddings.transformation);
+  if (c.transforms_words()) list.affine(name::kTlmEmbedding, m.embeddings.transformation);
   list.norm(name::kTlmEmbedding, m.embeddings.norm);
   list.part(name::kTlmParts[0], m.bottom, c);
   list.part(name::kTlmParts[1], m.score_layers, c);

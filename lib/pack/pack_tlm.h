@@ -6,6 +6,7 @@
 
 #include "base/files.h"
 #include "pack/gguf_writer.h"
+#include "tlm/choice_rule.h"
 #include "tlm/dual_head.h"
 
 namespace elastify {
@@ -13,17 +14,16 @@ namespace elastify {
 struct PackedTlm {
   DualHead model;                       // float32 on the CPU
   std::vector<std::string> vocabulary;  // WordPiece, by id
-  std::vector<float>
-      accuracy;  // [model_levels][prompt_levels] that answers had in training; NaN: unknown; may be empty
+  std::optional<ChoiceRule> rule;
 };
 
-// A trained model's folder: what read_dual_head() reads, vocab.txt, and, where there is one, accuracy.json: [[share of
-// right answers, or null, per prompt level] per model level]. Throws Error(kBadData) where they are damaged or do not
-// fit each other.
+// A trained model's folder: what read_dual_head() reads, vocab.txt, and, where there is one, the rule by which decisions
+// are chosen (tlm/choice_rule.h). Throws Error(kBadData) where they are damaged or do not fit each other.
 PackedTlm read_packed_tlm(const fs::path& folder);
 // The files above, for hashing.
 std::vector<fs::path> packed_tlm_files(const fs::path& folder);
 
+// Raises the format version where the body asks for it.
 void add_tlm_metadata(elrt::gguf::Metadata& metadata, const PackedTlm& tlm);
 
 // Matrices and embeddings in f16, biases and norms in f32. make() throws Error(kBadData) where a value exceeds f16.

@@ -16,6 +16,7 @@
 #include "model/device.h"
 #include "pipeline/stage_table.h"
 #include "pipeline/text_source.h"
+#include "tlm/body_vocabulary.h"
 #include "tlm/dual_head_file.h"
 #include "tlm/tlm_checkpoint.h"
 #include "tokenizer/import.h"
@@ -113,9 +114,11 @@ void check_label_levels(const PipelineConfig& config, Problems& problems) {
     problems.add("label.validation: expected task files, for label.decisions_from is \"validation\"");
 }
 
-// Makes the heads as the first stage that trains them will, on nothing but their shapes.
+// Makes the heads as the first stage that trains them will, on nothing but their shapes, and reads the body's
+// vocabulary.
 void check_heads(const PipelineConfig& config) {
   const TlmSettings& settings = config.tlm.model;
+  if (!settings.body.empty() && settings.vocabulary.empty()) body_vocabulary_text(settings.body);
   DualHeadConfig heads = settings.heads;
   heads.prompt_levels = config.label.prompt_levels;
   heads.model_levels = config.label.model_levels.empty() ? config.reorder.levels : config.label.model_levels;

@@ -6,13 +6,16 @@
 #include <cmath>
 #include <random>
 
+#include "base/error.h"
 #include "base/hash.h"
 #include "base/plot.h"
 #include "base/runtime_result.h"
 #include "eval/interval.h"
 #include "label/comparison.h"
 #include "label/label_work.h"
+#include "label/repeats.h"
 #include "label/task_sets.h"
+#include "label/yardstick.h"
 #include "pipeline/decision_parts.h"
 
 namespace elastify {
@@ -100,6 +103,26 @@ json compare_compression(const StageContext& context, const OutcomeTable& table,
   return result;
 }
 
+// The test tasks' outcomes, and those of the same prompts with other cues.
+RepeatedOutcomes ask_again(const StageContext& context, const OutcomeTable& table) {
+  const LabelConfig& config = context.config.label;
+  const Tlm score = read_tlm(context.run.file("score"), torch::kCPU);
+  LabelTasks prepared = prepare_tasks(config, score.model, score.vocabulary);
+  std::erase_if(prepared.tasks, [](const PreparedTask& task) { return task.split != TaskSplit::kTest; });
+  RepeatedOutcomes outcomes = {table.right().index_select(0, table.rows(TaskSplit::kTest))};
+  for (std::size_t repeat = 1; repeat < static_cast<std::size_t>(config.repeats); ++repeat) {
+    const fs::path work = context.work / fmt::format("asked again {}", repeat);
+    fs::create_directories(work);
+    prepare_label_work(work,
+                       {context.run.file(kBaseArtifact), table.model_levels, config.prompt_levels, prepared.families,
+                        config.chunk_tasks, config.phases},
+                       asked_again(prepared.tasks, repeat));
+    run_label_work(work, context.config.threads);
+    outcomes.push_back(collect_label_work(work).right());
+  }
+  return outcomes;
+}
+
 }  // namespace
 
 json run_compare(const StageContext& context) {
@@ -107,10 +130,16 @@ json run_compare(const StageContext& context) {
   const Tlm tlm = read_tlm(context.run.file("tlm"), context.device);
   const elrt::LatencyTable latency = take(elrt::LatencyTable::read(context.run.file(kLatencyFile)));
   const auto tasks = labelled_tasks(context.config.label, table);
+  const auto rule = read_choice_rule(context.run.file("tlm"), static_cast<std::int64_t>(table.model_levels.size()),
+                                     static_cast<std::int64_t>(table.prompt_levels.size()));
+  require(rule.has_value(), "the train-tlm stage left no {}", kChoiceRuleFile);
   const DecisionSpace space(table, latency, true);
-  json result = {
-      {"decisions", compare_phases(tlm.model, {space, decision_rows(tasks, tlm)}, latency, TaskSplit::kTest)},
-      {"compression", compare_compression(context, table, tasks, tlm.vocabulary)}};
+  PolicyScores scores;
+  json result = {{"decisions", compare_phases(tlm.model, *rule, {space, decision_rows(tasks, tlm)}, latency,
+                                              TaskSplit::kTest, &scores)},
+                 {"compression", compare_compression(context, table, tasks, tlm.vocabulary)}};
+  if (context.config.label.repeats > 1)
+    result["yardstick"] = yardstick(scores, space, TaskSplit::kTest, ask_again(context, table));
   for (const auto& policy : kPolicies)
     draw_heat_map(context.run.file("comparison_" + policy + ".svg"), comparison_map(result["decisions"], policy));
   write_json(context.run.file("comparison.json"), result);
@@ -126,6 +155,7 @@ std::string describe_compare(const json& result) {
     text += fmt::format("the tlm closes {:.0f} % of the gap from single to oracle\n", 100 * gap.get<double>());
   if (result.at("decisions").contains("one_level"))
     text += "one level: the same policies where the level that reads a prompt also writes the answer\n";
+  if (result.contains("yardstick")) text += "\n" + format_yardstick(result.at("yardstick"));
   const json& compression = result.at("compression");
   text += fmt::format("\nfull model, accuracy by prompt level, percent\n{:<16}", "words kept");
   for (const auto& level : compression.at("prompt_levels")) text += fmt::format(" {:>6}", level.get<int>());

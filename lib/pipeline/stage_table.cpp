@@ -74,7 +74,7 @@ StageInputs pack_base_inputs(const PipelineConfig& config) {
   inputs.checkpoint = true;
   inputs.stages = {"reorder"};
   if (config.pack.adapters) inputs.stages.push_back("finetune");
-  inputs.more["format"] = elrt::format::kFormatVersion;
+  inputs.more["format"] = elrt::format::kFamilyFormatVersion;  // tlm.body's files ask for more
   if (const std::string text = chat_template_of(config); !text.empty()) inputs.more["chat_template"] = hash_text(text);
   inputs.compute = inputs.text = wants_rounding_text(config.pack);
   return inputs;
@@ -97,11 +97,14 @@ StageInputs train_score_inputs(const PipelineConfig& config) {
   inputs.stages = {"pack-base"};
   add_files(inputs, "label.train", config.label.train);
   add_files(inputs, "tlm.pairs", config.tlm.pairs);
+  add_files(inputs, "tlm.questions", config.tlm.questions);
   const TlmSettings& model = config.tlm.model;
   add_file(inputs, "tlm.vocabulary", model.vocabulary);
   if (!model.body.empty()) {
-    inputs.paths.push_back({"tlm.body", model.body, {"config.json", "model.safetensors"}});
-    inputs.paths.back().files.push_back(model.vocabulary.empty() ? "vocab.txt" : "?vocab.txt");
+    inputs.paths.push_back(
+        {"tlm.body",
+         model.body,
+         {"config.json", "model.safetensors", "?vocab.txt", "?tokenizer.json", "?tokenizer_config.json"}});
   }
   return inputs;
 }
@@ -138,6 +141,7 @@ const std::vector<std::string> kScoreSettings = {"tlm",
                                                  "-label.train_items",
                                                  "-label.validation_items",
                                                  "-label.test_items",
+                                                 "-label.repeats",
                                                  "-label.chunk_tasks",
                                                  "-label.validation",
                                                  "-label.test"};

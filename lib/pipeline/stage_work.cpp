@@ -91,7 +91,10 @@ double train_score_work(const PipelineConfig& config, const ModelConfig& model) 
   const double steps =
       real(t.model.score.steps + (t.model.body.empty() ? t.model.masked.steps + t.model.joint.steps : 0));
   const double words = t.pairs.empty() ? real(t.word_items) * kFamilies * 10 * kTaskTokens * forward(model) : 0;
-  return words + tlm_steps(config, steps);
+  constexpr double kSentences = 8, kQuestionTokens = 250;  // about what Dolly's and BoolQ's questions have
+  const double questions = real(t.question_items) * static_cast<double>(t.questions.size()) * (1 + kSentences) *
+                           kQuestionTokens * forward(model);
+  return words + questions + tlm_steps(config, steps);
 }
 
 double label_work(const PipelineConfig& config, const ModelConfig& model) {
@@ -106,8 +109,9 @@ double train_tlm_work(const PipelineConfig& config, const ModelConfig&) {
 }
 
 double compare_work(const PipelineConfig& config, const ModelConfig& model) {
-  return 3 * kFamilies * real(config.label.test_items) * static_cast<double>(config.label.prompt_levels.size()) * 0.6 *
-         kTaskTokens * forward(model);
+  const double asked_again = real(config.label.repeats - 1) * (config.label.phases ? kPhases : 1) * 0.6 * levels(config);
+  return (3 + asked_again) * kFamilies * real(config.label.test_items) *
+         static_cast<double>(config.label.prompt_levels.size()) * 0.6 * kTaskTokens * forward(model);
 }
 
 }  // namespace elastify

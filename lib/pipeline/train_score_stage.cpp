@@ -7,7 +7,9 @@
 
 #include "base/error.h"
 #include "base/runtime_result.h"
+#include "label/question_pairs.h"
 #include "label/task_sets.h"
+#include "tlm/body_vocabulary.h"
 #include "tlm/dual_head_file.h"
 #include "tlm/prompt_scorer.h"
 #include "tlm/score_training.h"
@@ -27,10 +29,10 @@ std::vector<std::string> answered_texts(const std::vector<TaskItem>& tasks) {
   return texts;
 }
 
-// As set, as it lies next to the checkpoint, or learned.
+// As set, that of the checkpoint, or learned.
 std::string make_vocabulary(const TlmSettings& settings, const std::vector<std::string>& texts) {
   if (!settings.vocabulary.empty()) return read_file(settings.vocabulary);
-  if (!settings.body.empty()) return read_file(fs::path(settings.body) / "vocab.txt");
+  if (!settings.body.empty()) return body_vocabulary_text(settings.body);
   return vocabulary_text(learn_word_pieces(texts, settings.size.vocab_size));
 }
 
@@ -97,6 +99,19 @@ double retained_share(const std::vector<LabelledRow>& rows) {
   return labelled > 0 ? retained / labelled : 0;
 }
 
+// Of tlm.questions, where there are any: kept once made, as they cost a pass of the language model for each sentence.
+std::vector<LabelledRow> ranked_rows(const StageContext& context, const elrt::WordPiece& vocabulary,
+                                     const fs::path& artifact, const SloIds& slo) {
+  const TlmStageConfig& settings = context.config.tlm;
+  if (settings.questions.empty()) return {};
+  const fs::path kept = context.work / "sentence-labels.json";
+  if (fs::exists(kept)) return read_rows(kept);
+  auto rows = question_rows(choose_question_pairs(settings.questions, settings.question_items), vocabulary, artifact,
+                            settings, slo, context.config.threads);
+  keep_rows(rows, kept);
+  return rows;
+}
+
 // What the TLM adds to the full model's prefill, in multiply-adds.
 json cost_table(const DualHead& model, const elrt::Artifact& artifact) {
   const elrt::ModelShape& s = artifact.shape();
@@ -145,6 +160,8 @@ json run_train_score(const StageContext& context) {
   } else {
     rows = pair_rows(settings.pairs, vocabulary, slo, model.body.max_positions);
   }
+  const auto ranked = ranked_rows(context, vocabulary, artifact_path, slo);
+  rows.insert(rows.end(), ranked.begin(), ranked.end());
   const ScoreTraining trained =
       train_score_head(model, settings.model, !start.pretrained, rows, context.seed(), context.work);
   AtomicDirectory directory(context.run.file("score"));
@@ -153,6 +170,7 @@ json run_train_score(const StageContext& context) {
   return {{"vocabulary", vocabulary.vocab_size()},
           {"labels", settings.pairs.empty() ? "induced" : "pairs"},
           {"rows", rows.size()},
+          {"ranked_rows", ranked.size()},
           {"retained_share", retained_share(rows)},
           {"masked_losses", start.masked.losses},
           {"joint_losses", trained.joint.losses},
@@ -166,11 +184,13 @@ std::string describe_train_score(const json& summary) {
                                                         : fmt::format("{:.4f}", losses.back().get<double>());
   };
   std::string text = fmt::format(
-      "{} rows of {} labels, {:.0f} % of the words retained; last losses: masked words {}, joint {}, score {}\n"
+      "{} rows of {} labels, {} of them of ranked sentences, {:.0f} % of the words retained; last losses: masked words "
+      "{}, "
+      "joint {}, score {}\n"
       "cost of the full model's prefill, percent:\ntokens  deciding  scoring\n",
       summary.at("rows").get<std::int64_t>(), summary.at("labels").get<std::string>(),
-      100 * summary.at("retained_share").get<double>(), last(summary.at("masked_losses")),
-      last(summary.at("joint_losses")), last(summary.at("score_losses")));
+      summary.at("ranked_rows").get<std::int64_t>(), 100 * summary.at("retained_share").get<double>(),
+      last(summary.at("masked_losses")), last(summary.at("joint_losses")), last(summary.at("score_losses")));
   for (const auto& row : summary.at("cost")) {
     text += fmt::format("{:>6}  {:>8.1f}  {:>7.1f}\n", row.at("tokens").get<int>(),
                         100 * row.at("decision_share").get<double>(), 100 * row.at("score_share").get<double>());

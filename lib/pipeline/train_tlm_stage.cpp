@@ -13,20 +13,6 @@ elrt::LatencyTable load_latency(const PipelineConfig& config, const elrt::Artifa
   return with_tlm_latency(take(elrt::LatencyTable::read(config.tlm.latency_table)));
 }
 
-// [[share of right answers per prompt level] per model level] over train and validation, decoded at the model level:
-// what the runtime's fallback goes by.
-json expected_accuracy(const OutcomeTable& table) {
-  const torch::Tensor known = (table.split != static_cast<std::int64_t>(TaskSplit::kTest)).nonzero().squeeze(1);
-  const torch::Tensor share = table.right_at_one_level().index_select(0, known).to(torch::kFloat64).mean(0);
-  json rows = json::array();
-  for (std::int64_t m = 0; m < share.size(0); ++m) {
-    json row = json::array();
-    for (std::int64_t p = 0; p < share.size(1); ++p) row.push_back(share[m][p].item<double>());
-    rows.push_back(row);
-  }
-  return rows;
-}
-
 }  // namespace
 
 json run_train_tlm(const StageContext& context) {
@@ -41,12 +27,13 @@ json run_train_tlm(const StageContext& context) {
       train_decision_head(tlm.model, config.tlm.model, config.tlm.decisions, data, context.seed());
   AtomicDirectory directory(context.run.file("tlm"));
   write_tlm(tlm.model, read_file(context.run.file("score") / "vocab.txt"), directory.path());
-  write_json(directory.path() / "accuracy.json", expected_accuracy(table));
+  write_choice_rule(directory.path(), trained.rule);
   directory.commit();
   if (auto done = latency.write(context.run.file(kLatencyFile)); !done) fail_with(done.failure());
   return {{"losses", trained.losses.losses},
           {"best_step", trained.best_step},
           {"validation_accuracy", trained.validation_accuracy},
+          {"head_weight", *trained.rule.head_weight},
           {"label_default_share", trained.label_default_share},
           {"latency_table", config.tlm.latency_table.empty() ? "synthetic" : config.tlm.latency_table}};
 }
@@ -54,9 +41,10 @@ json run_train_tlm(const StageContext& context) {
 std::string describe_train_tlm(const json& summary) {
   return fmt::format(
       "decision-head for latency table {}: validation accuracy {:.1f} %, best at step {}; {:.0f} % of the labels are "
-      "the default\n",
+      "the default; the head's weight next to what is expected of every decision: {:.2g}\n",
       summary.at("latency_table").get<std::string>(), 100 * summary.at("validation_accuracy").get<double>(),
-      summary.at("best_step").get<std::int64_t>(), 100 * summary.at("label_default_share").get<double>());
+      summary.at("best_step").get<std::int64_t>(), 100 * summary.at("label_default_share").get<double>(),
+      summary.at("head_weight").get<double>());
 }
 
 }  // namespace elastify

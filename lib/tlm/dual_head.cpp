@@ -151,8 +151,8 @@ torch::Tensor word_keep_probability(const torch::Tensor& logits, const torch::Te
 }
 
 std::vector<TlmSlot> bottom_slots(DualHead& m) {
-  std::vector<TlmSlot> slots = embedding_slots(m.embeddings, m.body, "mobilebert.embeddings.");
-  append_layers(slots, m.bottom, m.settings.bottom_layers, m.body, "mobilebert.encoder.layer.");
+  std::vector<TlmSlot> slots = embedding_slots(m.embeddings, m.body, m.body.prefix() + "embeddings.");
+  append_layers(slots, m.bottom, m.settings.bottom_layers, m.body, m.body.prefix() + "encoder.layer.");
   return slots;
 }
 

@@ -1,10 +1,10 @@
-// The dual-head tiny language model: one MobileBERT body whose bottom layers two heads share, each with top layers of
-// its own.
+// The dual-head tiny language model: one MobileBERT or BERT body whose bottom layers two heads share, each with top
+// layers of its own.
 //   score-head     keep or discard, for every token of a prompt
 //   decision-head  model level and prompt level for a prompt under an SLO, from the first position
 #pragma once
 
-#include "tlm/mobilebert.h"
+#include "tlm/encoder.h"
 #include "tlm/slo_tokens.h"
 
 namespace elastify {

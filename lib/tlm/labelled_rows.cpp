@@ -26,8 +26,12 @@ std::vector<LabelledRow> labelled_rows(const elrt::WordPiece& vocabulary, const 
 void keep_rows(const std::vector<LabelledRow>& rows, const fs::path& path) {
   nlohmann::json list = nlohmann::json::array();
   for (const auto& row : rows)
-    list.push_back(
-        {{"tokens", row.row.tokens}, {"words", row.row.words}, {"types", row.row.types}, {"labels", row.labels}});
+    list.push_back({{"tokens", row.row.tokens},
+                    {"words", row.row.words},
+                    {"types", row.row.types},
+                    {"labels", row.labels},
+                    {"sentences", row.sentences},
+                    {"rises", row.rises}});
   write_file(path, list.dump());
 }
 
@@ -36,13 +40,23 @@ std::vector<LabelledRow> read_rows(const fs::path& path) {
   std::vector<LabelledRow> rows;
   try {
     for (const auto& row : list)
-      rows.push_back({{row.at("tokens"), row.at("words"), row.at("types")}, row.at("labels")});
+      rows.push_back({{row.at("tokens"), row.at("words"), row.at("types")},
+                      row.at("labels"),
+                      row.at("sentences"),
+                      row.at("rises")});
   } catch (const nlohmann::json::exception& error) {
     fail_data("{} row {} is damaged: {}; remove the file to label again", path.string(), rows.size() + 1, error.what());
   }
   const bool whole = std::all_of(rows.begin(), rows.end(),
                                  [](const auto& row) { return row.row.words.size() == row.row.tokens.size(); });
   if (!whole) fail_data("{}: a row's words and tokens differ in number; remove the file to label again", path.string());
+  for (const auto& row : rows) {
+    const auto count = static_cast<std::int64_t>(row.rises.size());
+    const bool known = std::all_of(row.sentences.begin(), row.sentences.end(),
+                                   [&](std::int64_t sentence) { return sentence >= -1 && sentence < count; });
+    if (!known)
+      fail_data("{}: a word's sentence is not among its row's; remove the file to label again", path.string());
+  }
   return rows;
 }
 

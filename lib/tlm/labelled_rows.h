@@ -13,6 +13,9 @@ namespace elastify {
 struct LabelledRow {
   TlmRow row;
   std::vector<std::int64_t> labels;  // per word of the text, as score_loss() wants them; empty: none
+  // For ranking_loss.h: per word its sentence, an index into `rises`, or -1; empty: no sentence is ranked.
+  std::vector<std::int64_t> sentences = {};
+  std::vector<float> rises = {};  // per sentence, what leaving it out costs
 };
 
 // A text in rows of at most `max_positions` tokens, as chunk_tokens() cuts it; every row has all of the text's labels

@@ -29,7 +29,7 @@ MaskedWordHead random_masked_word_head(const TlmConfig& config, std::uint64_t se
 
 torch::Tensor masked_word_logits(const MaskedWordHead& head, const TlmConfig& c, const torch::Tensor& word,
                                  const torch::Tensor& hidden) {
-  const torch::Tensor active = torch::relu(tlm_affine(head.transform, hidden));
+  const torch::Tensor active = tlm_activate(c, tlm_affine(head.transform, hidden));
   const torch::Tensor h =
       torch::layer_norm(active, {c.hidden_size}, head.norm.weight, head.norm.bias, c.layer_norm_eps);
   const torch::Tensor logits = torch::linear(h.narrow(-1, 0, c.embedding_size), word, head.bias);

@@ -2,13 +2,13 @@
 // the encoder tells what they were.
 #pragma once
 
-#include "tlm/mobilebert.h"
+#include "tlm/encoder.h"
 
 namespace elastify {
 
-// MobileBERT's head: h = LayerNorm(relu(W x + b)); logits = h [E | R]^T + bias, where E is the words' embedding (tied)
-// and R covers the features beyond embedding_size. R is as large as the vocabulary times (hidden - embedding): small
-// bodies do without.
+// MobileBERT's and BERT's head: h = LayerNorm(a(W x + b)), a being the body's activation; logits = h [E | R]^T + bias,
+// where E is the words' embedding (tied) and R covers the features beyond embedding_size. R is as large as the
+// vocabulary times (hidden - embedding): small bodies do without.
 struct MaskedWordHead {
   TlmAffine transform;  // [hidden, hidden]
   TlmNormWeights norm;  // [hidden]; a LayerNorm whatever the body's norm

@@ -1,8 +1,11 @@
 #include "tlm/score_training.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/hash.h"
 #include "tlm/masked_words.h"
+#include "tlm/ranking_loss.h"
 
 namespace elastify {
 namespace {
@@ -24,7 +27,7 @@ TlmBody train_body(const TlmConfig& config, const TlmSettings& settings, const s
                    TlmTrainResult& result) {
   TlmBody body = copy_body(random_tlm_body(config, seed), device, torch::kFloat32);
   MaskedWordHead head = random_masked_word_head(config, seed, false);
-  auto slots = body_slots(body, "mobilebert.");
+  auto slots = body_slots(body, config.prefix());
   for (auto& slot : masked_word_slots(head, config, "cls.predictions.", false)) {
     *slot.tensor = slot.tensor->to(device);
     slots.push_back(std::move(slot));
@@ -63,8 +66,13 @@ ScoreTraining train_score_head(DualHead& model, const TlmSettings& settings, boo
     }
   };
   const auto loss = [&](std::int64_t) {
-    return score_loss(model, make_batch(drawn, model.body.pad_token_id, device), label_tensor(labels, device),
-                      {.training = true});
+    const TlmBatch batch = make_batch(drawn, model.body.pad_token_id, device);
+    const TlmForward options{.training = true};
+    const torch::Tensor logits = score_logits(model, shared_states(model, batch, options), batch.mask, options);
+    const torch::Tensor words = score_loss_of(logits, batch.words, label_tensor(labels, device));
+    const bool ranked = std::any_of(labels.begin(), labels.end(), [](const auto* row) { return !row->rises.empty(); });
+    if (!ranked || settings.ranking.weight == 0) return words;
+    return words + settings.ranking.weight * sentence_ranking_loss(logits, batch.words, labels, settings.ranking);
   };
   ScoreTraining result;
   auto slots = score_slots(model);

@@ -1,5 +1,6 @@
-// Dimensions of a MobileBERT encoder (Sun et al. 2020, "MobileBERT: a Compact Task-Agnostic BERT for Resource-Limited
-// Devices"), the body of the tiny language model.
+// Dimensions of an encoder, the body of the tiny language model: MobileBERT (Sun et al. 2020, "MobileBERT: a Compact
+// Task-Agnostic BERT for Resource-Limited Devices") or BERT (Devlin et al. 2018) as small models have it: MiniLM,
+// TinyBERT, BGE small, ...
 #pragma once
 
 #include <cstdint>
@@ -14,8 +15,15 @@ enum class TlmNorm {
   kLayer,  // "layer_norm"
 };
 
+enum class TlmBodyKind {
+  kMobileBert,
+  kBert,  // a MobileBERT without bottleneck, trigrams and transformation, with one feed-forward network and LayerNorm
+          // a layer, whose neurons go through GELU and whose norms all have layer_norm_eps
+};
+
 // The defaults are those of the published mobilebert-uncased.
 struct TlmConfig {
+  TlmBodyKind kind = TlmBodyKind::kMobileBert;
   std::int64_t vocab_size = 30522;
   std::int64_t embedding_size = 128;     // width of a word's embedding
   std::int64_t hidden_size = 512;        // width between layers
@@ -41,14 +49,25 @@ struct TlmConfig {
   std::int64_t inner_size() const { return use_bottleneck ? bottleneck_size : hidden_size; }
   std::int64_t value_inputs() const { return bottleneck_attention ? inner_size() : hidden_size; }
   std::int64_t head_dim() const { return inner_size() / num_heads; }
+  bool transforms_words() const { return trigram_input || embedding_size != hidden_size; }
+  // Of the norms of the embeddings and after a layer's last feed-forward network: the published MobileBERT has the
+  // framework's default there, whatever layer_norm_eps is.
+  double inner_norm_eps() const { return kind == TlmBodyKind::kBert ? layer_norm_eps : 1e-5; }
+  // Hugging Face's model_type, with which the names of a checkpoint's tensors begin too.
+  const char* type_name() const { return kind == TlmBodyKind::kBert ? "bert" : "mobilebert"; }
+  std::string prefix() const { return type_name() + std::string("."); }
 
   // Throws Error(kBadData) naming `source` and the first dimension that is impossible.
   void validate(const std::string& source) const;
   bool operator==(const TlmConfig&) const = default;
 };
 
-// Reads a config.json of model_type "mobilebert"; keys that are missing have MobileBERT's published values, as in
-// transformers. Throws Error(kBadData) on another model, activation or norm: what is not understood is refused.
+// BERT with the dimensions of the published bert-base-uncased.
+TlmConfig bert_base_config();
+
+// Reads a config.json of model_type "mobilebert" or "bert"; keys that are missing have the published values, as in
+// transformers. Throws Error(kBadData) on another model, activation, norm or kind of positions, and on a decoder: what
+// is not understood is refused.
 TlmConfig tlm_config_from_hf(const nlohmann::json& document, const std::string& source);
 
 // The config.json of a checkpoint with these dimensions.

@@ -5,7 +5,7 @@
 #include <span>
 
 #include "elrt/wordpiece.hpp"
-#include "tlm/mobilebert.h"
+#include "tlm/encoder.h"
 #include "tlm/slo_tokens.h"
 
 namespace elastify {

@@ -35,8 +35,8 @@ double layer_cost(const TlmConfig& c, double tokens) {
 TlmCost tlm_cost(const DualHead& model, std::int64_t tokens) {
   const TlmConfig& c = model.body;
   const auto n = static_cast<double>(tokens);
-  const double embedding = n * static_cast<double>((c.trigram_input ? 3 : 1) * c.embedding_size * c.hidden_size),
-               layer = layer_cost(c, n);
+  const std::int64_t per_word = c.transforms_words() ? (c.trigram_input ? 3 : 1) * c.embedding_size * c.hidden_size : 0;
+  const double embedding = n * static_cast<double>(per_word), layer = layer_cost(c, n);
   const auto count = [](const std::vector<TlmLayer>& layers) { return static_cast<double>(layers.size()); };
   return {embedding + (count(model.bottom) + count(model.decision_layers)) * layer, count(model.score_layers) * layer};
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tlm/ranking_loss.h"
 #include "tlm/train.h"
 
 namespace elastify {
@@ -38,9 +39,10 @@ struct TlmBodyConfig {
 };
 
 struct TlmSettings {
-  std::string body;        // a MobileBERT checkpoint, or the score/ of another run, score-head included; empty: one is
-                           // trained from nothing
-  std::string vocabulary;  // a vocab.txt; empty: next to the checkpoint, or learned from the run's own task texts
+  std::string body;        // a MobileBERT or BERT checkpoint, or the score/ of another run, score-head included; empty:
+                           // one is trained from nothing
+  std::string vocabulary;  // a vocab.txt; empty: that of the checkpoint (body_vocabulary.h), or learned from the run's
+                           // own task texts
   TlmBodyConfig size;      // where no checkpoint is given
   DualHeadConfig heads = default_heads();  // its model and prompt levels are those of the labels
   std::int64_t batch_rows = 16;
@@ -49,12 +51,14 @@ struct TlmSettings {
   TlmTrainConfig masked = phase(500, 3e-3);  // masked words: the whole body
   TlmTrainConfig joint = phase(500, 2e-3);   // word labels: bottom and score-head
   TlmTrainConfig score =
-      phase(100, 1e-3);  // word labels: score-head alone, over the bottom that is frozen from here on
+      phase(100, 1e-3);   // word labels: score-head alone, over the bottom that is frozen from here on
+  RankingConfig ranking;  // joint and score: sentences of one context
   TlmTrainConfig decision = phase(500, 2e-3);  // decisions: decision-head alone
 
   template <typename V>
   void visit(V& v) {
-    v.text("body", body, "a MobileBERT checkpoint, or the score/ of another run; empty: one is trained from nothing");
+    v.text("body", body,
+           "a MobileBERT or BERT checkpoint, or the score/ of another run; empty: one is trained from nothing");
     v.text("vocabulary", vocabulary, "a vocab.txt; empty: next to the body, or learned from the run's own task texts");
     v.section("size", size, "of a body that is trained from nothing");
     v.section("heads", heads, "layers and levels of the heads");
@@ -63,6 +67,9 @@ struct TlmSettings {
     v.section("masked", masked, "masked words: the whole body; only without tlm.body");
     v.section("joint", joint, "word labels: bottom and score-head; only without tlm.body");
     v.section("score", score, "word labels: the score-head alone");
+    v.section(
+        "ranking", ranking,
+        "in tlm.joint and tlm.score: sentences of one context by what leaving them out costs; only with tlm.questions");
     v.section("decision", decision, "decisions: the decision-head alone");
   }
 

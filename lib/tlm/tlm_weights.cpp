@@ -44,8 +44,10 @@ std::vector<TlmSlot> embedding_slots(TlmEmbeddings& e, const TlmConfig& c, const
   std::vector<TlmSlot> slots = {{prefix + "word_embeddings.weight", &e.word, {c.vocab_size, c.embedding_size}},
                                 {prefix + "position_embeddings.weight", &e.position, {c.max_positions, c.hidden_size}},
                                 {prefix + "token_type_embeddings.weight", &e.type, {c.num_types, c.hidden_size}}};
-  append_affine_slots(slots, e.transformation, prefix + "embedding_transformation", c.hidden_size,
-                      c.embedding_size * (c.trigram_input ? 3 : 1));
+  if (c.kind == TlmBodyKind::kMobileBert) {
+    append_affine_slots(slots, e.transformation, prefix + "embedding_transformation", c.hidden_size,
+                        c.embedding_size * (c.trigram_input ? 3 : 1));
+  }
   append_norm(slots, e.norm, prefix + "LayerNorm", c.hidden_size);
   return slots;
 }
@@ -101,7 +103,7 @@ TlmBody random_tlm_body(const TlmConfig& config, std::uint64_t seed) {
   config.validate("the tiny language model's body");
   TlmBody body;
   body.config = config;
-  initialise_slots(body_slots(body, "mobilebert."), seed);
+  initialise_slots(body_slots(body, config.prefix()), seed);
   return body;
 }
 

@@ -1,4 +1,4 @@
-// A MobileBERT encoder's weights as tensors, and the one list of their names and shapes that loading, saving,
+// An encoder's weights as tensors, and the one list of their names and shapes that loading, saving,
 // initialising and training go through.
 #pragma once
 
@@ -21,12 +21,12 @@ struct TlmDense {
 };
 
 struct TlmEmbeddings {
-  torch::Tensor word;      // [vocab, embedding]
-  torch::Tensor position;  // [max_positions, hidden]
-  torch::Tensor type;      // [types, hidden]
-  TlmAffine
-      transformation;   // [hidden, 3 * embedding], or [hidden, embedding] without trigrams (unused where equal widths)
-  TlmNormWeights norm;  // [hidden]
+  torch::Tensor word;        // [vocab, embedding]
+  torch::Tensor position;    // [max_positions, hidden]
+  torch::Tensor type;        // [types, hidden]
+  TlmAffine transformation;  // MobileBERT's: [hidden, 3 * embedding], or [hidden, embedding] without trigrams (unused
+                             // where equal widths)
+  TlmNormWeights norm;       // [hidden]
 };
 
 struct TlmFeedForward {

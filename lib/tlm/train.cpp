@@ -45,9 +45,13 @@ class LossMeter {
 
 torch::Tensor score_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& word_labels,
                          const TlmForward& options) {
-  const torch::Tensor logits = score_logits(model, shared_states(model, batch, options), batch.mask, options);
+  return score_loss_of(score_logits(model, shared_states(model, batch, options), batch.mask, options), batch.words,
+                       word_labels);
+}
+
+torch::Tensor score_loss_of(const torch::Tensor& logits, const torch::Tensor& words, const torch::Tensor& word_labels) {
   const torch::Tensor no_label = torch::full({word_labels.size(0), 1}, kIgnore, word_labels.options());
-  const torch::Tensor labels = torch::cat({no_label, word_labels}, 1).gather(1, batch.words + 1);
+  const torch::Tensor labels = torch::cat({no_label, word_labels}, 1).gather(1, words + 1);
   return summed_loss(logits, labels) / (labels != kIgnore).sum().clamp_min(1);
 }
 

@@ -13,6 +13,8 @@ namespace elastify {
 // words, every token having its word's label, in nats; 0 where no word is labelled. word_labels: [batch, words] int64.
 torch::Tensor score_loss(const DualHead& model, const TlmBatch& batch, const torch::Tensor& word_labels,
                          const TlmForward& options);
+// The same from score_logits(); words: the batch's.
+torch::Tensor score_loss_of(const torch::Tensor& logits, const torch::Tensor& words, const torch::Tensor& word_labels);
 
 // Sum of the two classifiers' mean cross-entropies, in nats. model_class, prompt_class: [batch] int64, indices into the
 // settings' levels.

@@ -73,7 +73,7 @@ std::map<Pieces, std::int64_t> count_units(const std::vector<std::string>& texts
   return counts;
 }
 
-struct Unit {
+struct WordUnit {
   Pieces pieces;
   std::int64_t count = 0;
 };
@@ -84,8 +84,8 @@ std::string joined(const Pair& pair) { return pair.first + pair.second.substr(2)
 // How often every pair of neighbours occurs, and in which units it may stand.
 class PairCounts {
  public:
-  void add(const std::vector<Unit>& units, std::size_t index, std::int64_t sign) {
-    const Unit& unit = units[index];
+  void add(const std::vector<WordUnit>& units, std::size_t index, std::int64_t sign) {
+    const WordUnit& unit = units[index];
     for (std::size_t i = 0; i + 1 < unit.pieces.size(); ++i) {
       const Pair pair{unit.pieces[i], unit.pieces[i + 1]};
       if ((counts_[pair] += sign * unit.count) == 0) counts_.erase(pair);
@@ -123,7 +123,7 @@ void join_inplace(Pieces& pieces, const Pair& pair) {
 }  // namespace
 
 std::vector<std::string> learn_word_pieces(const std::vector<std::string>& texts, std::int64_t size) {
-  std::vector<Unit> units;
+  std::vector<WordUnit> units;
   std::set<std::string> known;
   for (const auto& [pieces, count] : count_units(texts)) {
     units.push_back({pieces, count});

@@ -1,4 +1,4 @@
-// elastic-run: generate, chat, score and measure with an elastic artifact.
+// elastic-run: generate, chat, shorten, score and measure with an elastic artifact.
 // Results go to stdout, everything else to stderr. Exit status: 0 success, 1 internal error, 2 usage, 3 bad data.
 #include "common/program.hpp"
 #include "run_common.hpp"
@@ -12,6 +12,7 @@ constexpr char kExamples[] = R"(Examples:
   elastic-run calibrate model.gguf
   elastic-run generate model.gguf --prompt "Hello" --ttft 0.4 --tpot 0.7 --json
   elastic-run replay model.gguf --requests trace.jsonl --count 1000
+  elastic-run compress model.gguf --prompt-file notes.txt --question "Who brings the cake?" --keep 50
   elastic-run score model.gguf --level 50 --text-file story.txt --json
   elastic-run bench model.gguf --levels 20,50,100 --threads 2
 
@@ -28,6 +29,7 @@ int main(int argc, char** argv) {
         elastic_run::register_generate(app);
         elastic_run::register_chat(app);
         elastic_run::register_score(app);
+        elastic_run::register_compress(app);
         elastic_run::register_bench(app);
         elastic_run::register_calibrate(app);
         elastic_run::register_replay(app);

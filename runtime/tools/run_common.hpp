@@ -63,6 +63,7 @@ void print_json(const nlohmann::json& object);
 void register_chat(CLI::App& app);
 void register_generate(CLI::App& app);
 void register_score(CLI::App& app);
+void register_compress(CLI::App& app);
 void register_bench(CLI::App& app);
 void register_calibrate(CLI::App& app);
 void register_replay(CLI::App& app);

@@ -4,6 +4,7 @@
 
 #include "cli/run_command.h"
 #include "tlm/dual_head_file.h"
+#include "tlm/tlm_checkpoint.h"
 
 namespace {
 
@@ -128,6 +129,41 @@ TEST_CASE("a trained score-head is taken over with its bottom, and only trained 
   const Outcome other = train(setup.set("tlm.heads.score_layers", "1"));
   CHECK(other.status == 2);
   CHECK_THAT(other.err, Catch::Matchers::Contains("score_layers is 1, the trained model has 2"));
+}
+
+TEST_CASE("a build starts from a BERT checkpoint, whose bottom stays as it came", "[cli]") {
+  const Setup setup;
+  elastify::TlmConfig shape = elastify::bert_base_config();
+  shape.vocab_size = 0;
+  const std::string vocabulary =
+      "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nit\nis\nday\nann\nbo\ncy\ndi\nhas\n##s\n.\n?\nwho\n1\n2\n##0\n##1\n##2\n";
+  for (const char c : vocabulary) shape.vocab_size += c == '\n' ? 1 : 0;
+  shape.embedding_size = shape.bottleneck_size = shape.hidden_size = 48;
+  shape.intermediate_size = 64;
+  shape.num_layers = shape.num_heads = 4;
+  shape.max_positions = 64;
+  std::filesystem::create_directory(setup.dir / "bert");
+  const elastify::TlmBody body = elastify::random_tlm_body(shape, 3);
+  elastify::write_tlm_checkpoint(body, {}, setup.dir / "bert");
+  const std::string from = setup.set("tlm.body", setup.path("bert"));
+  const Outcome wordless = run_command("elastify", setup.arguments("build", from));
+  CHECK(wordless.status == 3);
+  CHECK_THAT(wordless.err, Catch::Matchers::Contains("expected vocab.txt or tokenizer.json"));
+  write_bytes(setup.dir / "bert/vocab.txt", vocabulary);
+  const Outcome built = run_command("elastify", setup.arguments("build", from));
+  INFO(built.err);
+  REQUIRE(built.status == 0);
+  const auto taken = elastify::read_dual_head(setup.dir / "run/tlm", torch::kCPU, torch::kFloat32);
+  CHECK(taken.body.kind == elastify::TlmBodyKind::kBert);
+  CHECK(torch::equal(taken.embeddings.word, body.embeddings.word));
+  CHECK(torch::equal(taken.bottom[1].feed_forward[0].up.weight, body.layers[1].feed_forward[0].up.weight));
+  CHECK_FALSE(torch::equal(taken.score_layers[0].query.weight, body.layers[2].query.weight));
+  const json inspected =
+      json::parse(run_command("elastify", "inspect " + setup.path("run/model.gguf") + " --verify --json").out);
+  CHECK(inspected.at("tlm").at("body") == "bert");
+  CHECK(inspected.at("format_version") == 6);
+  const json again = json::parse(run_command("elastify", setup.arguments("build", from)).out);
+  for (const auto& stage : again.at("stages")) CHECK(stage.at("up_to_date") == true);
 }
 
 TEST_CASE("stages of the tiny language model say what they miss", "[cli]") {

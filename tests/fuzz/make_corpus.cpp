@@ -65,6 +65,9 @@ void make_artifacts(const fs::path& folder) {
   GgufBuilder tlm = TinyElastic(half).artifact();
   add_tiny_tlm(tlm);
   put(folder / "tlm", text_of(tlm.build()));
+  GgufBuilder bert = TinyElastic(half).artifact();
+  add_tiny_tlm(bert, 0, 0, 1, TinyBody::kBert);
+  put(folder / "tlm_bert", text_of(bert.build()));
   GgufBuilder foreign;
   foreign.metadata["general.architecture"] = std::string("llama");
   foreign.metadata["general.alignment"] = std::uint32_t{32};

@@ -2,6 +2,9 @@
 //
 // INPUT. Two bytes, little endian: the length of a text, which follows; the rest is a vocab.txt.
 #include "elrt/wordpiece.hpp"
+
+#include <cmath>
+
 #include "elrt/compression.hpp"
 #include "fuzz/memory_file.h"
 
@@ -27,6 +30,9 @@ void compress(std::string_view text, const elrt::WordPieces& pieces) {
   for (std::size_t i = 0; i < scores.size(); ++i) scores[i] = static_cast<float>(i * 7 % 5);
   if (auto kept = elrt::compress_prompt(text, pieces.words, scores, 100)) require(kept->text == text);
   if (auto kept = elrt::compress_prompt(text, pieces.words, scores, 40)) require(kept->text.size() <= text.size());
+  const auto ranks = elrt::sentence_scores(text, pieces.words, scores, elrt::find_question(text, pieces.words));
+  require(ranks.size() == scores.size());
+  for (const float rank : ranks) require(std::isfinite(rank));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@
 // the first block; missing: 1), `.feed_forward_activation` string ("silu" or "gelu_tanh"; missing: silu),
 // `.attention.window_layers`, `.rope.layers` [u32] (by layer, 0 or 1: has the window, turns; missing: all 1).
 // The `tokenizer.*` keys: tokenizer and chat template. Then:
-//   elastic.format_version    u32       kFormatVersion, or kPlainFormatVersion where none of the above is needed
+//   elastic.format_version    u32       kPlainFormatVersion; kFamilyFormatVersion where any of the above is needed;
+//                                       kFormatVersion where elastic.tlm.body is
 //   elastic.rope_pairing      string    "halves": dimension i turns with i + head_dim/2 (Hugging Face), not with i + 1
 //   elastic.tile_inputs       u32       32, inputs per tile
 //   elastic.tiled_tensors     [string]  suffixes of the tensors whose bytes are permuted (see LAYOUT):
@@ -45,20 +46,28 @@
 //                                       weights; NaN: not quantised; optional
 //   elastic.source.*          string    where the weights came from
 //
-// TINY LANGUAGE MODEL, optional: a MobileBERT encoder with two heads (elrt/tlm.hpp). It is there where
+// TINY LANGUAGE MODEL, optional: a MobileBERT or BERT encoder with two heads (elrt/tlm.hpp). It is there where
 // elastic.tlm.hidden_size is. Keys after `elastic.tlm.`:
+//   body                      string    "bert"; missing: MobileBERT. BERT is a MobileBERT without bottleneck, trigrams
+//                                       and embd, with embedding_size = hidden_size, feed_forward_count 1, layer_norm
+//                                       true, neurons that go through GELU, x/2 (1 + erf(x/sqrt(2))), instead of ReLU,
+//                                       and layer_norm_epsilon in every norm
 //   embedding_size, hidden_size, inner_size, feed_forward_size, head_count, feed_forward_count, positions   u32
 //   bottom_layers, score_layers, decision_layers   u32, all at least 1
 //   bottleneck, shared_key_query, bottleneck_attention, trigram_input, layer_norm   bool, as in MobileBERT's
 //   configuration;
 //                             without a bottleneck inner_size = hidden_size
-//   layer_norm_epsilon        f32       the embeddings' norm and that after the last feed-forward network have 1e-5
+//   layer_norm_epsilon        f32       MobileBERT's norms of the embeddings and after a layer's last feed-forward
+//                                       network have 1e-5
 //   model_levels, prompt_levels         [u32] what the decision-head's classes stand for; percent, ascending
 //   ttft_levels, tpot_levels  [u32]     what the SLO tokens stand for; percent, ascending
 //   vocabulary                [string]  WordPiece tokens by id; the SLO tokens' ids follow, TTFT first
 //   accuracy                  [f32]     model_levels x prompt_levels, model-level-major: share of right answers to
 //   expect of a
 //                                       decision; NaN: unknown; optional
+//   head_weight               f32       0 or more, with accuracy all between 0 and 1: the feasible decision with the
+//                                       largest log(a/(1-a)) + head_weight (model logit + prompt logit) is taken, a
+//                                       being its accuracy; missing: the logits alone count
 //
 // TENSORS (ne0, ne1, ...). Matrices are F32, F16, BF16, Q8_0, Q4_0 or IQ4_NL, each as it likes; norms, biases and
 // rope_freqs are F32. Dimensions are those of floats; quantised matrices are stored in panels (see LAYOUT).
@@ -137,7 +146,8 @@ namespace elrt::format {
 inline constexpr std::uint32_t kGgufMagic = 0x46554747;  // "GGUF" read as little endian
 inline constexpr std::uint32_t kGgufVersion = 3;
 inline constexpr std::uint32_t kPlainFormatVersion = 4;
-inline constexpr std::uint32_t kFormatVersion = 5;  // keys and tensors that change what a model computes
+inline constexpr std::uint32_t kFamilyFormatVersion = 5;  // keys and tensors that change what a model computes
+inline constexpr std::uint32_t kFormatVersion = 6;        // another body of the tiny language model
 inline constexpr std::size_t kAlignment = 64;
 inline constexpr std::uint32_t kTileInputs = 32;
 inline constexpr std::uint32_t kColumnOutputs = 32;  // side by side in a matrix of columns, see LAYOUT
@@ -148,6 +158,7 @@ inline constexpr char kRopePairingHalves[] = "halves";
 inline constexpr char kActivationSilu[] = "silu";
 inline constexpr char kActivationGeluTanh[] = "gelu_tanh";
 inline constexpr char kChecksumXxh3[] = "xxh3-64";
+inline constexpr char kTlmBodyBert[] = "bert";
 
 // Tensor type ids of the GGUF specification that this version stores.
 inline constexpr std::uint32_t kTypeF32 = 0;
@@ -214,6 +225,7 @@ inline constexpr char kSharedAdapterScale[] = "elastic.adapter.shared.scale";
 inline constexpr char kChecksumAlgorithm[] = "elastic.checksum.algorithm";
 inline constexpr char kChecksumValues[] = "elastic.checksum.values";
 inline constexpr char kQuantisationError[] = "elastic.quantisation_error";
+inline constexpr char kTlmBody[] = "elastic.tlm.body";
 inline constexpr char kTlmEmbeddingSize[] = "elastic.tlm.embedding_size";
 inline constexpr char kTlmHiddenSize[] = "elastic.tlm.hidden_size";
 inline constexpr char kTlmInnerSize[] = "elastic.tlm.inner_size";
@@ -236,6 +248,7 @@ inline constexpr char kTlmTtftLevels[] = "elastic.tlm.ttft_levels";
 inline constexpr char kTlmTpotLevels[] = "elastic.tlm.tpot_levels";
 inline constexpr char kTlmVocabulary[] = "elastic.tlm.vocabulary";
 inline constexpr char kTlmAccuracy[] = "elastic.tlm.accuracy";
+inline constexpr char kTlmHeadWeight[] = "elastic.tlm.head_weight";
 }  // namespace key
 
 namespace tensor {
@@ -315,6 +328,6 @@ inline constexpr std::uint32_t kMaxLevels = 100;
 inline constexpr std::uint32_t kMaxAdapterRank = 4096;
 inline constexpr std::uint32_t kMaxTlmPositions = 1u << 20;
 inline constexpr std::uint32_t kMaxFeedForwards = 256;
-inline constexpr float kTlmInnerNormEpsilon = 1e-5f;  // of the norms that do not follow layer_norm_epsilon, see above
+inline constexpr float kTlmInnerNormEpsilon = 1e-5f;  // of MobileBERT's norms that do not follow layer_norm_epsilon
 
 }  // namespace elrt::format

@@ -1,4 +1,5 @@
-// The tiny language model (TLM) of an artifact: MobileBERT (Sun et al. 2020) with two heads above shared bottom layers.
+// The tiny language model (TLM) of an artifact: MobileBERT (Sun et al. 2020) or BERT (Devlin et al. 2018) with two
+// heads above shared bottom layers.
 //   decision-head  model level and prompt level for a prompt under an SLO, read from the first position
 //   score-head     the probability of each word to be kept
 // Both read the row [CLS] [TTFT] <TPOT> pieces [SEP], special tokens in segment 0; the bottom layers' states are

@@ -107,6 +107,8 @@ float softmax_weights(float* x, float scale, std::size_t count);
 
 // x = max(x, 0).
 void relu(float* x, std::size_t count);
+// x = x/2 (1 + erf(x / sqrt(2))), to 3e-7 of |x|.
+void gelu(float* x, std::size_t count);
 
 // x = x * weight + bias, value by value.
 void scale_shift(float* x, const float* weight, const float* bias, std::size_t count);

@@ -1,5 +1,7 @@
 #include "model/tlm_model.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "elrt/wordpiece.hpp"
@@ -34,6 +36,28 @@ void read_dimensions(KeyReader& keys, TlmShape& s) {
   s.tpot_levels = keys.percentages(key::kTlmTpotLevels);
 }
 
+TlmBodyKind read_body(const gguf::Metadata& metadata, KeyReader& keys) {
+  if (!metadata.contains(key::kTlmBody)) return TlmBodyKind::kMobileBert;
+  keys.text(key::kTlmBody, format::kTlmBodyBert);
+  return TlmBodyKind::kBert;
+}
+
+// What a BERT body leaves no choice in.
+void check_bert(KeyReader& keys, const TlmShape& s) {
+  const auto expect = [&](const char* name, std::uint32_t found, std::uint32_t expected) {
+    if (found != expected)
+      keys.problem(name, "is " + std::to_string(found) + ", expected " + std::to_string(expected) +
+                             ", as the body is " + format::kTlmBodyBert);
+  };
+  expect(key::kTlmBottleneck, s.bottleneck, false);
+  expect(key::kTlmSharedKeyQuery, s.shared_key_query, false);
+  expect(key::kTlmBottleneckAttention, s.bottleneck_attention, false);
+  expect(key::kTlmTrigramInput, s.trigram_input, false);
+  expect(key::kTlmLayerNorm, s.layer_norm, true);
+  expect(key::kTlmFeedForwardCount, s.feed_forwards, 1);
+  expect(key::kTlmEmbeddingSize, s.embedding, s.hidden);
+}
+
 void check_consistent(const gguf::Metadata& metadata, KeyReader& keys, TlmShape& s) {
   if (s.inner % s.heads != 0) {
     keys.problem(key::kTlmHeadCount, "is " + std::to_string(s.heads) + ", expected a divisor of the inner size of " +
@@ -64,6 +88,20 @@ void read_accuracy(const gguf::Metadata& metadata, KeyReader& keys, TlmShape& s)
                         "does not hold one f32 for each of " + std::to_string(expected) + " decisions");
   }
   s.accuracy = *values;
+}
+
+void read_head_weight(const gguf::Metadata& metadata, KeyReader& keys, TlmShape& s) {
+  if (!metadata.contains(key::kTlmHeadWeight)) return;
+  const auto* value = gguf::find<float>(metadata, key::kTlmHeadWeight);
+  if (value == nullptr || !std::isfinite(*value) || *value < 0)
+    return keys.problem(key::kTlmHeadWeight, "is not an f32 of 0 or more");
+  const bool known = !s.accuracy.empty() && std::none_of(s.accuracy.begin(), s.accuracy.end(), [](float share) {
+    return !(share > 0 && share < 1);
+  });
+  if (!known)
+    return keys.problem(key::kTlmHeadWeight,
+                        "is there, but " + std::string(key::kTlmAccuracy) + " lacks shares between 0 and 1");
+  s.head_weight = *value;
 }
 
 TlmDense bind_affine(TensorBinder& binder, const std::string& name, std::uint32_t inputs, std::uint32_t outputs) {
@@ -110,9 +148,12 @@ Result<void> read_tlm_shape(const gguf::Metadata& metadata, std::optional<TlmMod
   if (!metadata.contains(key::kTlmHiddenSize)) return {};
   TlmModel& model = tlm->emplace();
   KeyReader keys(metadata);
+  model.shape.body = read_body(metadata, keys);
   read_dimensions(keys, model.shape);
+  if (model.shape.body == TlmBodyKind::kBert) check_bert(keys, model.shape);
   check_consistent(metadata, keys, model.shape);
   read_accuracy(metadata, keys, model.shape);
+  read_head_weight(metadata, keys, model.shape);
   if (!keys.first_problem().empty()) return bad_data(keys.first_problem());
   return {};
 }

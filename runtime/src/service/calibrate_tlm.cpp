@@ -83,7 +83,7 @@ Result<TlmTimer::Times> TlmTimer::run(const std::string& prompt) {
   auto scores = tlm_.score_words(pieces.value(), kSlo);
   if (!scores) return scores.take_failure();
   const KeepRules rules{{question}};
-  auto made = compress_prompt(prompt, pieces->words, sentence_scores(prompt, pieces->words, scores.value()),
+  auto made = compress_prompt(prompt, pieces->words, sentence_scores(prompt, pieces->words, scores.value(), question),
                               kPromptLevel, rules);
   if (!made) return made.take_failure();
   if (auto tokens = prompt_tokens(*tokenizer_, made->text); !tokens) return tokens.take_failure();

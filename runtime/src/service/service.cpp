@@ -5,6 +5,7 @@
 #include <cmath>
 #include <optional>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include "base/guarded.hpp"
@@ -43,16 +44,31 @@ SchedulerOptions scheduler_options(const ServiceOptions& options, const TlmShape
   return chosen;
 }
 
-// By decision, the sum of both heads' logits: the log of how likely it is the right one, but for a constant.
+// What is expected of every decision, on a scale of log odds: the heads' logits, of which the sum is the log of how
+// likely the decision is the right one but for a constant; next to what the artifact expects of it whatever the prompt,
+// where it says how much the heads are to be believed.
 std::vector<ExpectedAccuracy> expectations(const TlmProposal& proposal, const TlmShape& shape) {
   std::vector<ExpectedAccuracy> all;
   for (std::size_t m = 0; m < shape.model_levels.size(); ++m) {
     for (std::size_t p = 0; p < shape.prompt_levels.size(); ++p) {
-      all.push_back({{shape.model_levels[m], shape.prompt_levels[p]},
-                     static_cast<double>(proposal.model_logits[m]) + proposal.prompt_logits[p]});
+      double worth = static_cast<double>(proposal.model_logits[m]) + proposal.prompt_logits[p];
+      if (shape.head_weight) {
+        const double share = shape.accuracy[m * shape.prompt_levels.size() + p];
+        worth = std::log(share / (1 - share)) + *shape.head_weight * worth;
+      }
+      all.push_back({{shape.model_levels[m], shape.prompt_levels[p]}, worth});
     }
   }
   return all;
+}
+
+// Of equals the larger prompt level, then the larger model level, as the scheduler's fallback has it.
+Decision best_of(const std::vector<ExpectedAccuracy>& all) {
+  const auto rank = [](const ExpectedAccuracy& e) {
+    return std::tuple(e.accuracy, e.decision.prompt_level, e.decision.model_level);
+  };
+  return std::max_element(all.begin(), all.end(), [&](const auto& a, const auto& b) { return rank(a) < rank(b); })
+      ->decision;
 }
 
 Result<std::optional<Tlm>> open_tlm(const Artifact& artifact, const ServiceOptions& options) {
@@ -148,7 +164,8 @@ Result<Choice> Service::Impl::decide(const ServiceRequest& asked, const Request&
   if (!proposal) return proposal.take_failure();
   answer.tlm_asked = true;
   answer.tlm_ms = ms_since(start);
-  return scheduler.decide(request, proposal->decision, expectations(proposal.value(), tlm->shape()));
+  const auto expected = expectations(proposal.value(), tlm->shape());
+  return scheduler.decide(request, tlm->shape().head_weight ? best_of(expected) : proposal->decision, expected);
 }
 
 // The predicted time is that of the level's share of the tokens. Words of many tokens may be the ones that are kept:
@@ -161,7 +178,7 @@ Result<void> Service::Impl::compress(const ServiceRequest& asked, std::uint32_t 
   KeepRules rules;
   rules.numbers = asked.keep_numbers;
   rules.spans = {prompt.question};
-  const std::vector<float> ranks = sentence_scores(asked.prompt, words, scores.value());
+  const std::vector<float> ranks = sentence_scores(asked.prompt, words, scores.value(), prompt.question);
   const std::size_t room = kept_words(prompt.tokens.size(), level);
   auto made = compress_prompt(asked.prompt, words, ranks, level, rules);
   for (int round = 0; made; ++round) {

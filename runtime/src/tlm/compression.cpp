@@ -6,6 +6,7 @@
 
 #include "base/guarded.hpp"
 #include "base/utf8.hpp"
+#include "tlm/question_overlap.hpp"
 #include "tlm/word_kinds.hpp"
 
 namespace elrt {
@@ -169,6 +170,24 @@ std::vector<float> sentence_scores(std::string_view text, std::span<const TextSp
     const float best = *std::max_element(scores.begin() + static_cast<std::ptrdiff_t>(begin),
                                          scores.begin() + static_cast<std::ptrdiff_t>(end));
     for (std::size_t i = begin; i < end; ++i) ranks[i] = best + kOwnShare * scores[i];
+  }
+  return ranks;
+}
+
+std::vector<float> sentence_scores(std::string_view text, std::span<const TextSpan> words,
+                                   std::span<const float> scores, TextSpan question) {
+  if (scores.size() != words.size()) return {scores.begin(), scores.end()};
+  if (std::any_of(scores.begin(), scores.end(), [](float score) { return std::isnan(score); }))
+    return {scores.begin(), scores.end()};  // as above
+  const QuestionOverlap overlap = question_overlap(text, words, question);
+  const bool any = std::any_of(overlap.shares.begin(), overlap.shares.end(), [](float share) { return share > 0; });
+  if (!any) return sentence_scores(text, words, scores);
+  const std::vector<std::size_t> order = order_sentences(overlap, words, scores, question);
+  std::vector<float> ranks(words.size(), 0);  // of the question's words too, which must stay by rule
+  for (std::size_t place = 0; place < order.size(); ++place) {
+    const Sentence sentence = overlap.sentences[order[place]];
+    for (std::size_t w = sentence.begin; w < sentence.end; ++w)
+      ranks[w] = static_cast<float>(order.size() - place) + std::clamp(scores[w], 0.0f, 1.0f) / 2;
   }
   return ranks;
 }

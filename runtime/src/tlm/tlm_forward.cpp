@@ -25,11 +25,15 @@ constexpr std::size_t kSide = format::kColumnOutputs;
 std::size_t value_columns(std::size_t dim) { return std::min(kSide, (dim + 7) / 8 * 8); }
 std::size_t value_room(std::size_t dim) { return (dim + kSide - 1) / kSide * value_columns(dim); }
 
+bool is_bert(const TlmModel& model) { return model.shape.body == TlmBodyKind::kBert; }
+
 }  // namespace
 
 TlmForward::TlmForward(const TlmModel& model, ThreadPool& pool)
     : model_(model),
       pool_(pool),
+      inner_epsilon_(is_bert(model) ? model.shape.norm_epsilon : format::kTlmInnerNormEpsilon),
+      activate_(is_bert(model) ? kernels::gelu : kernels::relu),
       scores_(pool.threads()),
       position_(pool.threads(), std::vector<float>(model.shape.hidden)),
       segments_(std::size_t{kTlmSegments} * model.shape.hidden) {
@@ -97,7 +101,7 @@ void TlmForward::embed(const TlmRow& row, Activations& x) {
       const float* segment = segments_.data() + row.segments[t] * s.hidden;
       for (std::size_t i = 0; i < s.hidden; ++i) x.row(t)[i] += position[i] + segment[i];
     }
-    normalise(model_.embedding.norm, format::kTlmInnerNormEpsilon, x, begin, count, s.hidden);
+    normalise(model_.embedding.norm, inner_epsilon_, x, begin, count, s.hidden);
   });
 }
 
@@ -198,10 +202,10 @@ void TlmForward::finish(const TlmLayer& layer, Activations& x, std::size_t begin
   for (std::size_t i = 0; i < layer.feed_forwards.size(); ++i) {
     const TlmFeedForward& network = layer.feed_forwards[i];
     affine(network.up, y_, neurons_, begin, count);
-    for (std::size_t t = begin; t < begin + count; ++t) kernels::relu(neurons_.row(t), s.ffn);
+    for (std::size_t t = begin; t < begin + count; ++t) activate_(neurons_.row(t), s.ffn);
     affine(network.down, neurons_, y_, begin, count, true);
     const bool last = i + 1 == layer.feed_forwards.size();
-    normalise(network.down.norm, last ? format::kTlmInnerNormEpsilon : s.norm_epsilon, y_, begin, count, s.inner);
+    normalise(network.down.norm, last ? inner_epsilon_ : s.norm_epsilon, y_, begin, count, s.inner);
   }
   if (!s.bottleneck) {
     for (std::size_t t = begin; t < begin + count; ++t) std::copy_n(y_.row(t), s.inner, x.row(t));

@@ -1,6 +1,6 @@
-// MobileBERT's forward pass over one row of tokens (lib/tlm/mobilebert.h has it in formulas). A layer is two parallel
-// loops over blocks of tokens: what every token computes alone stays in one core's cache, only keys and values are
-// exchanged between them.
+// MobileBERT's and BERT's forward pass over one row of tokens (lib/tlm/encoder.h has it in formulas). A layer is two
+// parallel loops over blocks of tokens: what every token computes alone stays in one core's cache, only keys and values
+// are exchanged between them.
 #pragma once
 
 #include <cstdint>
@@ -48,7 +48,9 @@ class TlmForward {
 
   const TlmModel& model_;
   ThreadPool& pool_;
-  std::size_t reserved_ = 0;  // tokens that the buffers below hold
+  float inner_epsilon_;  // of the norms of the embeddings and after a layer's last feed-forward network
+  void (*activate_)(float*, std::size_t);  // of a feed-forward network's neurons
+  std::size_t reserved_ = 0;               // tokens that the buffers below hold
   Activations words_, inner_, query_in_, q_, k_, v_, attended_, y_, neurons_;
   std::vector<float> keys_, values_;  // per head, in columns: a token's key is a column, a token's value a row
   std::vector<std::vector<float>> scores_, position_;  // per thread; here, since a pool's threads cannot fail

@@ -125,7 +125,7 @@ void check_against_loops(const nlohmann::json& result, const OutcomeTable& table
     CHECK(row.at("single").at("accuracy").get<double>() == Approx(expected.single()));
     CHECK(row.at("model_only").at("accuracy").get<double>() == Approx(expected.model_only()));
     CHECK(row.at("prompt_only").at("accuracy").get<double>() == Approx(expected.prompt_only()));
-    for (const char* policy : {"tlm", "proposal"}) {
+    for (const char* policy : {"tlm", "head"}) {
       CHECK(row.at(policy).at("met").get<double>() == Approx(possible / n));
       CHECK(row.at(policy).at("accuracy").get<double>() <= row.at("oracle").at("accuracy").get<double>());
     }
@@ -141,7 +141,11 @@ TEST_CASE("no policy beats hindsight, none answers beyond the SLO, and random is
   const elrt::LatencyTable latency = random_latency(2);
   const DecisionSpace with(table, latency, true), without(table, latency, false);
   const DualHead model = untrained();
-  const nlohmann::json result = compare_phases(model, {with, rows}, latency, TaskSplit::kTest);
+  const ChoiceRule rule{torch::rand({3, 4}, torch::kFloat64), 0.0};
+  PolicyScores scores;
+  const nlohmann::json result = compare_phases(model, rule, {with, rows}, latency, TaskSplit::kTest, &scores);
+  CHECK(scores.right.at("oracle").mean().item<double>() ==
+        Approx(result.at("mean").at("oracle").at("accuracy").get<double>()));
   check_against_loops(result, table, with, without);
   const DecisionSpace one_with(table, latency, true, false), one_without(table, latency, false, false);
   check_against_loops(result.at("one_level"), table, one_with, one_without);
@@ -159,7 +163,7 @@ TEST_CASE("no policy beats hindsight, none answers beyond the SLO, and random is
   CHECK(result.at("mean") != result.at("one_level").at("mean"));
   CHECK_THAT(format_comparison(result, {{0.2, 0.5}}), Catch::Matchers::Contains("one level"));
   const OutcomeTable plain = random_outcomes(60, 3, false);
-  CHECK_FALSE(compare_phases(model, {DecisionSpace(plain, latency, true), rows}, latency, TaskSplit::kTest)
+  CHECK_FALSE(compare_phases(model, rule, {DecisionSpace(plain, latency, true), rows}, latency, TaskSplit::kTest)
                   .contains("one_level"));
   const HeatMap map = comparison_map(result, "oracle");
   CHECK_THAT(map.title, Catch::Matchers::Contains("within the objective") && Catch::Matchers::Contains("hindsight") &&

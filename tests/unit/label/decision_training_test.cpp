@@ -76,8 +76,9 @@ nlohmann::json train_and_compare(const std::string& objective, bool shuffled) {
   DecisionConfig config;
   config.objective = objective;
   config.eval_every = 100;
-  train_decision_head(model, quick(), config, {space, toy.rows}, 1);
-  return compare_decisions(model, {space, toy.rows}, plain, TaskSplit::kTest).at("mean");
+  const DecisionData data{space, toy.rows};
+  const DecisionTraining trained = train_decision_head(model, quick(), config, data, 1);
+  return compare_decisions(judge_policies(model, trained.rule, data, plain, TaskSplit::kTest)).at("mean");
 }
 
 double accuracy(const nlohmann::json& mean, const char* policy) { return mean.at(policy).at("accuracy").get<double>(); }

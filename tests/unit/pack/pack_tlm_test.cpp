@@ -1,6 +1,8 @@
 // The tiny language model from the toolchain into an artifact and through the runtime: both compute the same.
 #include "pack/pack_tlm.h"
+#include "tlm/body_vocabulary.h"
 #include "tlm/dual_head_file.h"
+#include "tlm/tlm_checkpoint.h"
 #include "tlm/tlm_input.h"
 #undef CHECK  // LibTorch's logging defines it too
 #include <algorithm>
@@ -9,6 +11,7 @@
 #include <elrt/compression.hpp>
 #include <elrt/tlm.hpp>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "checkpoint/random_checkpoint.h"
@@ -16,6 +19,7 @@
 #include "pack/pack.h"
 #include "reorder/make_plan.h"
 #include "support/expect_error.h"
+#include "support/skip.h"
 #include "support/temp_dir.h"
 
 namespace {
@@ -27,13 +31,15 @@ using elastify_test::TempDir;
 struct Variant {
   const char* name;
   TlmNorm norm;
-  bool bottleneck, shared_key_query, bottleneck_attention, trigram;
+  bool bottleneck, shared_key_query, bottleneck_attention, trigram, bert = false;
 };
 const Variant kVariants[] = {{"published", TlmNorm::kNone, true, true, false, true},
                              {"layer norm", TlmNorm::kLayer, true, true, false, true},
                              {"bottleneck attention", TlmNorm::kLayer, true, false, true, true},
                              {"no bottleneck", TlmNorm::kLayer, false, false, false, true},
-                             {"plain embedding", TlmNorm::kNone, true, true, false, false}};
+                             {"plain embedding", TlmNorm::kNone, true, true, false, false},
+                             {"bert", TlmNorm::kLayer, false, false, false, false, true}};
+const Variant& kBert = kVariants[5];
 
 // The special tokens, the letters and some continuations.
 std::vector<std::string> tiny_vocabulary() {
@@ -62,6 +68,11 @@ PackedTlm random_tlm(const Variant& variant, std::uint64_t seed) {
   c.shared_key_query = variant.shared_key_query;
   c.bottleneck_attention = variant.bottleneck_attention;
   c.trigram_input = variant.trigram;
+  if (variant.bert) {
+    c.kind = TlmBodyKind::kBert;
+    c.embedding_size = c.bottleneck_size = c.hidden_size;
+    c.num_feed_forward = 1;
+  }
   DualHeadConfig heads;
   heads.bottom_layers = 2;
   heads.score_layers = 2;
@@ -251,10 +262,30 @@ TEST_CASE("a trained model's folder is read with its vocabulary and accuracy, an
   expect_error(ErrorCode::kBadData, {"do not belong together"}, [&] { read_packed_tlm(dir.path()); });
   write_vocabulary(tiny_vocabulary());
   CHECK(read_packed_tlm(dir.path()).vocabulary == tiny_vocabulary());
-  CHECK(read_packed_tlm(dir.path()).accuracy.empty());
-  write_json(dir / "accuracy.json", {{0.1, 0.2}, {0.3, 0.4}});
-  expect_error(ErrorCode::kBadData, {"3 rows of 3"}, [&] { read_packed_tlm(dir.path()); });
-  write_json(dir / "accuracy.json", {{0.1, 0.2, 0.3}, {0.3, nullptr, 0.5}, {0.5, 0.6, 0.7}});
+  CHECK_FALSE(read_packed_tlm(dir.path()).rule);
+  const auto write_rule = [&](const nlohmann::json& accuracy, const nlohmann::json& weight) {
+    nlohmann::json rule = {{"accuracy", accuracy}};
+    if (!weight.is_null()) rule["head_weight"] = weight;
+    write_json(dir / kChoiceRuleFile, rule);
+  };
+  const nlohmann::json known = {{0.1, 0.2, 0.3}, {0.3, 0.4, 0.5}, {0.5, 0.6, 0.7}};
+  const std::vector<std::pair<nlohmann::json, nlohmann::json>> wrong = {
+      {{{0.1, 0.2}, {0.3, 0.4}}, nullptr}, {nullptr, nullptr}, {known, -1}, {known, "all"},
+      {{{0.1, 0.2, 0.3}, {0.3, 1.4, 0.5}, {0.5, 0.6, 0.7}}, nullptr}};
+  for (const auto& [accuracy, weight] : wrong) {
+    write_rule(accuracy, weight);
+    expect_error(ErrorCode::kBadData, {"3 rows of 3"}, [&] { read_packed_tlm(dir.path()); });
+  }
+  {
+    write_rule(known, 0.25);
+    const PackedTlm ruled = read_packed_tlm(dir.path());
+    const TempDir other;
+    const auto artifact = elrt::Artifact::open(pack_with(other, &ruled));
+    REQUIRE(artifact.ok());
+    CHECK(artifact->tlm()->head_weight == 0.25f);
+    CHECK(artifact->tlm()->accuracy[4] == 0.4f);
+  }
+  write_rule({{0.1, 0.2, 0.3}, {0.3, nullptr, 0.5}, {0.5, 0.6, 0.7}}, nullptr);
   const PackedTlm read = read_packed_tlm(dir.path());
   const TempDir other;
   const auto artifact = elrt::Artifact::open(pack_with(other, &read));
@@ -263,9 +294,67 @@ TEST_CASE("a trained model's folder is read with its vocabulary and accuracy, an
   REQUIRE(artifact->tlm()->accuracy.size() == 9);
   CHECK(artifact->tlm()->accuracy[5] == 0.5f);
   CHECK(std::isnan(artifact->tlm()->accuracy[4]));
+  CHECK_FALSE(artifact->tlm()->head_weight);
   const auto summary = inspect_artifact(other / "model.gguf", true);
   CHECK(summary.at("tlm").at("decision_layers") == 3);
   CHECK(format_inspection(summary).find("tiny language model") != std::string::npos);
+}
+
+TEST_CASE("a real BERT's heads compute in the runtime what they compute in the toolchain", "[pack][tlm][real]") {
+  const char* root = std::getenv("ELASTIFY_REAL_MODELS");
+  const fs::path folder = fs::path(root == nullptr ? "" : root) / "all-MiniLM-L6-v2";
+  if (root == nullptr || !fs::exists(folder))
+    return elastify_test::skip_case("needs all-MiniLM-L6-v2 in the folder that ELASTIFY_REAL_MODELS names");
+  DualHeadConfig heads;
+  heads.bottom_layers = 4;
+  const auto vocabulary = elrt::WordPiece::from_vocabulary_text(body_vocabulary_text(folder));
+  REQUIRE(vocabulary.ok());
+  PackedTlm tlm{make_dual_head(read_tlm_checkpoint(folder, torch::kCPU, torch::kFloat32).body, heads, 3), {}, {}};
+  for (std::int32_t id = 0; id < vocabulary->vocab_size(); ++id) tlm.vocabulary.emplace_back(vocabulary->token(id));
+  const TempDir dir;
+  const auto artifact = elrt::Artifact::open(pack_with(dir, &tlm));
+  REQUIRE(artifact.ok());
+  auto runtime = elrt::Tlm::create(artifact.value(), 1);
+  REQUIRE(runtime.ok());
+  std::string text;
+  for (int i = 0; i < 12; ++i)
+    text += fmt::format("In week {} the council's bridge cost ${},000; who'd pay, Zo\xC3\xAB? ", i, i * 7);
+  auto pieces = runtime->wordpiece().encode(text);
+  REQUIRE(pieces.ok());
+  runtime->wordpiece().mark_question(pieces.value(), {text.size() - 20, text.size()});
+  REQUIRE(pieces->tokens.size() > 200);
+  const auto proposal = runtime->decide(pieces.value(), {0.5, 0.5});
+  const auto scores = runtime->score_words(pieces.value(), {0.5, 0.5});
+  REQUIRE(proposal.ok());
+  REQUIRE(scores.ok());
+  round_matrices_inplace(tlm.model);
+  const Outputs exact = toolchain(tlm.model, runtime->wordpiece(), pieces->tokens, pieces->words.size(), {0.5, 0.5});
+  // Equal weights, float32 sums in other orders: logits of size 1.
+  CHECK(difference(exact.model_level, proposal->model_logits) < 1e-4);
+  CHECK(difference(exact.prompt_level, proposal->prompt_logits) < 1e-4);
+  CHECK(difference(exact.words, scores.value()) < 1e-4);
+}
+
+TEST_CASE("only a BERT body raises the format's version, and says what it is", "[pack][tlm][unit]") {
+  const auto packed = [](const Variant& variant) {
+    const TempDir dir;
+    const PackedTlm tlm = random_tlm(variant, 2);
+    return inspect_artifact(pack_with(dir, &tlm), true);
+  };
+  const auto mobile = packed(kVariants[3]), bert = packed(kBert);
+  CHECK(mobile.at("format_version") == 4);
+  CHECK(mobile.at("tlm").at("body") == "mobilebert");
+  CHECK(bert.at("format_version") == 6);
+  CHECK(bert.at("tlm").at("body") == "bert");
+  CHECK(bert.at("tlm").at("hidden") == 72);
+  CHECK(bert.at("tlm").at("neurons") == 40);
+  CHECK_THAT(format_inspection(bert), Catch::Matchers::Contains("(body: bert)"));
+
+  const TempDir dir;
+  const PackedTlm tlm = random_tlm(kVariants[3], 2);
+  const auto artifact = elrt::Artifact::open(pack_with(dir, &tlm));
+  REQUIRE(artifact.ok());
+  CHECK_FALSE(artifact->metadata().contains("elastic.tlm.body"));
 }
 
 TEST_CASE("an artifact without a tiny language model says so", "[pack][tlm][unit]") {

@@ -169,7 +169,7 @@ TEST_CASE("inconsistent artifacts are refused with the reason", "[runtime][unit]
       {"general.alignment", [](auto& f) { f.metadata["general.alignment"] = std::uint32_t{32}; }},
       {"general.alignment", [](auto& f) { f.metadata.erase("general.alignment"); }},
       {"general.architecture", [](auto& f) { f.metadata["general.architecture"] = std::string("llama"); }},
-      {"'elastic.format_version' is 2, expected 4 to 5; pack it again",
+      {"'elastic.format_version' is 2, expected 4 to 6; pack it again",
        [](auto& f) { f.metadata["elastic.format_version"] = std::uint32_t{2}; }},
       {"elastic.rope_pairing", [](auto& f) { f.metadata["elastic.rope_pairing"] = std::string("interleaved"); }},
       {"elastic.tile_inputs", [](auto& f) { f.metadata["elastic.tile_inputs"] = std::uint32_t{16}; }},

@@ -277,6 +277,80 @@ TEST_CASE("generate asks the artifact's tiny language model and reports what bec
   CHECK(bare.out.find("no tiny language model") != std::string::npos);
 }
 
+TEST_CASE("compress shortens a prompt, its question untouched", "[runtime][cli]") {
+  elastify_test::GgufBuilder builder = elastify_test::tiny_artifact_with_tokenizer();
+  elastify_test::add_tiny_tlm(builder);
+  const TemporaryFile model(builder.build());
+  const std::string prompt =
+      "Bees hum. Anna will order the seeds before Friday. Tom is away. A cat naps. It rains today.";
+  const std::string question = "Who will order the seeds?";
+  const std::string asked = "compress " + model.path().string() + " --threads 1 --prompt '" + prompt + "' ";
+  const std::string apart = asked + "--question '" + question + "' ";
+  const auto compress = [](const std::string& arguments) {
+    const Outcome made = run(arguments + " --json");
+    REQUIRE(made.status == 0);
+    return json::parse(made.out);
+  };
+  for (const char* rank : {"", "--rank both ", "--rank overlap "}) {
+    const json result = compress(apart + rank + "--keep 50");  // 12 of 23 words, five of them the question's
+    REQUIRE(result.size() == 3);
+    REQUIRE(result["words"].size() == 23);
+    REQUIRE(result["kept"].size() == 23);
+    std::string text;
+    for (std::size_t w = 0; w < 23; ++w) {
+      CHECK(result["kept"][w].is_boolean());
+      if (result["kept"][w].get<bool>())
+        text += (text.empty() ? "" : w == 18 ? "\n" : " ") + result["words"][w].get<std::string>();
+    }
+    CHECK(text == "Anna will order the seeds before Friday.\n" + question);
+    CHECK(result["text"] == text);
+    const Outcome shown = run(apart + rank);
+    CHECK(shown.status == 0);
+    CHECK(shown.out == text + "\n");
+  }
+  CHECK(compress(apart + "--keep 100")["text"] == prompt + "\n" + question);
+  CHECK(compress(apart + "--keep 1")["text"] == question);
+  const json scores = compress(apart + "--rank scores");
+  CHECK(scores["kept"] != compress(apart)["kept"]);  // the tiny model's weights are random
+  // The same question as the prompt's last bytes, as its last sentence, and from a file.
+  const TemporaryFile whole(bytes_of(prompt + "\n" + question));
+  const std::string file = "compress " + model.path().string() + " --prompt-file ";
+  const json expected = compress(apart);
+  CHECK(compress(file + whole.path().string()) == expected);
+  CHECK(compress(file + whole.path().string() + " --question-bytes " + std::to_string(question.size())) == expected);
+  CHECK(json::parse(run(file + "- --json", "<" + whole.path().string()).out) == expected);
+  CHECK(compress(file + whole.path().string() + " --question-bytes 6 --keep 1")["text"] == "seeds?");
+  const TemporaryFile numbers(bytes_of("Room 4 is cold. Anna orders seeds.\n" + question));
+  CHECK(compress(file + numbers.path().string() + " --keep 1 --keep-numbers")["text"] == "4\n" + question);
+}
+
+TEST_CASE("compress says in one line what it cannot use", "[runtime][cli]") {
+  elastify_test::GgufBuilder builder = elastify_test::tiny_artifact_with_tokenizer();
+  const TemporaryFile bare(builder.build());
+  elastify_test::add_tiny_tlm(builder);
+  const TemporaryFile model(builder.build());
+  const TemporaryFile broken(bytes_of("ab \xFF cab.\nWho?")), empty(std::vector<unsigned char>{});
+  const std::string with = "compress " + model.path().string() + " ";
+  const auto refused = [](const std::string& arguments, int status, const std::string& message) {
+    const Outcome outcome = run(arguments, "2>&1");
+    INFO(outcome.out);
+    CHECK(outcome.status == status);
+    CHECK(outcome.out.find(message) != std::string::npos);
+    CHECK(std::count(outcome.out.begin(), outcome.out.end(), '\n') == 1);
+  };
+  refused("compress " + bare.path().string() + " --prompt ab", 2, "no tiny language model");
+  refused("compress /nonexistent --prompt ab", 3, "/nonexistent");
+  refused(with, 2, "--prompt-file");
+  refused(with + "--prompt ''", 2, "empty");
+  refused(with + "--prompt-file " + empty.path().string(), 2, "empty");
+  refused(with + "--prompt-file " + broken.path().string(), 3, "UTF-8");
+  refused(with + "--prompt ab --question-bytes 3", 2, "3 bytes, the whole prompt only 2");
+  for (const char* options : {"--prompt ab --keep 0", "--prompt ab --keep 101", "--prompt ab --rank best",
+                              "--prompt ab --question b --question-bytes 1", "--prompt ab --prompt-file b"})
+    CHECK(run(with + options).status == 2);
+  CHECK(run("compress --help").status == 0);
+}
+
 TEST_CASE("an objective without a table that holds says what to do", "[runtime][cli]") {
   const Calibrated setup;
   const auto refused = [&](int status, const std::string& message, int threads = 1) {

@@ -52,14 +52,17 @@ struct Setup {
   Artifact artifact;
   std::shared_ptr<const elrt::Tokenizer> tokenizer;
 
-  static std::vector<unsigned char> bytes(bool tlm, Decision decision, const std::vector<float>& accuracy) {
+  static std::vector<unsigned char> bytes(bool tlm, Decision decision, const std::vector<float>& accuracy,
+                                          std::optional<float> head_weight) {
     GgufBuilder builder = tiny_artifact_with_tokenizer();
     if (tlm) add_tiny_tlm(builder, decision.model_level, decision.prompt_level);
     if (!accuracy.empty()) builder.metadata["elastic.tlm.accuracy"] = accuracy;
+    if (head_weight) builder.metadata["elastic.tlm.head_weight"] = *head_weight;
     return builder.build();
   }
-  explicit Setup(Decision decision = {0, 0}, bool tlm = true, const std::vector<float>& accuracy = {})
-      : file(bytes(tlm, decision, accuracy)),
+  explicit Setup(Decision decision = {0, 0}, bool tlm = true, const std::vector<float>& accuracy = {},
+                 std::optional<float> head_weight = {})
+      : file(bytes(tlm, decision, accuracy, head_weight)),
         artifact(std::move(Artifact::open(file.path())).value()),
         tokenizer(artifact.tokenizer().value()) {}
 
@@ -246,6 +249,28 @@ TEST_CASE("an infeasible proposal falls back to what the decision-head likes bes
   CHECK(missed.choice.source == Choice::Source::kFastest);
   CHECK_FALSE(missed.choice.feasible());
   CHECK_FALSE(missed.slo_met);
+}
+
+TEST_CASE("with a weight for the heads, what the artifact expects of decisions counts next to their logits",
+          "[runtime][service][unit]") {
+  // Model levels 20, 50, 100 by prompt levels 50, 100: level 50 on half of the prompt is expected to be best.
+  std::vector<float> accuracy(6, 0.3f);
+  accuracy[2] = 0.6f;
+  const Setup ignored({20, 100}, true, accuracy, 0.0f);
+  Service prior = ignored.service();
+  const Answer chosen = answer(prior, request(kPrompt, ratio(0.99, 1)));
+  CHECK(chosen.choice.decision == Decision{50, 50});
+  CHECK(chosen.choice.source == Choice::Source::kProposed);
+  // The heads' bias outweighs that where they are believed.
+  const Setup believed({20, 100}, true, accuracy, 4.0f);
+  Service heads = believed.service();
+  CHECK(answer(heads, request(kPrompt, ratio(0.99, 1))).choice.decision == Decision{20, 100});
+  // Among equals nothing is saved: of what is feasible the largest prompt level, then the largest model level.
+  const Setup equals({20, 50}, true, std::vector<float>(6, 0.3f), 0.0f);
+  Service idle = equals.service();
+  const Answer heaviest = answer(idle, request(kPrompt, ratio(0.99, 1)));
+  CHECK(heaviest.choice.source == Choice::Source::kFallback);
+  CHECK(heaviest.choice.decision == Decision{50, 100});
 }
 
 TEST_CASE("without a TLM, or without leave to ask it, only levels are chosen", "[runtime][service][unit]") {

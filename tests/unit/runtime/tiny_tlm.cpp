@@ -5,11 +5,16 @@
 namespace elastify_test {
 namespace {
 
-constexpr std::uint32_t kEmbedding = 8, kHidden = 16, kInner = 8, kNeurons = 12, kPositions = 24;
+constexpr std::uint32_t kHidden = 16, kNeurons = 12, kPositions = 24;
 
 class Builder {
  public:
-  Builder(GgufBuilder& file, std::uint64_t seed) : file_(file), random_(seed) {}
+  Builder(GgufBuilder& file, std::uint64_t seed, TinyBody body) : file_(file), random_(seed), body_(body) {}
+
+  bool bert() const { return body_ == TinyBody::kBert; }
+  std::uint32_t embedding() const { return bert() ? kHidden : 8; }
+  std::uint32_t inner() const { return bert() ? kHidden : 8; }
+  std::uint32_t networks() const { return bert() ? 1 : 2; }
 
   void rows(const std::string& name, std::uint64_t inputs, std::uint64_t outputs, float scale = 0.4f) {
     file_.tensors.push_back({name + ".weight", 1, {inputs, outputs}, f16_bytes(values(inputs * outputs, 0, scale))});
@@ -37,16 +42,18 @@ class Builder {
     norm(name, outputs);
   }
   void layer(const std::string& prefix) {
-    dense(prefix + "in", kHidden, kInner);
-    dense(prefix + "attn_in", kHidden, kInner);
-    dense(prefix + "out", kInner, kHidden);
-    affine(prefix + "attn_q", kInner, kInner);
-    affine(prefix + "attn_k", kInner, kInner);
-    affine(prefix + "attn_v", kHidden, kInner);
-    dense(prefix + "attn_output", kInner, kInner);
-    for (const char* i : {"0", "1"}) {
-      affine(prefix + "ffn_up." + i, kInner, kNeurons);
-      dense(prefix + "ffn_down." + i, kNeurons, kInner);
+    if (!bert()) {
+      dense(prefix + "in", kHidden, inner());
+      dense(prefix + "attn_in", kHidden, inner());
+      dense(prefix + "out", inner(), kHidden);
+    }
+    affine(prefix + "attn_q", inner(), inner());
+    affine(prefix + "attn_k", inner(), inner());
+    affine(prefix + "attn_v", kHidden, inner());
+    dense(prefix + "attn_output", inner(), inner());
+    for (std::uint32_t i = 0; i < networks(); ++i) {
+      affine(prefix + "ffn_up." + std::to_string(i), inner(), kNeurons);
+      dense(prefix + "ffn_down." + std::to_string(i), kNeurons, inner());
     }
   }
 
@@ -60,6 +67,7 @@ class Builder {
 
   GgufBuilder& file_;
   std::mt19937_64 random_;
+  TinyBody body_;
 };
 
 // A bias that outweighs everything for one class.
@@ -71,29 +79,34 @@ std::vector<float> vote(const std::vector<std::uint32_t>& levels, std::uint32_t 
 
 }  // namespace
 
-void add_tiny_tlm(GgufBuilder& file, std::uint32_t model_level, std::uint32_t prompt_level, std::uint64_t seed) {
+void add_tiny_tlm(GgufBuilder& file, std::uint32_t model_level, std::uint32_t prompt_level, std::uint64_t seed,
+                  TinyBody body) {
   const std::vector<std::uint32_t> model_levels = {20, 50, 100}, prompt_levels = {50, 100}, ttft = {20, 50, 100},
                                    tpot = {50, 100};
   const std::vector<std::string> vocabulary = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a",
                                                "b",     "c",     "##a",   "##b",   "##c",    "?"};
+  Builder add(file, seed, body);
   auto& m = file.metadata;
   const std::string key = "elastic.tlm.";
-  m[key + "embedding_size"] = kEmbedding, m[key + "hidden_size"] = kHidden, m[key + "inner_size"] = kInner;
+  if (add.bert()) m[key + "body"] = std::string("bert"), m["elastic.format_version"] = std::uint32_t{6};
+  m[key + "embedding_size"] = add.embedding(), m[key + "hidden_size"] = kHidden, m[key + "inner_size"] = add.inner();
   m[key + "feed_forward_size"] = kNeurons, m[key + "positions"] = kPositions;
-  m[key + "head_count"] = std::uint32_t{2}, m[key + "feed_forward_count"] = std::uint32_t{2};
+  m[key + "head_count"] = std::uint32_t{2}, m[key + "feed_forward_count"] = add.networks();
   for (const char* part : {"bottom_layers", "score_layers", "decision_layers"}) m[key + part] = std::uint32_t{1};
-  for (const char* flag : {"bottleneck", "shared_key_query", "trigram_input"}) m[key + flag] = true;
-  for (const char* flag : {"bottleneck_attention", "layer_norm"}) m[key + flag] = false;
+  for (const char* flag : {"bottleneck", "shared_key_query", "trigram_input"}) m[key + flag] = !add.bert();
+  m[key + "bottleneck_attention"] = false, m[key + "layer_norm"] = add.bert();
   m[key + "layer_norm_epsilon"] = 1e-12f;
   m[key + "model_levels"] = model_levels, m[key + "prompt_levels"] = prompt_levels;
   m[key + "ttft_levels"] = ttft, m[key + "tpot_levels"] = tpot;
   m[key + "vocabulary"] = vocabulary;
-  Builder add(file, seed);
-  add.rows("tlm.token_embd", kEmbedding, vocabulary.size(), 1);
-  add.rows("tlm.slo_embd", kEmbedding, ttft.size() + tpot.size(), 1);
+  add.rows("tlm.token_embd", add.embedding(), vocabulary.size(), 1);
+  add.rows("tlm.slo_embd", add.embedding(), ttft.size() + tpot.size(), 1);
   add.rows("tlm.position_embd", kHidden, kPositions);
   add.rows("tlm.type_embd", kHidden, 2);
-  add.dense("tlm.embd", 3 * kEmbedding, kHidden);
+  if (add.bert())
+    add.norm("tlm.embd", kHidden);
+  else
+    add.dense("tlm.embd", 3 * add.embedding(), kHidden);
   for (const char* part : {"bottom", "score", "decision"}) add.layer("tlm." + std::string(part) + ".0.");
   add.affine("tlm.score", kHidden, 2);
   add.columns("tlm.model_level", kHidden, model_levels.size());

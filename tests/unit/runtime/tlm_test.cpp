@@ -17,9 +17,9 @@ using elrt::WordPieces;
 
 namespace {
 
-GgufBuilder tiny_artifact() {
+GgufBuilder tiny_artifact(TinyBody body = TinyBody::kMobileBert) {
   GgufBuilder file = tiny_artifact_with_tokenizer();
-  add_tiny_tlm(file);
+  add_tiny_tlm(file, 0, 0, 1, body);
   return file;
 }
 
@@ -34,8 +34,8 @@ struct Opened {
     if (!made) FAIL(made.failure().message);
     return std::move(made).value();
   }
-  explicit Opened(std::uint32_t threads = 1)
-      : file(tiny_artifact().build()),
+  explicit Opened(std::uint32_t threads = 1, TinyBody body = TinyBody::kMobileBert)
+      : file(tiny_artifact(body).build()),
         artifact(std::move(Artifact::open(file.path())).value()),
         tlm(open(artifact, threads)) {}
 
@@ -88,6 +88,15 @@ TEST_CASE("an artifact whose tiny language model is damaged does not open", "[ru
          tensor.type = 1, tensor.bytes.resize(32);
        },
        "tlm.embd_norm.weight"},
+      {[](GgufBuilder& file) { file.metadata["elastic.tlm.head_weight"] = 1.0f; }, "lacks shares"},
+      {[](GgufBuilder& file) {
+         file.metadata["elastic.tlm.head_weight"] = 1.0f;
+         file.metadata["elastic.tlm.accuracy"] = std::vector<float>{0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 1.0f};
+       },
+       "lacks shares"},
+      {[](GgufBuilder& file) { file.metadata["elastic.tlm.head_weight"] = -1.0f; }, "elastic.tlm.head_weight"},
+      {[](GgufBuilder& file) { file.metadata["elastic.tlm.head_weight"] = std::string("all"); },
+       "elastic.tlm.head_weight"},
       {[](GgufBuilder& file) { file.tensor("tlm.score.weight").type = kBF16; }, "is BF16, expected F16 or F32"},
       {[](GgufBuilder& file) { file.tensor("tlm.token_embd.weight").type = kBF16; }, "is BF16, expected F16 or F32"},
   };
@@ -108,6 +117,72 @@ TEST_CASE("an artifact whose tiny language model is damaged does not open", "[ru
   const auto opened = Artifact::open(without.path());
   REQUIRE(opened.ok());  // vocabularies are read when they are needed
   CHECK(Tlm::create(opened.value()).failure().status == elrt::Status::kBadData);
+}
+
+TEST_CASE("an artifact whose BERT body contradicts itself does not open", "[runtime][tlm][unit]") {
+  const std::string key = "elastic.tlm.";
+  const TemporaryFile good(tiny_artifact(TinyBody::kBert).build());
+  const auto fine = Artifact::open(good.path());
+  REQUIRE(fine.ok());
+  CHECK(fine->tlm()->body == elrt::TlmBodyKind::kBert);
+  const std::vector<std::pair<std::string, elrt::gguf::Value>> damages = {
+      {"body", std::string("roberta")},
+      {"body", std::uint32_t{1}},
+      {"bottleneck", true},
+      {"shared_key_query", true},
+      {"bottleneck_attention", true},
+      {"trigram_input", true},
+      {"layer_norm", false},
+      {"feed_forward_count", std::uint32_t{2}},
+      {"embedding_size", std::uint32_t{8}},
+      {"inner_size", std::uint32_t{8}},
+      {"head_count", std::uint32_t{3}},
+  };
+  for (const auto& [name, value] : damages) {
+    GgufBuilder file = tiny_artifact(TinyBody::kBert);
+    file.metadata[key + name] = value;
+    const TemporaryFile damaged(file.build());
+    const auto opened = Artifact::open(damaged.path());
+    INFO(name);
+    REQUIRE_FALSE(opened.ok());
+    CHECK(opened.failure().status == elrt::Status::kBadData);
+    CHECK_THAT(opened.failure().message, Catch::Matchers::Contains(key + name));
+  }
+  GgufBuilder nameless = tiny_artifact(TinyBody::kBert);  // a MobileBERT of this shape would have other activations
+  nameless.metadata.erase(key + "body");
+  const TemporaryFile other(nameless.build());
+  const auto opened = Artifact::open(other.path());
+  REQUIRE(opened.ok());
+  const auto logits = [](const Artifact& artifact) {
+    Tlm tlm = Opened::open(artifact, 1);
+    return tlm.decide(tlm.wordpiece().encode("ab ca bc").value(), {})->model_logits;
+  };
+  CHECK(logits(opened.value()) != logits(fine.value()));
+}
+
+TEST_CASE("matrices in float32 give what the same values in float16 give", "[runtime][tlm][unit]") {
+  const TinyBody body = GENERATE(TinyBody::kMobileBert, TinyBody::kBert);
+  Opened half(1, body);
+  GgufBuilder file = tiny_artifact(body);
+  std::size_t widened = 0;
+  for (GgufTensor& tensor : file.tensors) {
+    if (!tensor.name.starts_with("tlm.") || tensor.type != 1) continue;
+    std::vector<float> values;
+    for (std::size_t i = 0; i < tensor.bytes.size(); i += 2)
+      values.push_back(
+          float_from_half_bits(static_cast<std::uint16_t>(tensor.bytes[i] | unsigned{tensor.bytes[i + 1]} << 8)));
+    tensor.type = 0, tensor.bytes = f32_bytes(values);
+    ++widened;
+  }
+  CHECK(widened == (body == TinyBody::kBert ? 25 : 41));
+  const TemporaryFile wide(file.build());
+  const auto artifact = Artifact::open(wide.path());
+  REQUIRE(artifact.ok());
+  Tlm tlm = Opened::open(artifact.value(), 1);
+  const WordPieces pieces = half.pieces("ab ca bc abc c");
+  // Products read halves as floats: the same operations in the same order.
+  CHECK(tlm.decide(pieces, {})->model_logits == half.tlm.decide(pieces, {})->model_logits);
+  CHECK(tlm.score_words(pieces, {}).value() == half.tlm.score_words(pieces, {}).value());
 }
 
 TEST_CASE("weights that are not finite are an error, not an answer", "[runtime][tlm][unit]") {
@@ -133,7 +208,7 @@ TEST_CASE("weights that are not finite are an error, not an answer", "[runtime][
 }
 
 TEST_CASE("the SLO tokens change what the decision-head computes", "[runtime][tlm][unit]") {
-  Opened opened;
+  Opened opened(1, GENERATE(TinyBody::kMobileBert, TinyBody::kBert));
   const WordPieces pieces = opened.pieces("ab ca bc");
   const auto logits = [&](elrt::SloRatios slo) { return opened.tlm.decide(pieces, slo)->model_logits; };
   const auto strict = logits({0.2, 0.5});
@@ -151,7 +226,8 @@ TEST_CASE("the SLO tokens change what the decision-head computes", "[runtime][tl
 
 TEST_CASE("scores do not depend on threads, nor on whether the bottom layers' states were there",
           "[runtime][tlm][unit]") {
-  Opened one(1), three(3);
+  const TinyBody body = GENERATE(TinyBody::kMobileBert, TinyBody::kBert);
+  Opened one(1, body), three(3, body);
   for (const std::string text :
        {"", "a", "ab ca bc", "abcabc \xC3\x9F c", "a b c a b c a b c a b c a b c a b c a b c a b c"}) {
     const WordPieces pieces = one.pieces(text);
@@ -168,7 +244,7 @@ TEST_CASE("scores do not depend on threads, nor on whether the bottom layers' st
 }
 
 TEST_CASE("both heads see which words the question names", "[runtime][tlm][unit]") {
-  Opened opened;
+  Opened opened(1, GENERATE(TinyBody::kMobileBert, TinyBody::kBert));
   WordPieces pieces = opened.pieces("ab c ab?");
   const auto plain = opened.tlm.decide(pieces, {}).value();
   const auto plain_scores = opened.tlm.score_words(pieces, {}).value();

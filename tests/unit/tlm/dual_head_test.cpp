@@ -6,8 +6,8 @@ using namespace elastify_test;
 
 namespace {
 
-DualHead tiny_model(torch::ScalarType dtype = torch::kFloat64) {
-  TlmBody body = copy_body(random_tlm_body(tiny_tlm_config(), 3), torch::kCPU, dtype);
+DualHead tiny_model(const TlmConfig& config = tiny_tlm_config()) {
+  TlmBody body = copy_body(random_tlm_body(config, 3), torch::kCPU, torch::kFloat64);
   roughen_inplace(body_slots(body, ""), 4);
   return make_dual_head(body, tiny_heads(), 7);
 }
@@ -26,7 +26,8 @@ TlmBatch slo_batch(const DualHead& model, double ttft = 0.5, double tpot = 1) {
 }  // namespace
 
 TEST_CASE("before training both heads are the body", "[tlm][unit]") {
-  TlmBody body = copy_body(random_tlm_body(tiny_tlm_config(), 3), torch::kCPU, torch::kFloat64);
+  const TlmConfig config = GENERATE(from_range(tiny_configs()));
+  TlmBody body = copy_body(random_tlm_body(config, 3), torch::kCPU, torch::kFloat64);
   roughen_inplace(body_slots(body, ""), 4);
   const DualHead model = make_dual_head(body, tiny_heads(), 7);
   torch::NoGradGuard no_grad;
@@ -65,7 +66,7 @@ TEST_CASE("the layer counts of bottom and heads are settings", "[tlm][unit]") {
 }
 
 TEST_CASE("a trained model under other levels scores as before and decides again", "[tlm][unit]") {
-  const DualHead trained = tiny_model();
+  const DualHead trained = tiny_model(GENERATE(from_range(tiny_configs())));
   DualHeadConfig settings = trained.settings;
   settings.model_levels = {10, 20, 30, 100};
   settings.prompt_levels = {25, 50, 75, 90, 100};
@@ -101,7 +102,7 @@ TEST_CASE("a model shares no memory with the body, nor its heads with each other
 }
 
 TEST_CASE("the SLO embeddings of a model start orthogonal, as long as a word's", "[tlm][unit]") {
-  const DualHead model = tiny_model();
+  const DualHead model = tiny_model(GENERATE(from_range(tiny_configs())));
   const torch::Tensor rows = model.slo_embeddings;
   const double length = model.embeddings.word.norm(2, 1).mean().item<double>();
   CHECK(difference(torch::matmul(rows, rows.t()), length * length * torch::eye(6, torch::kFloat64)) <
@@ -109,7 +110,7 @@ TEST_CASE("the SLO embeddings of a model start orthogonal, as long as a word's",
 }
 
 TEST_CASE("another SLO gives another decision", "[tlm][unit]") {
-  const DualHead model = tiny_model();
+  const DualHead model = tiny_model(GENERATE(from_range(tiny_configs())));
   torch::NoGradGuard no_grad;
   const auto decide = [&](double ttft, double tpot) {
     const TlmBatch batch = slo_batch(model, ttft, tpot);
@@ -133,7 +134,7 @@ TEST_CASE("SLO tokens read their own embeddings and no word's", "[tlm][unit]") {
 }
 
 TEST_CASE("both heads read one bottom: its change reaches both, a head's change reaches one", "[tlm][unit]") {
-  DualHead model = tiny_model();
+  DualHead model = tiny_model(GENERATE(from_range(tiny_configs())));
   const TlmBatch batch = slo_batch(model);
   torch::NoGradGuard no_grad;
   const auto run = [&] {
@@ -152,7 +153,7 @@ TEST_CASE("both heads read one bottom: its change reaches both, a head's change 
 }
 
 TEST_CASE("padding does not change what the heads say", "[tlm][unit]") {
-  const DualHead model = tiny_model();
+  const DualHead model = tiny_model(GENERATE(from_range(tiny_configs())));
   torch::NoGradGuard no_grad;
   const TlmBatch together = slo_batch(model);
   const TlmBatch alone = {

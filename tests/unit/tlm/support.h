@@ -29,6 +29,23 @@ inline elastify::TlmConfig tiny_tlm_config(std::int64_t layers = 4) {
   return c;
 }
 
+// The same size, as BERT has it.
+inline elastify::TlmConfig tiny_bert_config(std::int64_t layers = 4) {
+  elastify::TlmConfig c = elastify::bert_base_config();
+  c.vocab_size = 40;
+  c.embedding_size = c.hidden_size = c.bottleneck_size = 16;
+  c.intermediate_size = 28;
+  c.num_layers = layers;
+  c.num_heads = 2;
+  c.max_positions = 16;
+  c.hidden_dropout = c.attention_dropout = 0;
+  return c;
+}
+
+inline std::vector<elastify::TlmConfig> tiny_configs(std::int64_t layers = 4) {
+  return {tiny_tlm_config(layers), tiny_bert_config(layers)};
+}
+
 inline elastify::DualHeadConfig tiny_heads() {
   elastify::DualHeadConfig settings;
   settings.model_levels = {20, 60, 100};

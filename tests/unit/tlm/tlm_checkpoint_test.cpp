@@ -13,8 +13,9 @@ namespace {
 
 const std::string kQuery = "mobilebert.encoder.layer.1.attention.self.query.weight";
 
-void write_good(const fs::path& directory, bool head = true) {
-  const TlmConfig config = tiny_tlm_config(2);
+const std::string kBertQuery = "bert.encoder.layer.1.attention.self.query.weight";
+
+void write_good(const fs::path& directory, bool head = true, const TlmConfig& config = tiny_tlm_config(2)) {
   write_tlm_checkpoint(random_tlm_body(config, 3), head ? random_masked_word_head(config, 3, true) : MaskedWordHead{},
                        directory);
 }
@@ -26,9 +27,10 @@ Tensors read_all(const fs::path& path) {
 }
 
 // The message for a checkpoint whose tensors were edited.
-void expect_refused(std::initializer_list<const char*> words, const std::function<void(Tensors&)>& edit) {
+void expect_refused(std::initializer_list<const char*> words, const std::function<void(Tensors&)>& edit,
+                    const TlmConfig& config = tiny_tlm_config(2)) {
   TempDir folder;
-  write_good(folder.path());
+  write_good(folder.path(), true, config);
   Tensors tensors = read_all(folder / "model.safetensors");
   edit(tensors);
   write_safetensors(folder / "model.safetensors", tensors);
@@ -38,14 +40,15 @@ void expect_refused(std::initializer_list<const char*> words, const std::functio
 }  // namespace
 
 TEST_CASE("an encoder written and read is the same encoder", "[tlm][unit]") {
-  const TlmConfig config = tiny_tlm_config(2);
+  const TlmConfig config = GENERATE(from_range(tiny_configs(2)));
   TlmBody body = random_tlm_body(config, 3);
-  for (const bool with_rest : {true, false}) {
+  for (const bool with_rest : {config.kind == TlmBodyKind::kMobileBert, false}) {
     TempDir folder;
     MaskedWordHead head = random_masked_word_head(config, 5, with_rest);
     write_tlm_checkpoint(body, head, folder.path());
-    auto [body2, head2] = read_tlm_checkpoint(folder.path(), torch::kCPU, torch::kFloat32);
+    auto [body2, head2, left_out] = read_tlm_checkpoint(folder.path(), torch::kCPU, torch::kFloat32);
     CHECK(body2.config == config);
+    CHECK(left_out.empty());
     const auto before = body_slots(body, ""), after = body_slots(body2, "");
     REQUIRE(before.size() == after.size());
     for (std::size_t i = 0; i < before.size(); ++i) CHECK(torch::equal(*before[i].tensor, *after[i].tensor));
@@ -53,7 +56,7 @@ TEST_CASE("an encoder written and read is the same encoder", "[tlm][unit]") {
     CHECK(head2.rest.defined() == with_rest);
   }
   TempDir folder;
-  write_good(folder.path(), false);
+  write_good(folder.path(), false, config);
   CHECK_FALSE(read_tlm_checkpoint(folder.path(), torch::kCPU, torch::kFloat32).masked_words.defined());
 }
 
@@ -100,7 +103,87 @@ TEST_CASE("an encoder's checkpoint may carry other heads and buffers", "[tlm][un
   tensors["cls.predictions.decoder.weight"] = torch::zeros({40, 12});
   tensors["mobilebert.embeddings.position_ids"] = torch::arange(16, torch::kInt64).unsqueeze(0);
   write_safetensors(folder / "model.safetensors", tensors);
-  CHECK_NOTHROW(read_tlm_checkpoint(folder.path(), torch::kCPU, torch::kFloat32));
+  const auto left_out = read_tlm_checkpoint(folder.path(), torch::kCPU, torch::kFloat32).left_out;
+  CHECK(left_out ==
+        std::vector<std::string>{"cls.predictions.decoder", "cls.seq_relationship", "mobilebert.pooler.dense"});
+}
+
+TEST_CASE("a BERT's checkpoint has the names of transformers, with or without the model's, new or old", "[tlm][unit]") {
+  TempDir folder;
+  const TlmConfig config = tiny_bert_config(2);
+  write_good(folder.path(), true, config);
+  const Tensors tensors = read_all(folder / "model.safetensors");
+  // 3 embeddings and their norm, 16 tensors a layer, 5 of the masked-word head.
+  CHECK(tensors.size() == 5 + 2 * 16 + 5);
+  for (const char* name :
+       {"bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight",
+        "bert.embeddings.token_type_embeddings.weight", "bert.embeddings.LayerNorm.weight",
+        "bert.encoder.layer.0.attention.self.query.weight", "bert.encoder.layer.0.attention.output.dense.bias",
+        "bert.encoder.layer.1.attention.output.LayerNorm.bias", "bert.encoder.layer.1.intermediate.dense.weight",
+        "bert.encoder.layer.1.output.dense.weight", "bert.encoder.layer.1.output.LayerNorm.weight",
+        "cls.predictions.transform.dense.weight", "cls.predictions.transform.LayerNorm.bias", "cls.predictions.bias"}) {
+    INFO(name);
+    CHECK(tensors.count(name) == 1);
+  }
+  const auto [body, head, none] = read_tlm_checkpoint(folder.path(), torch::kCPU, torch::kFloat32);
+  const TlmBatch batch = random_batch({9, 6}, config.vocab_size, 5);
+  torch::NoGradGuard no_grad;
+  const torch::Tensor states = tlm_hidden(body, batch);
+  const auto renamed = [&](const std::function<std::string(std::string)>& rename) {
+    Tensors other;
+    for (const auto& [name, tensor] : tensors) other[rename(name)] = tensor;
+    write_safetensors(folder / "model.safetensors", other);
+    return tlm_hidden(read_tlm_checkpoint(folder.path(), torch::kCPU, torch::kFloat32).body, batch);
+  };
+  CHECK(torch::equal(renamed([](std::string name) { return name.starts_with("bert.") ? name.substr(5) : name; }),
+                     states));
+  CHECK(torch::equal(renamed([](std::string name) {
+                       for (const auto& [now, old] : {std::pair{"LayerNorm.weight", "LayerNorm.gamma"},
+                                                      std::pair{"LayerNorm.bias", "LayerNorm.beta"}}) {
+                         if (name.ends_with(now)) name = name.substr(0, name.size() - std::string(now).size()) + old;
+                       }
+                       return name;
+                     }),
+                     states));
+}
+
+TEST_CASE("a damaged BERT is refused with the tensor that is wrong", "[tlm][unit]") {
+  const TlmConfig config = tiny_bert_config(2);
+  const auto refused = [&](std::initializer_list<const char*> words, const std::function<void(Tensors&)>& edit) {
+    expect_refused(words, edit, config);
+  };
+  refused({"model.safetensors", kBertQuery.c_str(), "missing"}, [](Tensors& t) { t.erase(kBertQuery); });
+  refused({"bert.embeddings.LayerNorm.bias", "missing"}, [](Tensors& t) { t.erase("bert.embeddings.LayerNorm.bias"); });
+  refused({kBertQuery.c_str(), "[16, 16]", "[16, 17]"}, [](Tensors& t) { t[kBertQuery] = torch::zeros({16, 17}); });
+  refused({"bert.embeddings.position_embeddings.weight", "[16, 16]", "[8, 16]"}, [](Tensors& t) {
+    t["bert.embeddings.position_embeddings.weight"] = torch::zeros({8, 16});
+  });
+  refused({kBertQuery.c_str(), "NaN"},
+          [](Tensors& t) { t[kBertQuery][0][0] = std::numeric_limits<float>::quiet_NaN(); });
+  refused({kBertQuery.c_str(), "I32"}, [](Tensors& t) { t[kBertQuery] = torch::zeros({16, 16}, torch::kInt32); });
+  // Of a model with cross attention, of one with relative positions, of one with more layers.
+  for (const char* name :
+       {"bert.encoder.layer.0.crossattention.self.query.weight",
+        "bert.encoder.layer.1.attention.self.distance_embedding.weight", "bert.encoder.layer.2.output.dense.weight"}) {
+    refused({name, "not part", "type bert"}, [&](Tensors& t) { t[name] = torch::zeros({16, 16}); });
+  }
+  refused({"LayerNorm.gamma", "not part"},
+          [](Tensors& t) { t["bert.embeddings.LayerNorm.gamma"] = torch::ones({16}); });
+  // One whose config.json says MobileBERT.
+  TempDir folder;
+  write_good(folder.path(), true, config);
+  write_json(folder / "config.json", tlm_config_to_hf(tiny_tlm_config(2)));
+  expect_error(ErrorCode::kBadData, {"mobilebert.embeddings.word_embeddings.weight", "missing"},
+               [&] { read_tlm_checkpoint(folder.path(), torch::kCPU, torch::kFloat32); });
+  // Cut anywhere.
+  write_good(folder.path(), true, config);
+  const std::string whole = read_bytes(folder / "model.safetensors");
+  for (const std::size_t kept :
+       {std::size_t{0}, std::size_t{7}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
+    write_bytes(folder / "model.safetensors", whole.substr(0, kept));
+    expect_error(ErrorCode::kBadData, {"model.safetensors"},
+                 [&] { read_tlm_checkpoint(folder.path(), torch::kCPU, torch::kFloat32); });
+  }
 }
 
 TEST_CASE("a directory that is no encoder is refused with what is expected", "[tlm][unit]") {
@@ -111,8 +194,8 @@ TEST_CASE("a directory that is no encoder is refused with what is expected", "[t
   fs::remove(folder / "model.safetensors");
   expect_error(ErrorCode::kBadData, {"model.safetensors"}, read);
   write_good(folder.path());
-  write_json(folder / "config.json", {{"model_type", "bert"}});
-  expect_error(ErrorCode::kBadData, {"model_type", "mobilebert", "bert"}, read);
+  write_json(folder / "config.json", {{"model_type", "roberta"}});
+  expect_error(ErrorCode::kBadData, {"model_type", "mobilebert or bert", "roberta"}, read);
   write_good(folder.path());
   write_bytes(folder / "model.safetensors", read_bytes(folder / "model.safetensors").substr(0, 5000));
   expect_error(ErrorCode::kBadData, {"model.safetensors"}, read);
@@ -122,7 +205,7 @@ TEST_CASE("a dual-head model written and read is the same model", "[tlm][unit]")
   TempDir folder;
   DualHeadConfig settings = tiny_heads();
   settings.score_layers = 1;
-  DualHead model = make_dual_head(random_tlm_body(tiny_tlm_config(), 3), settings, 7);
+  DualHead model = make_dual_head(random_tlm_body(GENERATE(from_range(tiny_configs())), 3), settings, 7);
   roughen_inplace(dual_head_slots(model), 8);
   CHECK_FALSE(is_dual_head(folder.path()));
   write_dual_head(model, folder.path());

@@ -37,11 +37,11 @@ std::size_t changed(const std::vector<TlmSlot>& slots, const std::map<std::strin
 }
 
 // The bottom passes words on, as a pre-trained one does: they are louder than the positions.
-DualHead learning_model() {
-  TlmConfig config = tiny_tlm_config(2);
-  config.embedding_size = 16;
+DualHead learning_model(TlmBodyKind kind = TlmBodyKind::kMobileBert) {
+  const bool bert = kind == TlmBodyKind::kBert;
+  TlmConfig config = bert ? tiny_bert_config(2) : tiny_tlm_config(2);
+  config.embedding_size = config.bottleneck_size = bert ? 32 : 16;
   config.hidden_size = config.intermediate_size = 32;
-  config.bottleneck_size = 16;
   TlmBody body = random_tlm_body(config, 3);
   body.embeddings.word *= 25;
   return make_dual_head(body, tiny_heads(), 7);
@@ -87,7 +87,7 @@ DecisionLogits decide(const DualHead& model, const TlmBatch& batch) {
 }  // namespace
 
 TEST_CASE("the decision-head learns a separable toy, SLO and prompt, on rows it has not seen", "[tlm][unit][slow]") {
-  DualHead model = learning_model();
+  DualHead model = learning_model(GENERATE(TlmBodyKind::kMobileBert, TlmBodyKind::kBert));
   const auto bottom = copies(bottom_slots(model)), score = copies(score_slots(model));
   train_slots("toy", decision_slots(model), quick(600), [&](std::int64_t step) {
     const Toy toy = make_toy(model, 32, 100 + static_cast<std::uint64_t>(step));
@@ -104,7 +104,7 @@ TEST_CASE("the decision-head learns a separable toy, SLO and prompt, on rows it 
 }
 
 TEST_CASE("shuffled labels leave the decision-head at the prior", "[tlm][unit][slow]") {
-  DualHead model = learning_model();
+  DualHead model = learning_model(GENERATE(TlmBodyKind::kMobileBert, TlmBodyKind::kBert));
   torch::Tensor order;
   train_slots("shuffled", decision_slots(model), quick(300), [&](std::int64_t step) {
     const Toy toy = make_toy(model, 32, 100 + static_cast<std::uint64_t>(step));
@@ -124,7 +124,7 @@ TEST_CASE("shuffled labels leave the decision-head at the prior", "[tlm][unit][s
 }
 
 TEST_CASE("the score-head learns which words stay, and leaves the rest alone", "[tlm][unit][slow]") {
-  DualHead model = learning_model();
+  DualHead model = learning_model(GENERATE(TlmBodyKind::kMobileBert, TlmBodyKind::kBert));
   const auto bottom = copies(bottom_slots(model)), decision = copies(decision_slots(model));
   // Words below 20 are to go, others to stay; every third word has no label.
   const auto labels_of = [](const TlmBatch& batch) {
@@ -162,10 +162,10 @@ TEST_CASE("a score loss counts the tokens of labelled words only", "[tlm][unit]"
 }
 
 TEST_CASE("a body learns hidden words, and trains jointly with a head where its slots are given", "[tlm][unit][slow]") {
-  const TlmConfig config = tiny_tlm_config(2);
+  const TlmConfig config = GENERATE(from_range(tiny_configs(2)));
   TlmBody body = random_tlm_body(config, 3);
   MaskedWordHead head = random_masked_word_head(config, 3, false);
-  auto slots = body_slots(body, "mobilebert.");
+  auto slots = body_slots(body, config.prefix());
   for (auto& slot : masked_word_slots(head, config, "cls.predictions.", false)) slots.push_back(slot);
   TlmTrainConfig settings = quick(400);
   settings.log_every = 100;
@@ -207,11 +207,12 @@ TEST_CASE("training that was stopped goes on as if it had not been", "[tlm][unit
     };
     return train_slots("toy", decision_slots(model), settings, {draw, loss}, kept);
   };
-  DualHead whole = learning_model(), stopped = learning_model();
+  const TlmBodyKind kind = GENERATE(TlmBodyKind::kMobileBert, TlmBodyKind::kBert);
+  DualHead whole = learning_model(kind), stopped = learning_model(kind);
   const TlmTrainResult expected = train(whole, -1, {});
   const TlmProgressFile kept{dir.path() / "toy.safetensors", std::chrono::seconds(0)};
   expect_error(ErrorCode::kUsage, {"stopped"}, [&] { train(stopped, 9, kept); });  // of which step 8 is written
-  DualHead model = learning_model();
+  DualHead model = learning_model(kind);
   const TlmTrainResult found = train(model, -1, kept);
   CHECK(found.losses == expected.losses);
   for (std::size_t i = 0; i < decision_slots(model).size(); ++i)

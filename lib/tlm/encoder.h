@@ -1,5 +1,6 @@
-// The forward pass of MobileBERT (Sun et al. 2020), layer by layer, over plain tensors. Everything is differentiable,
-// works in the weights' dtype on their device, and changes nothing.
+// The forward pass of MobileBERT (Sun et al. 2020) and BERT (Devlin et al. 2018), layer by layer, over plain tensors.
+// BERT is written as a MobileBERT without what it lacks, see TlmBodyKind. Everything is differentiable, works in the
+// weights' dtype on their device, and changes nothing.
 #pragma once
 
 #include "tlm/tlm_weights.h"
@@ -23,7 +24,8 @@ struct TlmForward {
 torch::Tensor tlm_attention_bias(const torch::Tensor& mask, torch::ScalarType dtype);
 
 // The embedding layer: x = Norm(T [e(i+1); e(i); e(i-1)] + position(i) + type), with e zero beyond both ends of the
-// row. word_vectors: [batch, seq, embedding]; mask as in TlmBatch; types: [batch, seq] int64, or undefined for all 0.
+// row; BERT's has e(i) in the place of T [...]. word_vectors: [batch, seq, embedding]; mask as in TlmBatch; types:
+// [batch, seq] int64, or undefined for all 0.
 // -> [batch, seq, hidden]. Padding counts as beyond the end, so that a row's states do not depend on what it is padded
 // with; the published implementation lets the last token see the embedding of [PAD]. Throws Error(kInternal) where seq
 // exceeds max_positions.
@@ -39,6 +41,9 @@ torch::Tensor tlm_layers(const std::vector<TlmLayer>& layers, const TlmConfig& c
 
 // After the last layer: [batch, seq, hidden].
 torch::Tensor tlm_hidden(const TlmBody& body, const TlmBatch& batch, const TlmForward& options = {});
+
+// Of neurons: MobileBERT's ReLU, BERT's GELU (of the error function).
+torch::Tensor tlm_activate(const TlmConfig& config, const torch::Tensor& x);
 
 torch::Tensor tlm_affine(const TlmAffine& affine, const torch::Tensor& x);
 

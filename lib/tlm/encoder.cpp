@@ -1,4 +1,4 @@
-#include "tlm/mobilebert.h"
+#include "tlm/encoder.h"
 
 #include <cmath>
 #include <limits>
@@ -7,10 +7,6 @@
 
 namespace elastify {
 namespace {
-
-// Two of the published model's norms, the embeddings' and the one before the output bottleneck, do not take
-// layer_norm_eps but the framework's default.
-constexpr double kFrameworkEps = 1e-5;
 
 torch::Tensor normalise(const TlmNormWeights& norm, const TlmConfig& config, const torch::Tensor& x, double eps) {
   if (config.norm == TlmNorm::kNone) return torch::addcmul(norm.bias, x, norm.weight);
@@ -39,7 +35,7 @@ torch::Tensor attend(const TlmLayer& layer, const TlmConfig& c, const torch::Ten
 
 torch::Tensor feed_forward(const TlmFeedForward& network, const TlmConfig& c, const torch::Tensor& x, double eps,
                            double dropout, const TlmForward& options) {
-  const torch::Tensor out = tlm_affine(network.down.dense, torch::relu(tlm_affine(network.up, x)));
+  const torch::Tensor out = tlm_affine(network.down.dense, tlm_activate(c, tlm_affine(network.up, x)));
   return normalise(network.down.norm, c, drop(out, dropout, options) + x, eps);
 }
 
@@ -47,6 +43,10 @@ torch::Tensor feed_forward(const TlmFeedForward& network, const TlmConfig& c, co
 
 torch::Tensor tlm_affine(const TlmAffine& affine, const torch::Tensor& x) {
   return torch::linear(x, affine.weight, affine.bias);
+}
+
+torch::Tensor tlm_activate(const TlmConfig& config, const torch::Tensor& x) {
+  return config.kind == TlmBodyKind::kBert ? torch::gelu(x) : torch::relu(x);
 }
 
 torch::Tensor tlm_attention_bias(const torch::Tensor& mask, torch::ScalarType dtype) {
@@ -65,9 +65,9 @@ torch::Tensor tlm_embed(const TlmEmbeddings& e, const TlmConfig& c, const torch:
     const torch::Tensor left = torch::cat({nothing, x.narrow(1, 0, seq - 1)}, 1);
     x = torch::cat({right, x, left}, -1);
   }
-  if (c.trigram_input || c.embedding_size != c.hidden_size) x = tlm_affine(e.transformation, x);
+  if (c.transforms_words()) x = tlm_affine(e.transformation, x);
   x = x + e.position.narrow(0, 0, seq) + (types.defined() ? torch::embedding(e.type, types) : e.type[0]);
-  return drop(normalise(e.norm, c, x, kFrameworkEps), c.hidden_dropout, options);
+  return drop(normalise(e.norm, c, x, c.inner_norm_eps()), c.hidden_dropout, options);
 }
 
 torch::Tensor tlm_layer(const TlmLayer& layer, const TlmConfig& c, const torch::Tensor& x, const torch::Tensor& bias,
@@ -90,7 +90,7 @@ torch::Tensor tlm_layer(const TlmLayer& layer, const TlmConfig& c, const torch::
       normalise(layer.attention_output.norm, c, drop(attended, inner_dropout, options) + inner, c.layer_norm_eps);
   for (std::size_t i = 0; i + 1 < layer.feed_forward.size(); ++i)
     y = feed_forward(layer.feed_forward[i], c, y, c.layer_norm_eps, 0, options);
-  y = feed_forward(layer.feed_forward.back(), c, y, kFrameworkEps, inner_dropout, options);
+  y = feed_forward(layer.feed_forward.back(), c, y, c.inner_norm_eps(), inner_dropout, options);
   if (!c.use_bottleneck) return y;
   const torch::Tensor widened = drop(tlm_affine(layer.output_bottleneck.dense, y), c.hidden_dropout, options);
   return normalise(layer.output_bottleneck.norm, c, widened + x, c.layer_norm_eps);
