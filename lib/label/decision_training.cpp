@@ -178,10 +178,6 @@ void restore(const std::vector<TlmSlot>& slots, const std::vector<torch::Tensor>
 
 }  // namespace
 
-DecisionIndex top_decision(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits) {
-  return {model_logits.argmax().item<std::int64_t>(), prompt_logits.argmax().item<std::int64_t>()};
-}
-
 std::size_t choose_earliest(const std::vector<torch::Tensor>& accuracies) {
   const auto mean = [](const torch::Tensor& values) { return values.mean().item<double>(); };
   const auto best = std::max_element(accuracies.begin(), accuracies.end(),

@@ -79,8 +79,6 @@ struct Proposals {
 Proposals propose(const DualHead& model, const std::vector<TlmRow>& rows, const torch::Tensor& tasks,
                   const SloRatios& slo);
 
-// The largest of both.
-DecisionIndex top_decision(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits);
 // The feasible decision with the largest sum of logits; nothing where none is feasible.
 std::optional<DecisionIndex> top_feasible(const torch::Tensor& model_logits, const torch::Tensor& prompt_logits,
                                           const torch::Tensor& feasible);
