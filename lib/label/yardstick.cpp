@@ -88,8 +88,8 @@ std::string format_yardstick(const json& result) {
       result.at("repeats").get<int>(), "family", "hindsight", "at most", "corrected", "single", "tlm", "gain");
   const auto line = [&](const std::string& name, const json& row) {
     const auto share = [&](const char* key) { return 100 * row.at(key).get<double>(); };
-    text += fmt::format("{:<20} {:>9.1f} {:>9.1f} {:>7.1f} ± {:<3.1f} {:>6.1f} {:>6.1f} {:>+7.1f} ± {:<3.1f}  {}\n", name,
-                        share("hindsight"), share("at_most"), share("corrected"), 1.96 * share("corrected_error"),
+    text += fmt::format("{:<20} {:>9.1f} {:>9.1f} {:>7.1f} ± {:<3.1f} {:>6.1f} {:>6.1f} {:>+7.1f} ± {:<3.1f}  {}\n",
+                        name, share("hindsight"), share("at_most"), share("corrected"), 1.96 * share("corrected_error"),
                         share("single"), share("tlm"), share("gain"), 1.96 * share("gain_error"),
                         row.at("gap_closed").is_number() ? fmt::format("{:.0f} %", share("gap_closed")) : "-");
   };

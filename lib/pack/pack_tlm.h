@@ -17,8 +17,8 @@ struct PackedTlm {
   std::optional<ChoiceRule> rule;
 };
 
-// A trained model's folder: what read_dual_head() reads, vocab.txt, and, where there is one, the rule by which decisions
-// are chosen (tlm/choice_rule.h). Throws Error(kBadData) where they are damaged or do not fit each other.
+// A trained model's folder: what read_dual_head() reads, vocab.txt, and, where there is one, the rule by which
+// decisions are chosen (tlm/choice_rule.h). Throws Error(kBadData) where they are damaged or do not fit each other.
 PackedTlm read_packed_tlm(const fs::path& folder);
 // The files above, for hashing.
 std::vector<fs::path> packed_tlm_files(const fs::path& folder);

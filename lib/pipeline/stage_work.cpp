@@ -109,7 +109,8 @@ double train_tlm_work(const PipelineConfig& config, const ModelConfig&) {
 }
 
 double compare_work(const PipelineConfig& config, const ModelConfig& model) {
-  const double asked_again = real(config.label.repeats - 1) * (config.label.phases ? kPhases : 1) * 0.6 * levels(config);
+  const double asked_again =
+      real(config.label.repeats - 1) * (config.label.phases ? kPhases : 1) * 0.6 * levels(config);
   return (3 + asked_again) * kFamilies * real(config.label.test_items) *
          static_cast<double>(config.label.prompt_levels.size()) * 0.6 * kTaskTokens * forward(model);
 }

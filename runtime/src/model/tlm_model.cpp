@@ -95,9 +95,8 @@ void read_head_weight(const gguf::Metadata& metadata, KeyReader& keys, TlmShape&
   const auto* value = gguf::find<float>(metadata, key::kTlmHeadWeight);
   if (value == nullptr || !std::isfinite(*value) || *value < 0)
     return keys.problem(key::kTlmHeadWeight, "is not an f32 of 0 or more");
-  const bool known = !s.accuracy.empty() && std::none_of(s.accuracy.begin(), s.accuracy.end(), [](float share) {
-    return !(share > 0 && share < 1);
-  });
+  const bool known = !s.accuracy.empty() && std::none_of(s.accuracy.begin(), s.accuracy.end(),
+                                                         [](float share) { return !(share > 0 && share < 1); });
   if (!known)
     return keys.problem(key::kTlmHeadWeight,
                         "is there, but " + std::string(key::kTlmAccuracy) + " lacks shares between 0 and 1");

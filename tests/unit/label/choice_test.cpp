@@ -52,8 +52,7 @@ TEST_CASE("the choice is the feasible decision of the most worth, of equals the 
   torch::manual_seed(8);
   for (int i = 0; i < 200; ++i) {
     const ChoiceRule rule{torch::rand({3, 4}, torch::kFloat64) * 0.8 + 0.1, i % 3 * 0.5};
-    const torch::Tensor model = torch::randn({3}), prompt = torch::randn({4}),
-                        feasible = torch::rand({3, 4}) < 0.4;
+    const torch::Tensor model = torch::randn({3}), prompt = torch::randn({4}), feasible = torch::rand({3, 4}) < 0.4;
     const auto chosen = choose(rule, model, prompt, feasible);
     REQUIRE(chosen.has_value() == feasible.any().item<bool>());
     if (!chosen) continue;

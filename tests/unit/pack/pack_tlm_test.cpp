@@ -270,7 +270,10 @@ TEST_CASE("a trained model's folder is read with its vocabulary and accuracy, an
   };
   const nlohmann::json known = {{0.1, 0.2, 0.3}, {0.3, 0.4, 0.5}, {0.5, 0.6, 0.7}};
   const std::vector<std::pair<nlohmann::json, nlohmann::json>> wrong = {
-      {{{0.1, 0.2}, {0.3, 0.4}}, nullptr}, {nullptr, nullptr}, {known, -1}, {known, "all"},
+      {{{0.1, 0.2}, {0.3, 0.4}}, nullptr},
+      {nullptr, nullptr},
+      {known, -1},
+      {known, "all"},
       {{{0.1, 0.2, 0.3}, {0.3, 1.4, 0.5}, {0.5, 0.6, 0.7}}, nullptr}};
   for (const auto& [accuracy, weight] : wrong) {
     write_rule(accuracy, weight);
