@@ -13,5 +13,6 @@ void register_eval(CLI::App& app);
 void register_export(CLI::App& app);
 void register_report(CLI::App& app);
 void register_baselines(CLI::App& app);
+void register_evaluate(CLI::App& app);
 
 }  // namespace elastify_cli

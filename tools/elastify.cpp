@@ -36,6 +36,7 @@ void register_all(CLI::App& app) {
   elastify_cli::register_export(app);
   elastify_cli::register_report(app);
   elastify_cli::register_baselines(app);
+  elastify_cli::register_evaluate(app);
   register_moved(app);
 }
 

@@ -43,6 +43,7 @@ DecisionSpace::DecisionSpace(const OutcomeTable& table, const elrt::LatencyTable
   has_tpot_ = table.output_tokens > 1;
   const elrt::Scheduler scheduler = make_scheduler(table, latency, tlm);
   for (std::int64_t task = 0; task < table.tasks(); ++task) predict(scheduler, task);
+  clock_ = full_;
 }
 
 void DecisionSpace::predict(const elrt::Scheduler& scheduler, std::int64_t task) {
@@ -78,7 +79,7 @@ torch::Tensor DecisionSpace::decode_levels(const torch::Tensor& keeps) const {
 }
 
 SloView DecisionSpace::under(const torch::Tensor& tasks, const torch::Tensor& ratios) const {
-  const torch::Tensor limits = ratios * full_.index_select(0, tasks);  // [rows, 2]
+  const torch::Tensor limits = ratios * clock_.index_select(0, tasks);  // [rows, 2]
   const torch::Tensor ttft = ttft_.index_select(0, tasks), tpot = tpot_.index_select(0, tasks);
   const torch::Tensor in_time = ttft <= limits.select(1, 0).view({-1, 1, 1});
   const torch::Tensor keeps =

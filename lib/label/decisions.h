@@ -63,6 +63,11 @@ class DecisionSpace {
   SloView under(const SloRatios& slo) const;  // all tasks
   // [tasks] float64, milliseconds: of the heaviest pair, decoding at its model level.
   torch::Tensor largest_cost() const;
+  // [tasks, 2] float64, milliseconds: TTFT and TPOT of the full model.
+  const torch::Tensor& full_times() const { return full_; }
+  // From now on SLOs are shares of these times, [tasks, 2], and not of full_times(): another artifact's, so that both
+  // are judged by one clock.
+  void judge_by(const torch::Tensor& times) { clock_ = times; }
   bool phases() const { return phases_; }
   const OutcomeTable& table() const { return table_; }
 
@@ -71,11 +76,11 @@ class DecisionSpace {
   torch::Tensor decode_levels(const torch::Tensor& keeps) const;
   const OutcomeTable& table_;
   bool tlm_, phases_;
-  torch::Tensor ttft_;      // [tasks, M, P] float64, ms
-  torch::Tensor tpot_;      // [tasks, D, P] float64, ms
-  torch::Tensor full_;      // [tasks, 2] float64, ms: the full model's TTFT and TPOT, of which SLOs are shares
-  torch::Tensor right_;     // [tasks, M, D, P] bool
-  torch::Tensor has_tpot_;  // [tasks] bool: more than one output token
+  torch::Tensor ttft_;          // [tasks, M, P] float64, ms
+  torch::Tensor tpot_;          // [tasks, D, P] float64, ms
+  torch::Tensor full_, clock_;  // see full_times() and judge_by()
+  torch::Tensor right_;         // [tasks, M, D, P] bool
+  torch::Tensor has_tpot_;      // [tasks] bool: more than one output token
 };
 
 // right: [tasks, M, P], of all of the table's tasks. [families, M, P] float64: the share of right answers among `rows`

@@ -153,6 +153,8 @@ std::string describe_compare(const json& result) {
   const json& gap = result.at("decisions").at("gap_closed");
   if (gap.is_number())
     text += fmt::format("the tlm closes {:.0f} % of the gap from single to oracle\n", 100 * gap.get<double>());
+  text += fmt::format("looser objectives that the tlm answers worse, beyond noise: {}\n",
+                      result.at("decisions").at("falls").size());
   if (result.at("decisions").contains("one_level"))
     text += "one level: the same policies where the level that reads a prompt also writes the answer\n";
   if (result.contains("yardstick")) text += "\n" + format_yardstick(result.at("yardstick"));

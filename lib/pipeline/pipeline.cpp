@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/energy.h"
 #include "base/error.h"
 #include "base/interrupt.h"
 #include "base/log.h"
@@ -41,6 +42,7 @@ json Pipeline::run_now(const Stage& stage, const std::string& key) {
   trim_memory();
   restart_peak();
   double stated_bytes = 0;
+  const EnergyMeter energy;
   const Stopwatch watch;
   json summary =
       stage.run({config_, run_, parse_device(config_.device), run_.work_dir(stage.name, key), key, &stated_bytes});
@@ -50,6 +52,7 @@ json Pipeline::run_now(const Stage& stage, const std::string& key) {
   summary["stage_seconds"] = seconds;
   summary["memory"] = {{"used_bytes", peak_resident_bytes()}};
   if (stated_bytes > 0) summary["memory"]["stated_bytes"] = static_cast<std::int64_t>(stated_bytes);
+  if (const auto joules = energy.joules()) summary["energy_joules"] = *joules;
   write_json(run_.file(".stages") / (std::string(stage.name) + ".summary.json"), summary);
   run_.record(stage.name, key, stage.outputs, seconds, stage_settings(stage, config_));
   run_.clear_work(stage.name);

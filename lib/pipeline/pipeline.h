@@ -20,8 +20,8 @@ class Pipeline {
 
   // Runs the stage unless it is up to date: its key (tool version, resolved settings, content of its inputs) is that of
   // its last run and its outputs are untouched. A stage that was stopped goes on where it was. Returns the stage's
-  // summary, with "stage", "up_to_date", "stage_seconds" and "memory" {stated_bytes, used_bytes}. Throws Interrupted
-  // after Ctrl-C or SIGTERM, progress saved.
+  // summary, with "stage", "up_to_date", "stage_seconds", "memory" {stated_bytes, used_bytes} and, where the machine
+  // tells, "energy_joules". Throws Interrupted after Ctrl-C or SIGTERM, progress saved.
   json run();
   // All stages: {"stages": [...], "artifact": PATH}. config.resolved.json is written once all of them are up to date,
   // and removed before model.gguf is replaced, so that it never describes an artifact that it did not make.

@@ -100,6 +100,50 @@ TEST_CASE("a build with labelled tasks ends with a tiny language model in the ar
   CHECK(read_bytes(setup.dir / "run/model.gguf") == artifact);
 }
 
+TEST_CASE("an evaluation says of a run what the comparison says, adds traces and methods, and fits one page", "[cli]") {
+  const Setup setup;
+  const Outcome without = run_command("elastify", "evaluate " + kSmoke + " --run-dir " + setup.path("none") +
+                                                      setup.set("checkpoint", setup.path("model")));
+  CHECK(without.status == 2);
+  CHECK_THAT(without.err, Catch::Matchers::Contains("set label.train, label.validation and label.test"));
+
+  const Outcome outcome = run_command(
+      "elastify",
+      setup.arguments("evaluate", "--requests 60 --methods ours,early-exit" + setup.set("finetune.steps", "4")));
+  INFO(outcome.err);
+  REQUIRE(outcome.status == 0);
+  const json result = json::parse(outcome.out), comparison = json::parse(read_bytes(setup.dir / "run/comparison.json"));
+  CHECK(result.at("objectives") == comparison.at("decisions"));
+  CHECK(result == json::parse(read_bytes(setup.dir / "run/evaluation.json")));
+  REQUIRE(result.at("traces").size() == 6);
+  for (const auto& trace : result.at("traces")) {
+    CHECK(trace.at("servers").size() == 10);
+    for (const auto& server : trace.at("servers")) CHECK(server.at("right") <= server.at("met"));
+  }
+  // Nobody waits where there is no queue.
+  CHECK(result.at("traces").at(0).at("servers").at("full").at("mean_wait_ms") == 0);
+  CHECK(result.at("traces").at(1).at("servers").at("full").at("mean_wait_ms") > 0);
+  const json& methods = result.at("methods");
+  CHECK(methods.at("methods").contains("early-exit"));
+  for (const auto& best : methods.at("best")) CHECK(best == "early-exit");
+  CHECK(result.at("costs").size() >= 10);
+  for (const auto& level : result.at("carrying").at("levels")) CHECK(level.at("switch_us") > 0);
+  const std::string page = read_bytes(setup.dir / "run/evaluation.html");
+  for (const char* section : {"Objectives", "Traces", "Ablations", "Costs"})
+    CHECK_THAT(page, Catch::Matchers::Contains(section));
+  // It stands alone: the only addresses are places in the page and images that it holds.
+  for (std::size_t at = page.find("src="); at != std::string::npos; at = page.find("src=", at + 1))
+    CHECK(page.compare(at, 9, "src=\"data") == 0);
+  for (std::size_t at = page.find("href=\""); at != std::string::npos; at = page.find("href=\"", at + 1))
+    CHECK(page.compare(at, 7, "href=\"#") == 0);
+
+  // Methods that were asked these tasks once are known from then on.
+  const Outcome again =
+      run_command("elastify", setup.arguments("evaluate", "--requests 60" + setup.set("finetune.steps", "4")));
+  INFO(again.err);
+  CHECK(json::parse(again.out).at("methods") == methods);
+}
+
 TEST_CASE("a trained score-head is taken over with its bottom, and only trained on", "[cli]") {
   const Setup setup;
   REQUIRE(run_command("elastify", setup.arguments("build")).status == 0);

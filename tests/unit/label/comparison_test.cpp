@@ -174,3 +174,25 @@ TEST_CASE("no policy beats hindsight, none answers beyond the SLO, and random is
   CHECK(map.values.at(5).at(8) == 100 * result.at("lattice").back().at("oracle").at("accuracy").get<double>());
   CHECK_THAT(format_comparison(result, {{0.2, 0.5}}), Catch::Matchers::Contains("0.2  0.5"));
 }
+
+TEST_CASE("a looser objective that answers worse is named where noise does not explain it", "[label][unit]") {
+  PolicyScores scores{slo_lattice(), {}, {}, {}, {}};
+  const torch::Tensor level = torch::zeros({100, 54}, torch::kFloat64);
+  const auto column = [&](SloRatios slo) {
+    return static_cast<std::int64_t>(std::find(scores.slos.begin(), scores.slos.end(), slo) - scores.slos.begin());
+  };
+  // Half right everywhere; at TTFT 0.4 and TPOT 0.5 twenty of these are lost, at 0.9 and 0.9 two.
+  level.narrow(0, 0, 50).fill_(1);
+  level.select(1, column({0.4, 0.5})).narrow(0, 0, 20).fill_(0);
+  level.select(1, column({0.9, 0.9})).narrow(0, 0, 2).fill_(0);
+  scores.right["tlm"] = level;
+  const nlohmann::json falls = looser_falls(scores, "tlm");
+  // A lower column is entered from 0.3, 0.5 alone: nothing is tighter in TPOT. Two of a hundred are 1.4 standard
+  // errors.
+  REQUIRE(falls.size() == 1);
+  CHECK(falls.at(0).at("from") == nlohmann::json({0.3, 0.5}));
+  CHECK(falls.at(0).at("to") == nlohmann::json({0.4, 0.5}));
+  CHECK(falls.at(0).at("change").get<double>() == Approx(-0.2));
+  scores.right["tlm"] = 1 - level;  // gains are no falls, but for leaving the column, upwards in both ratios
+  CHECK(looser_falls(scores, "tlm").size() == 2);
+}
