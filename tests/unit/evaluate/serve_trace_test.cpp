@@ -57,12 +57,12 @@ std::vector<TraceRequest> every_task(const OutcomeTable& table, std::size_t app)
 }  // namespace
 
 TEST_CASE("requests wait for those before them", "[evaluate][unit]") {
-  // Answers take 10: free at 10, 20 and 35.
-  const std::vector<TraceRequest> trace = {{0, 0, 0}, {4, 0, 0}, {25, 1, 0}, {26, 1, 0}};
+  // Answers take 10: free at 10, 20, 30 and 45.
+  const std::vector<TraceRequest> trace = {{0, 0, 0}, {4, 0, 0}, {8, 1, 0}, {35, 1, 0}};
   FixedServer server(10, 5);
   const TraceResult queued = serve_trace(trace, server, true);
-  CHECK(server.waits == std::vector<double>{0, 6, 0, 9});
-  CHECK(queued.mean_wait_ms == Approx(15.0 / 4));
+  CHECK(server.waits == std::vector<double>{0, 6, 12, 0});
+  CHECK(queued.mean_wait_ms == Approx(18.0 / 4));
   CHECK(queued.met == Approx(0.5));
   CHECK(queued.right == Approx(0.5));
   CHECK(queued.met_by_app[0] == Approx(0.5));
@@ -107,7 +107,10 @@ TEST_CASE("waiting takes from the TTFT, until nothing keeps it", "[evaluate][uni
     PolicyServer oracle(shared, "oracle", 1), full(shared, "full", 1);
     // The loosest app asks for the full TTFT: 0.4 of it lost leaves what an objective of 0.6 finds feasible.
     const SloView less = o.with.under(torch::tensor({request.task}), SloRatios{0.6, 1.0});
-    CHECK(oracle.serve(request, 0.4 * ttft).met == less.feasible.any().item<bool>());
+    const Service waited = oracle.serve(request, 0.4 * ttft);
+    const auto best = best_feasible(less.feasible[0], less.right[0].to(torch::kFloat64), less.by_cost(0));
+    CHECK(waited.met == best.has_value());
+    if (best) CHECK(waited.cost_ms == Approx(less.cost[0][best->model][best->prompt].item<double>()));
     const Service late = oracle.serve(request, 2 * ttft);
     CHECK_FALSE(late.met);
     CHECK(late.cost_ms <= full.serve(request, 0).cost_ms);
