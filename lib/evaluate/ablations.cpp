@@ -19,7 +19,7 @@ json served(const json& comparison, const char* policy) {
 }
 
 json judged(const LoadedRun& run, const ChoiceRule& rule) {
-  return compare_decisions(judge_policies(run.model, rule, run.data(), *run.without_tlm, TaskSplit::kTest));
+  return compare_decisions(judge_policies(run.proposals, rule, *run.with_tlm, *run.without_tlm, TaskSplit::kTest));
 }
 
 json named(const char* name, const char* about, json result) {

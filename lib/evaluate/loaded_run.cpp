@@ -21,11 +21,18 @@ std::unique_ptr<LoadedRun> load_run(const PipelineConfig& config, const fs::path
   if (!rule) fail_data("{} has no {}: run elastify build again", (run_dir / "tlm").string(), kChoiceRuleFile);
   auto tasks = labelled_tasks(config.label, table);
   auto rows = decision_rows(tasks, tlm);
-  auto run = std::make_unique<LoadedRun>(LoadedRun{std::move(table), std::move(tasks), std::move(tlm.model), *rule,
-                                                   take(elrt::LatencyTable::read(run_dir / kLatencyFile)), nullptr,
-                                                   nullptr, std::move(rows)});
+  auto run = std::make_unique<LoadedRun>(LoadedRun{std::move(table),
+                                                   std::move(tasks),
+                                                   std::move(tlm.model),
+                                                   *rule,
+                                                   take(elrt::LatencyTable::read(run_dir / kLatencyFile)),
+                                                   nullptr,
+                                                   nullptr,
+                                                   std::move(rows),
+                                                   {}});
   run->with_tlm = std::make_unique<DecisionSpace>(run->table, run->latency, true);
   run->without_tlm = std::make_unique<DecisionSpace>(run->table, run->latency, false);
+  run->proposals = propose_lattice(run->model, run->data(), TaskSplit::kTest);
   return run;
 }
 

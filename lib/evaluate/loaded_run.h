@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "label/policies.h"
+#include "label/comparison.h"
 #include "pipeline/pipeline_config.h"
 
 namespace elastify {
@@ -17,6 +17,7 @@ struct LoadedRun {
   elrt::LatencyTable latency;
   std::unique_ptr<DecisionSpace> with_tlm, without_tlm;  // decode levels as SLOs leave them
   std::vector<TlmRow> rows;                              // one per task
+  std::vector<Proposals> proposals;                      // of propose_lattice() for the test tasks
 
   DecisionData data() const { return {*with_tlm, rows}; }
   std::vector<std::int64_t> test_tasks() const;

@@ -42,15 +42,19 @@ TraceResult serve_trace(const std::vector<TraceRequest>& trace, Server& server, 
   return result;
 }
 
-PolicyServer::Shared::Shared(const DualHead& model, const ChoiceRule& rule_, const DecisionData& data,
-                             const DecisionSpace& without_tlm, TaskSplit split)
-    : with(data.space), without(without_tlm), rule(rule_) {
+PolicyServer::Shared::Shared(const std::vector<Proposals>& proposals, const ChoiceRule& rule_,
+                             const DecisionSpace& space, const DecisionSpace& without_tlm, TaskSplit split)
+    : with(space), without(without_tlm), rule(rule_) {
+  const std::vector<SloRatios> lattice = slo_lattice();
   const OutcomeTable& table = with.table();
   const torch::Tensor tasks = table.rows(split), validation = table.rows(TaskSplit::kValidation);
   for (std::int64_t i = 0; i < tasks.numel(); ++i) row[tasks[i].item<std::int64_t>()] = i;
   for (const TraceApp& app : trace_apps()) {
     const SloView all = without.under(app.slo);
-    apps.push_back({propose(model, data.rows, tasks, app.slo), family_accuracy(table, all.right, validation),
+    const auto place = std::find(lattice.begin(), lattice.end(), app.slo);
+    require(place != lattice.end(), "the lattice lacks the objective of {}", app.name);
+    apps.push_back({proposals.at(static_cast<std::size_t>(place - lattice.begin())),
+                    family_accuracy(table, all.right, validation),
                     single_decisions(table, validation, without.under(validation, app.slo), all)});
   }
 }

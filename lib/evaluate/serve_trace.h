@@ -43,10 +43,11 @@ class PolicyServer : public Server {
  public:
   // Shared by the servers of all policies: over the same table, one with a TLM, one without.
   struct Shared {
-    Shared(const DualHead& model, const ChoiceRule& rule, const DecisionData& data, const DecisionSpace& without_tlm,
-           TaskSplit split);
+    // `proposals` of propose_lattice().
+    Shared(const std::vector<Proposals>& proposals, const ChoiceRule& rule, const DecisionSpace& space,
+           const DecisionSpace& without_tlm, TaskSplit split);
     struct App {
-      Proposals proposals;
+      const Proposals& proposals;
       torch::Tensor family_shares;
       std::vector<DecisionIndex> singles;
     };

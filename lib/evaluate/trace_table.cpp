@@ -28,7 +28,7 @@ double mean_answer_ms(const LoadedRun& run) {
 }  // namespace
 
 json serve_traces(const LoadedRun& run, const MethodLevels& methods, const TraceSettings& settings) {
-  const PolicyServer::Shared shared(run.model, run.rule, run.data(), *run.without_tlm, TaskSplit::kTest);
+  const PolicyServer::Shared shared(run.proposals, run.rule, *run.with_tlm, *run.without_tlm, TaskSplit::kTest);
   const double gap_ms = mean_answer_ms(run) / settings.load;
   json result = json::array();
   for (const double alpha : kTraceSkews) {

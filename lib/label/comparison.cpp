@@ -61,9 +61,16 @@ json means_by_family(const PolicyScores& scores) {
 
 }  // namespace
 
-PolicyScores judge_policies(const DualHead& model, const ChoiceRule& rule, const DecisionData& data,
+std::vector<Proposals> propose_lattice(const DualHead& model, const DecisionData& data, TaskSplit split) {
+  std::vector<Proposals> proposals;
+  for (const SloRatios& slo : slo_lattice())
+    proposals.push_back(propose(model, data.rows, data.space.table().rows(split), slo));
+  return proposals;
+}
+
+PolicyScores judge_policies(const std::vector<Proposals>& proposals, const ChoiceRule& rule, const DecisionSpace& space,
                             const DecisionSpace& without_tlm, TaskSplit split) {
-  const OutcomeTable& table = data.space.table();
+  const OutcomeTable& table = space.table();
   const torch::Tensor tasks = table.rows(split), validation = table.rows(TaskSplit::kValidation);
   if (tasks.numel() == 0 || validation.numel() == 0)
     fail_usage("a comparison needs validation and {} outcomes: set label.{}",
@@ -75,15 +82,14 @@ PolicyScores judge_policies(const DualHead& model, const ChoiceRule& rule, const
   }
   for (std::size_t s = 0; s < scores.slos.size(); ++s) {
     const SloRatios& slo = scores.slos[s];
-    const Proposals proposals = propose(model, data.rows, tasks, slo);
-    const SloView with = data.space.under(slo), without = without_tlm.under(slo);
+    const SloView with = space.under(slo), without = without_tlm.under(slo);
     const torch::Tensor shares = family_accuracy(table, without.right, validation);
     const auto singles = single_decisions(table, validation, without_tlm.under(validation, slo), without);
     for (std::int64_t i = 0; i < tasks.numel(); ++i) {
       const std::int64_t task = tasks[i].item<std::int64_t>(), family = table.family[task].item<std::int64_t>();
       judge({scores, i, static_cast<std::int64_t>(s)},
             {with, without, task, shares[family], singles[static_cast<std::size_t>(family)], without.by_cost(task),
-             proposals.model_level[i], proposals.prompt_level[i], rule});
+             proposals[s].model_level[i], proposals[s].prompt_level[i], rule});
     }
   }
   return scores;
@@ -152,15 +158,15 @@ std::string format_comparison(const json& comparison, const std::vector<SloRatio
   return text + "\n";
 }
 
-json compare_phases(const DualHead& model, const ChoiceRule& rule, const DecisionData& data,
+json compare_phases(const std::vector<Proposals>& proposals, const ChoiceRule& rule, const DecisionSpace& space,
                     const elrt::LatencyTable& latency, TaskSplit split, PolicyScores* scores) {
-  const OutcomeTable& table = data.space.table();
-  PolicyScores judged = judge_policies(model, rule, data, DecisionSpace(table, latency, false), split);
+  const OutcomeTable& table = space.table();
+  PolicyScores judged = judge_policies(proposals, rule, space, DecisionSpace(table, latency, false), split);
   json result = compare_decisions(judged);
   if (scores != nullptr) *scores = std::move(judged);
-  if (!data.space.phases()) return result;
+  if (!space.phases()) return result;
   const DecisionSpace with(table, latency, true, false), without(table, latency, false, false);
-  json one_level = compare_decisions(judge_policies(model, rule, {with, data.rows}, without, split));
+  json one_level = compare_decisions(judge_policies(proposals, rule, with, without, split));
   one_level.erase("tasks");
   result["one_level"] = std::move(one_level);
   return result;

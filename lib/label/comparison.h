@@ -21,8 +21,13 @@ struct PolicyScores {
   torch::Tensor family{};                      // [tasks] int64: index into families
   std::vector<std::string> families{};
 };
-// `data.space` and `without_tlm` are over the same table, which needs validation tasks.
-PolicyScores judge_policies(const DualHead& model, const ChoiceRule& rule, const DecisionData& data,
+// What the head says of a split's tasks under every SLO of the lattice, in its order: asked once for any number of
+// comparisons.
+std::vector<Proposals> propose_lattice(const DualHead& model, const DecisionData& data, TaskSplit split);
+
+// `proposals` of propose_lattice(); `space`, with a TLM, and `without_tlm` are over the same table, which needs
+// validation tasks.
+PolicyScores judge_policies(const std::vector<Proposals>& proposals, const ChoiceRule& rule, const DecisionSpace& space,
                             const DecisionSpace& without_tlm, TaskSplit split);
 
 // {tasks, lattice: [{ttft, tpot, POLICY: {accuracy, met}}], mean: {POLICY: {accuracy, met}}, families: {FAMILY: mean of
@@ -36,10 +41,11 @@ nlohmann::json compare_decisions(const PolicyScores& scores);
 nlohmann::json looser_falls(const PolicyScores& scores, const std::string& policy);
 
 // The same by decode levels as the SLOs leave them and, as its "one_level" (without tasks), by one level for both
-// phases; without that where the outcomes have none other. `scores` of the first, if wanted. `data.space` is over
+// phases; without that where the outcomes have none other. `scores` of the first, if wanted. `space` is over
 // `latency`, with a TLM and phases.
-nlohmann::json compare_phases(const DualHead& model, const ChoiceRule& rule, const DecisionData& data,
-                              const elrt::LatencyTable& latency, TaskSplit split, PolicyScores* scores = nullptr);
+nlohmann::json compare_phases(const std::vector<Proposals>& proposals, const ChoiceRule& rule,
+                              const DecisionSpace& space, const elrt::LatencyTable& latency, TaskSplit split,
+                              PolicyScores* scores = nullptr);
 
 // `slos`: pairs of the lattice, a row each, and the mean; of compare_phases(), the mean with one level too.
 std::string format_comparison(const nlohmann::json& comparison, const std::vector<SloRatios>& slos);

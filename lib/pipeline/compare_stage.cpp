@@ -135,8 +135,8 @@ json run_compare(const StageContext& context) {
   require(rule.has_value(), "the train-tlm stage left no {}", kChoiceRuleFile);
   const DecisionSpace space(table, latency, true);
   PolicyScores scores;
-  json result = {{"decisions", compare_phases(tlm.model, *rule, {space, decision_rows(tasks, tlm)}, latency,
-                                              TaskSplit::kTest, &scores)},
+  const auto proposals = propose_lattice(tlm.model, {space, decision_rows(tasks, tlm)}, TaskSplit::kTest);
+  json result = {{"decisions", compare_phases(proposals, *rule, space, latency, TaskSplit::kTest, &scores)},
                  {"compression", compare_compression(context, table, tasks, tlm.vocabulary)}};
   if (context.config.label.repeats > 1)
     result["yardstick"] = yardstick(scores, space, TaskSplit::kTest, ask_again(context, table));

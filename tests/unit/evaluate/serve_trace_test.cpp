@@ -74,9 +74,9 @@ TEST_CASE("requests wait for those before them", "[evaluate][unit]") {
 
 TEST_CASE("where nobody waits, every policy answers a trace as the comparison says", "[evaluate][unit]") {
   const Outcomes o;
-  const DecisionData data{o.with, o.rows};
-  const PolicyScores scores = judge_policies(o.model, o.rule, data, o.without, TaskSplit::kTest);
-  const PolicyServer::Shared shared(o.model, o.rule, data, o.without, TaskSplit::kTest);
+  const auto proposals = propose_lattice(o.model, {o.with, o.rows}, TaskSplit::kTest);
+  const PolicyScores scores = judge_policies(proposals, o.rule, o.with, o.without, TaskSplit::kTest);
+  const PolicyServer::Shared shared(proposals, o.rule, o.with, o.without, TaskSplit::kTest);
   for (std::size_t app = 0; app < trace_apps().size(); ++app) {
     const auto column = static_cast<std::int64_t>(
         std::find(scores.slos.begin(), scores.slos.end(), trace_apps()[app].slo) - scores.slos.begin());
@@ -100,8 +100,8 @@ TEST_CASE("where nobody waits, every policy answers a trace as the comparison sa
 
 TEST_CASE("waiting takes from the TTFT, until nothing keeps it", "[evaluate][unit]") {
   const Outcomes o;
-  const DecisionData data{o.with, o.rows};
-  const PolicyServer::Shared shared(o.model, o.rule, data, o.without, TaskSplit::kTest);
+  const auto proposals = propose_lattice(o.model, {o.with, o.rows}, TaskSplit::kTest);
+  const PolicyServer::Shared shared(proposals, o.rule, o.with, o.without, TaskSplit::kTest);
   for (const auto& request : every_task(o.table, 0)) {
     const double ttft = o.with.full_times()[request.task][0].item<double>();
     PolicyServer oracle(shared, "oracle", 1), full(shared, "full", 1);

@@ -143,7 +143,8 @@ TEST_CASE("no policy beats hindsight, none answers beyond the SLO, and random is
   const DualHead model = untrained();
   const ChoiceRule rule{torch::rand({3, 4}, torch::kFloat64), 0.0};
   PolicyScores scores;
-  const nlohmann::json result = compare_phases(model, rule, {with, rows}, latency, TaskSplit::kTest, &scores);
+  const nlohmann::json result = compare_phases(propose_lattice(model, {with, rows}, TaskSplit::kTest), rule, with,
+                                               latency, TaskSplit::kTest, &scores);
   CHECK(scores.right.at("oracle").mean().item<double>() ==
         Approx(result.at("mean").at("oracle").at("accuracy").get<double>()));
   check_against_loops(result, table, with, without);
@@ -163,7 +164,9 @@ TEST_CASE("no policy beats hindsight, none answers beyond the SLO, and random is
   CHECK(result.at("mean") != result.at("one_level").at("mean"));
   CHECK_THAT(format_comparison(result, {{0.2, 0.5}}), Catch::Matchers::Contains("one level"));
   const OutcomeTable plain = random_outcomes(60, 3, false);
-  CHECK_FALSE(compare_phases(model, rule, {DecisionSpace(plain, latency, true), rows}, latency, TaskSplit::kTest)
+  const DecisionSpace plain_space(plain, latency, true);
+  CHECK_FALSE(compare_phases(propose_lattice(model, {plain_space, rows}, TaskSplit::kTest), rule, plain_space, latency,
+                             TaskSplit::kTest)
                   .contains("one_level"));
   const HeatMap map = comparison_map(result, "oracle");
   CHECK_THAT(map.title, Catch::Matchers::Contains("within the objective") && Catch::Matchers::Contains("hindsight") &&

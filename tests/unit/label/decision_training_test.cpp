@@ -78,7 +78,9 @@ nlohmann::json train_and_compare(const std::string& objective, bool shuffled) {
   config.eval_every = 100;
   const DecisionData data{space, toy.rows};
   const DecisionTraining trained = train_decision_head(model, quick(), config, data, 1);
-  return compare_decisions(judge_policies(model, trained.rule, data, plain, TaskSplit::kTest)).at("mean");
+  return compare_decisions(judge_policies(propose_lattice(model, data, TaskSplit::kTest), trained.rule, data.space,
+                                          plain, TaskSplit::kTest))
+      .at("mean");
 }
 
 double accuracy(const nlohmann::json& mean, const char* policy) { return mean.at(policy).at("accuracy").get<double>(); }
