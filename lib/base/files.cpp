@@ -122,6 +122,7 @@ AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), partial_(partial
     std::error_code ignored;  // open() below reports the reason
     fs::create_directories(path_.parent_path(), ignored);
   }
+  ::unlink(partial_.c_str());  // of a run that was killed: cut short, whoever shares it by a link would lose it too
   descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_write(partial_);
 }

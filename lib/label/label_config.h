@@ -21,9 +21,10 @@ struct LabelConfig {
   std::int64_t train_items = 40, validation_items = 20, test_items = 20;  // labelled, per family
   std::vector<std::int64_t> model_levels;                                 // empty: all of the artifact's
   std::vector<std::int64_t> prompt_levels = {10, 20, 30, 40, 50, 60, 70, 80, 90, 100};
-  bool phases = true;            // answers of each decode level up to the model level too; false: of that alone
-  std::int64_t repeats = 2;      // how often the comparison asks a task, each time in other words
-  std::int64_t chunk_tasks = 8;  // what a process takes at a time
+  std::string ranking = "score-head";  // how the prompts of labels are shortened; random: by random words
+  bool phases = true;                  // answers of each decode level up to the model level too; false: of that alone
+  std::int64_t repeats = 2;            // how often the comparison asks a task, each time in other words
+  std::int64_t chunk_tasks = 8;        // what a process takes at a time
 
   bool wanted() const { return !train.empty(); }  // without tasks, a build has no TLM
 
@@ -40,6 +41,10 @@ struct LabelConfig {
     v.integer("test_items", test_items, 0, 1'000'000'000, "labelled tasks of each family");
     v.integers("model_levels", model_levels, 1, 100, "levels that are asked; empty: all of the artifact's");
     v.integers("prompt_levels", prompt_levels, 1, 100, "shares of the prompt's words, percent, rising, the last 100");
+    v.choice(
+        "ranking", ranking, {"score-head", "random"},
+        "which words labelled prompts keep: those of the score-head, or random ones, to know what the score-head is "
+        "worth (the artifact goes on compressing by its score-head)");
     v.flag("phases", phases,
            "answers on two levels are labelled too: a prompt read at one, the answer written at each up to it");
     v.integer("repeats", repeats, 1, 5,

@@ -14,6 +14,7 @@
 #include "base/runtime_result.h"
 #include "eval/task_reader.h"
 #include "label/sentence_labels.h"
+#include "label/word_ranking.h"
 #include "tlm/compression_pairs.h"
 #include "tlm/prompt_scorer.h"
 #include "tlm/word_alignment.h"
@@ -62,12 +63,15 @@ void compress_levels(PreparedTask& task, const WordedPrompt& prompt, const std::
   }
 }
 
-LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const elrt::WordPiece& vocabulary) {
+LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const elrt::WordPiece& vocabulary,
+                         std::uint64_t seed) {
   LabelTasks result;
-  std::vector<std::pair<TaskSplit, TaskItem>> all;
+  std::vector<TaskItem> all;
+  std::vector<TaskSplit> splits;
   const auto add = [&](TaskSplit split, const std::vector<std::string>& paths, TaskHalf half, std::int64_t count) {
     if (paths.empty() || count == 0) return;
-    for (auto& task : choose_tasks(read_own_tasks(paths), half, count)) all.emplace_back(split, std::move(task));
+    for (auto& task : choose_tasks(read_own_tasks(paths), half, count)) all.push_back(std::move(task));
+    splits.resize(all.size(), split);
   };
   const bool held_out = config.decisions_from == "validation";
   add(TaskSplit::kTrain, held_out ? config.validation : config.train, held_out ? TaskHalf::kFirst : TaskHalf::kSecond,
@@ -75,29 +79,23 @@ LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const
   add(TaskSplit::kValidation, config.validation, held_out ? TaskHalf::kSecond : TaskHalf::kAll,
       config.validation_items);
   add(TaskSplit::kTest, config.test, TaskHalf::kAll, config.test_items);
-  for (const auto& [split, task] : all) result.families.push_back(task.family);
+  for (const auto& task : all) result.families.push_back(task.family);
   std::sort(result.families.begin(), result.families.end());
   result.families.erase(std::unique(result.families.begin(), result.families.end()), result.families.end());
 
   std::vector<WordedPrompt> prompts;
-  std::vector<elrt::WordPieces> pieces;
-  for (const auto& [split, task] : all) {
-    prompts.push_back(word_prompt(task, vocabulary));
-    pieces.push_back(prompts.back().pieces);
-  }
-  const auto scores = score_words(model, vocabulary, pieces, model.slo.ids(1, 1), 32);
+  for (const auto& task : all) prompts.push_back(word_prompt(task, vocabulary));
+  const auto scores = rank_words(ranking_of_labels(config), all, prompts, model, vocabulary, seed);
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const TaskItem& task = all[i].second;
+    const TaskItem& task = all[i];
     PreparedTask prepared;
     prepared.checksum = task_checksum(task);
-    prepared.split = all[i].first;
+    prepared.split = splits[i];
     prepared.family =
         std::lower_bound(result.families.begin(), result.families.end(), task.family) - result.families.begin();
     prepared.options = task.options;
     prepared.answer = task.answer;
-    compress_levels(prepared, prompts[i],
-                    elrt::sentence_scores(prompts[i].text, prompts[i].pieces.words, scores[i], question_span(task)),
-                    config.prompt_levels);
+    compress_levels(prepared, prompts[i], scores[i], config.prompt_levels);
     result.tasks.push_back(std::move(prepared));
   }
   return result;

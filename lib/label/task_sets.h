@@ -20,12 +20,14 @@ std::vector<TaskItem> choose_tasks(const std::vector<TaskItem>& tasks, TaskHalf 
 
 std::int64_t task_checksum(const TaskItem& task);
 
-// Everything that the label stage asks: prompts compressed by the score-head at every level.
+// Everything that the label stage asks: prompts compressed at every level, as label.ranking says. `seed`: of what is
+// random there.
 struct LabelTasks {
   std::vector<std::string> families;
   std::vector<PreparedTask> tasks;
 };
-LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const elrt::WordPiece& vocabulary);
+LabelTasks prepare_tasks(const LabelConfig& config, const DualHead& model, const elrt::WordPiece& vocabulary,
+                         std::uint64_t seed);
 
 // A prompt at every level by given word scores.
 void compress_levels(PreparedTask& task, const WordedPrompt& prompt, const std::vector<float>& scores,

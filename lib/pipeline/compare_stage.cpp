@@ -2,12 +2,9 @@
 
 #include <elrt/tlm.hpp>
 
-#include <algorithm>
 #include <cmath>
-#include <random>
 
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/plot.h"
 #include "base/runtime_result.h"
 #include "eval/interval.h"
@@ -15,44 +12,26 @@
 #include "label/label_work.h"
 #include "label/repeats.h"
 #include "label/task_sets.h"
+#include "label/word_ranking.h"
 #include "label/yardstick.h"
 #include "pipeline/decision_parts.h"
 
 namespace elastify {
 namespace {
 
-// How words are ranked where accuracy is compared by prompt level.
-const std::vector<std::string> kRankings = {"score-head", "random words", "last words", "gold relevance"};
-
-std::vector<float> rank_words(const std::string& ranking, const TaskItem& task, const WordedPrompt& prompt,
-                              std::uint64_t seed) {
-  std::mt19937_64 random(derive_seed(seed, ranking + task.id));
-  std::vector<float> scores;
-  for (std::size_t w = 0; w < prompt.pieces.words.size(); ++w) {
-    const auto& word = prompt.pieces.words[w];
-    const auto relevant = [&](const ByteSpan& span) { return word.begin < span.end && word.end > span.begin; };
-    const float draw = static_cast<float>(random() >> 40) / static_cast<float>(1 << 24);
-    if (ranking == "last words")
-      scores.push_back(static_cast<float>(w));
-    else if (ranking == "gold relevance" && std::any_of(task.relevant.begin(), task.relevant.end(), relevant))
-      scores.push_back(1 + draw);
-    else
-      scores.push_back(draw);
-  }
-  return scores;
-}
-
-// Accuracy of the full model by prompt level, of prompts compressed otherwise than by the score-head: [levels].
+// Accuracy of the full model by prompt level, of prompts compressed otherwise than the labelled ones: [levels].
 std::vector<double> accuracy_by_level(const StageContext& context, const std::string& ranking,
-                                      const std::vector<TaskItem>& tasks, const elrt::WordPiece& vocabulary) {
+                                      const std::vector<TaskItem>& tasks, const Tlm& tlm) {
   const LabelConfig& config = context.config.label;
+  std::vector<WordedPrompt> prompts;
+  for (const auto& task : tasks) prompts.push_back(word_prompt(task, tlm.vocabulary));
+  const auto scores = rank_words(ranking, tasks, prompts, tlm.model, tlm.vocabulary, context.seed());
   std::vector<PreparedTask> prepared;
-  for (const auto& task : tasks) {
-    const WordedPrompt prompt = word_prompt(task, vocabulary);
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
     PreparedTask one;
-    one.options = task.options;
-    one.answer = task.answer;
-    compress_levels(one, prompt, rank_words(ranking, task, prompt, context.seed()), config.prompt_levels);
+    one.options = tasks[i].options;
+    one.answer = tasks[i].answer;
+    compress_levels(one, prompts[i], scores[i], config.prompt_levels);
     prepared.push_back(std::move(one));
   }
   const fs::path work = context.work / ranking;
@@ -65,7 +44,7 @@ std::vector<double> accuracy_by_level(const StageContext& context, const std::st
 }
 
 json compare_compression(const StageContext& context, const OutcomeTable& table, const std::vector<TaskItem>& tasks,
-                         const elrt::WordPiece& vocabulary) {
+                         const Tlm& tlm) {
   const torch::Tensor rows = table.rows(TaskSplit::kTest);
   std::vector<TaskItem> asked;
   for (std::int64_t i = 0; i < rows.numel(); ++i)
@@ -79,12 +58,12 @@ json compare_compression(const StageContext& context, const OutcomeTable& table,
             {}};
   for (const auto& ranking : kRankings) {
     std::vector<double> accuracy;
-    if (ranking == "score-head") {
+    if (ranking == ranking_of_labels(context.config.label)) {  // the table has them
       const torch::Tensor shares =
           table.right_at_one_level().index_select(0, rows).select(1, -1).to(torch::kFloat64).mean(0);
       accuracy.assign(shares.data_ptr<double>(), shares.data_ptr<double>() + shares.numel());
     } else {
-      accuracy = accuracy_by_level(context, ranking, asked, vocabulary);
+      accuracy = accuracy_by_level(context, ranking, asked, tlm);
     }
     result[ranking] = accuracy;
     Series series{ranking, {}, {}};
@@ -107,7 +86,7 @@ json compare_compression(const StageContext& context, const OutcomeTable& table,
 RepeatedOutcomes ask_again(const StageContext& context, const OutcomeTable& table) {
   const LabelConfig& config = context.config.label;
   const Tlm score = read_tlm(context.run.file("score"), torch::kCPU);
-  LabelTasks prepared = prepare_tasks(config, score.model, score.vocabulary);
+  LabelTasks prepared = prepare_tasks(config, score.model, score.vocabulary, context.seed());
   std::erase_if(prepared.tasks, [](const PreparedTask& task) { return task.split != TaskSplit::kTest; });
   RepeatedOutcomes outcomes = {table.right().index_select(0, table.rows(TaskSplit::kTest))};
   for (std::size_t repeat = 1; repeat < static_cast<std::size_t>(config.repeats); ++repeat) {
@@ -137,7 +116,7 @@ json run_compare(const StageContext& context) {
   PolicyScores scores;
   const auto proposals = propose_lattice(tlm.model, {space, decision_rows(tasks, tlm)}, TaskSplit::kTest);
   json result = {{"decisions", compare_phases(proposals, *rule, space, latency, TaskSplit::kTest, &scores)},
-                 {"compression", compare_compression(context, table, tasks, tlm.vocabulary)}};
+                 {"compression", compare_compression(context, table, tasks, tlm)}};
   if (context.config.label.repeats > 1)
     result["yardstick"] = yardstick(scores, space, TaskSplit::kTest, ask_again(context, table));
   for (const auto& policy : kPolicies)

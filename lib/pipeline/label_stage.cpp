@@ -11,7 +11,7 @@ json run_label(const StageContext& context) {
   const LabelConfig& config = context.config.label;
   if (!fs::exists(context.work / "plan.json")) {
     const Tlm tlm = read_tlm(context.run.file("score"), torch::kCPU);
-    LabelTasks prepared = prepare_tasks(config, tlm.model, tlm.vocabulary);
+    LabelTasks prepared = prepare_tasks(config, tlm.model, tlm.vocabulary, context.seed());
     prepare_label_work(context.work,
                        {context.run.file(kBaseArtifact), tlm.model.settings.model_levels, config.prompt_levels,
                         prepared.families, config.chunk_tasks, config.phases},

@@ -13,7 +13,13 @@
 namespace elastify {
 namespace {
 
-// Scores in the new order, as make_plan() wants them.
+UnitOrder order_of_units(const PlanConfig& settings, const ModelConfig& model, const UnitScores& scores) {
+  if (settings.order == "checkpoint") return order_of_checkpoint(model);
+  return order_by_importance(scores.groups, scores.neurons);
+}
+
+// Scores in falling order, as make_plan() wants them. With reorder.order=checkpoint too: what a level keeps of every
+// layer is then the same, and only which units these are differs.
 SortedScores sort_scores(const UnitScores& scores) {
   return {std::get<0>(scores.groups.sort(1, true)), std::get<0>(scores.neurons.sort(1, true))};
 }
@@ -51,7 +57,8 @@ json run_reorder(const StageContext& context) {
   const Checkpoint checkpoint = Checkpoint::open(context.config.checkpoint);
   const Profile profile = load_profile(context.run.file("profile.h5"), checkpoint.config());
   AtomicDirectory directory(context.run.file("reordered"));
-  write_reordered(checkpoint, order_by_importance(profile.scores.groups, profile.scores.neurons), directory.path());
+  const PlanConfig& settings = context.config.reorder;
+  write_reordered(checkpoint, order_of_units(settings, checkpoint.config(), profile.scores), directory.path());
   keep_tokenizer(tokenizer_path(context.config, checkpoint), directory.path());
   const fs::path config_file = directory.path() / "config.json";
   json config = read_json(config_file);
@@ -59,7 +66,7 @@ json run_reorder(const StageContext& context) {
   write_json(config_file, config);
   const Checkpoint reordered = Checkpoint::open(directory.path());
   const double difference = prove_equal(checkpoint, reordered, context.seed());
-  const ElasticPlan plan = context.config.reorder.kind == "measured"
+  const ElasticPlan plan = settings.kind == "measured"
                                ? plan_by_measurement(context, checkpoint, reordered)
                                : plan_by_importance(context, checkpoint, reordered, profile.scores);
   directory.commit();
@@ -71,13 +78,19 @@ json run_reorder(const StageContext& context) {
                       {"total_ratio", level.total_ratio},
                       {"anchors_give_way", level.anchors_give_way}});
   }
-  return {{"plan", plan.kind}, {"anchors", plan.anchors}, {"logit_difference", difference}, {"levels", levels}};
+  return {{"plan", plan.kind},
+          {"order", settings.order},
+          {"anchors", plan.anchors},
+          {"logit_difference", difference},
+          {"levels", levels}};
 }
 
 std::string describe_reorder(const json& summary) {
-  std::string text =
-      fmt::format("plan {}; logits differ from the checkpoint's by {:.1e} relative\nlevel  of blocks  of all weights\n",
-                  summary.at("plan").get<std::string>(), summary.at("logit_difference").get<double>());
+  std::string text = fmt::format(
+      "plan {}{}; logits differ from the checkpoint's by {:.1e} relative\nlevel  of blocks  of all weights\n",
+      summary.at("plan").get<std::string>(),
+      summary.at("order") == "checkpoint" ? ", units in the checkpoint's order" : "",
+      summary.at("logit_difference").get<double>());
   for (const auto& level : summary.at("levels")) {
     text += fmt::format("{:>5}  {:>9.3f}  {:>14.3f}{}\n", level.at("level").get<int>(),
                         level.at("block_ratio").get<double>(), level.at("total_ratio").get<double>(),

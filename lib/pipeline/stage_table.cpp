@@ -143,6 +143,7 @@ const std::vector<std::string> kScoreSettings = {"tlm",
                                                  "-label.test_items",
                                                  "-label.repeats",
                                                  "-label.chunk_tasks",
+                                                 "-label.ranking",
                                                  "-label.validation",
                                                  "-label.test"};
 

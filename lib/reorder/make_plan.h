@@ -11,6 +11,8 @@ struct PlanConfig {
   // even: one ratio for all layers that are no anchors; global: importance per weight decides; measured: see
   // measured_plan.h
   std::string kind = "even";
+  // importance: every block's units, the most important first; checkpoint: where they are
+  std::string order = "importance";
   std::vector<std::int64_t> levels = {20, 30, 40, 50, 60, 70, 80, 90, 100};
   std::int64_t neuron_multiple = 32;
   std::string infeasible = "give_way";  // give_way: anchors too heavy for a level are cut there; refuse: an error
@@ -22,6 +24,11 @@ struct PlanConfig {
     v.choice("kind", kind, {"even", "global", "measured"},
              "even: one ratio for all layers that are no anchors; global: importance per weight decides; measured: the "
              "loss on calibration text decides what leaves next, whole halves of layers included");
+    v.choice(
+        "order", order, {"importance", "checkpoint"},
+        "importance: every block's units are sorted, the most important first; checkpoint: they stay where they "
+        "are, and levels keep prefixes of that, to know what sorting is worth. Plans even and global have the same "
+        "widths either way; measured ones measure what is there");
     v.integers("levels", levels, 1, 100, "shares of the blocks' weights, percent, rising, the last 100");
     v.integer("neuron_multiple", neuron_multiple, 1, 1 << 16,
               "neurons of every level and layer are a multiple of this");
@@ -38,7 +45,8 @@ struct PlanConfig {
 // What is wrong with a plan's levels, "levels must ..."; empty: nothing.
 std::vector<std::string> level_problems(const std::vector<std::int64_t>& levels);
 
-// Importance of the units in their new order: [layers, kv_groups] and [layers, neurons], falling along each row.
+// Importance of every layer's units, falling along each row, as they stand where they were sorted by it:
+// [layers, kv_groups] and [layers, neurons].
 struct SortedScores {
   torch::Tensor groups, neurons;
 };

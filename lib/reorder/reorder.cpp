@@ -31,6 +31,12 @@ UnitOrder order_by_importance(const torch::Tensor& groups, const torch::Tensor& 
   return order;
 }
 
+UnitOrder order_of_checkpoint(const ModelConfig& config) {
+  const auto layers = static_cast<std::size_t>(config.num_layers);
+  return {std::vector<Permutation>(layers, Permutation::identity(config.num_kv_heads)),
+          std::vector<Permutation>(layers, Permutation::identity(config.intermediate_size))};
+}
+
 torch::Tensor reorder_tensor(const std::string& name, const torch::Tensor& tensor, const ModelConfig& config,
                              const UnitOrder& order) {
   const auto [layer, part] = split_name(name);

@@ -16,6 +16,8 @@ struct UnitOrder {
 
 // Highest importance first. groups: [layers, kv_groups], neurons: [layers, neurons].
 UnitOrder order_by_importance(const torch::Tensor& groups, const torch::Tensor& neurons);
+// Every unit stays where it is.
+UnitOrder order_of_checkpoint(const ModelConfig& config);
 
 // One stored tensor, by its Hugging Face name, with its units moved: rows of q, k, v (with biases), gate and up,
 // columns of o and down. Norms, the bias of o_proj and everything outside the blocks are returned as they are.

@@ -19,6 +19,8 @@ namespace {
 }  // namespace
 
 MetricsLog::MetricsLog(fs::path path, std::uint64_t bytes) : path_(std::move(path)), bytes_(bytes) {
+  std::error_code none;
+  if (fs::hard_link_count(path_, none) > 1 && !none) write_file(path_, read_file(path_));  // others keep theirs
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
   if (descriptor_ < 0) fail_metrics(path_);
   const off_t found = ::lseek(descriptor_, 0, SEEK_END);

@@ -1,4 +1,5 @@
-// metrics.jsonl: one JSON object a line, appended while training.
+// metrics.jsonl: one JSON object a line, appended while training. Written in place, but never through a link: a file
+// that has another name too becomes one of its own first.
 #pragma once
 
 #include <cstdint>

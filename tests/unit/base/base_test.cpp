@@ -89,6 +89,16 @@ TEST_CASE("an atomic file that is not committed leaves the old one alone", "[bas
   REQUIRE(std::distance(fs::directory_iterator(dir.path()), fs::directory_iterator()) == 1);
 }
 
+TEST_CASE("an atomic file writes through no link, what a killed run left included", "[base][unit]") {
+  const TempDir dir;
+  write_file(dir / "a", "old");
+  fs::create_hard_link(dir / "a", dir / "linked");
+  fs::create_hard_link(dir / "a", dir / "a.partial");
+  write_file(dir / "a", "new");
+  CHECK(read_file(dir / "a") == "new");
+  CHECK(read_file(dir / "linked") == "old");
+}
+
 TEST_CASE("a write that the disk refuses is an error and leaves the old file alone", "[base][unit]") {
   const TempDir dir;
   write_file(dir / "a", "old");

@@ -415,3 +415,21 @@ TEST_CASE("metrics longer than the checkpoint are cut, shorter ones refused", "[
   CHECK(read_metrics(path).size() == 1);
   CHECK_THROWS_AS(MetricsLog(path, bytes + 1), Error);
 }
+
+TEST_CASE("metrics that have another name too are not written through it", "[finetune][unit]") {
+  const TempDir folder;
+  const fs::path path = folder.path() / "metrics.jsonl", other = folder.path() / "other.jsonl";
+  std::uint64_t bytes = 0;
+  {
+    MetricsLog log(path, 0);
+    log.append({{"step", 1}});
+    bytes = log.sync();
+    log.append({{"step", 2}});
+  }
+  fs::create_hard_link(path, other);
+  const std::string before = read_file(other);
+  { MetricsLog(path, bytes).append({{"step", 3}}); }
+  CHECK(read_file(other) == before);
+  CHECK(read_metrics(path).back() == nlohmann::json{{"step", 3}});
+  CHECK(read_metrics(path).size() == 2);
+}

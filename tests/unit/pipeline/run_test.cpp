@@ -147,6 +147,47 @@ TEST_CASE("anchors judged at a level are some of the costliest layers", "[pipeli
   CHECK(kept == choose_anchors(all.loss_increase, static_cast<std::int64_t>(kept.size())));
 }
 
+TEST_CASE("units that stay in the checkpoint's order are planned as sorted ones are", "[pipeline][unit]") {
+  const Workplace place;
+  const Checkpoint checkpoint = Checkpoint::open((place.dir / "model").string());
+  const fs::path run = place.run();
+  const std::string gate = "model.layers.1.mlp.gate_proj.weight";
+  for (const char* kind : {"even", "global"}) {
+    INFO(kind);
+    const std::vector<std::string> sorted = {std::string("reorder.kind=") + kind};
+    build(place, sorted);
+    CHECK_FALSE(torch::equal(Checkpoint::open((run / "reordered").string()).tensor(gate), checkpoint.tensor(gate)));
+    const std::string plan = read_bytes(run / "plan.json"), artifact = read_bytes(run / "model.gguf");
+
+    const json unsorted = build(place, {sorted[0], "reorder.order=checkpoint"});
+    const Checkpoint kept = Checkpoint::open((run / "reordered").string());
+    for (const auto& tensor : expected_tensors(checkpoint.config())) {
+      INFO(tensor.name);
+      CHECK(torch::equal(kept.tensor(tensor.name), checkpoint.tensor(tensor.name)));
+    }
+    CHECK(read_bytes(run / "plan.json") == plan);
+    CHECK(read_bytes(run / "model.gguf") != artifact);
+    for (const auto& summary : unsorted.at("stages")) {
+      const auto name = summary.at("stage").get<std::string>();
+      CHECK(summary.at("up_to_date") == (name == "sample" || name == "profile" || name == "anchors"));
+      if (name == "reorder") CHECK(summary.at("logit_difference") == 0.0);
+    }
+  }
+  const std::vector<std::string> measured = {"reorder.kind=measured", "reorder.measured.tokens=256",
+                                             "reorder.measured.neuron_block=12", "pack.adapters=false"};
+  const auto cuts_of = [&](const std::vector<std::string>& settings) {
+    build(place, settings);
+    return read_json(run / "plan_cuts.json");
+  };
+  const json sorted = cuts_of(measured);
+  std::vector<std::string> settings = measured;
+  settings.push_back("reorder.order=checkpoint");
+  const json unsorted = cuts_of(settings);
+  // The whole model is the same one, what its cuts cost is not. (float32 sums in another order.)
+  CHECK(unsorted.at("base_loss").get<double>() == Approx(sorted.at("base_loss").get<double>()).epsilon(1e-6));
+  CHECK(unsorted.at("cuts") != sorted.at("cuts"));
+}
+
 TEST_CASE("every stage says what it did, and what memory it used", "[pipeline][unit]") {
   const Workplace place;
   const json summaries = build(place).at("stages");

@@ -24,6 +24,17 @@ UnitOrder random_order(const ModelConfig& config) {
 
 }  // namespace
 
+TEST_CASE("the checkpoint's order moves nothing", "[reorder][unit]") {
+  const Checkpoint source = Checkpoint::open(kGoldens / "qwen2_bias_tied_bf16");
+  const elastify_test::TempDir dir;
+  write_reordered(source, order_of_checkpoint(source.config()), dir.path());
+  const Checkpoint kept = Checkpoint::open(dir.path());
+  for (const auto& tensor : expected_tensors(source.config())) {
+    INFO(tensor.name);
+    CHECK(torch::equal(kept.tensor(tensor.name), source.tensor(tensor.name)));
+  }
+}
+
 TEST_CASE("reordering leaves the logits of every architecture unchanged", "[reorder][unit]") {
   for (const char* name :
        {"llama2_mha_f32", "llama_gqa_tied_f16", "llama3_rope_bf16", "mistral_window_bf16", "qwen2_bias_tied_bf16",
