@@ -17,7 +17,8 @@ Leaves evaluation.json, evaluation.html (stands alone) and charts in DIR.
 
 Examples:
   elastify evaluate configs/demo.json --run-dir runs/demo
-  elastify evaluate configs/demo.json --run-dir runs/demo --methods ours,flap,shortgpt --load 0.7)";
+  elastify evaluate configs/demo.json --run-dir runs/demo --methods ours,flap,shortgpt --load 0.7
+  elastify evaluate configs/demo.json --run-dir runs/demo --ablations no_adapters,weights_q4_0)";
 
 }  // namespace
 
@@ -36,6 +37,11 @@ void register_evaluate(CLI::App& app) {
       ->add_option("--methods", request.methods,
                    "of elastify baselines, run on the test tasks where they have not been, e.g. ours,flap, or all;\n"
                    "by default those that have been")
+      ->delimiter(',');
+  command
+      ->add_option("--ablations", request.ablations,
+                   "builds without a part, under DIR/evaluate: no_reordering, no_adapters, no_score_head, small_tlm,\n"
+                   "steps_of_5, weights_TYPE, or all; by default only those that need no build")
       ->delimiter(',');
   command->add_option("--requests", request.traces.requests, "of each trace")
       ->check(common::in_range(1, 1'000'000))

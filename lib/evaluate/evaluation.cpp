@@ -9,6 +9,7 @@
 #include "evaluate/ablations.h"
 #include "evaluate/costs.h"
 #include "evaluate/evaluation_page.h"
+#include "evaluate/variant.h"
 #include "pipeline/pipeline.h"
 #include "pipeline/stages.h"
 
@@ -55,6 +56,37 @@ MethodLevels measured_methods(const PipelineConfig& config, const EvaluationRequ
   return method_levels(run_baselines(config, request.run_dir, baselines));
 }
 
+// The variants that were asked for. Throws Error(kUsage) for a name that the table lacks, before anything is built.
+std::vector<Variant> wanted_variants(const PipelineConfig& config, const std::vector<std::string>& names) {
+  if (names.empty()) return {};
+  const std::vector<Variant> table = variant_table(config);
+  if (is_all(names)) return table;
+  std::vector<Variant> wanted;
+  for (const auto& name : names) {
+    const auto found = std::find_if(table.begin(), table.end(), [&](const Variant& v) { return v.name == name; });
+    if (found == table.end()) {
+      std::vector<std::string> known;
+      for (const auto& variant : table) known.push_back(variant.name);
+      fail_usage("there is no ablation {} of this configuration: choose of {}, or all", name, fmt::join(known, ", "));
+    }
+    wanted.push_back(*found);
+  }
+  return wanted;
+}
+
+json built_ablation(const EvaluationRequest& request, const Variant& variant, const LoadedRun& clock) {
+  spdlog::info("evaluate: {}: {}", variant.name, variant.about);
+  build_variant(request.config, request.overrides, request.run_dir, variant);
+  std::vector<std::string> overrides = request.overrides;
+  overrides.insert(overrides.end(), variant.overrides.begin(), variant.overrides.end());
+  const auto run =
+      load_run(load_pipeline_config(request.config, overrides), variant_directory(request.run_dir, variant.name));
+  json result = served_accuracy(*run, clock);
+  result["name"] = variant.name;
+  result["about"] = variant.about;
+  return result;
+}
+
 // The best of the policies that a product could have without a TLM, at each objective.
 json against_policies(const json& lattice) {
   static const std::vector<std::string> simpler{"single", "model_only", "prompt_only", "random", "full"};
@@ -75,6 +107,7 @@ json against_policies(const json& lattice) {
 json run_evaluation(const EvaluationRequest& request) {
   const PipelineConfig config = load_pipeline_config(request.config, request.overrides);
   require_tasks(config);
+  const std::vector<Variant> variants = wanted_variants(config, request.ablations);
   Pipeline(config, request.run_dir).build();
   const json comparison = read_json(request.run_dir / "comparison.json");
   const auto run = load_run(config, request.run_dir);
@@ -90,6 +123,7 @@ json run_evaluation(const EvaluationRequest& request) {
   result["traces"] = serve_traces(*run, methods, request.traces);
   result["against_policies"] = against_policies(lattice);
   result["ablations"] = quick_ablations(*run, result["objectives"]);
+  for (const Variant& variant : variants) result["ablations"].push_back(built_ablation(request, variant, *run));
   result["costs"] = stage_costs(request.run_dir);
   result["carrying"] = carrying_costs(request.run_dir / kArtifact);
   write_json(request.run_dir / "evaluation.json", result);

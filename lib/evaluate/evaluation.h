@@ -17,7 +17,7 @@ struct EvaluationRequest {
   TraceSettings traces;
   std::vector<std::string> methods;    // of the baselines' harness, to be run where they have not; "all"; empty: those
                                        // that have been, on these tasks
-  std::vector<std::string> ablations;  // of variant_table(); "all"; empty: those that need no build
+  std::vector<std::string> ablations;  // of variant_table(), each a build of its own; "all"; empty: none but the quick
 };
 
 // Runs every stage that is not up to date, the comparison too, then what is asked for. Leaves evaluation.json, its

@@ -109,7 +109,8 @@ TEST_CASE("an evaluation says of a run what the comparison says, adds traces and
 
   const Outcome outcome = run_command(
       "elastify",
-      setup.arguments("evaluate", "--requests 60 --methods ours,early-exit" + setup.set("finetune.steps", "4")));
+      setup.arguments("evaluate", "--requests 60 --methods ours,early-exit --ablations no_adapters,no_score_head" +
+                                      setup.set("finetune.steps", "4")));
   INFO(outcome.err);
   REQUIRE(outcome.status == 0);
   const json result = json::parse(outcome.out), comparison = json::parse(read_bytes(setup.dir / "run/comparison.json"));
@@ -123,6 +124,11 @@ TEST_CASE("an evaluation says of a run what the comparison says, adds traces and
   // Nobody waits where there is no queue.
   CHECK(result.at("traces").at(0).at("servers").at("full").at("mean_wait_ms") == 0);
   CHECK(result.at("traces").at(1).at("servers").at("full").at("mean_wait_ms") > 0);
+  std::vector<std::string> ablations;
+  for (const auto& ablation : result.at("ablations")) ablations.push_back(ablation.at("name"));
+  CHECK(ablations ==
+        std::vector<std::string>{"no_decision_head", "published_choice", "one_level", "no_adapters", "no_score_head"});
+  CHECK(std::filesystem::exists(setup.dir / "run/evaluate/no_adapters/model.gguf"));
   const json& methods = result.at("methods");
   CHECK(methods.at("methods").contains("early-exit"));
   for (const auto& best : methods.at("best")) CHECK(best == "early-exit");
@@ -142,6 +148,11 @@ TEST_CASE("an evaluation says of a run what the comparison says, adds traces and
       run_command("elastify", setup.arguments("evaluate", "--requests 60" + setup.set("finetune.steps", "4")));
   INFO(again.err);
   CHECK(json::parse(again.out).at("methods") == methods);
+
+  const Outcome unknown = run_command("elastify", setup.arguments("evaluate", "--ablations no_luck"));
+  CHECK(unknown.status == 2);
+  CHECK_THAT(unknown.err, Catch::Matchers::Contains("there is no ablation no_luck") &&
+                              Catch::Matchers::Contains("no_reordering, no_adapters"));
 }
 
 TEST_CASE("a trained score-head is taken over with its bottom, and only trained on", "[cli]") {
