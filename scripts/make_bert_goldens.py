@@ -20,9 +20,9 @@ import zlib
 import numpy as np
 import torch
 import transformers
-from make_goldens import MIN_EFFECT, round_to_stored, ten_digits, write_json, write_safetensors
+from encoder_goldens import effect, neutral, random_rows, random_weights, rounded, write_expected
+from make_goldens import MIN_EFFECT, round_to_stored, write_json, write_safetensors
 
-LENGTHS = [9, 6]  # tokens of the two rows; the second is padded to the first
 # The tanh form of GELU is off by 5e-4 at most: far above the tolerances, far below MIN_EFFECT.
 MIN_TANH_EFFECT = 1e-4
 
@@ -65,21 +65,6 @@ def shapes(spec):
             if not name.startswith("cls.predictions.decoder.") and not name.endswith("position_ids")}
 
 
-def random_weights(spec, random):
-    """Activations of a few units, attention far from uniform."""
-    weights = {}
-    for name, shape in shapes(spec).items():
-        if name.endswith("LayerNorm.weight"):
-            weights[name] = random.uniform(0.5, 1.5, shape)
-        elif len(shape) == 1:
-            weights[name] = random.normal(size=shape) * 0.3
-        elif name.endswith("embeddings.weight"):
-            weights[name] = random.normal(size=shape)
-        else:
-            weights[name] = random.normal(size=shape) * (2.0 if name.endswith(("query.weight", "key.weight")) else 1.0) / np.sqrt(shape[-1])
-    return weights
-
-
 def reference(spec, weights, rows, types):
     """-> state_0 (embeddings) .. state_N (last layer) and logits, each [rows, positions, ...], zero where padded."""
     model = transformers.BertForMaskedLM(spec.config()).double().eval()
@@ -101,16 +86,6 @@ def stack(results, names):
     return {name: np.stack([np.pad(row[i], ((0, longest - len(row[i])), (0, 0))) for row in results]) for i, name in enumerate(names)}
 
 
-def write_expected(path, rows, types, expected):
-    tensors = {}
-    for name, lists in (("tokens", rows), ("types", types), ("mask", [[1] * len(row) for row in rows])):
-        padded = np.stack([np.pad(np.array(row, dtype=int), (0, max(map(len, rows)) - len(row))) for row in lists])
-        tensors[name] = ("I64", padded.shape, round_to_stored(padded, "I64")[0])
-    for name, values in expected.items():
-        tensors[name] = ("F64", values.shape, round_to_stored(ten_digits(values), "F64")[0])
-    write_safetensors(path, tensors)
-
-
 def stored_name(spec, name):
     if spec.prefix == "" and name.startswith("bert."):
         name = name[len("bert."):]
@@ -120,44 +95,39 @@ def stored_name(spec, name):
 
 
 def check_features(spec, weights, rows, types, expected):
-    def effect(broken_spec, broken_weights):
-        found, last = reference(broken_spec, broken_weights, rows, types), f"state_{spec.layers}"
-        return max(np.abs(found[last] - expected[last]).max(), np.abs(found["logits"] - expected["logits"]).max())
+    def moved_by(broken_spec, broken_weights):
+        return effect(spec, reference(broken_spec, broken_weights, rows, types), expected)
 
     variants = {"no activation but ReLU": (dataclasses.replace(spec, activation="relu"), weights, MIN_EFFECT),
                 "GELU in its tanh form": (dataclasses.replace(spec, activation="gelu_new"), weights, MIN_TANH_EFFECT)}
     if spec.eps > 1e-3:
         variants["the framework's eps"] = (dataclasses.replace(spec, eps=1e-5), weights, MIN_EFFECT)
     for name, values in weights.items():
-        neutral = np.ones_like(values) if name.endswith("LayerNorm.weight") else np.zeros_like(values)
         bound = 0 if name.endswith("key.bias") else MIN_EFFECT  # a key's bias moves all scores of a query alike
-        variants[name] = (spec, {**weights, name: neutral}, bound)
+        variants[name] = (spec, {**weights, name: neutral(name, values)}, bound)
     problems, weakest = [], np.inf
     for what, (broken_spec, broken_weights, bound) in variants.items():
-        moved = effect(broken_spec, broken_weights)
+        moved = moved_by(broken_spec, broken_weights)
         weakest = min(weakest, moved if bound == MIN_EFFECT else np.inf)
         if moved < bound:
             problems.append(f"{spec.name}: {what} moves nothing by {bound}, only by {moved:.1e}")
     logits = expected["logits"]
     print(f"{spec.name}: logits {logits.min():.1f} .. {logits.max():.1f}, {len(variants)} features, weakest effect {weakest:.3f}, "
-          f"tanh form {effect(*variants['GELU in its tanh form'][:2]):.1e}")
+          f"tanh form {moved_by(*variants['GELU in its tanh form'][:2]):.1e}")
     return problems
 
 
 def make_model(folder, spec, seed):
     random = np.random.RandomState((seed + zlib.crc32(spec.name.encode())) % 2 ** 32)  # a stream NumPy promises to keep
-    stored, weights = {}, {}
-    for name, values in random_weights(spec, random).items():
-        data, weights[name] = round_to_stored(values, spec.dtype)
-        stored[stored_name(spec, name)] = (spec.dtype, values.shape, data)
+    stored, weights = rounded(random_weights(shapes(spec), random), spec.dtype)
+    stored = {stored_name(spec, name): tensor for name, tensor in stored.items()}
     if spec.extras:
         for name, shape in (("bert.pooler.dense.weight", (spec.hidden, spec.hidden)), ("bert.pooler.dense.bias", (spec.hidden,)),
                             ("cls.seq_relationship.weight", (2, spec.hidden)), ("cls.seq_relationship.bias", (2,))):
             stored[name] = (spec.dtype, shape, round_to_stored(random.normal(size=shape), spec.dtype)[0])
         stored["cls.predictions.decoder.weight"] = stored["bert.embeddings.word_embeddings.weight"]
         stored["bert.embeddings.position_ids"] = ("I64", (1, spec.positions), round_to_stored(np.arange(spec.positions), "I64")[0])
-    rows = [random.randint(1, spec.vocab, size=length).tolist() for length in LENGTHS]
-    types = [random.randint(0, spec.types, size=length).tolist() for length in LENGTHS]
+    rows, types = random_rows(spec, random)
     expected = reference(spec, weights, rows, types)
     folder.mkdir(parents=True, exist_ok=True)
     config = {key: value for key, value in spec.config().to_dict().items() if key not in ("_name_or_path", "transformers_version")}

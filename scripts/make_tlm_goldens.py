@@ -18,7 +18,8 @@ import zlib
 
 import numpy as np
 
-from make_goldens import MIN_EFFECT, round_to_stored, ten_digits, write_json, write_safetensors
+from encoder_goldens import effect, neutral, random_rows, random_weights, rounded, write_expected
+from make_goldens import MIN_EFFECT, write_json, write_safetensors
 
 FRAMEWORK_EPS = 1e-5  # of the embeddings' norm and of the norm before the output bottleneck: they ignore layer_norm_eps
 
@@ -59,7 +60,6 @@ SPECS = [
     Spec("no_bottleneck", use_bottleneck=False, networks=2, heads=4, prefix=""),
     Spec("plain_embedding_bf16", dtype="BF16", embedding=16, trigram=False, norm="layer_norm", eps=0.02, networks=3),
 ]
-LENGTHS = [9, 6]  # tokens of the two rows; the second is padded to the first
 # Rules that a reader of the paper could get wrong: what to print, for which specs it must show.
 BROKEN = {
     "neighbours": ("left and right neighbour swapped", lambda s: s.trigram),
@@ -213,23 +213,6 @@ def shapes(spec):
     return found
 
 
-def random_weights(spec, random):
-    """Activations of a few units, attention far from uniform."""
-    weights = {}
-    for name, shape in shapes(spec).items():
-        if name.endswith("LayerNorm.weight"):
-            weights[name] = random.uniform(0.5, 1.5, shape)
-        elif len(shape) == 1:
-            weights[name] = random.normal(size=shape) * 0.3
-        elif name.endswith("embeddings.weight"):
-            weights[name] = random.normal(size=shape)
-        else:
-            gain = 1.0 if spec.norm == "layer_norm" else 0.6  # without norms states would grow from layer to layer
-            gain *= 2.0 if name.endswith(("query.weight", "key.weight")) else 1.0
-            weights[name] = random.normal(size=shape) * gain / np.sqrt(shape[-1])
-    return weights
-
-
 def config(spec):
     """config.json as transformers 4 writes it."""
     return {"architectures": ["MobileBertForMaskedLM"], "attention_probs_dropout_prob": 0.1, "classifier_activation": False,
@@ -251,20 +234,17 @@ def unused(spec, name):
 
 
 def check_features(spec, weights, rows, types, expected):
-    def effect(broken_spec, broken_weights):
-        found = Reference(broken_spec, broken_weights).run(rows, types)
-        last = f"state_{spec.layers}"
-        return max(np.abs(found[last] - expected[last]).max(), np.abs(found["logits"] - expected["logits"]).max())
+    def moved_by(broken_spec, broken_weights):
+        return effect(spec, Reference(broken_spec, broken_weights).run(rows, types), expected)
 
     variants = {}
     for name, values in weights.items():
-        neutral = np.ones_like(values) if name.endswith("LayerNorm.weight") else np.zeros_like(values)
-        variants[name] = (spec, {**weights, name: neutral}, not unused(spec, name))
+        variants[name] = (spec, {**weights, name: neutral(name, values)}, not unused(spec, name))
     for rule, (what, shows) in BROKEN.items():
         variants[what] = (dataclasses.replace(spec, rule=rule), weights, shows(spec))
     problems, weakest = [], np.inf
     for what, (broken_spec, broken_weights, must_show) in variants.items():
-        moved = effect(broken_spec, broken_weights)
+        moved = moved_by(broken_spec, broken_weights)
         if must_show:
             weakest = min(weakest, moved)
         if must_show and not moved >= MIN_EFFECT:
@@ -276,23 +256,14 @@ def check_features(spec, weights, rows, types, expected):
 
 def make_model(folder, spec, seed):
     random = np.random.RandomState((seed + zlib.crc32(spec.name.encode())) % 2 ** 32)  # a stream NumPy promises to keep
-    stored, weights = {}, {}
-    for name, values in random_weights(spec, random).items():
-        data, weights[name] = round_to_stored(values, spec.dtype)
-        stored[name] = (spec.dtype, values.shape, data)
-    rows = [random.randint(1, spec.vocab, size=length) for length in LENGTHS]
-    types = [random.randint(0, spec.types, size=length) for length in LENGTHS]
+    gain = 1.0 if spec.norm == "layer_norm" else 0.6  # without norms states would grow from layer to layer
+    stored, weights = rounded(random_weights(shapes(spec), random, gain), spec.dtype)
+    rows, types = random_rows(spec, random)
     expected = Reference(spec, weights).run(rows, types)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config(spec))
     write_safetensors(folder / "model.safetensors", stored, {"format": "pt"})
-    tensors = {}
-    for name, lists in (("tokens", rows), ("types", types), ("mask", [np.ones(n, int) for n in LENGTHS])):
-        padded = np.stack([np.pad(row, (0, max(LENGTHS) - len(row))) for row in lists])
-        tensors[name] = ("I64", padded.shape, round_to_stored(padded, "I64")[0])
-    for name, values in expected.items():
-        tensors[name] = ("F64", values.shape, round_to_stored(ten_digits(values), "F64")[0])
-    write_safetensors(folder / "expected.safetensors", tensors)
+    write_expected(folder / "expected.safetensors", rows, types, expected)
     return check_features(spec, weights, rows, types, expected)
 
 

@@ -8,6 +8,9 @@
 #include <random>
 #include <sstream>
 
+#include "unit/runtime/split_words.h"
+
+using elastify_test::split;
 using elrt::CompressedPrompt;
 using elrt::KeepRules;
 using elrt::TextSpan;
@@ -15,18 +18,6 @@ using elrt::TokenChunk;
 using elrt::WordPieceToken;
 
 namespace {
-
-std::vector<TextSpan> split(const std::string& text) {
-  std::vector<TextSpan> words;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (std::string(" \t\n\r").find(text[i]) != std::string::npos) continue;
-    if (!words.empty() && words.back().end == i)
-      ++words.back().end;
-    else
-      words.push_back({i, i + 1});
-  }
-  return words;
-}
 
 std::vector<std::string> tokens_of(const std::string& text) {
   std::istringstream in(text);

@@ -12,25 +12,15 @@
 
 #include "elrt/compression.hpp"
 #include "tlm/terms.hpp"
+#include "unit/runtime/split_words.h"
 
+using elastify_test::split;
 using elrt::Language;
 using elrt::Sentence;
 using elrt::TextSpan;
 using nlohmann::json;
 
 namespace {
-
-std::vector<TextSpan> split(const std::string& text) {
-  std::vector<TextSpan> words;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (std::string(" \t\n\r").find(text[i]) != std::string::npos) continue;
-    if (!words.empty() && words.back().end == i)
-      ++words.back().end;
-    else
-      words.push_back({i, i + 1});
-  }
-  return words;
-}
 
 std::vector<std::string> terms(const std::string& text) {
   std::vector<std::string> found;
