@@ -76,6 +76,13 @@ struct TaskRun {
   std::vector<std::string> settings;
 };
 
+inline elastify::Variant find_variant(const std::vector<elastify::Variant>& table, const std::string& name) {
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const auto& variant) { return variant.name == name; });
+  REQUIRE(found != table.end());
+  return *found;
+}
+
 // Every file of a run directory but those of its variants, with its bytes.
 inline std::map<std::string, std::string> bytes_of(const std::filesystem::path& run) {
   std::map<std::string, std::string> found;
@@ -84,6 +91,20 @@ inline std::map<std::string, std::string> bytes_of(const std::filesystem::path& 
     if (entry.is_regular_file() && name.rfind("evaluate/", 0) != 0) found[name] = read_bytes(entry.path());
   }
   return found;
+}
+
+// Names of the files that are not what they were.
+inline std::vector<std::string> changed(const std::map<std::string, std::string>& before,
+                                        const std::filesystem::path& run) {
+  const auto now = bytes_of(run);
+  std::vector<std::string> names;
+  for (const auto& [name, bytes] : before) {
+    if (now.count(name) == 0 || now.at(name) != bytes) names.push_back(name);
+  }
+  for (const auto& [name, bytes] : now) {
+    if (before.count(name) == 0) names.push_back(name);
+  }
+  return names;
 }
 
 }  // namespace elastify_test

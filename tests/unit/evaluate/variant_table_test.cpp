@@ -13,12 +13,6 @@ std::vector<std::string> names_of(const std::vector<Variant>& table) {
   return names;
 }
 
-const Variant& find(const std::vector<Variant>& table, const std::string& name) {
-  const auto found = std::find_if(table.begin(), table.end(), [&](const auto& v) { return v.name == name; });
-  REQUIRE(found != table.end());
-  return *found;
-}
-
 }  // namespace
 
 TEST_CASE("every variant of the shipped configuration changes what it is named after, and nothing of it is refused",
@@ -34,7 +28,7 @@ TEST_CASE("every variant of the shipped configuration changes what it is named a
   CHECK(names_of(table) == std::vector<std::string>{"no_reordering", "no_adapters", "no_score_head", "small_tlm",
                                                     "steps_of_5", "weights_f16", "weights_q8_0", "weights_iq4_nl",
                                                     "weights_q4_0"});
-  const auto with = [&](const char* name) { return load(find(table, name).overrides); };
+  const auto with = [&](const char* name) { return load(find_variant(table, name).overrides); };
   CHECK(with("no_reordering").reorder.order == "checkpoint");
   CHECK_FALSE(with("no_adapters").pack.adapters);
   CHECK(with("no_score_head").label.ranking == "random");
@@ -71,7 +65,7 @@ TEST_CASE("variants that change nothing are left out", "[evaluate][unit]") {
             table({"reorder.order=checkpoint", "pack.adapters=false", "reorder.levels=[95,100]", "pack.dtype=q4_0"})) ==
         std::vector<std::string>{"weights_f16", "weights_q8_0", "weights_iq4_nl"});
   // Levels off the steps stay.
-  CHECK(find(table({"reorder.levels=[72,81,100]"}), "steps_of_5").overrides ==
+  CHECK(find_variant(table({"reorder.levels=[72,81,100]"}), "steps_of_5").overrides ==
         std::vector<std::string>{"reorder.levels=[72,75,80,81,85,90,95,100]"});
   const std::vector<std::string> tasks = {"label.train=[\"tasks.jsonl\"]"};
   const auto names = names_of(table({tasks[0], "tlm.heads.bottom_layers=1", "tlm.heads.score_layers=1"}));
@@ -92,7 +86,8 @@ TEST_CASE("a published body is cut to half of what the heads take of it", "[eval
     std::vector<std::string> overrides = {"checkpoint=x", "label.train=[\"tasks.jsonl\"]",
                                           "tlm.body=" + dir.path().string()};
     overrides.insert(overrides.end(), more.begin(), more.end());
-    return find(variant_table(load_pipeline_config(ELASTIFY_SOURCE_DIR "/configs/smoke.json", overrides)), "small_tlm")
+    return find_variant(variant_table(load_pipeline_config(ELASTIFY_SOURCE_DIR "/configs/smoke.json", overrides)),
+                        "small_tlm")
         .overrides;
   };
   CHECK(small({}) == std::vector<std::string>{"tlm.heads.bottom_layers=1", "tlm.heads.score_layers=1",

@@ -90,7 +90,7 @@ TEST_CASE("a variant shares what its settings leave alone and is what a build of
   std::erase(all, "finetune");
   CHECK(again.at("shared").get<Names>() == all);
   CHECK(up_to_date(again) == all);
-  CHECK(bytes_of(from) == before);
+  CHECK(changed(before, from) == Names{});
 }
 
 TEST_CASE("no stage that runs again in a variant writes through its links", "[evaluate][unit]") {
@@ -104,11 +104,11 @@ TEST_CASE("no stage that runs again in a variant writes through its links", "[ev
   const json built = run.variant(make("all", {"seed=2"}));
   CHECK(up_to_date(built).empty());
   CHECK(read_bytes(folder / "model.gguf") != read_bytes(from / "model.gguf"));
-  CHECK(bytes_of(from) == before);
+  CHECK(changed(before, from) == Names{});
   // And back: what the run has is taken over once more.
   CHECK(run.variant(make("all", {})).at("shared").get<Names>() == kAllStages);
   CHECK(same_file(from / "labels.h5", folder / "labels.h5"));
-  CHECK(bytes_of(from) == before);
+  CHECK(changed(before, from) == Names{});
 }
 
 TEST_CASE("random words change the labels, not the score-head, and are those of the comparison", "[evaluate][unit]") {
@@ -130,7 +130,7 @@ TEST_CASE("random words change the labels, not the score-head, and are those of 
              theirs = read_json(from / "comparison.json").at("compression");
   CHECK(ours.at("random words") == theirs.at("random words"));
   CHECK(ours.at("score-head") == theirs.at("score-head"));
-  CHECK(bytes_of(from) == before);
+  CHECK(changed(before, from) == Names{});
 }
 
 TEST_CASE("a variant that was stopped goes on to the same bits", "[evaluate][unit]") {
@@ -167,7 +167,7 @@ TEST_CASE("a variant that was stopped goes on to the same bits", "[evaluate][uni
   run.build("alone", variant.overrides);
   CHECK(read_bytes(folder / "model.gguf") == read_bytes(run.dir / "alone/model.gguf"));
   CHECK(read_bytes(folder / "labels.h5") == read_bytes(run.dir / "alone/labels.h5"));
-  CHECK(bytes_of(run.dir / "run") == before);
+  CHECK(changed(before, run.dir / "run") == Names{});
 }
 
 TEST_CASE("what a run's record does not vouch for is made again in the variant", "[evaluate][unit]") {
@@ -238,7 +238,7 @@ TEST_CASE("a run with a measured table gives its variants tables of their own, m
   write_bytes(table_path, "{}");
   run.variant(variant, measured);
   CHECK(take(elrt::LatencyTable::read(table_path)).data().tokens == options.lengths);
-  CHECK(bytes_of(run.dir / "run") == before);
+  CHECK(changed(before, run.dir / "run") == Names{});
 
   // Where the language model and the tiny one's shape are the run's own, so is the table.
   const json shares = run.variant(make("no_score_head", {"label.ranking=random"}), measured);
@@ -257,8 +257,7 @@ TEST_CASE("the small tiny language model is built from nothing and in place of t
   const TaskRun& run = shared_run();
   const std::vector<std::string> shipped = {"tlm.body=" ELASTIFY_SOURCE_DIR "/datasets/models/assist-tlm"};
   for (const auto& body : {std::vector<std::string>{}, shipped}) {
-    const auto table = variant_table(run.config(body));
-    auto variant = *std::find_if(table.begin(), table.end(), [](const auto& v) { return v.name == "small_tlm"; });
+    Variant variant = find_variant(variant_table(run.config(body)), "small_tlm");
     variant.name += body.empty() ? "" : "_of_shipped";
     const json built = run.variant(variant, body);
     CHECK(built.at("shared").get<Names>() == first(6));
@@ -270,7 +269,7 @@ TEST_CASE("the small tiny language model is built from nothing and in place of t
     CHECK(small.decision_layers.size() == 1);
     if (!body.empty()) CHECK(small.body.vocab_size == 2048);
   }
-  CHECK(bytes_of(run.dir / "run") == shared_bytes());
+  CHECK(changed(shared_bytes(), run.dir / "run") == Names{});
 }
 
 TEST_CASE("a variant of no run, or of settings that no build takes, is refused and leaves nothing",
