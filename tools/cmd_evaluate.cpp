@@ -38,6 +38,12 @@ void register_evaluate(CLI::App& app) {
                    "of elastify baselines, run on the test tasks where they have not been, e.g. ours,flap, or all;\n"
                    "by default those that have been")
       ->delimiter(',');
+  command->add_option("--levels", request.levels, "of the methods; all by default")
+      ->delimiter(',')
+      ->check(common::in_range(1, 99));
+  command->add_option("--tokens", request.tokens, "of training, for each method and level; 0: as finetune.* says")
+      ->check(common::at_least(0))
+      ->capture_default_str();
   command
       ->add_option("--ablations", request.ablations,
                    "builds without a part, under DIR/evaluate: no_reordering, no_adapters, no_score_head, small_tlm,\n"

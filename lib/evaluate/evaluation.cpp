@@ -53,6 +53,8 @@ MethodLevels measured_methods(const PipelineConfig& config, const EvaluationRequ
   if (!is_all(request.methods)) baselines.methods = request.methods;
   baselines.tasks = {tasks.string()};
   baselines.limit = 0;
+  baselines.levels = request.levels;
+  baselines.tokens = request.tokens;
   return method_levels(run_baselines(config, request.run_dir, baselines));
 }
 

@@ -17,6 +17,8 @@ struct EvaluationRequest {
   TraceSettings traces;
   std::vector<std::string> methods;    // of the baselines' harness, to be run where they have not; "all"; empty: those
                                        // that have been, on these tasks
+  std::vector<std::int64_t> levels;    // of the methods; empty: all below 100
+  std::int64_t tokens = 0;             // of training, for each method and level; 0: as finetune.* says
   std::vector<std::string> ablations;  // of variant_table(), each a build of its own; "all"; empty: none but the quick
 };
 
