@@ -87,7 +87,9 @@ std::string series_command(const Plot& plot, std::size_t panel, std::size_t i) {
   else if (intervals)
     command += fmt::format("{} using 1:2:3:4 with yerrorbars lw 1 pt 0 lc rgb '{}' notitle, ", data, colour);
   const char* style = count_of(series) > 60 ? "lines lw 2" : "linespoints lw 2 pt 7 ps 0.4";
-  command += fmt::format("{} using 1:2 with {} lc rgb '{}' title {}", data, style, colour, quoted(series.name));
+  // Colours that come a second time are dashed.
+  command += fmt::format("{} using 1:2 with {} dt {} lc rgb '{}' title {}", data, style, 1 + i / kColourCount, colour,
+                         quoted(series.name));
   if (!series.labels.empty())
     command +=
         fmt::format(", {} using 1:2:5 with labels left offset 0.6,0.6 tc rgb '{}' font ',11' notitle", data, colour);

@@ -6,6 +6,7 @@
 #include <limits>
 #include <string>
 
+#include "base/gnuplot_script.h"
 #include "support/skip.h"
 #include "support/temp_dir.h"
 
@@ -122,4 +123,17 @@ TEST_CASE("nothing is drawn where there is nothing to draw", "[base][unit]") {
   CHECK_FALSE(draw_plot(dir / "no.svg", {"None", "x", "y", false, false, {{"empty", {1}, {kNan}}}}));
   CHECK_FALSE(draw_charts(dir / "no.svg", {}));
   CHECK_FALSE(fs::exists(dir / "no.svg"));
+}
+
+TEST_CASE("a colour that comes a second time is dashed", "[base][unit]") {
+  Plot plot;
+  for (int i = 0; i < 9; ++i) plot.series.push_back({std::to_string(i), {0, 1}, {1, static_cast<double>(i)}});
+  const std::string script = gnuplot_script("x.svg", {plot});
+  const auto style_of = [&](int i) {
+    const std::size_t at = script.find("$series0_" + std::to_string(i) + " using");
+    return script.substr(script.find(" dt ", at), script.find(" title", at) - script.find(" dt ", at));
+  };
+  CHECK(style_of(0) != style_of(1));
+  CHECK(style_of(7) != style_of(0));
+  CHECK(style_of(7).substr(0, 5) == " dt 2");
 }
