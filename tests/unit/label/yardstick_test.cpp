@@ -24,5 +24,9 @@ TEST_CASE("where all answers are luck, hindsight shines and the corrected bound 
   CHECK(result.at("mean").at("gain").get<double>() == Approx(0).margin(1e-12));
   CHECK(result.at("families").size() == 2);
   CHECK(result.at("repeats") == 4);
+  // A policy that is right 0.3 more often than the best single decision closes that much of the corrected bound's lead.
+  scores.right["single"] = torch::full({tasks.numel(), 2}, 0.1, torch::kFloat64);
+  const nlohmann::json behind = yardstick(scores, space, TaskSplit::kTest, repeats).at("mean");
+  CHECK(behind.at("gap_closed").get<double>() == Approx(0.3 / (behind.at("corrected").get<double>() - 0.1)));
   CHECK_THAT(format_yardstick(result), Catch::Matchers::Contains("calls") && Catch::Matchers::Contains("gap closed"));
 }
