@@ -67,5 +67,6 @@ void register_compress(CLI::App& app);
 void register_bench(CLI::App& app);
 void register_calibrate(CLI::App& app);
 void register_replay(CLI::App& app);
+void register_serve(CLI::App& app);
 
 }  // namespace elastic_run

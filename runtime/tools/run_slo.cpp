@@ -54,10 +54,8 @@ void add_service_options(CLI::App& command, SloOptions& options) {
                        "the level that reads the prompt writes the answer too; without it that may be a smaller one")};
 }
 
-elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact,
-                           const elrt::SessionOptions& session, std::uint64_t seed) {
-  const auto path =
-      options.table.empty() ? elrt::LatencyTable::default_path(artifact.path()) : std::filesystem::path(options.table);
+elrt::ServiceOptions service_options(const SloOptions& options, const elrt::SessionOptions& session,
+                                     std::uint64_t seed) {
   elrt::ServiceOptions chosen;
   chosen.session = session;
   chosen.fallback = options.fallback == "random" ? elrt::Fallback::kRandom : elrt::Fallback::kBest;
@@ -66,6 +64,14 @@ elrt::Service open_service(const SloOptions& options, const elrt::Artifact& arti
   chosen.follow_pace = !options.fixed_pace;
   chosen.use_tlm = !options.no_tlm;
   chosen.phases = !options.one_level;
+  return chosen;
+}
+
+elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact,
+                           const elrt::SessionOptions& session, std::uint64_t seed) {
+  const auto path =
+      options.table.empty() ? elrt::LatencyTable::default_path(artifact.path()) : std::filesystem::path(options.table);
+  elrt::ServiceOptions chosen = service_options(options, session, seed);
   chosen.warm_up = true;
   auto service = take(elrt::Service::create(artifact, take(elrt::LatencyTable::read(path)), chosen));
   if (!service.has_tlm() && !options.no_tlm) {

@@ -33,6 +33,9 @@ void add_slo_options(CLI::App& command, SloOptions& options, CLI::Option* level)
 // --latency, --fallback, --margin, --no-tlm and --one-level alone.
 void add_service_options(CLI::App& command, SloOptions& options);
 
+// How a service is to be, of these options; `seed` is the random fallback's.
+elrt::ServiceOptions service_options(const SloOptions& options, const elrt::SessionOptions& session,
+                                     std::uint64_t seed);
 // A service of `artifact`; `seed` is the random fallback's. Says on stderr where there is no TLM to ask.
 elrt::Service open_service(const SloOptions& options, const elrt::Artifact& artifact,
                            const elrt::SessionOptions& session, std::uint64_t seed);
