@@ -222,7 +222,7 @@ std::vector<Stage> make_table() {
       {"label",
        "every labelled task at every model level and prompt level, once -> labels.h5",
        {"labels.h5"},
-       {"label"},
+       {"label", "-label.repeats"},  // the comparison's alone
        label_inputs,
        run_label,
        describe_label,
@@ -232,7 +232,7 @@ std::vector<Stage> make_table() {
       {"train-tlm",
        "the decision-head, for a latency table -> tlm/",
        {"tlm", kLatencyFile},
-       {"label", "tlm"},
+       {"label", "tlm", "-label.repeats"},
        train_tlm_inputs,
        run_train_tlm,
        describe_train_tlm,
