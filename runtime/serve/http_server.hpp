@@ -28,6 +28,9 @@ class HttpServer : public httplib::Server {
   HttpServer(Engine& engine, const ModelNames& names, const HttpLimits& limits, ApiKeys keys,
              std::unique_ptr<RequestLog> log);
 
+  // After the address is bound. The library lets five clients wait to be accepted; one more would try again only after
+  // a second.
+  void widen_backlog() { ::listen(svr_sock_, SOMAXCONN); }
   void begin_stop() { stopping_ = true; }  // further requests of clients that are here are refused
 
  private:

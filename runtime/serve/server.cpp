@@ -41,6 +41,7 @@ Result<void> Server::Impl::bind() {
   if (found <= 0)
     return invalid_argument("cannot listen at " + options.host + " port " + std::to_string(options.port) + ": " +
                             std::strerror(errno) + "; give another --host or --port");
+  http->widen_backlog();
   port = static_cast<std::uint16_t>(found);
   return {};
 }

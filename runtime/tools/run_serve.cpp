@@ -1,4 +1,5 @@
 // elastic-run serve: an OpenAI-compatible server.
+#include <atomic>
 #include <csignal>
 #include <iostream>
 #include <memory>
@@ -18,46 +19,56 @@ struct ServeCommand : LevelOptions {
 };
 
 // SIGTERM and SIGINT, taken by one thread of ours: each asks the server to end, the second without waiting.
+sigset_t block_end_signals() {  // before there are other threads, which inherit the mask
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
 class EndSignals {
  public:
-  EndSignals() {  // before there are other threads, which inherit the mask
-    sigemptyset(&signals_);
-    sigaddset(&signals_, SIGTERM);
-    sigaddset(&signals_, SIGINT);
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-  }
-  void watch(elrt::serve::Server& server) {
-    std::thread([signals = signals_, &server] {
-      for (int signal = 0; sigwait(&signals, &signal) == 0;) server.stop();
-    }).detach();  // the process ends with it waiting
+  EndSignals(const sigset_t& signals, elrt::serve::Server& server)
+      : thread_([this, signals, &server] {
+          const timespec look{0, 50'000'000};
+          while (!ended_) {
+            if (sigtimedwait(&signals, nullptr, &look) > 0) server.stop();
+          }
+        }) {}
+  EndSignals(const EndSignals&) = delete;
+  EndSignals& operator=(const EndSignals&) = delete;
+  ~EndSignals() {
+    ended_ = true;
+    thread_.join();
   }
 
  private:
-  sigset_t signals_;
+  std::atomic<bool> ended_{false};
+  std::thread thread_;
 };
 
 void run(ServeCommand& command) {
-  EndSignals signals;
+  const sigset_t signals = block_end_signals();
   const auto artifact = take(elrt::Artifact::open(command.file));
   auto& engine = command.server.engine;
   engine.service = service_options(command.objective, session_options(command), 0);
   engine.table = command.objective.table;
   command.server.drain = std::chrono::seconds(command.drain_s);
   command.server.body_bytes = command.body_kib << 10;
-  // It outlives this function: the signals' thread may hold it until the process ends.
-  static std::unique_ptr<elrt::serve::Server> server;
-  server = std::make_unique<elrt::serve::Server>(take(elrt::serve::Server::create(artifact, command.server)));
-  if (const std::string& why = server->engine().no_objectives(); !why.empty())
+  auto server = take(elrt::serve::Server::create(artifact, command.server));
+  if (const std::string& why = server.engine().no_objectives(); !why.empty())
     std::cerr << "elastic-run: requests with an objective will be refused: " << why << "\n";
-  signals.watch(*server);
+  const EndSignals watch(signals, server);
   const std::string host = command.server.host == "::1" ? "[::1]" : command.server.host;
-  const std::string address = "http://" + host + ":" + std::to_string(server->port());
+  const std::string address = "http://" + host + ":" + std::to_string(server.port());
   if (command.json) {
-    print_json({{"address", address}, {"port", server->port()}, {"model", server->model()}});
+    print_json({{"address", address}, {"port", server.port()}, {"model", server.model()}});
   } else {
-    std::cout << "serving " << server->model() << " at " << address << std::endl;
+    std::cout << "serving " << server.model() << " at " << address << std::endl;
   }
-  take(server->run());
+  take(server.run());
 }
 
 }  // namespace
