@@ -64,6 +64,12 @@ void refuse(socket_t socket) {
   ::close(socket);
 }
 
+// A web page whose own name is made to mean 127.0.0.1 asks with that name: what it reads here is not meant for it.
+bool names_loopback(const std::string& host) {
+  const std::string name = host.substr(0, host.find(':', host.starts_with('[') ? host.find(']') : 0));
+  return name.empty() || name == "localhost" || name == "127.0.0.1" || name == "[::1]";
+}
+
 // The handlers' view of the call that their thread serves.
 thread_local Call* current_call = nullptr;
 
@@ -160,6 +166,11 @@ void HttpServer::check(const httplib::Request& request) const {
   const bool body = request.has_header("Transfer-Encoding") ||
                     (request.has_header("Content-Length") && request.get_header_value("Content-Length") != "0");
   if (body) current_call->connection.close_after();  // until it is read whole
+  if (!keys_.asked() && !names_loopback(request.get_header_value("Host")))
+    throw ApiError(
+        403,
+        "without API keys only requests to localhost are answered; found Host: " + request.get_header_value("Host"), "",
+        "foreign_host");
   if (stopping_) throw ApiError(503, "the server is shutting down; ask again later");
   const Route* route = nullptr;
   for (const Route& known : kRoutes) {

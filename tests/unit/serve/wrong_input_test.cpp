@@ -198,12 +198,21 @@ TEST_CASE("a body that is too large is refused, whatever it says of its size", "
       },
       "application/json");
   check_error(chunked, 413, nullptr);
-  const std::string head = "POST /v1/completions HTTP/1.1\r\nHost: a\r\n";
+  const std::string head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n";
   CHECK(raw(serving, head + "Content-Length: 99999999999999999999\r\n\r\n").find(" 413 ") != std::string::npos);
   CHECK(raw(serving, head + "Connection: close\r\n\r\n").find(" 400 ") != std::string::npos);  // no body at all
   CHECK(raw(serving, "nonsense\r\n\r\n").find(" 400 ") != std::string::npos);
   CHECK(raw(serving, "GET /health HTTP/1.1\r\nA: " + std::string(100000, 'a')).find(" 200 ") == std::string::npos);
   check_alive(serving);
+}
+
+TEST_CASE("without keys, requests by another name than localhost are refused", "[serve]") {
+  const Serving serving;
+  for (const char* host :
+       {"page.example", "page.example:80", "localhost.page.example", "127.0.0.1.page.example", "[::2]"})
+    check_error(serving.client().Get("/v1/models", httplib::Headers{{"Host", host}}), 403, nullptr);
+  for (const char* host : {"localhost", "localhost:8080", "127.0.0.1:1", "[::1]:8080", "[::1]"})
+    CHECK(serving.client().Get("/v1/models", httplib::Headers{{"Host", host}})->status == 200);
 }
 
 TEST_CASE("with keys, nothing but health is told without one", "[serve]") {
