@@ -88,6 +88,31 @@ TEST_CASE("a chat is put into the model's own template", "[serve]") {
   CHECK(events.back()["elastic"]["level"] == 100);
 }
 
+TEST_CASE("a chat's answer ends at the marker that the template writes after one, which is not shown", "[serve]") {
+  const Serving serving;
+  const auto& tokenizer = *serving.artifact.tokenizer().value();
+  const auto chat = elrt::ChatTemplate::create(serving.artifact.tokenizer().value()).value();
+  const auto tokens = chat.tokens(std::vector<elrt::ChatMessage>{{"user", "ab"}}).value();
+  auto session = elrt::Session::create(serving.artifact, {.threads = 1}).value();
+  auto options = up_to(3);
+  options.sampler.temperature = 1.5F;
+  REQUIRE(chat.turn_ends().size() == 1);
+  std::size_t ended = 0;
+  for (; ended < 2 && options.sampler.seed < 2000; ++options.sampler.seed) {  // until the model says it
+    const auto made = elrt::generate(session, tokenizer, tokens, options).value();
+    const auto marker = std::find(made.tokens.begin(), made.tokens.end(), chat.turn_ends()[0]);
+    if (marker == made.tokens.end()) continue;
+    ++ended;
+    const json answer = serving.answer(kChat, {{"messages", {{{"role", "user"}, {"content", "ab"}}}},
+                                               {"max_tokens", 3},
+                                               {"temperature", 1.5},
+                                               {"seed", options.sampler.seed}});
+    CHECK(answer["choices"][0]["finish_reason"] == "stop");
+    CHECK(answer["usage"]["completion_tokens"] == marker - made.tokens.begin());
+  }
+  CHECK(ended == 2);
+}
+
 // The tiny model writes bytes at random: most of its letters are cut, or made of several tokens.
 TEST_CASE("joined pieces of a stream are the whole answer, letters of several tokens too", "[serve]") {
   const Serving serving;
