@@ -198,6 +198,11 @@ TEST_CASE("a body that is too large is refused, whatever it says of its size", "
       },
       "application/json");
   check_error(chunked, 413, nullptr);
+  auto packed = serving.client();  // a few bytes that become many
+  packed.set_compress(true);
+  check_error(packed.Post(kText, large, "application/json"), 413, nullptr);
+  const std::string small = json{{"prompt", std::string(2000, 'a')}, {"max_tokens", 1}}.dump();
+  CHECK(packed.Post(kText, small, "application/json")->status == 200);
   const std::string head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n";
   CHECK(raw(serving, head + "Content-Length: 99999999999999999999\r\n\r\n").find(" 413 ") != std::string::npos);
   CHECK(raw(serving, head + "Connection: close\r\n\r\n").find(" 400 ") != std::string::npos);  // no body at all
