@@ -12,14 +12,11 @@ namespace elastify {
 struct LoadedRun {
   OutcomeTable table;
   std::vector<TaskItem> tasks;  // in the order of the table
-  DualHead model;
   ChoiceRule rule;
   elrt::LatencyTable latency;
   std::unique_ptr<DecisionSpace> with_tlm, without_tlm;  // decode levels as SLOs leave them
-  std::vector<TlmRow> rows;                              // one per task
   std::vector<Proposals> proposals;                      // of propose_lattice() for the test tasks
 
-  DecisionData data() const { return {*with_tlm, rows}; }
   std::vector<std::int64_t> test_tasks() const;
 };
 
