@@ -50,3 +50,21 @@ TEST_CASE("a method answers with its most accurate level that keeps the objectiv
     CHECK(server.under(task, {0.9, 0.9}, 0.3 * times[0].item<double>()).right == (mail ? 0.3 : 0.4));
   }
 }
+
+TEST_CASE("what is served is set against the best other method of each objective, our own levels aside",
+          "[evaluate][unit]") {
+  LoadedRun run{random_outcomes(30, 3), {}, {}, random_latency(2), nullptr, nullptr, {}};
+  run.without_tlm = std::make_unique<DecisionSpace>(run.table, run.latency, false);
+  const MethodLevel full{1, 1, {{"calls", 0.9}, {"mail", 0.9}}}, half{0.5, 0.5, {{"calls", 0.4}, {"mail", 0.4}}};
+  const MethodLevel perfect{0.1, 0.1, {{"calls", 1}, {"mail", 1}}};
+  const json lattice = {{{"ttft", 1.0}, {"tpot", 1.0}, {"tlm", {{"accuracy", 0.95}}}},
+                        {{"ttft", 0.6}, {"tpot", 0.6}, {"tlm", {{"accuracy", 0.3}}}},
+                        {{"ttft", 0.4}, {"tpot", 1.0}, {"tlm", {{"accuracy", 0.0}}}}};
+  const json found = compare_methods(run, {{"flap", {full, half}}, {"laco", {full}}, {"ours", {perfect}}}, lattice);
+  CHECK(found.at("methods").at("flap").at("mean").get<double>() == Approx((0.9 + 0.4 + 0) / 3));
+  CHECK(found.at("methods").at("ours").at("mean").get<double>() == Approx(1));
+  CHECK(found.at("best").at(1) == "flap");
+  CHECK(found.at("gain").at(0).get<double>() == Approx(0.05));
+  CHECK(found.at("mean_gain").get<double>() == Approx((0.05 - 0.1 + 0) / 3));
+  CHECK(found.at("cells_ahead").get<double>() == Approx(1.0 / 3));  // a draw is not ahead
+}
